@@ -1,0 +1,1 @@
+//! Compiles a SlowFast ONNX file into tteview model packages

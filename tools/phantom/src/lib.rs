@@ -1,0 +1,1 @@
+//! Synthetic transthoracic echo cines of every view from one beating-heart model
