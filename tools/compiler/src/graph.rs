@@ -51,6 +51,7 @@ pub(crate) enum Op {
     Sub,
     Mul,
     Div,
+    Max,
     Concat {
         axis: usize,
     },

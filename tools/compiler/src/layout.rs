@@ -99,7 +99,7 @@ fn node_lanes(graph: &Graph, layout: &Layout, node: &Node) -> Lanes {
     let out = graph.shape(node.output);
     match &node.op {
         // The first operand of these may be a constant.
-        Op::Add | Op::Sub | Op::Mul | Op::Div => return binary_lanes(graph, layout, node),
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => return binary_lanes(graph, layout, node),
         Op::Concat { axis } => return concat_lanes(layout, node, *axis),
         _ => {}
     }
@@ -132,7 +132,7 @@ fn node_lanes(graph: &Graph, layout: &Layout, node: &Node) -> Lanes {
             _ => Err("multiplies along an axis that is not the channels".into()),
         },
         Op::BatchNorm { .. } => Err("was not folded".into()),
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Concat { .. } => Err("has no rule".into()),
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => Err("has no rule".into()),
     }
 }
 

@@ -196,3 +196,7 @@ fn package(
     let bytes = export::model(&graph, &metadata);
     Ok(Package { file_name: format!("{}.{kind}.onnx", options.name), bytes })
 }
+
+#[cfg(all(test, feature = "verify"))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
+mod tests;

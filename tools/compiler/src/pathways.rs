@@ -161,7 +161,8 @@ pub(crate) fn fold_grey(graph: &mut Graph, layout: &Layout, pathways: &Pathways)
                 Op::Conv { group: 1, .. } => sum_kernels(graph, at)?,
                 _ if keeps => pending.push(node.output),
                 _ => {
-                    return graph.node_error(&node, "stands between input and stem, so grey cannot be folded");
+                    return graph
+                        .node_error(&node, "stands between input and stem, so grey cannot be folded");
                 }
             }
         }

@@ -165,7 +165,7 @@ impl Analysis<'_> {
             Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Softmax { .. } => {
                 self.nonlinear(node, first)
             }
-            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Concat { .. } => self.combine(node),
+            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => self.combine(node),
             Op::Slice { axis, .. } | Op::Gather { axis, .. } => self.pick(node, *axis, first),
             Op::Pad { before, .. } => self.pad(node, before, first),
             Op::Reshape | Op::Transpose { .. } | Op::Gemm { .. } | Op::MatMul | Op::BatchNorm { .. } => first,
@@ -263,7 +263,8 @@ impl Analysis<'_> {
             }
             None => {
                 let linear = times.iter().all(|t| matches!(t, Time::Pooled { linear: true }));
-                let product = matches!(node.op, Op::Mul) && times.len() > 1
+                let product = matches!(node.op, Op::Max)
+                    || matches!(node.op, Op::Mul) && times.len() > 1
                     || matches!(node.op, Op::Div) && *self.timing.of(node.inputs[1]) != Time::Static;
                 let pooled = Time::Pooled { linear };
                 if product { self.nonlinear(node, pooled) } else { pooled }

@@ -146,6 +146,7 @@ impl Node<'_> {
             "Sub" => self.elementwise(Op::Sub),
             "Mul" => self.elementwise(Op::Mul),
             "Div" => self.elementwise(Op::Div),
+            "Max" if self.inputs.len() == 2 => self.elementwise(Op::Max),
             "Concat" => self.concat(),
             "MaxPool" => {
                 let (window, out) = self.window(None)?;

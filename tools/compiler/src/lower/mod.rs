@@ -146,6 +146,7 @@ impl<'a> Lowering<'a> {
             Op::Sub => return self.binary(node, NetOp::Sub),
             Op::Mul => return self.binary(node, NetOp::Mul),
             Op::Div => return self.binary(node, NetOp::Div),
+            Op::Max => return self.binary(node, NetOp::Max),
             op => op,
         };
         let x = self.operand(node, 0)?;
@@ -192,7 +193,7 @@ impl<'a> Lowering<'a> {
             Op::Pad { before, after, value } => self.pad(node, x, before, after, *value)?,
             Op::Gemm { alpha, beta, trans_b } => self.gemm(node, x, *alpha, *beta, *trans_b)?,
             Op::MatMul => self.gemm(node, x, 1.0, 1.0, false)?,
-            Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div => {
+            Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => {
                 self.source.graph.node_error(node, "has no lowering")?
             }
         })
