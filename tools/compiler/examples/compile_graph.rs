@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
-use tteview_compiler::verify::{Runtime, verify};
-use tteview_compiler::{CompileOptions, Label, Precision, compile, inspect};
+use tteview_compiler::verify::{Runtime, Source, verify};
+use tteview_compiler::{CompileOptions, Label, Precision, compile, inspect, inspect_in};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [verify]".into());
     };
     let bytes = std::fs::read(source)?;
-    let logits = inspect(&bytes)?.outputs.last().map_or(0, |o| o.shape.iter().product());
+    let logits = inspect_in(&bytes, Path::new(source).parent())?
+        .outputs
+        .last()
+        .map_or(0, |o| o.shape.iter().product());
     let label =
         |i| Label { code: format!("L{i}"), name: format!("label {i}"), scheme: None, scheme_code: None };
     let file_name = Path::new(name).file_name().and_then(|n| n.to_str()).unwrap_or("model");
@@ -28,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         options.chunk = n.parse()?;
     }
     let start = Instant::now();
-    let compiled = compile(bytes.clone(), &options)?;
+    let compiled = compile(bytes, &options)?;
     println!("compiled in {:.2} s", start.elapsed().as_secs_f64());
     let folder = Path::new(name).parent().unwrap_or(Path::new("."));
     for package in compiled.packages() {
@@ -45,7 +48,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if flags.iter().any(|f| f == "verify") {
         let library = std::env::var("TTEVIEW_ORT_DYLIB")?;
-        println!("{}", verify(&Runtime::load(Path::new(&library))?, &bytes, &compiled, 7)?);
+        println!(
+            "{}",
+            verify(&Runtime::load(Path::new(&library))?, Source::File(Path::new(source)), &compiled, 7)?
+        );
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 /// A named tensor at the border of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,15 @@ struct StateName {
 /// # Errors
 /// As [`crate::compile`] gives for files it cannot read.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
-    let imported = import(&Bytes::copy_from_slice(bytes), &mut ExternalData::default())?;
+    inspect_in(bytes, None)
+}
+
+/// As [`inspect`], for a model whose weights may lie in files beside it in `folder`.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
+    let imported = import(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder))?;
     let graph = &imported.graph;
     let metadata: BTreeMap<String, String> = imported
         .metadata

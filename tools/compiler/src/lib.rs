@@ -60,7 +60,7 @@ mod time;
 pub mod verify;
 
 pub use error::{CompileError, NodeRef, Result};
-pub use inspect::{Inspection, TensorInfo, inspect};
+pub use inspect::{Inspection, TensorInfo, inspect, inspect_in};
 pub use options::{CompileOptions, Label, Precision, Spec, labels_from_json};
 
 use bytes::Bytes;
@@ -148,7 +148,8 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<Compiled> {
         }
         stream = Some(package(&common, lower::step(analysed)?, "stream", "stream", &extra)?);
     }
-    Ok(Compiled { clip, stream, head, window_only: timing.obstacle.clone() })
+    let window_only = (!timing.streams()).then(|| timing.obstacles.join("; "));
+    Ok(Compiled { clip, stream, head, window_only })
 }
 
 /// Reads the source network and keeps one output: the only one, or the one named `logits`.

@@ -2,15 +2,15 @@
 
 use crate::error::{CompileError, Result};
 use crate::lower::State;
-use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
-use std::sync::Arc;
 
 /// Seed of the input, written into the package.
 pub(crate) const SEED: u32 = 1;
 
 /// 32-bit xorshift, each number as `x / 2^31 - 1`.
+#[cfg(any(feature = "self-test", feature = "verify"))]
 pub(crate) struct Xorshift(pub(crate) u32);
 
+#[cfg(any(feature = "self-test", feature = "verify"))]
 impl Xorshift {
     pub(crate) fn next_value(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
@@ -25,7 +25,10 @@ impl Xorshift {
 }
 
 /// Runs `model` once on the seeded input and gives its first output. One thread, so that sums have one order.
+#[cfg(feature = "self-test")]
 pub(crate) fn expected(model: Vec<u8>, states: &[State]) -> Result<Vec<f32>> {
+    use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+    use std::sync::Arc;
     let fail = |what: &str, e: String| CompileError::Verify(format!("self-test: {what}: {e}"));
     let model = Model::load(model).map_err(|e| fail("loading", e.to_string()))?;
     let mut random = Xorshift(SEED);
@@ -60,4 +63,10 @@ pub(crate) fn expected(model: Vec<u8>, states: &[State]) -> Result<Vec<f32>> {
         return Err(fail("running", "the result is not finite".into()));
     }
     Ok(data)
+}
+
+/// Without a runtime there is nothing to run.
+#[cfg(not(feature = "self-test"))]
+pub(crate) fn expected(_model: Vec<u8>, _states: &[State]) -> Result<Vec<f32>> {
+    Err(CompileError::Verify("self-test: the compiler was built without the feature self-test".into()))
 }

@@ -14,6 +14,9 @@ const MAX_FRAMES: usize = 4096;
 /// Largest temporal kernel.
 const MAX_KERNEL: usize = 255;
 
+/// Why squeeze-excite over time cannot stream.
+const POOLS_INSIDE: &str = "the network pools over time inside, so no chunk is final by itself";
+
 /// How a value lies in time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Time {
@@ -28,8 +31,9 @@ pub(crate) enum Time {
 /// Result of the analysis.
 pub(crate) struct Timing {
     times: Vec<Time>,
-    /// Why the network cannot stream; `None` when it can.
-    pub(crate) obstacle: Option<String>,
+    /// Why the network cannot stream; empty when it can. The first reason, and the first pool over time inside, which
+    /// no change of padding would cure.
+    pub(crate) obstacles: Vec<String>,
     /// Nodes after the temporal mean that are not linear, in order; with any, the step gives features.
     pub(crate) nonlinear_head: Vec<String>,
     /// The values in which time was just averaged away.
@@ -44,7 +48,7 @@ impl Timing {
     /// Frames of the value in one step, 1 after the temporal mean.
     /// Whether there is a step graph.
     pub(crate) fn streams(&self) -> bool {
-        self.obstacle.is_none()
+        self.obstacles.is_empty()
     }
 }
 
@@ -83,7 +87,7 @@ struct Analysis<'a> {
 pub(crate) fn analyse(graph: &Graph, layout: &Layout, pathways: &Pathways, chunk: usize) -> Result<Timing> {
     let timing = Timing {
         times: vec![Time::Static; graph.values.len()],
-        obstacle: None,
+        obstacles: Vec::new(),
         nonlinear_head: Vec::new(),
         pooled: Vec::new(),
     };
@@ -103,12 +107,18 @@ pub(crate) fn analyse(graph: &Graph, layout: &Layout, pathways: &Pathways, chunk
 impl Analysis<'_> {
     /// Notes the first reason against streaming.
     fn obstruct(&mut self, reason: String) {
-        self.timing.obstacle.get_or_insert(reason);
+        if self.timing.obstacles.is_empty() {
+            self.timing.obstacles.push(reason);
+        }
     }
 
     fn obstruct_node(&mut self, node: &Node, reason: &str) {
+        self.obstruct(self.described(node, reason));
+    }
+
+    fn described(&self, node: &Node, reason: &str) -> String {
         let shapes: Vec<_> = node.inputs.iter().map(|&id| self.graph.shape(id)).collect();
-        self.obstruct(format!("node \"{}\" ({}) {shapes:?}: {reason}", node.name, node.source_op));
+        format!("node \"{}\" ({}) with input shapes {shapes:?}: {reason}", node.name, node.source_op)
     }
 
     fn inputs(&mut self) -> Result<()> {

@@ -2,8 +2,9 @@
 
 use crate::error::{CompileError, Result};
 use crate::self_test::Xorshift;
-use crate::{Compiled, inspect};
+use crate::{Compiled, inspect, inspect_in};
 use ort::environment::Environment;
+use ort::session::builder::SessionBuilder;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 use serde::Deserialize;
@@ -66,10 +67,22 @@ impl Runtime {
 
     /// Loads a model for one thread of the CPU.
     pub fn runner(&self, model: &[u8]) -> Result<Runner> {
+        self.load_session(|builder| builder.commit_from_memory(model))
+    }
+
+    /// Loads a model file, whose weights may lie in files beside it.
+    pub fn file_runner(&self, model: &Path) -> Result<Runner> {
+        self.load_session(|builder| builder.commit_from_file(model))
+    }
+
+    fn load_session(
+        &self,
+        commit: impl Fn(&mut SessionBuilder) -> std::result::Result<Session, ort::Error>,
+    ) -> Result<Runner> {
         let build = || -> std::result::Result<Session, ort::Error> {
             let builder = Session::builder(&self.environment)?;
             let mut builder = builder.with_intra_threads(1)?;
-            builder.commit_from_memory(model)
+            commit(&mut builder)
         };
         let session = build().map_err(|e| failed("loading a graph", e))?;
         let outputs = session.outputs().iter().map(|o| o.name().to_owned()).collect();
@@ -115,6 +128,15 @@ pub fn relative_error(actual: &[f32], expected: &[f32]) -> f64 {
     if actual.iter().chain(expected).all(|v| v.is_finite()) { worst / scale } else { f64::INFINITY }
 }
 
+/// The network a package was compiled from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A whole model.
+    Bytes(&'a [u8]),
+    /// A model file, whose weights may lie in files beside it.
+    File(&'a Path),
+}
+
 /// Runs `source` (as compiled, with its softmax if it has one) and the packages on input from `seed`.
 ///
 /// Slow and fast input are drawn from one sequence of samples, so that a wrong alignment in time shows. A grey
@@ -122,7 +144,7 @@ pub fn relative_error(actual: &[f32], expected: &[f32]) -> f64 {
 ///
 /// # Errors
 /// [`CompileError::Verify`] where a graph does not run.
-pub fn verify(runtime: &Runtime, source: &[u8], compiled: &Compiled, seed: u32) -> Result<Verification> {
+pub fn verify(runtime: &Runtime, source: Source, compiled: &Compiled, seed: u32) -> Result<Verification> {
     let clip = Clip::new(compiled, seed)?;
     let expected = clip.source(runtime, source)?;
     let mut logits = first(runtime.runner(&compiled.clip.bytes)?.run(&clip.inputs())?)?;
@@ -210,8 +232,14 @@ impl Clip {
     }
 
     /// The source's result: its inputs take the same samples in its own layout.
-    fn source(&self, runtime: &Runtime, source: &[u8]) -> Result<Vec<f32>> {
-        let inputs = inspect(source)?.inputs;
+    fn source(&self, runtime: &Runtime, source: Source) -> Result<Vec<f32>> {
+        let (inputs, mut runner) = match source {
+            Source::Bytes(bytes) => (inspect(bytes)?.inputs, runtime.runner(bytes)?),
+            Source::File(path) => {
+                let bytes = std::fs::read(path).map_err(|e| failed("reading the source", e))?;
+                (inspect_in(&bytes, path.parent())?.inputs, runtime.file_runner(path)?)
+            }
+        };
         let mut feeds = Tensors::new();
         let most = inputs.iter().map(|t| t.shape.iter().product::<usize>()).max().unwrap_or(0);
         for input in &inputs {
@@ -219,7 +247,7 @@ impl Clip {
             let indices = if packed_or_fast { (0..self.shape[0]).collect() } else { self.slow.clone() };
             feeds.push((input.name.clone(), input.shape.clone(), self.in_layout(&input.shape, &indices)?));
         }
-        logits(runtime.runner(source)?.run(&feeds)?)
+        logits(runner.run(&feeds)?)
     }
 
     /// Frames in the layout of a source input: `[1,C,T,H,W]`, `[1,T,C,H,W]` or one of these without batch.

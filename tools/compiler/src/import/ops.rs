@@ -436,8 +436,9 @@ impl Node<'_> {
 
     fn reshape_target(&self, shape: &[usize]) -> Converted<Vec<usize>> {
         let Some(target) = self.ints(1, "the target shape")? else { return fail("has no target shape") };
-        if target.len() > super::MAX_RANK || self.attributes.int("allowzero", 0)? != 0 {
-            return fail("has too many axes, or allowzero");
+        let allow_zero = self.attributes.int("allowzero", 0)? != 0;
+        if target.len() > super::MAX_RANK || (allow_zero && target.contains(&0)) {
+            return fail("has too many axes, or an empty one");
         }
         let mut out = Vec::new();
         let mut rest = None;
@@ -552,17 +553,19 @@ impl Node<'_> {
         let axis = self.axis(self.attributes.int("axis", 0)?, shape.len())?;
         let size = shape.get(axis).copied().unwrap_or(0);
         let index_id = self.input(1, "indices")?;
-        let rank = self.shape(index_id).len();
+        let picks = self.shape(index_id).to_vec();
         let Some(indices) = self.ints(1, "indices")? else { return fail("has no indices") };
-        let indices = indices.iter().map(|&i| self.axis(i, size)).collect::<Converted<Vec<_>>>()?;
-        if rank > 1 {
-            return fail("indices must be a number or a vector");
+        if indices.len() > MAX_SLICE {
+            return fail("picks more than 65536 elements");
         }
+        let indices = indices.iter().map(|&i| self.axis(i, size)).collect::<Converted<Vec<_>>>()?;
         let taken = self.take(self.x, axis, &indices)?;
-        if rank == 1 {
+        if picks.len() == 1 {
             return Ok(taken);
         }
-        let out = reduced(&shape, &[axis], false);
+        // The axes of the indices take the place of the axis picked from.
+        let (front, back) = (shape.get(..axis), shape.get(axis + 1..));
+        let out = [front.unwrap_or_default(), &picks, back.unwrap_or_default()].concat();
         self.emit(Op::Reshape, vec![taken], out)
     }
 

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// `TensorProto.data_location` of data in a file of its own.
 const EXTERNAL: i32 = 1;
 
+/// Largest file of external weights.
+const MAX_EXTERNAL_BYTES: u64 = 4 << 30;
+
 /// Where weights outside the model file are looked for.
 #[derive(Default)]
 pub(crate) struct ExternalData {
@@ -60,8 +63,13 @@ impl ExternalData {
         if !inside {
             return file_error(format!("external data \"{location}\" lies outside the model's folder"));
         }
-        let bytes = std::fs::read(folder.join(location))
-            .or_else(|e| file_error(format!("external data \"{location}\": {e}")))?;
+        let path = folder.join(location);
+        let size = std::fs::metadata(&path).map_or(0, |m| if m.is_file() { m.len() } else { u64::MAX });
+        if size > MAX_EXTERNAL_BYTES {
+            return file_error(format!("external data \"{location}\" is no file of at most 4 GiB"));
+        }
+        let bytes =
+            std::fs::read(path).or_else(|e| file_error(format!("external data \"{location}\": {e}")))?;
         let bytes = Bytes::from(bytes);
         self.files.push((location.to_owned(), bytes.clone()));
         Ok(bytes)

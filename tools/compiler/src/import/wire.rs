@@ -27,6 +27,7 @@ enum Kind {
     Type,
     TensorType,
     Shape,
+    /// A packed list of integers.
     Leaf,
 }
 
@@ -71,14 +72,11 @@ fn walk(mut buf: &[u8], kind: Kind, budget: &mut Budget) -> Result<()> {
             continue;
         }
         match child(kind, tag) {
-            Some(Kind::Leaf) => {
-                if is_packed_integer(kind, tag) {
-                    match budget.packed.checked_sub(body.len()) {
-                        Some(left) => budget.packed = left,
-                        None => return file_error("too many packed integers"),
-                    }
-                }
-            }
+            // Only lists of integers are leaves.
+            Some(Kind::Leaf) => match budget.packed.checked_sub(body.len()) {
+                Some(left) => budget.packed = left,
+                None => return file_error("too many packed integers"),
+            },
             // The schema below has no cycle but node -> attribute -> graph, which the decoder skips.
             Some(child) => walk(body, child, budget)?,
             None => {}
@@ -100,8 +98,4 @@ fn child(kind: Kind, tag: u32) -> Option<Kind> {
         (Kind::Attribute, 8) | (Kind::Tensor, 1 | 5 | 7) => Kind::Leaf,
         _ => return None,
     })
-}
-
-fn is_packed_integer(kind: Kind, tag: u32) -> bool {
-    matches!((kind, tag), (Kind::Attribute, 8) | (Kind::Tensor, 1 | 5 | 7))
 }

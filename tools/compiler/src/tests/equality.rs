@@ -268,3 +268,10 @@ proptest! {
         prop_assert!(result.stream.unwrap_or(0.0) <= TOLERANCE, "stream {:?}", result.stream);
     }
 }
+
+/// One network of every kind, for the fuzzer.
+pub(super) fn seeds() -> Vec<Source> {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    (0..40).filter_map(|_| Some(build(&recipe().new_tree(&mut runner).ok()?.current()))).collect()
+}

@@ -7,7 +7,7 @@ mod package;
 mod source;
 mod streaming;
 
-use crate::verify::{Runtime, Verification, verify};
+use crate::verify::{Runtime, Source, Verification, verify};
 use crate::{CompileOptions, Compiled, Label, Result, compile};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -30,5 +30,5 @@ fn compiled(source: &source::Source) -> Compiled {
 }
 
 fn checked(source: &source::Source, compiled: &Compiled) -> Result<Verification> {
-    verify(&RUNTIME, &source.bytes(), compiled, 7)
+    verify(&RUNTIME, Source::Bytes(&source.bytes()), compiled, 7)
 }
