@@ -263,11 +263,9 @@ impl Analysis<'_> {
         }
         match frames {
             Some((per_chunk, reach)) => {
-                if pooled > 0 {
-                    self.obstruct_node(
-                        node,
-                        "the network pools over time inside, so no chunk is final by itself",
-                    );
+                if pooled > 0 && !self.timing.obstacles.iter().any(|o| o.contains(POOLS_INSIDE)) {
+                    let reason = self.described(node, POOLS_INSIDE);
+                    self.timing.obstacles.push(reason);
                 }
                 Time::Frames { per_chunk, reach }
             }

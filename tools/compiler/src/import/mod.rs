@@ -6,6 +6,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod attributes;
+mod axes;
 mod evaluate;
 mod ops;
 mod tensors;
