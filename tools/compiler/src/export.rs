@@ -143,11 +143,12 @@ impl<'a> Exporter<'a> {
             NetOp::Max => ("Max", vec![]),
             NetOp::Concat(axis) => ("Concat", vec![int("axis", *axis as i64)]),
             NetOp::Slice { axis, start, end, step } => {
-                inputs.extend([start, end, axis, step].map(|&v| self.indices(&[v])));
+                inputs.extend([start, end, axis, step].map(|&v| self.indices(&[v as i64])));
                 ("Slice", vec![])
             }
             NetOp::Gather { axis, indices } => {
-                inputs.push(self.indices(indices));
+                let indices: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
+                inputs.push(self.indices(&indices));
                 ("Gather", vec![int("axis", *axis as i64)])
             }
             NetOp::Pad { before, after, value } => {
@@ -156,7 +157,8 @@ impl<'a> Exporter<'a> {
                 ("Pad", vec![])
             }
             NetOp::Reshape(shape) => {
-                inputs.push(self.indices(shape));
+                let shape: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+                inputs.push(self.indices(&shape));
                 ("Reshape", vec![])
             }
             NetOp::Gemm => ("Gemm", vec![]),
@@ -197,10 +199,9 @@ impl<'a> Exporter<'a> {
     }
 
     /// A constant integer vector, named by its values.
-    fn indices(&mut self, values: &[usize]) -> String {
-        let values: Vec<i64> = values.iter().map(|&v| v as i64).collect();
+    fn indices(&mut self, values: &[i64]) -> String {
         let name = values.iter().fold("i".to_owned(), |name, v| format!("{name}_{v}"));
-        self.initializer(&name, &Tensor::ints(values), DType::I64);
+        self.initializer(&name, &Tensor::ints(values.to_vec()), DType::I64);
         name
     }
 

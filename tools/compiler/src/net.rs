@@ -86,9 +86,10 @@ pub(crate) enum NetOp {
         axis: usize,
         indices: Vec<usize>,
     },
+    /// Negative pads crop.
     Pad {
-        before: [usize; 4],
-        after: [usize; 4],
+        before: [i64; 4],
+        after: [i64; 4],
         value: Bits,
     },
     Reshape(Vec<usize>),

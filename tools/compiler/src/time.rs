@@ -11,6 +11,8 @@ use crate::pathways::Pathways;
 
 /// Most frames of a clip; reach is followed frame by frame.
 const MAX_FRAMES: usize = 4096;
+/// Most window taps followed in all; R101 has under 20,000.
+const MAX_TAPS: usize = 1 << 26;
 /// Largest temporal kernel.
 const MAX_KERNEL: usize = 255;
 
@@ -81,6 +83,8 @@ struct Analysis<'a> {
     pathways: &'a Pathways,
     chunk: usize,
     timing: Timing,
+    /// Window taps that may still be followed.
+    taps_left: usize,
 }
 
 /// Follows time through the graph. `chunk` is the number of slow frames per step.
@@ -91,7 +95,7 @@ pub(crate) fn analyse(graph: &Graph, layout: &Layout, pathways: &Pathways, chunk
         nonlinear_head: Vec::new(),
         pooled: Vec::new(),
     };
-    let mut analysis = Analysis { graph, layout, pathways, chunk, timing };
+    let mut analysis = Analysis { graph, layout, pathways, chunk, timing, taps_left: MAX_TAPS };
     analysis.inputs()?;
     for node in &graph.nodes {
         let time = analysis.node(node)?;
@@ -189,6 +193,10 @@ impl Analysis<'_> {
             return self
                 .graph
                 .node_error(node, format!("a temporal kernel over {MAX_KERNEL} is not supported"));
+        }
+        match w.kernel.checked_mul(w.count).and_then(|taps| self.taps_left.checked_sub(taps)) {
+            Some(left) => self.taps_left = left,
+            None => return self.graph.node_error(node, "the network has too many windows over time"),
         }
         let (per_chunk, reach) = match time {
             Time::Frames { per_chunk, reach } => (per_chunk, reach),

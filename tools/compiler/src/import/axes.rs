@@ -4,8 +4,10 @@ use super::ops::{Converted, Node, fail};
 use crate::graph::{Op, ValueId};
 use crate::tensor::{Tensor, volume};
 
-/// Most elements a Slice or Gather may keep of an axis.
+/// Most elements a Slice may keep of an axis.
 const MAX_SLICE: usize = 1 << 16;
+/// Most elements a Gather may pick; each of them is kept.
+const MAX_GATHER: usize = 1 << 12;
 
 impl Node<'_> {
     pub(super) fn reduce_mean(&mut self) -> Converted<ValueId> {
@@ -115,7 +117,7 @@ impl Node<'_> {
         }
         if let Some(constant) = self.importer.graph.constant(self.x) {
             return match constant.transposed(&perm) {
-                Some(tensor) => Ok(self.importer.constant(self.proto, tensor)),
+                Some(tensor) => self.importer.computed(self.proto, tensor),
                 None => fail("cannot transpose the constant"),
             };
         }
@@ -194,8 +196,8 @@ impl Node<'_> {
         let index_id = self.input(1, "indices")?;
         let picks = self.shape(index_id).to_vec();
         let Some(indices) = self.ints(1, "indices")? else { return fail("has no indices") };
-        if indices.len() > MAX_SLICE {
-            return fail("picks more than 65536 elements");
+        if indices.len() > MAX_GATHER {
+            return fail("picks more than 4096 elements");
         }
         let indices = indices.iter().map(|&i| self.axis(i, size)).collect::<Converted<Vec<_>>>()?;
         let taken = self.take(self.x, axis, &indices)?;

@@ -26,6 +26,13 @@ use std::collections::BTreeMap;
 const MIN_OPSET: i64 = 13;
 /// Most elements of one activation. R50 at 224 has 26 million in its largest.
 const MAX_ELEMENTS: usize = 1 << 31;
+/// Most nodes of a model. R101 has about 700, with all that exporters leave in the file 2,000.
+const MAX_NODES: usize = 20_000;
+/// Most weights all nodes read together; one that several nodes read counts for each, because each gets its own
+/// copy in the end. R101 has 63 million.
+const MAX_WEIGHTS: usize = 1 << 27;
+/// Most elements of all constants computed on the way.
+const MAX_COMPUTED: usize = 1 << 26;
 /// Most axes of a value.
 const MAX_RANK: usize = 8;
 
@@ -51,7 +58,15 @@ pub(crate) fn import(bytes: &Bytes, external: &mut ExternalData) -> Result<Impor
         return file_error(format!("operator set {opset}; {MIN_OPSET} or later is needed"));
     }
     let Some(proto) = model.graph else { return file_error("holds no graph") };
-    let mut importer = Importer { graph: Graph::default(), names: BTreeMap::new() };
+    let mut importer = Importer {
+        graph: Graph::default(),
+        names: BTreeMap::new(),
+        weights_left: MAX_WEIGHTS,
+        computed_left: MAX_COMPUTED,
+    };
+    if proto.node.len() > MAX_NODES {
+        return file_error(format!("{} nodes; at most {MAX_NODES} are supported", proto.node.len()));
+    }
     for tensor in &proto.initializer {
         let constant = tensors::decode(tensor, external)?;
         let id = importer.graph.add_constant(tensor.name.clone(), constant);
@@ -86,6 +101,8 @@ pub(crate) fn import(bytes: &Bytes, external: &mut ExternalData) -> Result<Impor
 struct Importer {
     graph: Graph,
     names: BTreeMap<String, ValueId>,
+    weights_left: usize,
+    computed_left: usize,
 }
 
 impl Importer {
@@ -175,6 +192,15 @@ impl Importer {
         let node = Node { name: display_name(proto), source_op: proto.op_type.clone(), op, inputs, output };
         self.graph.nodes.push(node);
         Ok(output)
+    }
+
+    /// A constant that was computed and takes memory of its own.
+    fn computed(&mut self, proto: &NodeProto, tensor: Tensor) -> std::result::Result<ValueId, ops::Failure> {
+        match volume(&tensor.shape).and_then(|n| self.computed_left.checked_sub(n)) {
+            Some(left) => self.computed_left = left,
+            None => return ops::fail("computes too many constants"),
+        }
+        Ok(self.constant(proto, tensor))
     }
 
     fn constant(&mut self, proto: &NodeProto, tensor: Tensor) -> ValueId {

@@ -61,7 +61,7 @@ pub(super) fn convert(
     if constants.len() == inputs.len()
         && let Some(tensor) = evaluate(proto, &constants)?
     {
-        return Ok(importer.constant(proto, tensor));
+        return importer.computed(proto, tensor);
     }
     Node { importer, proto, attributes, inputs, x }.convert()
 }
@@ -177,6 +177,12 @@ impl Node<'_> {
     }
 
     pub(super) fn emit(&mut self, op: Op, inputs: Vec<ValueId>, shape: Vec<usize>) -> Converted<ValueId> {
+        let weights: usize =
+            inputs.iter().filter_map(|&id| self.importer.graph.constant_f32(id)).map(<[f32]>::len).sum();
+        match self.importer.weights_left.checked_sub(weights) {
+            Some(left) => self.importer.weights_left = left,
+            None => return fail("the network has more than 134 million weights, counting shared ones again"),
+        }
         self.importer.emit(self.proto, op, inputs, shape)
     }
 

@@ -189,20 +189,18 @@ impl Lowering<'_> {
 
     fn taps_out_clip(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
         // The tap that lands on its own frame carries the bias.
-        let out = self.net.conv(x, c.joined_outputs()?, c.joined_bias(c.before), c.space, 1);
+        let own = c.before;
+        let out = self.net.conv(x, c.joined_outputs()?, c.joined_bias(own), c.space, 1);
         let tap =
             |lowering: &mut Self, j: usize| lowering.net.slice(out, 1, j * c.outputs, (j + 1) * c.outputs, 1);
-        let mut y = tap(self, c.before);
-        for j in (0..c.kernel()).filter(|&j| j != c.before) {
-            let (delay, advance) = (c.before.saturating_sub(j), j.saturating_sub(c.before));
+        let mut y = tap(self, own);
+        for j in (0..c.kernel()).filter(|&j| j != own) {
             // A tap that lies further away than the clip is long reads padding only.
-            if delay.max(advance) >= c.count {
-                continue;
+            if own.abs_diff(j) < c.count {
+                let frames = tap(self, j);
+                let shifted = self.net.shift_frames(frames, own as i64 - j as i64);
+                y = self.net.binary(NetOp::Add, y, shifted);
             }
-            let frames = tap(self, j);
-            let frames = self.net.slice(frames, 0, advance, c.count - delay, 1);
-            let shifted = self.net.pad(frames, [delay, 0, 0, 0], [advance, 0, 0, 0], 0.0);
-            y = self.net.binary(NetOp::Add, y, shifted);
         }
         Some(y)
     }

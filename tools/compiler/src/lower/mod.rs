@@ -15,6 +15,9 @@ use crate::pathways::Pathways;
 use crate::tensor::{DType, Tensor};
 use crate::time::{Time, Timing};
 
+/// Most nodes of a lowered graph; R101 has about 1,000.
+const MAX_NODES: usize = 50_000;
+
 /// Which graph is being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -128,6 +131,9 @@ impl<'a> Lowering<'a> {
         let graph = self.source.graph;
         for node in graph.nodes.iter().filter(|n| wanted(n)) {
             let lowered = self.node(node)?;
+            if self.net.nodes.len() > MAX_NODES {
+                return graph.node_error(node, format!("the lowered graph grows over {MAX_NODES} nodes"));
+            }
             self.map[node.output.0] = Some(lowered);
         }
         Ok(())
@@ -283,7 +289,7 @@ impl<'a> Lowering<'a> {
                 _ => return self.source.graph.node_error(node, "crops an axis away"),
             }
         }
-        Ok(self.net.pad(x, front.map(|p| p.max(0) as usize), back.map(|p| p.max(0) as usize), value))
+        Ok(self.net.pad(x, front.map(|p| p.max(0)), back.map(|p| p.max(0)), value))
     }
 
     /// Gemm or MatMul along the channels.

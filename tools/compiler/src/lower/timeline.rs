@@ -44,7 +44,7 @@ impl Lowering<'_> {
             return all;
         }
         let after = total.saturating_sub(before + shape[0]);
-        self.net.pad(x, [before, 0, 0, 0], [after, 0, 0, 0], fill)
+        self.net.pad(x, [before as i64, 0, 0, 0], [after as i64, 0, 0, 0], fill)
     }
 
     /// Every `stride`-th frame of `x` from `start`, `count` of them.

@@ -3,6 +3,9 @@
 use super::{Net, NetId, NetOp, Window2};
 use crate::tensor::{DType, Tensor};
 
+/// Most parts of a join made out of joins. A file could double them node by node.
+const MAX_JOINED: usize = 64;
+
 impl Window2 {
     /// The 1x1 window.
     pub(crate) const POINT: Self = Self { kernel: [1, 1], strides: [1, 1], pads: [0; 4] };
@@ -94,7 +97,11 @@ impl Net {
         let mut flat: Vec<NetId> = Vec::new();
         for &part in parts {
             let inner = match self.maker(part) {
-                Some(node) if node.op == NetOp::Concat(axis) => node.inputs.clone(),
+                Some(node)
+                    if node.op == NetOp::Concat(axis) && node.inputs.len() + flat.len() <= MAX_JOINED =>
+                {
+                    node.inputs.clone()
+                }
                 _ => vec![part],
             };
             for id in inner {
@@ -171,13 +178,23 @@ impl Net {
         self.node(NetOp::Gather { axis, indices }, vec![x], shape, DType::F32)
     }
 
-    pub(crate) fn pad(&mut self, x: NetId, before: [usize; 4], after: [usize; 4], value: f32) -> NetId {
+    /// Pads each axis with `value`; negative pads crop.
+    pub(crate) fn pad(&mut self, x: NetId, before: [i64; 4], after: [i64; 4], value: f32) -> NetId {
         if before == [0; 4] && after == [0; 4] {
             return x;
         }
-        let shape =
-            self.shape(x).iter().zip(before.iter().zip(&after)).map(|(d, (b, a))| d + b + a).collect();
+        let pads = before.iter().zip(&after);
+        let shape = self.shape(x).iter().zip(pads).map(|(&d, (b, a))| (d as i64 + b + a) as usize).collect();
         self.node(NetOp::Pad { before, after, value: value.into() }, vec![x], shape, DType::F32)
+    }
+
+    /// Frames moved towards the end (`by` > 0) or the start; what moves in is zero. A slice and a pad, because ONNX
+    /// Runtime takes longer over one pad that crops.
+    pub(crate) fn shift_frames(&mut self, x: NetId, by: i64) -> NetId {
+        let (frames, distance) = (self.shape(x)[0], by.unsigned_abs() as usize);
+        let (delay, advance) = if by > 0 { (distance, 0) } else { (0, distance) };
+        let kept = self.slice(x, 0, advance, frames - delay, 1);
+        self.pad(kept, [delay as i64, 0, 0, 0], [advance as i64, 0, 0, 0], 0.0)
     }
 
     pub(crate) fn reshape(&mut self, x: NetId, shape: Vec<usize>) -> NetId {

@@ -97,6 +97,33 @@ fn millions_of_empty_nodes_are_refused_before_they_are_decoded() {
 }
 
 #[test]
+fn joins_that_double_at_every_node_stay_small() {
+    let mut s = Source::new(2);
+    let x = s.input("x", &[1, 1, 1, 1, 1]);
+    let mut y = s.unary("Relu", &x);
+    for _ in 0..28 {
+        y = s.concat(&[&y, &y], 1);
+    }
+    let logits = s.flatten(&y);
+    s.output(&logits);
+    // The labels do not fit; what counts is that the error comes at once.
+    assert!(matches!(error(&s), CompileError::Spec(_)));
+}
+
+#[test]
+fn weights_that_many_nodes_share_are_counted_for_each() {
+    let mut s = Source::new(2);
+    let mut x = s.input("x", &[1, 1, 1, 512, 512]);
+    let w = s.random(&[1, 1, 1, 511, 511], 0.1, 0.0);
+    let attributes = vec![super::source::ints("pads", &[0, 255, 255, 0, 255, 255])];
+    for _ in 0..600 {
+        x = s.node("Conv", &[&x.name, &w], x.shape.clone(), attributes.clone());
+    }
+    s.output(&x);
+    assert!(error(&s).to_string().contains("weights"), "{}", error(&s));
+}
+
+#[test]
 fn external_weights_outside_the_models_folder_are_refused() {
     let mut s = small();
     s.graph.initializer[0].raw_data = None;
