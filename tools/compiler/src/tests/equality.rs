@@ -1,7 +1,7 @@
 //! The property the compiler stands on: 200 random small networks give what their source gives, clip and steps.
 
 use super::source::{LABELS, Padding, Source, Val};
-use super::{RUNTIME, checked, options};
+use super::{RUNTIME, checked, options, self_test_error};
 use crate::compile;
 use proptest::prelude::*;
 
@@ -259,11 +259,14 @@ proptest! {
         let source = build(&recipe);
         let mut options = options(LABELS);
         options.chunk = recipe.chunk;
+        options.self_test = true;
         let compiled = compile(source.bytes(), &options).map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(compiled.stream.is_some(), streams(&recipe), "{:?}", compiled.window_only);
         let nonlinear = recipe.head > 3;
         prop_assert_eq!(compiled.head.is_some(), nonlinear && compiled.stream.is_some());
         let result = checked(&source, &compiled).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let rten = self_test_error(&compiled);
+        prop_assert!(rten <= TOLERANCE, "rten against ONNX Runtime {:e}", rten);
         prop_assert!(result.clip <= TOLERANCE, "clip {:e}", result.clip);
         prop_assert!(result.stream.unwrap_or(0.0) <= TOLERANCE, "stream {:?}", result.stream);
     }
