@@ -1,10 +1,13 @@
 //! Convolutions over time, exactly, with 2-D convolutions only.
 //!
-//! Three forms give the same numbers at different cost:
+//! Four forms give the same numbers at different cost:
 //! - **frames in**: the `k` frames of a window are joined along the channels, then one convolution. Moves
 //!   `k * ci` input channels per output frame.
 //! - **taps out**: one convolution gives all `k` taps of every frame; the taps are shifted and added. Moves
 //!   `k * co` output channels per frame, and needs stride 1.
+//! - **frames in pairs**: frames in, for two output frames at once, side by side in the channels. Each window holds one
+//!   frame more, whose weights are zero for the other output: `(k+1)/k` of the multiply-adds, but channels that fill a
+//!   kernel's block, and half the windows to move.
 //! - **tap by tap**: `k` convolutions on shifted frames, added. The only form for grouped convolutions, whose groups
 //!   must not mix.
 
@@ -31,10 +34,14 @@ struct Taps {
     streams: bool,
 }
 
+/// Channels in one block of the widest CPU kernels (16 floats of AVX-512); fewer output channels waste the rest.
+const BLOCK: usize = 16;
+
 /// How a temporal convolution is lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     FramesIn,
+    FramesInPairs,
     TapsOut,
     TapByTap,
 }
@@ -56,7 +63,17 @@ impl Taps {
         let shifts = self.stride == 1 && self.count == frames && self.before < self.kernel();
         // A step's taps all lie in the past; a clip's may lie on both sides.
         let aligned = !self.streams || self.before + 1 == self.kernel();
-        if shifts && aligned && taps < unfolded { Form::TapsOut } else { Form::FramesIn }
+        if shifts && aligned && taps < unfolded {
+            Form::TapsOut
+        } else if self.stride == 1
+            && 2 * self.outputs <= BLOCK
+            && self.count.is_multiple_of(2)
+            && self.kernel() % 2 == 1
+        {
+            Form::FramesInPairs
+        } else {
+            Form::FramesIn
+        }
     }
 
     fn tensor(&self, data: Vec<f32>, outputs: usize, inputs: usize) -> Option<Tensor> {
@@ -73,6 +90,22 @@ impl Taps {
         let rows =
             (0..self.outputs).flat_map(|o| self.taps.iter().map(move |t| &t[o * per_output..][..per_output]));
         self.tensor(rows.flatten().copied().collect(), self.outputs, self.per_group * self.kernel())
+    }
+
+    /// Weights for two output frames from a window of `kernel + 1` input frames, both along the channels.
+    fn paired(&self) -> Option<Tensor> {
+        let per_tap = self.taps[0].len() / self.outputs;
+        let frames = self.kernel() + 1;
+        let mut data = vec![0.0; 2 * self.outputs * frames * per_tap];
+        for second in 0..2 {
+            for (tap, weights) in self.taps.iter().enumerate() {
+                for output in 0..self.outputs {
+                    let row = (second * self.outputs + output) * frames + tap + second;
+                    data[row * per_tap..][..per_tap].copy_from_slice(&weights[output * per_tap..][..per_tap]);
+                }
+            }
+        }
+        self.tensor(data, 2 * self.outputs, self.per_group * frames)
     }
 
     /// All taps one after another along the output channels.
@@ -135,6 +168,7 @@ impl Lowering<'_> {
         } else {
             match taps.form(shape) {
                 Form::FramesIn => self.frames_in(x, &taps),
+                Form::FramesInPairs => self.frames_in_pairs(x, &taps),
                 Form::TapsOut if taps.streams => self.taps_out_step(x, &taps),
                 Form::TapsOut => self.taps_out_clip(x, &taps),
                 Form::TapByTap => self.tap_by_tap(x, &taps),
@@ -185,6 +219,24 @@ impl Lowering<'_> {
             self.net.concat(1, &parts)
         };
         Some(self.net.conv(unfolded, weights, c.bias.clone(), c.space, 1))
+    }
+
+    fn frames_in_pairs(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
+        let (channels, height, width) = (self.net.shape(x)[1], self.net.shape(x)[2], self.net.shape(x)[3]);
+        let (pairs, window) = (c.count / 2, c.kernel().div_ceil(2));
+        let all = self.timeline(x, c.before, c.count + c.kernel() - 1, 0.0, c.streams);
+        let frames = self.net.slice(all, 0, 0, 2 * (pairs + window - 1), 1);
+        let paired = self.net.reshape(frames, vec![pairs + window - 1, 2 * channels, height, width]);
+        let unfolded = if pairs == 1 {
+            self.net.reshape(paired, vec![1, 2 * window * channels, height, width])
+        } else {
+            let parts: Vec<NetId> = (0..window).map(|w| self.net.slice(paired, 0, w, w + pairs, 1)).collect();
+            self.net.concat(1, &parts)
+        };
+        let bias = c.bias.as_ref().map(|b| [b.as_slice(), b].concat());
+        let y = self.net.conv(unfolded, c.paired()?, bias, c.space, 1);
+        let (oh, ow) = (self.net.shape(y)[2], self.net.shape(y)[3]);
+        Some(self.net.reshape(y, vec![c.count, c.outputs, oh, ow]))
     }
 
     fn taps_out_clip(&mut self, x: NetId, c: &Taps) -> Option<NetId> {

@@ -33,8 +33,33 @@ impl Net {
     }
 
     fn unary(&mut self, op: NetOp, x: NetId) -> NetId {
+        if !matches!(op, NetOp::Softmax(_))
+            && let Some(joined) = self.split_of(x)
+        {
+            let y = self.unary(op, joined);
+            let shape = self.shape(x).to_vec();
+            return self.reshape(y, shape);
+        }
         let (shape, dtype) = (self.shape(x).to_vec(), self.values[x.0].dtype);
         self.node(op, vec![x], shape, dtype)
+    }
+
+    /// Where `x` is a Reshape that splits the channels of some value into frames, that value. What works on every
+    /// channel alone is then done before the split, in the layout the convolution before it gave.
+    fn split_of(&self, x: NetId) -> Option<NetId> {
+        let node = self.maker(x).filter(|node| matches!(node.op, NetOp::Reshape(_)))?;
+        let source = node.inputs[0];
+        match (self.shape(source), self.shape(x)) {
+            (&[t, c, h, w], &[split_t, split_c, same_h, same_w])
+                if (h, w) == (same_h, same_w)
+                    && split_t > t
+                    && split_t * split_c == t * c
+                    && c % split_c == 0 =>
+            {
+                Some(source)
+            }
+            _ => None,
+        }
     }
 
     /// Any op that keeps its input's shape.
@@ -64,6 +89,10 @@ impl Net {
     pub(crate) fn pool(&mut self, op: NetOp, window: Window2, x: NetId) -> NetId {
         let [t, c, h, w] = self.dims(x);
         let [oh, ow] = window.extent(h, w);
+        if let Some(joined) = self.split_of(x) {
+            let y = self.pool(op, window, joined);
+            return self.reshape(y, vec![t, c, oh, ow]);
+        }
         self.node(op, vec![x], vec![t, c, oh, ow], DType::F32)
     }
 
