@@ -65,15 +65,19 @@ impl Taps {
         let aligned = !self.streams || self.before + 1 == self.kernel();
         if shifts && aligned && taps < unfolded {
             Form::TapsOut
-        } else if self.stride == 1
-            && 2 * self.outputs <= BLOCK
-            && self.count.is_multiple_of(2)
-            && self.kernel() % 2 == 1
-        {
+        } else if self.pairs_fit(channels) {
             Form::FramesInPairs
         } else {
             Form::FramesIn
         }
+    }
+
+    /// Whether two output frames at once fill a block that one would leave half empty. ONNX Runtime's blocked kernels
+    /// take fewer input channels than a block, or multiples of four; others fall to a slower kernel.
+    fn pairs_fit(&self, channels: usize) -> bool {
+        let inputs = (self.kernel() + 1) * channels;
+        let shape = self.stride == 1 && self.count.is_multiple_of(2) && !self.kernel().is_multiple_of(2);
+        shape && 2 * self.outputs <= BLOCK && (inputs < BLOCK || inputs.is_multiple_of(4))
     }
 
     fn tensor(&self, data: Vec<f32>, outputs: usize, inputs: usize) -> Option<Tensor> {
