@@ -38,6 +38,32 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`verify`](mod@verify) runs source and packages in ONNX Runtime, loaded from a shared library at run time:
+//! ```no_run
+//! # #[cfg(feature = "verify")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::path::Path;
+//! use tteview_compiler::verify::{Runtime, Source, verify};
+//! # let compiled = tteview_compiler::compile(vec![], &tteview_compiler::CompileOptions::new("m", vec![]))?;
+//! let runtime = Runtime::load(Path::new("libonnxruntime.so"))?;
+//! println!("{}", verify(&runtime, Source::File(Path::new("model.onnx")), &compiled, 1)?);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "verify"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Options of the command line
+//! | option | field |
+//! | --- | --- |
+//! | `--labels FILE` | [`CompileOptions::labels`], by [`labels_from_json`] |
+//! | `--spec FILE` | [`CompileOptions::spec`], by [`Spec::from_toml`] |
+//! | `-o NAME` | [`CompileOptions::name`] |
+//! | `--channels 1` | [`CompileOptions::grey`] |
+//! | `--precision` | [`CompileOptions::precision`] |
+//! | `--chunk N` | [`CompileOptions::chunk`] |
+//! | `--verify` | [`verify::verify`] |
 
 mod error;
 mod export;
