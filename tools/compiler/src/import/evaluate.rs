@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Most elements a computed constant may have.
 const MAX_COMPUTED: usize = 1 << 26;
+/// Most numbers of a range.
+const MAX_RANGE: usize = 1 << 16;
 
 /// The node's value, or `None` where this op is not one the compiler evaluates.
 pub(super) fn evaluate(proto: &NodeProto, inputs: &[&Tensor]) -> Converted<Option<Tensor>> {
@@ -26,7 +28,9 @@ pub(super) fn evaluate(proto: &NodeProto, inputs: &[&Tensor]) -> Converted<Optio
         ("Add" | "Sub" | "Mul" | "Div", Some(second)) => binary(&proto.op_type, first, second)?,
         ("ConstantOfShape", _) => Some(constant_of_shape(&attributes, first)?),
         ("Concat", _) => concat_ints(inputs),
-        ("Gather", Some(indices)) => gather_ints(first, indices),
+        ("Gather", Some(indices)) => gather(first, indices, attributes.int("axis", 0)?),
+        ("Slice", _) => slice(inputs),
+        ("Range", _) => range(inputs)?,
         _ => None,
     })
 }
@@ -81,16 +85,84 @@ fn concat_ints(inputs: &[&Tensor]) -> Option<Tensor> {
     (all.len() <= MAX_COMPUTED).then(|| Tensor::ints(all))
 }
 
-/// Picks from an integer vector.
-fn gather_ints(data: &Tensor, indices: &Tensor) -> Option<Tensor> {
-    let (values, picks) = (data.as_i64()?, indices.as_i64()?);
-    if data.shape.len() != 1 {
-        return None;
+/// The elements at `indices` along `axis`.
+fn select(tensor: &Tensor, axis: usize, indices: &[usize]) -> Option<Tensor> {
+    let inner = volume(tensor.shape.get(axis + 1..)?)?;
+    let outer = volume(tensor.shape.get(..axis)?)?;
+    let size = *tensor.shape.get(axis)?;
+    let mut shape = tensor.shape.clone();
+    *shape.get_mut(axis)? = indices.len();
+    let count = volume(&shape).filter(|&n| n <= MAX_COMPUTED && n > 0)?;
+    let mut order = Vec::with_capacity(count);
+    for o in 0..outer {
+        for &index in indices.iter().filter(|&&i| i < size) {
+            let start = (o * size + index) * inner;
+            order.extend(start..start + inner);
+        }
     }
-    let length = i64::try_from(values.len()).ok()?;
-    let pick =
-        |&i: &i64| values.get(usize::try_from(if i < 0 { i.checked_add(length)? } else { i }).ok()?).copied();
-    Tensor::i64(indices.shape.clone(), picks.iter().map(pick).collect::<Option<Vec<_>>>()?)
+    match &tensor.data {
+        Data::F32(v) => Tensor::f32(shape, order.iter().filter_map(|&i| v.get(i).copied()).collect()),
+        Data::I64(v) => Tensor::i64(shape, order.iter().filter_map(|&i| v.get(i).copied()).collect()),
+    }
+}
+
+/// Counts an axis or index from the end where it is negative.
+fn resolve(value: i64, size: usize) -> Option<usize> {
+    let value = if value < 0 { value.checked_add(i64::try_from(size).ok()?)? } else { value };
+    usize::try_from(value).ok().filter(|&v| v < size)
+}
+
+fn gather(data: &Tensor, indices: &Tensor, axis: i64) -> Option<Tensor> {
+    let axis = resolve(axis, data.shape.len())?;
+    let size = *data.shape.get(axis)?;
+    let picks = indices.as_i64()?.iter().map(|&i| resolve(i, size)).collect::<Option<Vec<_>>>()?;
+    let shape = [data.shape.get(..axis)?, &indices.shape, data.shape.get(axis + 1..)?].concat();
+    select(data, axis, &picks)?.reshaped(shape)
+}
+
+/// Slice with steps of either sign, as exporters use it to turn a list of pads around.
+fn slice(inputs: &[&Tensor]) -> Option<Tensor> {
+    let [data, starts, ends, rest @ ..] = inputs else { return None };
+    let (starts, ends) = (starts.as_i64()?, ends.as_i64()?);
+    let axes = match rest.first() {
+        Some(axes) => axes.as_i64()?.to_vec(),
+        None => (0..i64::try_from(starts.len()).ok()?).collect(),
+    };
+    let steps = match rest.get(1) {
+        Some(steps) => steps.as_i64()?.to_vec(),
+        None => vec![1; starts.len()],
+    };
+    let mut result = (*data).clone();
+    for (((&start, &end), &axis), &step) in starts.iter().zip(ends).zip(&axes).zip(&steps) {
+        let axis = resolve(axis, result.shape.len())?;
+        let size = i64::try_from(*result.shape.get(axis)?).ok().filter(|&n| n > 0)?;
+        let from_end = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
+        let (low, high) = if step > 0 { (0, size) } else { (-1, size.checked_sub(1)?) };
+        let (mut at, end) = (from_end(start).clamp(low.max(0), high), from_end(end).clamp(low, high));
+        let mut indices = Vec::new();
+        while (step > 0 && at < end) || (step < 0 && at > end) {
+            indices.push(usize::try_from(at).ok()?);
+            at = at.checked_add(step)?;
+        }
+        result = select(&result, axis, &indices)?;
+    }
+    Some(result)
+}
+
+/// A run of integers, as index lists are exported.
+fn range(inputs: &[&Tensor]) -> Converted<Option<Tensor>> {
+    let numbers: Option<Vec<i64>> =
+        inputs.iter().map(|t| t.as_i64().and_then(|v| v.first().copied())).collect();
+    let Some(&[start, limit, step]) = numbers.as_deref() else { return Ok(None) };
+    let (mut value, mut values) = (start, Vec::new());
+    while (step > 0 && value < limit) || (step < 0 && value > limit) {
+        values.push(value);
+        match value.checked_add(step) {
+            Some(next) if values.len() < MAX_RANGE => value = next,
+            _ => return fail("is a range of more than 65536 numbers"),
+        }
+    }
+    Ok(Some(Tensor::ints(values)))
 }
 
 /// Elementwise arithmetic with broadcasting.

@@ -106,7 +106,10 @@ pub(super) struct Node<'a> {
 impl Node<'_> {
     fn convert(mut self) -> Converted<ValueId> {
         let activation = self.importer.graph.value(self.x).dtype == DType::F32;
-        let renames = matches!(self.proto.op_type.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze");
+        let renames = matches!(
+            self.proto.op_type.as_str(),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose"
+        );
         if !activation && !renames && !matches!(self.proto.op_type.as_str(), "Slice" | "Identity") {
             return fail("integer values are supported in shape arithmetic only");
         }

@@ -132,3 +132,69 @@ fn a_head_that_is_not_linear_gives_features_and_a_head_package() {
     assert!(stream.metadata["head"].contains("model.head.onnx"));
     assert!(checked(&s, &compiled).expect("runs").stream.expect("streams") < 1e-5);
 }
+
+/// The pads of a causal convolution as PyTorch's TorchScript exporter leaves them: innermost axis first, filled up
+/// with zeros and turned around by shape arithmetic.
+#[test]
+fn pads_that_the_exporter_left_as_shape_arithmetic_are_read() {
+    let source = network(6, |s, x| {
+        let given = s.ints(&[0, 0, 0, 0, 2, 0]);
+        let four = s.ints(&[4]);
+        let attribute = crate::onnx::AttributeProto {
+            name: "value".into(),
+            t: Some(crate::onnx::TensorProto {
+                dims: vec![1],
+                data_type: crate::onnx::data_type::INT64,
+                int64_data: vec![0],
+                ..Default::default()
+            }),
+            r#type: 4,
+            ..Default::default()
+        };
+        let rest = s.node("ConstantOfShape", &[&four], vec![4], vec![attribute]);
+        let all = s.node("Concat", &[&given, &rest.name], vec![10], vec![super::source::int("axis", 0)]);
+        let pairs = s.ints(&[-1, 2]);
+        let table = s.node("Reshape", &[&all.name, &pairs], vec![5, 2], vec![]);
+        let [start, end, axis, step] = [-1, i64::MIN + 1, 0, -1].map(|v| s.ints(&[v]));
+        let turned = s.node("Slice", &[&table.name, &start, &end, &axis, &step], vec![5, 2], vec![]);
+        let columns = s.transpose(&turned, &[1, 0]);
+        let flat = s.ints(&[-1]);
+        let pads = s.node("Reshape", &[&columns.name, &flat], vec![10], vec![]);
+        let pads = s.node("Cast", &[&pads.name], vec![10], vec![super::source::int("to", 7)]);
+        let mut shape = x.shape.clone();
+        shape[2] += 2;
+        let padded = s.node("Pad", &[&x.name, &pads.name], shape, vec![]);
+        let valid = s.random(&[4, 3, 3, 1, 1], 1.0, 0.0);
+        s.node("Conv", &[&padded.name, &valid], vec![1, 4, 6, SIZE, SIZE], vec![])
+    });
+    let compiled = compiled(&source);
+    assert!(checked(&source, &compiled).expect("runs").stream.expect("streams") < 1e-5);
+}
+
+/// A packed input whose slow frames are picked by a computed range.
+#[test]
+fn slow_frames_picked_by_a_range_become_an_input() {
+    let mut s = Source::new(4);
+    let packed = s.input("x", &[1, 1, 8, SIZE, SIZE]);
+    let scalars = [0, 8, 4].map(|v| {
+        let name = s.ints(&[v]);
+        s.graph.initializer.last_mut().expect("just added").dims.clear();
+        name
+    });
+    let [start, limit, delta] = &scalars;
+    let indices = s.node("Range", &[start, limit, delta], vec![2], vec![]);
+    let shape = vec![1, 1, 2, SIZE, SIZE];
+    let slow = s.node("Gather", &[&packed.name, &indices.name], shape, vec![super::source::int("axis", 2)]);
+    let slow = s.conv(&slow, 4, [1, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let fast = s.conv(&packed, 2, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
+    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
+    let flat = s.flatten(&both);
+    let logits = s.gemm(&flat, LABELS);
+    s.output(&logits);
+    let compiled = compiled(&s);
+    let clip = inspect(&compiled.clip.bytes).expect("reads");
+    assert_eq!(clip.metadata["slow_indices"], "[0,4]");
+    assert_eq!(clip.inputs[0].shape, [2, 1, SIZE, SIZE]);
+    assert!(checked(&s, &compiled).expect("runs").stream.expect("streams") < 1e-5);
+}
