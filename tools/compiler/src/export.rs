@@ -56,12 +56,21 @@ struct Exporter<'a> {
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
     written: BTreeSet<String>,
+    /// Slices that are part of the slice after them.
+    merged: BTreeSet<NetId>,
 }
 
 impl<'a> Exporter<'a> {
     fn new(net: &'a Net) -> Self {
         let names = net.values.iter().map(|v| v.name.clone()).collect();
-        Self { net, names, nodes: Vec::new(), initializers: Vec::new(), written: BTreeSet::new() }
+        Self {
+            net,
+            names,
+            nodes: Vec::new(),
+            initializers: Vec::new(),
+            written: BTreeSet::new(),
+            merged: merged_slices(net),
+        }
     }
 
     fn graph(mut self, name: &str) -> GraphProto {
@@ -77,7 +86,9 @@ impl<'a> Exporter<'a> {
             }
         }
         for node in &self.net.nodes {
-            self.node(node);
+            if !self.merged.contains(&node.output) {
+                self.node(node);
+            }
         }
         for (output, id) in copies {
             let input = vec![self.names[id.0].clone()];
@@ -142,8 +153,14 @@ impl<'a> Exporter<'a> {
             NetOp::Div => ("Div", vec![]),
             NetOp::Max => ("Max", vec![]),
             NetOp::Concat(axis) => ("Concat", vec![int("axis", *axis as i64)]),
-            NetOp::Slice { axis, start, end, step } => {
-                inputs.extend([start, end, axis, step].map(|&v| self.indices(&[v as i64])));
+            NetOp::Slice { .. } => {
+                let (source, parts) = self.slices(node);
+                inputs = vec![self.name(source)];
+                let [starts, ends, axes, steps] = [0, 1, 2, 3].map(|i| {
+                    let values: Vec<i64> = parts.iter().map(|p| p[i] as i64).collect();
+                    self.indices(&values)
+                });
+                inputs.extend([starts, ends, axes, steps]);
                 ("Slice", vec![])
             }
             NetOp::Gather { axis, indices } => {
@@ -167,6 +184,20 @@ impl<'a> Exporter<'a> {
         };
         let output = self.names[node.output.0].clone();
         self.push(op, inputs, output, attributes);
+    }
+
+    /// A slice and those merged into it, as the value they read and `[start, end, axis, step]` of each.
+    fn slices(&self, node: &NetNode) -> (NetId, Vec<[usize; 4]>) {
+        let mut parts = Vec::new();
+        let mut at = node;
+        while let NetOp::Slice { axis, start, end, step } = at.op {
+            parts.push([start, end, axis, step]);
+            match self.net.maker(at.inputs[0]) {
+                Some(inner) if self.merged.contains(&inner.output) => at = inner,
+                _ => break,
+            }
+        }
+        (at.inputs[0], parts)
     }
 
     fn name(&mut self, id: NetId) -> String {
@@ -211,6 +242,26 @@ impl<'a> Exporter<'a> {
         self.initializer(&name, &tensor, dtype);
         name
     }
+}
+
+/// Slices read by nothing but one slice along another axis: the two become one node, and one copy.
+fn merged_slices(net: &Net) -> BTreeSet<NetId> {
+    let mut uses: BTreeMap<NetId, usize> = BTreeMap::new();
+    let outputs = net.outputs.iter().map(|(_, id)| id);
+    net.nodes.iter().flat_map(|n| &n.inputs).chain(outputs).for_each(|&id| *uses.entry(id).or_insert(0) += 1);
+    let mut merged = BTreeSet::new();
+    for node in &net.nodes {
+        let NetOp::Slice { axis, .. } = node.op else { continue };
+        let Some(inner) = net.maker(node.inputs[0]) else { continue };
+        // Slices along one axis are one already, so at most one per axis meets here.
+        if matches!(inner.op, NetOp::Slice { axis: other, .. } if other != axis)
+            && uses.get(&inner.output) == Some(&1)
+            && !merged.contains(&inner.inputs[0])
+        {
+            merged.insert(inner.output);
+        }
+    }
+    merged
 }
 
 fn element_type(dtype: DType) -> i32 {
