@@ -1,0 +1,299 @@
+//! Writes source networks as a training framework would export them, with seeded random weights.
+
+use crate::onnx::*;
+use crate::self_test::Xorshift;
+use prost::Message;
+
+/// Number of logits of every test network.
+pub(super) const LABELS: usize = 5;
+
+/// A value of the network under construction.
+#[derive(Clone, Debug)]
+pub(super) struct Val {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+}
+
+/// How a temporal window gets its padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Padding {
+    /// Half on each side: looks ahead.
+    Symmetric,
+    /// All on the left, in the convolution.
+    Left,
+    /// All on the left, by a Pad node in front.
+    LeftPadNode,
+    /// On both sides, with what is too much cut off behind.
+    Chomp,
+}
+
+impl Padding {
+    pub(super) fn is_causal(self) -> bool {
+        self != Self::Symmetric
+    }
+}
+
+/// A source network.
+pub(super) struct Source {
+    pub(super) graph: GraphProto,
+    random: Xorshift,
+    count: usize,
+}
+
+impl Source {
+    pub(super) fn new(seed: u32) -> Self {
+        Self { graph: GraphProto::default(), random: Xorshift(seed.max(1)), count: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        ModelProto {
+            ir_version: 8,
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
+            graph: Some(self.graph.clone()),
+            ..Default::default()
+        }
+        .encode_to_vec()
+    }
+
+    fn info(name: &str, shape: &[usize], dynamic_batch: bool) -> ValueInfoProto {
+        let dim = |(i, &d): (usize, &usize)| match dynamic_batch && i == 0 {
+            true => DimensionProto { dim_value: None, dim_param: Some("batch".into()) },
+            false => DimensionProto { dim_value: Some(d as i64), dim_param: None },
+        };
+        let shape = TensorShapeProto { dim: shape.iter().enumerate().map(dim).collect() };
+        let tensor = TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(shape) };
+        ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+    }
+
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> Val {
+        self.graph.input.push(Self::info(name, shape, false));
+        Val { name: name.into(), shape: shape.to_vec() }
+    }
+
+    pub(super) fn output(&mut self, x: &Val) {
+        self.graph.output.push(Self::info(&x.name, &x.shape, false));
+    }
+
+    pub(super) fn make_batch_dynamic(&mut self) {
+        for value in self.graph.input.iter_mut().chain(&mut self.graph.output) {
+            let dims =
+                value.r#type.as_mut().and_then(|t| t.tensor_type.as_mut()).and_then(|t| t.shape.as_mut());
+            if let Some(dim) = dims.and_then(|s| s.dim.first_mut()) {
+                *dim = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
+            }
+        }
+    }
+
+    pub(super) fn node(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        shape: Vec<usize>,
+        attribute: Vec<AttributeProto>,
+    ) -> Val {
+        let name = format!("{}_{}", op.to_lowercase(), self.count);
+        self.count += 1;
+        self.graph.node.push(NodeProto {
+            name: format!("/{name}"),
+            op_type: op.into(),
+            input: inputs.iter().map(|&s| s.to_owned()).collect(),
+            output: vec![name.clone()],
+            attribute,
+            domain: String::new(),
+        });
+        Val { name, shape }
+    }
+
+    pub(super) fn floats(&mut self, shape: &[usize], values: Vec<f32>) -> String {
+        let name = format!("c{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            name: name.clone(),
+            dims: shape.iter().map(|&d| d as i64).collect(),
+            data_type: data_type::FLOAT,
+            raw_data: Some(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into()),
+            ..Default::default()
+        });
+        name
+    }
+
+    pub(super) fn ints(&mut self, values: &[i64]) -> String {
+        let name = format!("c{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            name: name.clone(),
+            dims: vec![values.len() as i64],
+            data_type: data_type::INT64,
+            int64_data: values.to_vec(),
+            ..Default::default()
+        });
+        name
+    }
+
+    pub(super) fn random(&mut self, shape: &[usize], scale: f32, offset: f32) -> String {
+        let values = self.random.fill(shape.iter().product());
+        self.floats(shape, values.into_iter().map(|v| v * scale + offset).collect())
+    }
+
+    /// Convolution with "same" spatial padding; `padding` says where its temporal padding goes.
+    pub(super) fn conv(
+        &mut self,
+        x: &Val,
+        outputs: usize,
+        kernel: [usize; 3],
+        strides: [usize; 3],
+        group: usize,
+        padding: Padding,
+    ) -> Val {
+        let [kt, kh, kw] = kernel;
+        let inputs = x.shape[1];
+        let total = kt - 1;
+        let (before, after) = match (padding, strides[0]) {
+            // A lateral connection's symmetric kernel is causal inside its chunk.
+            (_, stride) if stride > 1 => (kt / 2, kt / 2),
+            (Padding::Symmetric, _) => (kt / 2, kt / 2),
+            (Padding::Left | Padding::LeftPadNode, _) => (total, 0),
+            (Padding::Chomp, _) => (total, total),
+        };
+        let fan = (inputs / group * kt * kh * kw) as f32;
+        let w = self.random(&[outputs, inputs / group, kt, kh, kw], 2.0 / fan.sqrt(), 0.0);
+        let b = self.random(&[outputs], 0.3, 0.0);
+        let mut x = x.clone();
+        let (mut front, mut back) = (before, after);
+        if padding == Padding::LeftPadNode && strides[0] == 1 && total > 0 {
+            x = self.pad(&x, 2, before, after, 0.0);
+            (front, back) = (0, 0);
+        }
+        let extent = |size: usize, pads: usize, k: usize, s: usize| (size + pads - k) / s + 1;
+        let shape = vec![
+            1,
+            outputs,
+            extent(x.shape[2], front + back, kt, strides[0]),
+            extent(x.shape[3], kh / 2 * 2, kh, strides[1]),
+            extent(x.shape[4], kw / 2 * 2, kw, strides[2]),
+        ];
+        let pads = [front, kh / 2, kw / 2, back, kh / 2, kw / 2];
+        let attributes = vec![
+            ints("kernel_shape", &kernel),
+            ints("strides", &strides),
+            ints("pads", &pads),
+            int("group", group as i64),
+        ];
+        let frames = x.shape[2];
+        let y = self.node("Conv", &[&x.name, &w, &b], shape, attributes);
+        if padding == Padding::Chomp && strides[0] == 1 && total > 0 {
+            self.slice(&y, 2, 0, frames, 1)
+        } else {
+            y
+        }
+    }
+
+    pub(super) fn pad(&mut self, x: &Val, axis: usize, before: usize, after: usize, value: f32) -> Val {
+        let mut pads = vec![0; 2 * x.shape.len()];
+        pads[axis] = before as i64;
+        pads[axis + x.shape.len()] = after as i64;
+        let (pads, value) = (self.ints(&pads), self.floats(&[], vec![value]));
+        let mut shape = x.shape.clone();
+        shape[axis] += before + after;
+        self.node("Pad", &[&x.name, &pads, &value], shape, vec![])
+    }
+
+    pub(super) fn slice(&mut self, x: &Val, axis: usize, start: usize, end: usize, step: usize) -> Val {
+        let [s, e, a, t] = [start, end, axis, step].map(|v| self.ints(&[v as i64]));
+        let mut shape = x.shape.clone();
+        shape[axis] = (end - start).div_ceil(step);
+        self.node("Slice", &[&x.name, &s, &e, &a, &t], shape, vec![])
+    }
+
+    pub(super) fn batch_norm(&mut self, x: &Val) -> Val {
+        let c = x.shape[1];
+        let names = [(0.5, 1.0), (0.3, 0.0), (0.3, 0.0), (0.4, 1.0)].map(|(s, o)| self.random(&[c], s, o));
+        let inputs: Vec<&str> = std::iter::once(&x.name).chain(&names).map(String::as_str).collect();
+        self.node("BatchNormalization", &inputs, x.shape.clone(), vec![])
+    }
+
+    pub(super) fn unary(&mut self, op: &str, x: &Val) -> Val {
+        self.node(op, &[&x.name], x.shape.clone(), vec![])
+    }
+
+    pub(super) fn binary(&mut self, op: &str, a: &Val, b: &Val) -> Val {
+        let shape = a.shape.iter().zip(&b.shape).map(|(&x, &y)| x.max(y)).collect();
+        self.node(op, &[&a.name, &b.name], shape, vec![])
+    }
+
+    pub(super) fn concat(&mut self, parts: &[&Val], axis: usize) -> Val {
+        let mut shape = parts[0].shape.clone();
+        shape[axis] = parts.iter().map(|p| p.shape[axis]).sum();
+        let names: Vec<&str> = parts.iter().map(|p| p.name.as_str()).collect();
+        self.node("Concat", &names, shape, vec![int("axis", axis as i64)])
+    }
+
+    /// A pool with the given window; `pads` before and after per axis.
+    pub(super) fn pool(
+        &mut self,
+        op: &str,
+        x: &Val,
+        kernel: [usize; 3],
+        strides: [usize; 3],
+        pads: [usize; 6],
+        include: bool,
+    ) -> Val {
+        let mut shape = x.shape.clone();
+        for i in 0..3 {
+            shape[i + 2] = (x.shape[i + 2] + pads[i] + pads[i + 3] - kernel[i]) / strides[i] + 1;
+        }
+        let mut attributes =
+            vec![ints("kernel_shape", &kernel), ints("strides", &strides), ints("pads", &pads)];
+        if op == "AveragePool" {
+            attributes.push(int("count_include_pad", include.into()));
+        }
+        self.node(op, &[&x.name], shape, attributes)
+    }
+
+    pub(super) fn mean(&mut self, x: &Val, axes: &[usize], keepdims: bool) -> Val {
+        let shape = (0..x.shape.len())
+            .filter(|i| keepdims || !axes.contains(i))
+            .map(|i| if axes.contains(&i) { 1 } else { x.shape[i] })
+            .collect();
+        self.node("ReduceMean", &[&x.name], shape, vec![ints("axes", axes), int("keepdims", keepdims.into())])
+    }
+
+    pub(super) fn flatten(&mut self, x: &Val) -> Val {
+        let shape = vec![1, x.shape[1..].iter().product()];
+        self.node("Flatten", &[&x.name], shape, vec![int("axis", 1)])
+    }
+
+    pub(super) fn transpose(&mut self, x: &Val, perm: &[usize]) -> Val {
+        let shape = perm.iter().map(|&p| x.shape[p]).collect();
+        self.node("Transpose", &[&x.name], shape, vec![ints("perm", perm)])
+    }
+
+    pub(super) fn gemm(&mut self, x: &Val, outputs: usize) -> Val {
+        let w = self.random(&[outputs, x.shape[1]], 1.0, 0.0);
+        let b = self.random(&[outputs], 1.0, 0.0);
+        self.node("Gemm", &[&x.name, &w, &b], vec![x.shape[0], outputs], vec![int("transB", 1)])
+    }
+
+    pub(super) fn matmul(&mut self, x: &Val, outputs: usize) -> Val {
+        let last = x.shape.len() - 1;
+        let w = self.random(&[x.shape[last], outputs], 1.0, 0.0);
+        let mut shape = x.shape.clone();
+        shape[last] = outputs;
+        self.node("MatMul", &[&x.name, &w], shape, vec![])
+    }
+
+    pub(super) fn softmax(&mut self, x: &Val, axis: i64) -> Val {
+        self.node("Softmax", &[&x.name], x.shape.clone(), vec![int("axis", axis)])
+    }
+}
+
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..Default::default() }
+}
+
+pub(super) fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        ints: values.iter().map(|&v| v as i64).collect(),
+        r#type: attribute_type::INTS,
+        ..Default::default()
+    }
+}
