@@ -1,0 +1,11 @@
+//! `contact_sheet FILE [SEED]`: every view in label order, seven to a row.
+use tteview_phantom::{Settings, View, render, write_contact_sheet};
+
+fn main() -> std::io::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let path = args.next().unwrap_or_else(|| "contact.png".into());
+    let seed = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let s = Settings { width: 224, height: 224, frames: 1, ..Settings::default() };
+    let cines: Vec<_> = View::ALL.iter().map(|&v| render(v, seed, &s)).collect();
+    write_contact_sheet(path.as_ref(), &cines, 7)
+}
