@@ -76,6 +76,8 @@ pub(crate) struct Beat {
     av_open: f32,
     /// Opening of the semilunar valves, 0 to 1.
     sl_open: f32,
+    /// Radial scale of the left ventricular cavity against end-diastole.
+    squeeze: f32,
 }
 
 const MV: P3 = [4.0, -6.0, 0.0];
@@ -113,6 +115,8 @@ impl Heart {
         tubes.extend([
             t([-28.0, 34.0, 20.0], [-10.0, 42.0, -6.0], 13.0, 12.0, 3.0),
             t([-10.0, 42.0, -6.0], PV, 12.0, 11.0, 2.5),
+            // Basal right ventricle that wraps the aortic root towards the tricuspid valve.
+            t([-38.0, 26.0, 1.0], [-10.0, 42.0, -6.0], 10.0, 11.0, 2.5),
             t(PV, [20.0, 25.0, -42.0], 11.0, 11.0, 1.5),
             t([20.0, 25.0, -42.0], [16.0, 8.0, -56.0], 11.0, 9.0, 1.5),
             t([16.0, 8.0, -56.0], [-34.0, 0.0, -58.0], 8.0, 7.0, 1.5),
@@ -145,23 +149,25 @@ impl Heart {
             u * u * (3.0 - 2.0 * u)
         };
         let e_wave = ramp(0.42, 0.5) * (1.0 - 0.55 * ramp(0.55, 0.68) + 0.4 * ramp(0.8, 0.88));
+        let systole = ramp(0.03, 0.36) - 0.75 * ramp(0.42, 0.6) - 0.25 * ramp(0.8, 0.95);
         Beat {
-            systole: ramp(0.03, 0.36) - 0.75 * ramp(0.42, 0.6) - 0.25 * ramp(0.8, 0.95),
+            systole,
+            squeeze: self.squeeze(systole),
             av_open: (e_wave * (1.0 - ramp(0.92, 0.99))).clamp(0.0, 1.0),
             sl_open: ramp(0.05, 0.1) * (1.0 - ramp(0.36, 0.41)),
         }
     }
 
     /// Radial scale of the cavity, solved so that the volume falls by the ejection fraction at end-systole.
-    fn squeeze(&self, b: Beat) -> f32 {
-        let long = 1.0 - self.descent * b.systole / 80.0;
-        ((1.0 - self.ejection_fraction * b.systole) / long).sqrt()
+    fn squeeze(&self, systole: f32) -> f32 {
+        let long = 1.0 - self.descent * systole / 80.0;
+        ((1.0 - self.ejection_fraction * systole) / long).sqrt()
     }
 
     /// Left ventricular cavity volume in millilitres `t` seconds after end-diastole, by summing 1 mm discs.
     pub fn lv_volume_ml(&self, t: f32) -> f32 {
         let b = self.beat(t);
-        let (k, long) = (self.squeeze(b), 1.0 - self.descent * b.systole / 80.0);
+        let (k, long) = (b.squeeze, 1.0 - self.descent * b.systole / 80.0);
         let disc = |z: i32| (1.0 - ((z as f32 + 0.5 - 15.0) / self.lv[2]).powi(2)).max(0.0);
         (0..80).map(disc).sum::<f32>() * std::f32::consts::PI * (self.lv[0] * k).powi(2) * long / 1000.0
     }
@@ -177,13 +183,13 @@ impl Heart {
     /// Where speckle that is now at material point `m` sat at end-diastole, radial thickening included.
     pub(crate) fn scatterer(&self, m: P3, b: Beat) -> P3 {
         let r2 = (m[0] * m[0] + m[1] * m[1]) / (self.lv[0] * self.lv[0]);
-        let g = if m[2] > 0.0 { 1.0 + (1.0 / self.squeeze(b) - 1.0) * (-0.5 * r2).exp() } else { 1.0 };
+        let g = if m[2] > 0.0 { 1.0 + (1.0 / b.squeeze - 1.0) * (-0.5 * r2).exp() } else { 1.0 };
         [m[0] * g, m[1] * g, m[2]]
     }
 
     /// Echo amplitude at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list.
     pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube]) -> f32 {
-        let k = self.squeeze(b);
+        let k = b.squeeze;
         let c = [0.0, 0.0, 15.0];
         let cav = [self.lv[0] * k, self.lv[1] * k, self.lv[2]];
         let o = (self.lv[0] + self.wall) * (1.0 - 0.05 * b.systole);
@@ -220,7 +226,7 @@ impl Heart {
             if rv < 0.0 && vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5 {
                 return 0.22;
             }
-            return if vessel < 0.0 && vessel > -1.0 { 0.05 } else { 0.012 };
+            return if vessel < 0.0 && vessel > -1.0 { 0.02 } else { 0.003 };
         }
         // Surfaces reflect most when the beam meets them head on; walls along the beam drop out.
         let n = unit([p[0] / o, p[1] / o, (p[2] - 15.0) * o / (self.lv[2] * self.lv[2])]);
@@ -247,7 +253,7 @@ impl Heart {
         if liver < 0.0 {
             return if liver > -1.5 { 0.7 } else { 0.2 };
         }
-        0.09
+        0.03
     }
 
     /// Whether `p` lies on a valve leaflet.
@@ -282,7 +288,9 @@ impl Heart {
                 // Three commissures 120 degrees apart, and cusp bellies that hang below the closure line.
                 let a = (v[1] - 0.3 * v[0]).atan2(v[0]);
                 let s = (a * 1.5).cos().abs() * rho * 0.66;
-                if s < 0.8 && h < 2.0 || (h + 6.0 - 7.0 * (1.0 - rho / r).powi(2)).abs() < 0.7 {
+                if s < 0.8 && (-2.0..6.0).contains(&h)
+                    || (h + 6.0 - 7.0 * (1.0 - rho / r).powi(2)).abs() < 0.7
+                {
                     return true;
                 }
             }

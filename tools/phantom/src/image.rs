@@ -105,10 +105,10 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
     plane.half *= rng.range(0.94, 1.06);
     let other = if view == View::Other { rng.bits() % 3 } else { 9 };
     let (w, h) = (settings.width, settings.height);
-    let (nb, ns) = if w > 200 { (160, 360) } else { (72, 128) };
+    let (nb, ns) = if w > 200 { (160, 360) } else { (60, 100) };
     let tex = speckle_field(&mut rng);
     let gain_db = rng.range(-4.0, 5.0);
-    let range_db = rng.range(48.0, 62.0);
+    let range_db = rng.range(46.0, 58.0);
     let gamma = rng.range(0.85, 1.2);
     let clutter = rng.range(0.01, 0.05);
     let phase = rng.range(0.0, 1.0);
@@ -124,6 +124,16 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
             })
             .collect()
     };
+    let haze: Vec<f32> = (0..ns)
+        .map(|s| {
+            // Near-field ring-down, then reverberation that fades with depth.
+            let r = (s as f32 + 0.5) / ns as f32 * plane.depth;
+            clutter * (8.0 * (-r / 8.0).exp() + 0.15 * (-r / 60.0).exp())
+        })
+        .collect();
+    // Attenuation left over after time-gain compensation, dB at full depth.
+    let residual_db = rng.range(2.0, 9.0);
+    let curve: Vec<f32> = (0..=255).map(|i| (i as f32 / 255.0).powf(gamma) * 255.0).collect();
     let map = scan_map(&plane, w, h, nb, ns);
     let n = [
         plane.axis[1] * plane.right[2] - plane.axis[2] * plane.right[1],
@@ -145,7 +155,6 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
             let dir: P3 = std::array::from_fn(|k| cut.axis[k] * cs + cut.right[k] * sn);
             for s in 0..ns {
                 let r = (s as f32 + 0.5) / ns as f32 * plane.depth;
-                let near = clutter * 14.0 * (-r / 9.0).exp();
                 let m = heart.material(along(cut.probe, dir, r), beat);
                 let tissue = match other {
                     0 => 0.6 * (-r / 6.0).exp() + 0.002, // air: ring-down only
@@ -156,10 +165,8 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
                 let (ax, la) = (dot(q, cut.axis), dot(q, cut.right));
                 // Texture in beam coordinates, so that lateral resolution falls with depth as in a phased array.
                 let (u, v) = (la / ax.max(4.0) / plane.half * 36.0, dot(q, q).sqrt() * 64.0 / plane.depth);
-                let reverb = clutter * 0.35 * (-r / 60.0).exp();
-                polar[b * ns + s] =
-                    envelope(&tex, u * 2.0 + 80.0, v * 2.0) * (tissue + near + reverb) * dropout[b]
-                        + 0.002 * (r / plane.depth);
+                polar[b * ns + s] = envelope(&tex, u * 2.0 + 80.0, v * 2.0) * (tissue + haze[s]) * dropout[b]
+                    + 0.001 * (r / plane.depth);
             }
         }
         // Side lobes: each beam hears its neighbours, 26 dB down.
@@ -169,9 +176,10 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
                 polar[b * ns + s] += 0.05 * (src[(b - 2) * ns + s] + src[(b + 2) * ns + s]);
             }
         }
-        for v in &mut polar {
-            let db = 20.0 * (*v + 1e-5).log10() + gain_db + range_db - 2.0;
-            *v = (db / range_db).clamp(0.0, 1.0).powf(gamma) * 255.0;
+        for (i, v) in polar.iter_mut().enumerate() {
+            let fade = residual_db * (i % ns) as f32 / ns as f32;
+            let db = 6.0206 * (*v + 1e-5).log2() + gain_db - fade + range_db - 3.0;
+            *v = curve[(db / range_db * 255.0).clamp(0.0, 255.0) as usize];
         }
         let mut frame = vec![0u8; w * h];
         for &(px, at, fa, fb) in &map {

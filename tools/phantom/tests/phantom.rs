@@ -53,3 +53,23 @@ fn the_picture_moves_with_the_beat() {
     let c = render(View::PsaxPm, 2, &Settings { frames: 20, burn_in: false, ..Settings::default() });
     assert_ne!(c.frames[0], c.frames[10]);
 }
+
+#[test]
+fn a_set_lists_every_cine_and_keeps_a_patient_in_one_split() {
+    let dir = std::env::temp_dir().join(format!("tteview-phantom-{}", std::process::id()));
+    tteview_phantom::write_set(&dir, &[View::A4c, View::Plax], 10, 7, &small()).unwrap();
+    let text = std::fs::read_to_string(dir.join("manifest.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    assert_eq!(rows.len(), 20);
+    for a in &rows {
+        assert!(dir.join(a[0]).join("0001.png").is_file());
+        assert!(rows.iter().all(|b| a[2] != b[2] || a[3] == b[3]));
+    }
+    for split in ["train", "val", "test"] {
+        assert!(rows.iter().any(|r| r[3] == split), "no {split}");
+    }
+    let dicom = std::fs::read(dir.join("A4C_00000.dcm")).unwrap();
+    assert_eq!(&dicom[128..132], b"DICM");
+    assert!(dicom.ends_with(&render(View::A4c, 7, &small()).frames.concat()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
