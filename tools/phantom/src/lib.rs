@@ -3,6 +3,8 @@
 //! [`render`] makes one cine, [`write_set`] a labelled set on disk. The same seed gives the same bytes.
 //! See `docs/phantom.md` for what is modelled and what is not.
 
+#![forbid(unsafe_code)]
+
 mod heart;
 mod image;
 mod output;
