@@ -1,0 +1,300 @@
+//! The beating heart: ellipsoid chambers, capsule vessels and hinged leaflets.
+//!
+//! Millimetres. Origin at the left ventricular base, `z` to the apex, `x` to the lateral wall, `y` to the
+//! anterior wall. The heart is the same for every view; a view only chooses the plane.
+
+use crate::rng::Rng;
+
+pub(crate) type P3 = [f32; 3];
+
+pub(crate) fn sub(a: P3, b: P3) -> P3 {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+pub(crate) fn along(a: P3, d: P3, t: f32) -> P3 {
+    [a[0] + d[0] * t, a[1] + d[1] * t, a[2] + d[2] * t]
+}
+pub(crate) fn dot(a: P3, b: P3) -> f32 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+pub(crate) fn unit(a: P3) -> P3 {
+    let n = dot(a, a).sqrt().max(1e-6);
+    [a[0] / n, a[1] / n, a[2] / n]
+}
+
+/// Approximate signed distance to an ellipsoid, negative inside.
+fn ellipsoid(p: P3, c: P3, s: P3) -> f32 {
+    let q = [(p[0] - c[0]) / s[0], (p[1] - c[1]) / s[1], (p[2] - c[2]) / s[2]];
+    (dot(q, q).sqrt() - 1.0) * s[0].min(s[1]).min(s[2])
+}
+
+/// A tapered vessel segment and the thickness of its wall.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tube {
+    a: P3,
+    b: P3,
+    ra: f32,
+    rb: f32,
+    wall: f32,
+}
+
+impl Tube {
+    fn distance(&self, p: P3) -> f32 {
+        let (ab, ap) = (sub(self.b, self.a), sub(p, self.a));
+        let t = (dot(ap, ab) / dot(ab, ab)).clamp(0.0, 1.0);
+        let r = sub(ap, [ab[0] * t, ab[1] * t, ab[2] * t]);
+        dot(r, r).sqrt() - (self.ra + (self.rb - self.ra) * t)
+    }
+    /// Whether the tube can reach a plane through `o` with unit normal `n`, beat motion included.
+    pub(crate) fn reaches(&self, o: P3, n: P3) -> bool {
+        let (da, db) = (dot(sub(self.a, o), n), dot(sub(self.b, o), n));
+        da * db < 0.0 || da.abs().min(db.abs()) < self.ra.max(self.rb) + 8.0
+    }
+}
+
+/// One heart: geometry at end-diastole and how far it contracts.
+#[derive(Clone, Debug)]
+pub struct Heart {
+    lv: P3,
+    wall: f32,
+    rv: P3,
+    la: P3,
+    ra: P3,
+    /// Left ventricular ejection fraction, 0 to 1.
+    pub ejection_fraction: f32,
+    /// Beats a minute.
+    pub rate: f32,
+    descent: f32,
+    pub(crate) tubes: Vec<Tube>,
+}
+
+/// State of the heart at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    /// 0 at end-diastole, 1 at end-systole.
+    pub(crate) systole: f32,
+    /// Opening of the atrioventricular valves, 0 to 1.
+    av_open: f32,
+    /// Opening of the semilunar valves, 0 to 1.
+    sl_open: f32,
+    /// Radial scale of the left ventricular cavity against end-diastole.
+    squeeze: f32,
+}
+
+const MV: P3 = [4.0, -6.0, 0.0];
+const TV: P3 = [-42.0, 2.0, 2.0];
+const AOV: P3 = [-8.0, 18.0, -9.0];
+const PV: P3 = [13.0, 34.0, -18.0];
+
+impl Heart {
+    /// Draws a heart; the seed fixes chamber sizes, wall, rate and ejection fraction.
+    pub fn draw(seed: u64) -> Self {
+        let mut r = Rng::new(seed ^ 0xA11C_E0DE);
+        let mut j = |v: f32, spread: f32| v * (1.0 + spread * r.normal().clamp(-2.0, 2.0));
+        let (w, ao) = (j(22.5, 0.06), j(13.0, 0.06));
+        let (rv, at) = (j(1.0, 0.06), j(1.0, 0.07));
+        let t = |a, b, ra, rb, wall| Tube { a, b, ra, rb, wall };
+        let arch: [P3; 9] = [
+            [-5.0, 14.0, 5.0],
+            [-9.0, 19.0, -12.0],
+            [-15.0, 24.0, -45.0],
+            [-14.0, 22.0, -72.0],
+            [-4.0, 8.0, -92.0],
+            [10.0, -18.0, -94.0],
+            [17.0, -40.0, -70.0],
+            [18.0, -46.0, -20.0],
+            [14.0, -48.0, 60.0],
+        ];
+        let mut tubes: Vec<Tube> = arch
+            .windows(2)
+            .enumerate()
+            .map(|(i, s)| {
+                let k = |n: usize| ao * [0.85, 1.08, 1.0, 1.0, 0.95, 0.88, 0.82, 0.8, 0.78][n];
+                t(s[0], s[1], k(i), k(i + 1), 1.8)
+            })
+            .collect();
+        tubes.extend([
+            t([-28.0, 34.0, 20.0], [-10.0, 42.0, -6.0], 13.0, 12.0, 3.0),
+            t([-10.0, 42.0, -6.0], PV, 12.0, 11.0, 2.5),
+            // Basal right ventricle that wraps the aortic root towards the tricuspid valve.
+            t([-38.0, 26.0, 1.0], [-10.0, 42.0, -6.0], 10.0, 11.0, 2.5),
+            t(PV, [20.0, 25.0, -42.0], 11.0, 11.0, 1.5),
+            t([20.0, 25.0, -42.0], [16.0, 8.0, -56.0], 11.0, 9.0, 1.5),
+            t([16.0, 8.0, -56.0], [-34.0, 0.0, -58.0], 8.0, 7.0, 1.5),
+            t([16.0, 8.0, -56.0], [38.0, -12.0, -54.0], 8.0, 7.0, 1.5),
+            t([-46.0, -12.0, -26.0], [-50.0, -100.0, -24.0], 10.0, 9.0, 1.5),
+            t([-50.0, -48.0, -25.0], [-60.0, -75.0, 14.0], 4.0, 2.5, 0.8),
+            t([-44.0, 14.0, -36.0], [-40.0, 50.0, -90.0], 9.0, 8.0, 1.0),
+            t([-5.0, 10.0, -92.0], [-10.0, 20.0, -135.0], 5.0, 4.5, 1.2),
+            t([5.0, -8.0, -94.0], [4.0, -6.0, -135.0], 4.0, 3.8, 1.2),
+            t([11.0, -20.0, -94.0], [16.0, -24.0, -135.0], 4.5, 4.0, 1.2),
+        ]);
+        Self {
+            lv: [w, w, 65.0],
+            wall: j(9.5, 0.12),
+            rv: [30.0 * rv, 35.0 * rv, 52.0],
+            la: [20.0 * at, 18.0 * at, 25.0],
+            ra: [21.0 * at, 21.0 * at, 25.0],
+            ejection_fraction: j(0.58, 0.12),
+            rate: j(72.0, 0.15),
+            descent: j(12.0, 0.15),
+            tubes,
+        }
+    }
+
+    /// Beat state `t` seconds after end-diastole.
+    pub(crate) fn beat(&self, t: f32) -> Beat {
+        let f = (t * self.rate / 60.0).rem_euclid(1.0);
+        let ramp = |a: f32, b: f32| {
+            let u = ((f - a) / (b - a)).clamp(0.0, 1.0);
+            u * u * (3.0 - 2.0 * u)
+        };
+        let e_wave = ramp(0.42, 0.5) * (1.0 - 0.55 * ramp(0.55, 0.68) + 0.4 * ramp(0.8, 0.88));
+        let systole = ramp(0.03, 0.36) - 0.75 * ramp(0.42, 0.6) - 0.25 * ramp(0.8, 0.95);
+        Beat {
+            systole,
+            squeeze: self.squeeze(systole),
+            av_open: (e_wave * (1.0 - ramp(0.92, 0.99))).clamp(0.0, 1.0),
+            sl_open: ramp(0.05, 0.1) * (1.0 - ramp(0.36, 0.41)),
+        }
+    }
+
+    /// Radial scale of the cavity, solved so that the volume falls by the ejection fraction at end-systole.
+    fn squeeze(&self, systole: f32) -> f32 {
+        let long = 1.0 - self.descent * systole / 80.0;
+        ((1.0 - self.ejection_fraction * systole) / long).sqrt()
+    }
+
+    /// Left ventricular cavity volume in millilitres `t` seconds after end-diastole, by summing 1 mm discs.
+    pub fn lv_volume_ml(&self, t: f32) -> f32 {
+        let b = self.beat(t);
+        let (k, long) = (b.squeeze, 1.0 - self.descent * b.systole / 80.0);
+        let disc = |z: i32| (1.0 - ((z as f32 + 0.5 - 15.0) / self.lv[2]).powi(2)).max(0.0);
+        (0..80).map(disc).sum::<f32>() * std::f32::consts::PI * (self.lv[0] * k).powi(2) * long / 1000.0
+    }
+
+    /// Undoes base-to-apex shortening: where the tissue now at `p` was at end-diastole.
+    pub(crate) fn material(&self, p: P3, b: Beat) -> P3 {
+        let d = self.descent * b.systole;
+        let fade = if p[2] < -20.0 { ((p[2] + 70.0) / 50.0).clamp(0.0, 1.0) } else { 1.0 };
+        let z = if p[2] < 80.0 { p[2] - fade * d * (1.0 - (p[2].max(0.0) / 80.0)) } else { p[2] };
+        [p[0], p[1], z]
+    }
+
+    /// Where speckle that is now at material point `m` sat at end-diastole, radial thickening included.
+    pub(crate) fn scatterer(&self, m: P3, b: Beat) -> P3 {
+        let r2 = (m[0] * m[0] + m[1] * m[1]) / (self.lv[0] * self.lv[0]);
+        let g = if m[2] > 0.0 { 1.0 + (1.0 / b.squeeze - 1.0) * (-0.5 * r2).exp() } else { 1.0 };
+        [m[0] * g, m[1] * g, m[2]]
+    }
+
+    /// Echo amplitude at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list.
+    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube]) -> f32 {
+        let k = b.squeeze;
+        let c = [0.0, 0.0, 15.0];
+        let cav = [self.lv[0] * k, self.lv[1] * k, self.lv[2]];
+        let o = (self.lv[0] + self.wall) * (1.0 - 0.05 * b.systole);
+        let outer = ellipsoid(p, c, [o, o, self.lv[2] + self.wall]).max(-p[2] - 5.0);
+        let lv = ellipsoid(p, c, cav).max(-p[2]);
+        let rk = 1.0 - 0.16 * b.systole;
+        let rv_s = [self.rv[0] * rk, self.rv[1] * rk, self.rv[2]];
+        let rv_shell = ellipsoid(p, [-30.0, 9.0, 14.0], rv_s).max(-p[2]);
+        let rv = rv_shell.max(-outer);
+        let ak = 1.0 + 0.08 * b.systole;
+        let la = ellipsoid(p, [3.0, -13.0, -19.0], self.la.map(|v| v * ak)).max(p[2]);
+        let ra = ellipsoid(p, [-43.0, 0.0, -18.0], self.ra.map(|v| v * ak)).max(p[2]);
+        let (mut vessel, mut vessel_wall) = (f32::MAX, f32::MAX);
+        for t in tubes {
+            let d = t.distance(p);
+            vessel = vessel.min(d);
+            vessel_wall = vessel_wall.min(if d > 0.0 && d < t.wall { d } else { f32::MAX });
+        }
+        if self.leaflet(p, b) {
+            return 0.8;
+        }
+        let blood = lv.min(rv).min(la).min(ra).min(vessel);
+        if blood < 0.0 {
+            // Papillary muscles, trabeculae of the right apex (moderator band).
+            let (r, along_z) = (4.5 + b.systole, (p[2] - 36.0) / 15.0);
+            if lv < 0.0 && along_z.abs() < 1.0 {
+                for q in [[14.0, 7.0], [-1.0, -16.0]] {
+                    let d = (p[0] - q[0] * k).powi(2) + (p[1] - q[1] * k).powi(2);
+                    if d < r * r * (1.0 - along_z * along_z) {
+                        return 0.3;
+                    }
+                }
+            }
+            if rv < 0.0 && vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5 {
+                return 0.22;
+            }
+            return if vessel < 0.0 && vessel > -1.0 { 0.02 } else { 0.003 };
+        }
+        // Surfaces reflect most when the beam meets them head on; walls along the beam drop out.
+        let n = unit([p[0] / o, p[1] / o, (p[2] - 15.0) * o / (self.lv[2] * self.lv[2])]);
+        let facing = if p[2] > -5.0 { dot(n, dir).abs() } else { 0.6 };
+        if vessel_wall < f32::MAX {
+            return 0.5;
+        }
+        if outer < 0.0 {
+            let edge = if lv < 1.5 || outer > -1.2 { 0.25 * facing } else { 0.0 };
+            return 0.13 + 0.12 * facing + edge;
+        }
+        let atrium = la.min(ra);
+        if rv_shell.max(-outer) < 4.0 || atrium < 2.5 {
+            return 0.3;
+        }
+        let heart = outer.min(rv_shell - 4.0).min(atrium - 2.5);
+        if heart < 2.0 {
+            return 0.35 + 0.6 * facing; // pericardium
+        }
+        if p[2].abs() < 8.0 && heart < 12.0 {
+            return 0.4; // fat and fibrous tissue of the atrioventricular groove
+        }
+        let liver = ellipsoid(p, [-62.0, -118.0, 5.0], [88.0, 88.0, 88.0]);
+        if liver < 0.0 {
+            return if liver > -1.5 { 0.7 } else { 0.2 };
+        }
+        0.03
+    }
+
+    /// Whether `p` lies on a valve leaflet.
+    fn leaflet(&self, p: P3, b: Beat) -> bool {
+        for (c, r) in [(MV, 17.0f32), (TV, 16.0)] {
+            if (p[2] - c[2]).abs() < 22.0 {
+                let rho = ((p[0] - c[0]).powi(2) + (p[1] - c[1]).powi(2)).sqrt();
+                let (sn, cs) = (0.3 + 0.95 * b.av_open).sin_cos();
+                let t = ((r - rho) * cs + (p[2] - c[2]) * sn).clamp(0.0, r);
+                let d = (r - rho - t * cs).powi(2) + (p[2] - c[2] - t * sn).powi(2);
+                if d < 1.1 {
+                    return true;
+                }
+            }
+        }
+        for (c, axis, r) in [(AOV, [-0.17, 0.15, -0.97], 12.5f32), (PV, [0.27, -0.34, -0.9], 11.0)] {
+            let q = sub(p, c);
+            let h = dot(q, axis);
+            if h.abs() > 7.0 {
+                continue;
+            }
+            let v = along(q, axis, -h);
+            let rho = dot(v, v).sqrt();
+            if rho > r {
+                continue;
+            }
+            if b.sl_open > 0.5 {
+                if (rho - 0.78 * r).abs() < 0.7 {
+                    return true;
+                }
+            } else {
+                // Three commissures 120 degrees apart, and cusp bellies that hang below the closure line.
+                let a = (v[1] - 0.3 * v[0]).atan2(v[0]);
+                let s = (a * 1.5).cos().abs() * rho * 0.66;
+                if s < 0.8 && (-2.0..6.0).contains(&h)
+                    || (h + 6.0 - 7.0 * (1.0 - rho / r).powi(2)).abs() < 0.7
+                {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
