@@ -12,7 +12,7 @@ use crate::pathways::Pathways;
 /// Most frames of a clip; reach is followed frame by frame.
 const MAX_FRAMES: usize = 4096;
 /// Most window taps followed in all; R101 has under 20,000.
-const MAX_TAPS: usize = 1 << 26;
+const MAX_TAPS: usize = 1 << 22;
 /// Largest temporal kernel.
 const MAX_KERNEL: usize = 255;
 
@@ -98,6 +98,9 @@ pub(crate) fn analyse(graph: &Graph, layout: &Layout, pathways: &Pathways, chunk
     let mut analysis = Analysis { graph, layout, pathways, chunk, timing, taps_left: MAX_TAPS };
     analysis.inputs()?;
     for node in &graph.nodes {
+        if layout.frames(graph, node.output) > 2 * MAX_FRAMES {
+            return graph.node_error(node, format!("gives more than {} frames", 2 * MAX_FRAMES));
+        }
         let time = analysis.node(node)?;
         analysis.timing.times[node.output.0] = time;
     }

@@ -7,7 +7,7 @@ use crate::tensor::{Data, Tensor, volume};
 use std::sync::Arc;
 
 /// Most elements a computed constant may have.
-const MAX_COMPUTED: usize = 1 << 26;
+const MAX_COMPUTED: usize = 1 << 18;
 /// Most numbers of a range.
 const MAX_RANGE: usize = 1 << 16;
 
