@@ -1,1 +1,61 @@
-fn main() {}
+//! Tasks of the repository: `cargo xtask TASK`.
+
+mod fetch;
+mod process;
+mod test;
+
+use std::process::ExitCode;
+
+/// A task: its name on the command line, one line of help, and what it does.
+type Task = (&'static str, &'static str, fn() -> process::Result);
+
+const TASKS: &[Task] = &[("test", "run every check and test, stop at the first that fails", test::run)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["--help" | "-h" | "help"] => {
+            println!("{}", help());
+            ExitCode::SUCCESS
+        }
+        [name] => match TASKS.iter().find(|task| task.0 == name) {
+            Some((_, _, run)) => match run() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(message) => {
+                    eprintln!("cargo xtask {name}: {message}");
+                    ExitCode::FAILURE
+                }
+            },
+            None => usage(&format!("no task is called {name}")),
+        },
+        [] => usage("name a task"),
+        _ => usage("name one task; tasks take no arguments"),
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("cargo xtask: {problem}\n\n{}", help());
+    ExitCode::from(2)
+}
+
+fn help() -> String {
+    let mut text = String::from("Usage: cargo xtask TASK\n\nTasks:");
+    for (name, summary, _) in TASKS {
+        text += &format!("\n  {name:<10}{summary}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_every_task() {
+        let text = help();
+        for (name, summary, _) in TASKS {
+            assert!(text.lines().any(|line| line.contains(name) && line.ends_with(summary)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Fetches what the tests need and the repository does not hold.
+
+use crate::process::{Result, command, run, target};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Version of ONNX Runtime the tests compare with.
+const ONNX_RUNTIME: &str = "1.31.1";
+
+/// The ONNX Runtime shared library: the one `TTEVIEW_ORT_DYLIB` names, else the one in the Python wheel of
+/// ONNX Runtime, kept under the target directory. The wheel is fetched with pip because it is the one build
+/// of ONNX Runtime that package mirrors carry.
+pub(crate) fn onnx_runtime() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("TTEVIEW_ORT_DYLIB").filter(|path| !path.is_empty()) {
+        let named = PathBuf::from(named);
+        // Test processes run in the folder of their crate, so a relative path would miss there.
+        return match fs::canonicalize(&named) {
+            Ok(path) => Ok(path),
+            Err(e) => Err(format!("TTEVIEW_ORT_DYLIB names {}: {e}", named.display())),
+        };
+    }
+    let kept = target().join("tteview").join(format!("onnxruntime-{ONNX_RUNTIME}"));
+    if let Ok(library) = library_in(&kept) {
+        return Ok(library);
+    }
+    // Unpacked beside and renamed, so that an interrupted run leaves nothing that looks complete.
+    let partial = kept.with_extension("partial");
+    for stale in [&partial, &kept].into_iter().filter(|path| path.exists()) {
+        fs::remove_dir_all(stale).map_err(|e| format!("cannot remove {}: {e}", stale.display()))?;
+    }
+    unpack_wheel(&partial)?;
+    library_in(&partial)?;
+    fs::rename(&partial, &kept).map_err(|e| format!("cannot create {}: {e}", kept.display()))?;
+    library_in(&kept)
+}
+
+/// Downloads the wheel and unpacks it into `folder`.
+fn unpack_wheel(folder: &Path) -> Result {
+    let requirement = format!("onnxruntime=={ONNX_RUNTIME}");
+    // A fixed Python version: the library is the same in every wheel, and the host's Python may have none.
+    let options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest"];
+    let mut pip = command("python3", ["-m", "pip", "download"]);
+    run(pip.args(options).arg(folder).arg(&requirement))?;
+    let wheel = files(folder)?
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "whl"))
+        .ok_or_else(|| format!("pip left no wheel in {}", folder.display()))?;
+    run(command("python3", ["-m", "zipfile", "-e"]).arg(&wheel).arg(folder))?;
+    fs::remove_file(&wheel).map_err(|e| format!("cannot remove {}: {e}", wheel.display()))
+}
+
+/// The library in an unpacked wheel: `libonnxruntime.so.X`, `libonnxruntime.X.dylib` or `onnxruntime.dll`.
+fn library_in(wheel: &Path) -> Result<PathBuf> {
+    let folder = wheel.join("onnxruntime").join("capi");
+    let is_library = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libonnxruntime.") || name == "onnxruntime.dll"
+    };
+    let library = files(&folder)?.into_iter().find(is_library);
+    library.ok_or_else(|| format!("no ONNX Runtime library in {}", folder.display()))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
+    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask test`: every check and test of the repository.
+
+use crate::fetch;
+use crate::process::{Result, cargo, read, run as run_command, target};
+use std::time::{Duration, Instant};
+
+/// A step: its name in the closing table, and what it does.
+type Step = (&'static str, fn() -> Result);
+
+/// In this order: the quick checks first. A new step is one line here.
+const STEPS: &[Step] = &[("format", format), ("clippy", clippy), ("tests", tests), ("loom", loom)];
+
+/// Runs the steps until one fails, then prints a table of all.
+pub(crate) fn run() -> Result {
+    run_steps(STEPS)
+}
+
+fn format() -> Result {
+    run_command(&mut cargo("fmt --all --check"))
+}
+
+fn clippy() -> Result {
+    run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
+}
+
+/// Unit, integration and documentation tests of every crate (plain `cargo test` covers all three).
+fn tests() -> Result {
+    let library = fetch::onnx_runtime()?;
+    println!("ONNX Runtime: {}", library.display());
+    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library))
+}
+
+/// The ring under every thread interleaving loom can reach, without the backends, which it does not use. Its own
+/// target directory, because the changed compiler flags would otherwise rebuild everything twice per run.
+fn loom() -> Result {
+    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    flags += " --cfg loom";
+    let ring = |more: &str| {
+        let mut command = cargo(&format!("test --release -p tteview --no-default-features --lib {more}"));
+        // CARGO_ENCODED_RUSTFLAGS would take precedence and drop the flag.
+        command.env("RUSTFLAGS", flags.trim()).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        command.env("CARGO_TARGET_DIR", target().join("loom"));
+        command
+    };
+    // A filter that matches nothing passes, so a renamed module would end these tests unnoticed.
+    let listed = read(&mut ring("ring:: -- --list"))?;
+    if !listed.lines().any(|line| line.ends_with(": test")) {
+        return Err("no test of the ring exists under --cfg loom".into());
+    }
+    run_command(&mut ring("ring::"))
+}
+
+/// A line of the closing table: the time is absent for a step that was not reached.
+type Line = (&'static str, Option<Duration>, &'static str);
+
+fn run_steps(steps: &[Step]) -> Result {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut outcome = Ok(());
+    for &(name, step) in steps {
+        if outcome.is_err() {
+            lines.push((name, None, "not run"));
+            continue;
+        }
+        println!("\n== {name}");
+        let start = Instant::now();
+        outcome = step().map_err(|message| format!("step {name} failed: {message}"));
+        let time = start.elapsed();
+        let word = if outcome.is_ok() { "passed" } else { "FAILED" };
+        println!("== {name} {word} in {:.1} s", time.as_secs_f64());
+        lines.push((name, Some(time), word));
+    }
+    println!("\n{}", table(&lines));
+    outcome
+}
+
+fn table(lines: &[Line]) -> String {
+    let total = lines.iter().filter_map(|line| line.1).sum();
+    let mut text = format!("{:<10}{:>10}  result", "step", "time");
+    for &(name, time, word) in lines.iter().chain(&[("total", Some(total), "")]) {
+        let time = time.map_or_else(|| "-".into(), |time| format!("{:.1} s", time.as_secs_f64()));
+        text += format!("\n{name:<10}{time:>10}  {word}").trim_end();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failing_step_is_named_and_no_later_step_runs() {
+        fn later() -> Result {
+            panic!("a step ran after one had failed")
+        }
+        let error = run_steps(&[("a", || Ok(())), ("b", || Err("broken".into())), ("c", later)]).unwrap_err();
+        assert_eq!(error, "step b failed: broken");
+    }
+
+    #[test]
+    fn the_table_shows_each_step_and_the_total() {
+        let second = Some(Duration::from_secs(1));
+        let text = table(&[("a", second, "passed"), ("b", second, "FAILED"), ("c", None, "not run")]);
+        let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(
+            words,
+            [
+                vec!["step", "time", "result"],
+                vec!["a", "1.0", "s", "passed"],
+                vec!["b", "1.0", "s", "FAILED"],
+                vec!["c", "-", "not", "run"],
+                vec!["total", "2.0", "s"],
+            ]
+        );
+    }
+}
