@@ -4,5 +4,6 @@ mod backend;
 pub mod error;
 pub mod frame;
 pub mod model;
+mod ring;
 
 pub use error::{Error, Result, Status};
