@@ -1,10 +1,47 @@
-//! tteview
+//! Labels the view of a transthoracic echo cine inside the ultrasound scanner, while it is acquired.
+//!
+//! ```text
+//! scanner thread                worker thread                                          any thread
+//! push(frame) -> [ring slot] -> preprocess -> sample grid -> chunk -> step(+state) -> [mailbox] -> poll / wait
+//! ```
+//!
+//! One direction, no way back. An [`Engine`] is one model on one provider; a [`Stream`] is one probe's loop of
+//! begin, push, end. The C ABI over them is in `include/tteview/tteview.h`.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`frame`] | a frame of the host, checked once |
+//! | `ring` | wait-free ring of preallocated frame slots |
+//! | `preprocess` | frame to normalised sample |
+//! | `sampling` | timestamps to the sample grid |
+//! | [`model`] | model package, checked |
+//! | `backend` | what runs the network |
+//! | `classifier` | samples to a posterior: stream and window |
+//! | `worker` | drives a frame through all of it |
+//! | `result` | results and the mailbox |
+//! | `stream` | the acquisition thread's end, and the readers |
+//! | `ffi` | the C ABI |
+#![deny(unsafe_code)]
 
 mod backend;
+mod classifier;
+#[cfg(test)]
+mod contract_tests;
+pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod frame;
 pub mod model;
 mod preprocess;
+pub mod result;
 mod ring;
+mod sampling;
+pub mod stream;
+mod worker;
 
+pub use backend::RuntimeReport;
+pub use engine::{Engine, EngineConfig};
 pub use error::{Error, Result, Status};
+pub use result::ViewResult;
+pub use sampling::PartialChunk;
+pub use stream::{Reader, Stream, StreamConfig, StreamStats};

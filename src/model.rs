@@ -1,6 +1,67 @@
-//! Model packages.
+//! Model packages: one ONNX file with metadata, read and checked. The format is `docs/model-package.md`.
+
+mod read;
+mod wire;
 
 use crate::frame::Orientation;
+use crate::{Error, Result, Status};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A package whose hashes and metadata are checked. Its graph is checked when a backend loads it.
+#[derive(Clone, Debug)]
+pub struct ModelPackage {
+    /// What the metadata says.
+    pub spec: ModelSpec,
+    /// The whole file.
+    pub bytes: Arc<[u8]>,
+}
+
+impl ModelPackage {
+    /// Reads a package; with `pinned`, only the file with this SHA-256.
+    ///
+    /// # Errors
+    /// `ModelUnreadable` where the file cannot be read, else as [`ModelPackage::from_bytes`].
+    pub fn from_path(path: &Path, pinned: Option<[u8; 32]>) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::new(Status::ModelUnreadable, format!("{}: {e}", path.display())))?;
+        Self::from_bytes(bytes, pinned)
+    }
+
+    /// Checks a package in memory; with `pinned`, only the one with this SHA-256.
+    ///
+    /// # Errors
+    /// `ModelHash` where the pinned hash differs; `ModelInvalid` for a file that is not well-formed or whose graph
+    /// was altered; `ModelMismatch` where two keys do not fit each other; `Unsupported` for a head that is not
+    /// linear, a package of a head, and steps of several chunks.
+    pub fn from_bytes(bytes: Vec<u8>, pinned: Option<[u8; 32]>) -> Result<Self> {
+        let hash: [u8; 32] = Sha256::digest(&bytes).into();
+        if pinned.is_some_and(|pinned| pinned != hash) {
+            return Err(Error::new(Status::ModelHash, format!("the file's SHA-256 is {}", hex(&hash))));
+        }
+        let model = wire::read(&bytes)?;
+        let spec =
+            read::spec(&model.metadata, hex(&Sha256::digest(&bytes[model.graph.clone()])), hex(&hash))?;
+        Ok(Self { spec, bytes: bytes.into() })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The values of the self-test's input, in the order slow, fast: 32-bit xorshift, each number as `x / 2^31 - 1`.
+/// A seed of 0 gives the same value for ever and is refused when a package is read.
+pub fn self_test_input(seed: u32) -> impl Iterator<Item = f32> {
+    let mut x = seed;
+    std::iter::from_fn(move || {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        Some((f64::from(x) / f64::from(1u32 << 31) - 1.0) as f32)
+    })
+}
 
 /// How the network is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,4 +158,17 @@ impl ModelSpec {
     pub fn sample_len(&self) -> usize {
         self.channels * self.height_px * self.width_px
     }
+
+    /// Shapes `[T, C, H, W]` of slow and fast in one run; slow has T = 0 in a network with one pathway.
+    #[must_use]
+    pub fn input_shapes(&self) -> [[usize; 4]; 2] {
+        let (slow, fast) = match self.mode {
+            Mode::Window => (self.slow_indices.len(), self.clip_samples),
+            Mode::Stream => (usize::from(!self.slow_indices.is_empty()), self.alpha),
+        };
+        [slow, fast].map(|frames| [frames, self.channels, self.height_px, self.width_px])
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,147 @@
+//! The embedded CPU backend: pure Rust, nothing to install.
 
+use super::{Backend, RuntimeReport, Session, expected_inputs, expected_outputs};
+use crate::model::{ModelPackage, ModelSpec};
+use crate::{Error, Result, Status};
+use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType};
+use std::sync::Arc;
+
+/// Version of rten in `Cargo.toml`.
+const RTEN: &str = "rten 0.27";
+
+struct Shared {
+    model: Model,
+    pool: Arc<ThreadPool>,
+    spec: ModelSpec,
+}
+
+struct Rten(Arc<Shared>);
+
+struct RtenSession {
+    shared: Arc<Shared>,
+    /// Shapes of slow and fast.
+    shapes: [[usize; 4]; 2],
+    slow: Vec<f32>,
+    fast: Vec<f32>,
+    /// Current states; the runtime's outputs take their place after every run that succeeds.
+    states: Vec<Value>,
+    logits: Vec<f32>,
+}
+
+/// Loads the graph and checks that its inputs and outputs are those of the metadata.
+///
+/// # Errors
+/// `ModelInvalid` where the graph cannot be loaded, `ModelMismatch` where a tensor is not as the metadata says.
+pub(crate) fn load(package: &ModelPackage, threads: u32) -> Result<Arc<dyn Backend>> {
+    let model = Model::load(package.bytes.to_vec())
+        .map_err(|e| Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {e}")))?;
+    let spec = package.spec.clone();
+    check(&model, model.input_ids(), "input", &expected_inputs(&spec))?;
+    check(&model, model.output_ids(), "output", &expected_outputs(&spec))?;
+    let pool = Arc::new(ThreadPool::with_num_threads(threads.max(1) as usize));
+    Ok(Arc::new(Rten(Arc::new(Shared { model, pool, spec }))))
+}
+
+fn check(model: &Model, ids: &[NodeId], kind: &str, expected: &[(String, Vec<usize>)]) -> Result<()> {
+    let mismatch = |what: String| Err(Error::new(Status::ModelMismatch, what));
+    if ids.len() != expected.len() {
+        return mismatch(format!("the graph has {} {kind}s, the metadata {}", ids.len(), expected.len()));
+    }
+    for (&id, (name, shape)) in ids.iter().zip(expected) {
+        let info = model.node_info(id);
+        let found = info.as_ref().and_then(|i| i.name()).unwrap_or_default();
+        if found != name {
+            return mismatch(format!("the {kind} {found:?} stands where {name:?} should"));
+        }
+        let dims = info.as_ref().and_then(|i| i.shape()).unwrap_or_default();
+        let wanted: Vec<Dimension> = shape.iter().map(|&side| Dimension::Fixed(side)).collect();
+        if dims != wanted {
+            return mismatch(format!("the {kind} {name} has the shape {dims:?}, not {shape:?}"));
+        }
+        if info.and_then(|i| i.dtype()).is_some_and(|t| t != ValueType::Tensor(DataType::Float)) {
+            return mismatch(format!("the {kind} {name} is not float32"));
+        }
+    }
+    Ok(())
+}
+
+fn initial(spec: &ModelSpec) -> Result<Vec<Value>> {
+    let value = |s: &crate::model::StateSpec| {
+        Value::from_shape(&s.shape, vec![s.initial; s.shape.iter().product()])
+            .map_err(|e| failed(format!("state {}: {e:?}", s.name)))
+    };
+    spec.states.iter().map(value).collect()
+}
+
+fn failed(what: String) -> Error {
+    Error::new(Status::Inference, what)
+}
+
+impl Backend for Rten {
+    fn report(&self) -> RuntimeReport {
+        RuntimeReport {
+            provider: "embedded".into(),
+            provider_version: RTEN.into(),
+            runtime_version: RTEN.into(),
+            precision: "fp32",
+        }
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let spec = &self.0.spec;
+        let shapes = spec.input_shapes();
+        Ok(Box::new(RtenSession {
+            slow: vec![0.0; shapes[0].iter().product()],
+            fast: vec![0.0; shapes[1].iter().product()],
+            shapes,
+            states: initial(spec)?,
+            logits: vec![0.0; spec.labels.len()],
+            shared: self.0.clone(),
+        }))
+    }
+}
+
+impl Session for RtenSession {
+    fn inputs(&mut self) -> (&mut [f32], &mut [f32]) {
+        (&mut self.slow, &mut self.fast)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let shared = &self.shared;
+        // The vectors move into tensors for the run and back after it.
+        let slow = Value::from_shape(&self.shapes[0], std::mem::take(&mut self.slow));
+        let fast = Value::from_shape(&self.shapes[1], std::mem::take(&mut self.fast));
+        let (slow, fast) =
+            (slow.map_err(|e| failed(format!("{e:?}")))?, fast.map_err(|e| failed(format!("{e:?}")))?);
+        let mut values: Vec<&Value> = Vec::with_capacity(2 + self.states.len());
+        if self.shapes[0][0] > 0 {
+            values.push(&slow);
+        }
+        values.push(&fast);
+        values.extend(&self.states);
+        let inputs = shared.model.input_ids().iter().copied();
+        let inputs = inputs.zip(values.into_iter().map(ValueOrView::from)).collect();
+        let options = RunOptions::default().with_thread_pool(Some(shared.pool.clone()));
+        let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
+        self.slow = slow.into_shape_vec::<f32, 4>().map_err(|e| failed(format!("{e:?}")))?.1;
+        self.fast = fast.into_shape_vec::<f32, 4>().map_err(|e| failed(format!("{e:?}")))?.1;
+        let mut outputs = outputs.map_err(|e| failed(e.to_string()))?.into_iter();
+        let logits = outputs.next().ok_or_else(|| failed("the graph gave nothing".into()))?;
+        let (_, logits) = logits.into_shape_vec::<f32, 2>().map_err(|e| failed(format!("logits: {e:?}")))?;
+        if logits.len() != self.logits.len() {
+            return Err(failed(format!("{} logits, not {}", logits.len(), self.logits.len())));
+        }
+        self.logits = logits;
+        self.states = outputs.collect();
+        Ok(())
+    }
+
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.states = initial(&self.shared.spec)?;
+        Ok(())
+    }
+}

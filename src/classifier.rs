@@ -1,0 +1,409 @@
+//! Samples to a posterior: the streaming classifier carries state from chunk to chunk, the window classifier runs
+//! overlapping clips. Both keep a bounded history of their outputs with times, from which the mean is taken.
+
+use crate::backend::Session;
+use crate::model::{Mode, ModelSpec};
+use crate::sampling::PartialChunk;
+use crate::{Error, Result, Status};
+
+/// Logits or probabilities of one chunk or window, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first_ns: i64,
+    pub(crate) last_ns: i64,
+}
+
+/// Mean over the outputs since the last change, all of them or those of the last `span_ns`.
+struct Mean {
+    labels: usize,
+    span_ns: i64,
+    sum: Vec<f64>,
+    count: usize,
+    covered: Option<Span>,
+    /// Ring of recent outputs, used when `span_ns` is set.
+    recent: Vec<f32>,
+    spans: Vec<Span>,
+}
+
+impl Mean {
+    fn new(labels: usize, span_ns: i64, shortest_step_ns: i64) -> Result<Self> {
+        let slots =
+            if span_ns == 0 { 0 } else { usize::try_from(span_ns / shortest_step_ns).unwrap_or(0) + 2 };
+        let values = slots.checked_mul(labels).filter(|&n| n <= 1 << 24).ok_or_else(|| {
+            Error::new(Status::InvalidArgument, format!("label span of {span_ns} ns is too long"))
+        })?;
+        Ok(Self {
+            labels,
+            span_ns,
+            sum: vec![0.0; labels],
+            count: 0,
+            covered: None,
+            recent: vec![0.0; values],
+            spans: vec![Span { first_ns: 0, last_ns: 0 }; slots],
+        })
+    }
+
+    fn restart(&mut self) {
+        self.sum.fill(0.0);
+        self.count = 0;
+        self.covered = None;
+    }
+
+    fn add(&mut self, values: &[f32], span: Span) {
+        if self.span_ns == 0 {
+            for (sum, &value) in self.sum.iter_mut().zip(values) {
+                *sum += f64::from(value);
+            }
+            let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
+            self.covered = Some(Span { first_ns, last_ns: span.last_ns });
+        } else {
+            let slot = self.count % self.spans.len();
+            if let Some(entry) = self.spans.get_mut(slot) {
+                *entry = span;
+            }
+            if let Some(row) = self.recent.chunks_exact_mut(self.labels).nth(slot) {
+                row.copy_from_slice(values);
+            }
+        }
+        self.count += 1;
+    }
+
+    /// Mean into `out`; the outputs it covers and their times.
+    fn read(&self, out: &mut [f32]) -> Option<(usize, Span)> {
+        if self.span_ns == 0 {
+            for (to, &sum) in out.iter_mut().zip(&self.sum) {
+                *to = (sum / self.count as f64) as f32;
+            }
+            return self.covered.map(|span| (self.count, span));
+        }
+        let kept = self.count.min(self.spans.len());
+        let newest = self.spans.iter().take(kept).map(|span| span.last_ns).max()?;
+        let mut covered: Option<Span> = None;
+        let mut count = 0;
+        out.fill(0.0);
+        for (span, row) in self.spans.iter().zip(self.recent.chunks_exact(self.labels)).take(kept) {
+            if span.last_ns > newest - self.span_ns {
+                for (to, &value) in out.iter_mut().zip(row) {
+                    *to += value;
+                }
+                count += 1;
+                let first_ns = covered.map_or(span.first_ns, |c| c.first_ns.min(span.first_ns));
+                covered = Some(Span { first_ns, last_ns: newest });
+            }
+        }
+        out.iter_mut().for_each(|value| *value /= count as f32);
+        covered.map(|span| (count, span))
+    }
+}
+
+/// Softmax of `logits / temperature`, in place.
+fn softmax(values: &mut [f32], temperature: f32) {
+    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for value in values.iter_mut() {
+        *value = ((*value - top) / temperature).exp();
+        sum += *value;
+    }
+    values.iter_mut().for_each(|value| *value /= sum);
+}
+
+/// Fills slow sample `i` with fast sample `source(i)`.
+fn copy_slow(session: &mut dyn Session, sample_len: usize, source: impl Fn(usize) -> usize) {
+    let (slow, fast) = session.inputs();
+    for (index, to) in slow.chunks_exact_mut(sample_len).enumerate() {
+        if let Some(from) = fast.chunks_exact(sample_len).nth(source(index)) {
+            to.copy_from_slice(from);
+        }
+    }
+}
+
+/// What every classifier does. A segment takes samples one by one into [`Classifier::sample`].
+pub(crate) trait Classifier: Send {
+    /// A new acquisition.
+    fn begin(&mut self) -> Result<()>;
+
+    /// A new segment whose sample 0 has this time; the state is initial again, the mean goes on.
+    fn start_segment(&mut self, start_ns: i64) -> Result<()>;
+
+    /// Memory of the next sample, `[C, H, W]`.
+    fn sample(&mut self) -> &mut [f32];
+
+    /// The next sample is the same as the one before.
+    fn repeat_sample(&mut self);
+
+    /// The next sample is written: takes it, and runs the network if a chunk or window is full.
+    /// True if there is a new posterior.
+    fn commit_sample(&mut self) -> Result<bool>;
+
+    /// Ends the segment and settles what is left. True if there is a new posterior.
+    fn end_segment(&mut self) -> Result<bool>;
+
+    /// The mean restarts with what comes.
+    fn change(&mut self);
+
+    /// Posterior into `out` (one value a label); how many chunks or windows it covers, and their times.
+    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)>;
+}
+
+/// Settings of a stream that reach the classifier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ClassifierSettings {
+    pub(crate) partial: PartialChunk,
+    pub(crate) label_span_ns: i64,
+}
+
+/// The classifier that the package's mode asks for.
+pub(crate) fn classifier(
+    spec: &ModelSpec,
+    session: Box<dyn Session>,
+    settings: ClassifierSettings,
+) -> Result<Box<dyn Classifier>> {
+    Ok(match spec.mode {
+        Mode::Stream => Box::new(StreamClassifier::new(spec, session, settings)?),
+        Mode::Window => Box::new(WindowClassifier::new(spec, session, settings)?),
+    })
+}
+
+/// Chunk by chunk with carried state.
+struct StreamClassifier {
+    session: Box<dyn Session>,
+    partial: PartialChunk,
+    interval_ns: i64,
+    temperature: f32,
+    chunk_samples: usize,
+    slow_stride: usize,
+    sample_len: usize,
+    start_ns: i64,
+    chunk: i64,
+    filled: usize,
+    mean: Mean,
+}
+
+impl StreamClassifier {
+    fn new(spec: &ModelSpec, mut session: Box<dyn Session>, settings: ClassifierSettings) -> Result<Self> {
+        let sample_len = spec.sample_len();
+        let chunk_samples = session.inputs().1.len() / sample_len;
+        let step_ns = spec.sample_interval_ns.saturating_mul(chunk_samples as i64);
+        Ok(Self {
+            session,
+            partial: settings.partial,
+            interval_ns: spec.sample_interval_ns,
+            temperature: spec.temperature,
+            chunk_samples,
+            slow_stride: spec.alpha,
+            sample_len,
+            start_ns: 0,
+            chunk: 0,
+            filled: 0,
+            mean: Mean::new(spec.labels.len(), settings.label_span_ns, step_ns)?,
+        })
+    }
+
+    fn sample_range(&self, index: usize) -> std::ops::Range<usize> {
+        index * self.sample_len..(index + 1) * self.sample_len
+    }
+
+    /// Runs the full chunk, of which the last `held` samples repeat the one before.
+    fn step(&mut self, held: usize) -> Result<()> {
+        let stride = self.slow_stride;
+        copy_slow(self.session.as_mut(), self.sample_len, |slow| slow * stride);
+        self.session.run()?;
+        let first = self.chunk * self.chunk_samples as i64;
+        let last = first + (self.chunk_samples - 1 - held) as i64;
+        let at = |sample: i64| self.start_ns + sample * self.interval_ns;
+        self.mean.add(self.session.logits(), Span { first_ns: at(first), last_ns: at(last) });
+        self.chunk += 1;
+        self.filled = 0;
+        Ok(())
+    }
+}
+
+impl Classifier for StreamClassifier {
+    fn begin(&mut self) -> Result<()> {
+        self.filled = 0;
+        self.mean.restart();
+        Ok(())
+    }
+
+    fn start_segment(&mut self, start_ns: i64) -> Result<()> {
+        self.start_ns = start_ns;
+        self.chunk = 0;
+        self.filled = 0;
+        self.session.reset()
+    }
+
+    fn sample(&mut self) -> &mut [f32] {
+        let range = self.sample_range(self.filled);
+        self.session.inputs().1.get_mut(range).unwrap_or_default()
+    }
+
+    fn repeat_sample(&mut self) {
+        // The sample before the first of a chunk is still the last of the buffer.
+        let last = if self.filled == 0 { self.chunk_samples - 1 } else { self.filled - 1 };
+        let (from, to) = (self.sample_range(last), self.filled * self.sample_len);
+        self.session.inputs().1.copy_within(from, to);
+    }
+
+    fn commit_sample(&mut self) -> Result<bool> {
+        self.filled += 1;
+        let full = self.filled == self.chunk_samples;
+        if full {
+            self.step(0)?;
+        }
+        Ok(full)
+    }
+
+    fn end_segment(&mut self) -> Result<bool> {
+        let completes = self.partial.completes(self.filled, self.chunk_samples, self.mean.count == 0);
+        if completes {
+            let held = self.chunk_samples - self.filled;
+            while self.filled < self.chunk_samples {
+                self.repeat_sample();
+                self.filled += 1;
+            }
+            self.step(held)?;
+        }
+        self.filled = 0;
+        Ok(completes)
+    }
+
+    fn change(&mut self) {
+        self.mean.restart();
+    }
+
+    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)> {
+        let covered = self.mean.read(out)?;
+        softmax(out, self.temperature);
+        Some(covered)
+    }
+}
+
+/// Overlapping clips.
+struct WindowClassifier {
+    session: Box<dyn Session>,
+    interval_ns: i64,
+    temperature: f32,
+    sample_len: usize,
+    clip: usize,
+    hop: usize,
+    slow_indices: Vec<usize>,
+    /// The last `clip` samples, as a ring.
+    kept: Vec<f32>,
+    scratch: Vec<f32>,
+    samples: usize,
+    start_ns: i64,
+    last_window_end: usize,
+    mean: Mean,
+}
+
+impl WindowClassifier {
+    fn new(spec: &ModelSpec, mut session: Box<dyn Session>, settings: ClassifierSettings) -> Result<Self> {
+        let sample_len = spec.sample_len();
+        let clip = spec.clip_samples;
+        if session.inputs().1.len() != clip * sample_len {
+            return Err(Error::new(
+                Status::ModelMismatch,
+                format!(
+                    "the input fast holds {} values, {clip} samples have {}",
+                    session.inputs().1.len(),
+                    clip * sample_len
+                ),
+            ));
+        }
+        let hop = (clip / 2).max(1);
+        let hop_ns = spec.sample_interval_ns.saturating_mul(hop as i64);
+        Ok(Self {
+            session,
+            interval_ns: spec.sample_interval_ns,
+            temperature: spec.temperature,
+            sample_len,
+            clip,
+            hop,
+            slow_indices: spec.slow_indices.clone(),
+            kept: vec![0.0; clip * sample_len],
+            scratch: vec![0.0; spec.labels.len()],
+            samples: 0,
+            start_ns: 0,
+            last_window_end: 0,
+            mean: Mean::new(spec.labels.len(), settings.label_span_ns, hop_ns)?,
+        })
+    }
+
+    fn slot(&self, sample: usize) -> std::ops::Range<usize> {
+        let slot = sample % self.clip;
+        slot * self.sample_len..(slot + 1) * self.sample_len
+    }
+
+    /// Runs the window of the last `clip` samples; a shorter segment repeats its last sample.
+    fn run(&mut self) -> Result<()> {
+        let first = self.samples.saturating_sub(self.clip);
+        for (index, to) in self.session.inputs().1.chunks_exact_mut(self.sample_len).enumerate() {
+            let slot = (first + index).min(self.samples - 1) % self.clip;
+            to.copy_from_slice(self.kept.chunks_exact(self.sample_len).nth(slot).unwrap_or_default());
+        }
+        let indices = &self.slow_indices;
+        copy_slow(self.session.as_mut(), self.sample_len, |slow| {
+            indices.get(slow).copied().unwrap_or_default()
+        });
+        self.session.run()?;
+        self.scratch.copy_from_slice(self.session.logits());
+        softmax(&mut self.scratch, self.temperature);
+        let at = |sample: usize| self.start_ns + sample as i64 * self.interval_ns;
+        self.mean.add(&self.scratch, Span { first_ns: at(first), last_ns: at(self.samples - 1) });
+        self.last_window_end = self.samples;
+        Ok(())
+    }
+}
+
+impl Classifier for WindowClassifier {
+    fn begin(&mut self) -> Result<()> {
+        self.samples = 0;
+        self.mean.restart();
+        Ok(())
+    }
+
+    fn start_segment(&mut self, start_ns: i64) -> Result<()> {
+        self.start_ns = start_ns;
+        self.samples = 0;
+        self.last_window_end = 0;
+        self.session.reset()
+    }
+
+    fn sample(&mut self) -> &mut [f32] {
+        let range = self.slot(self.samples);
+        self.kept.get_mut(range).unwrap_or_default()
+    }
+
+    fn repeat_sample(&mut self) {
+        let from = self.slot(self.samples + self.clip - 1);
+        let to = self.slot(self.samples).start;
+        self.kept.copy_within(from, to);
+    }
+
+    fn commit_sample(&mut self) -> Result<bool> {
+        self.samples += 1;
+        let due = self.samples >= self.clip && (self.samples - self.clip).is_multiple_of(self.hop);
+        if due {
+            self.run()?;
+        }
+        Ok(due)
+    }
+
+    fn end_segment(&mut self) -> Result<bool> {
+        let due = self.samples > self.last_window_end;
+        if due {
+            self.run()?;
+        }
+        self.samples = 0;
+        self.last_window_end = 0;
+        Ok(due)
+    }
+
+    fn change(&mut self) {
+        self.mean.restart();
+    }
+
+    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)> {
+        self.mean.read(out)
+    }
+}

@@ -1,0 +1,201 @@
+//! The fixtures of the stream contract, end to end: frames into a stream, a stand-in network behind the backend
+//! trait. A frame is uniform with its index as its grey value, so a sample of one pixel is the index of its frame.
+
+use crate::backend::{Backend, RuntimeReport, Session};
+use crate::frame::{FrameView, Geometry, Orientation, PixelFormat};
+use crate::model::{Label, Mode, ModelSpec, SelfTest, StateSpec};
+use crate::{Engine, PartialChunk, Result, Status, Stream, StreamConfig};
+use parking_lot::{FairMutex, Mutex};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LABELS: usize = 4;
+
+struct StandIn {
+    alpha: usize,
+    chunks: Arc<Mutex<Vec<Chunk>>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Chunk {
+    slow: i64,
+    fast: Vec<i64>,
+    logits: Vec<f32>,
+}
+
+struct StandInSession {
+    slow: Vec<f32>,
+    fast: Vec<f32>,
+    state: [f32; LABELS],
+    logits: [f32; LABELS],
+    chunks: Arc<Mutex<Vec<Chunk>>>,
+}
+
+impl Backend for StandIn {
+    fn report(&self) -> RuntimeReport {
+        RuntimeReport {
+            provider: "stand-in".into(),
+            provider_version: String::new(),
+            runtime_version: String::new(),
+            precision: "fp32",
+        }
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(StandInSession {
+            slow: vec![0.0],
+            fast: vec![0.0; self.alpha],
+            state: [f32::NAN; LABELS],
+            logits: [0.0; LABELS],
+            chunks: Arc::clone(&self.chunks),
+        }))
+    }
+}
+
+impl Session for StandInSession {
+    fn inputs(&mut self) -> (&mut [f32], &mut [f32]) {
+        (&mut self.slow, &mut self.fast)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let index = |value: f32| value.round() as i64;
+        let fast: Vec<i64> = self.fast.iter().map(|&v| index(v)).collect();
+        let slow = index(self.slow[0]);
+        for (j, (logit, state)) in (0i64..).zip(self.logits.iter_mut().zip(&mut self.state)) {
+            let sum: i64 = (0i64..).zip(&fast).map(|(i, f)| (f * (j + 3) + i) % 11).sum();
+            *logit = (sum + (slow * (j + 1)) % 5) as f32 + 0.5 * *state;
+            *state = *logit / 2.0;
+        }
+        self.chunks.lock().push(Chunk { slow, fast, logits: self.logits.to_vec() });
+        Ok(())
+    }
+
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.state = [0.0; LABELS];
+        Ok(())
+    }
+}
+
+fn spec(settings: &Value) -> ModelSpec {
+    let label = |index: usize| Label { code: format!("L{index}"), name: String::new(), scheme: None };
+    let number = |key: &str| settings[key].as_u64().unwrap() as usize;
+    ModelSpec {
+        mode: Mode::Stream,
+        labels: (0..LABELS).map(label).collect(),
+        width_px: 1,
+        height_px: 1,
+        channels: 1,
+        mean: vec![0.0],
+        std: vec![1.0 / 255.0],
+        sample_interval_ns: settings["interval_ns"].as_i64().unwrap(),
+        alpha: number("alpha"),
+        clip_samples: number("clip_samples"),
+        slow_indices: vec![],
+        states: vec![StateSpec { name: "state0".into(), shape: vec![LABELS], initial: 0.0 }],
+        temperature: 1.0,
+        threshold: 0.0,
+        orientation: Orientation::default(),
+        self_test: SelfTest { seed: 1, logits: vec![], tolerance_fp32: 0.0, tolerance_fp16: 0.0 },
+        source_sha256: String::new(),
+        package_sha256: String::new(),
+        model_version: String::new(),
+        provenance: String::new(),
+    }
+}
+
+fn run_case(case: &Value) {
+    let name = case["name"].as_str().unwrap();
+    let (settings, expect) = (&case["settings"], &case["expect"]);
+    let spec = spec(settings);
+    let chunks = Arc::new(Mutex::new(Vec::new()));
+    let backend = StandIn { alpha: spec.alpha, chunks: Arc::clone(&chunks) };
+    let engine =
+        Engine { spec: Arc::new(spec), backend: Arc::new(backend), turn: Arc::new(FairMutex::new(())) };
+    let mut stream = Stream::new(
+        &engine,
+        &StreamConfig {
+            ring_slots: 512,
+            max_width_px: 32,
+            max_height_px: 32,
+            label_span_ns: settings["span_ns"].as_i64().unwrap_or(0),
+            gap_ns: settings["gap_ns"].as_i64().unwrap_or(250_000_000),
+            partial: match settings["partial"].as_str() {
+                None | Some("auto") => PartialChunk::Auto,
+                Some("drop") => PartialChunk::Drop,
+                Some("hold") => PartialChunk::Hold,
+                Some(other) => panic!("partial {other}"),
+            },
+            ..StreamConfig::default()
+        },
+    )
+    .unwrap();
+
+    let acquisition = stream.begin().unwrap();
+    let mut accepted = 0u8;
+    for event in case["events"].as_array().unwrap() {
+        match event[0].as_str().unwrap() {
+            "frame" => {
+                let pixels = [accepted; 32 * 32];
+                let geometry = Geometry::whole(PixelFormat::Gray8, 32, 32);
+                let frame = FrameView::packed(geometry, &pixels, event[1].as_i64().unwrap()).unwrap();
+                match stream.push(&frame) {
+                    Status::Ok => accepted += 1,
+                    status => assert_eq!(status, Status::FrameRefused, "{name}"),
+                }
+            }
+            "change" => assert_eq!(stream.mark(), Status::Ok),
+            "end" => assert_eq!(stream.end(), Status::Ok),
+            other => panic!("event {other}"),
+        }
+    }
+    let reader = stream.reader();
+    let mut result = reader.result();
+    assert_eq!(reader.wait(acquisition, Duration::from_secs(60), &mut result), Status::Ok, "{name}");
+
+    assert_eq!(reader.stats().refused, expect["refused"].as_u64().unwrap(), "{name}: refused");
+    let segments = expect["segments"].as_array().unwrap();
+    let samples: usize = segments.iter().map(|s| s["samples"].as_array().unwrap().len()).sum();
+    assert_eq!(reader.stats().samples, samples as u64, "{name}: samples");
+    let expected: Vec<Chunk> = expect["chunks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|chunk| Chunk {
+            slow: chunk["slow"].as_i64().unwrap(),
+            fast: chunk["fast"].as_array().unwrap().iter().map(|f| f.as_i64().unwrap()).collect(),
+            logits: chunk["logits"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap() as f32).collect(),
+        })
+        .collect();
+    let seen = chunks.lock().clone();
+    assert_eq!(seen.len(), expected.len(), "{name}: chunks");
+    for (index, (seen, expected)) in seen.iter().zip(&expected).enumerate() {
+        assert_eq!((seen.slow, &seen.fast), (expected.slow, &expected.fast), "{name}: chunk {index}");
+        for (a, b) in seen.logits.iter().zip(&expected.logits) {
+            assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{name}: chunk {index}: {a} for {b}");
+        }
+    }
+    let last = &expect["final"];
+    assert_eq!(result.status, Status::Ok);
+    assert_eq!(result.label.map_or(-1, i64::from), last["label"].as_i64().unwrap(), "{name}: label");
+    assert_eq!(u64::from(result.chunks), last["chunks"].as_u64().unwrap(), "{name}: chunks of the label");
+    assert_eq!(result.first_time_ns, last["first_ns"].as_i64().unwrap(), "{name}: first");
+    assert_eq!(result.last_time_ns, last["last_ns"].as_i64().unwrap(), "{name}: last");
+    for (score, expected) in result.scores.iter().zip(last["posterior"].as_array().unwrap()) {
+        let expected = expected.as_f64().unwrap() as f32;
+        assert!((score - expected).abs() < 1e-4, "{name}: score {score} for {expected}");
+    }
+}
+
+#[test]
+fn every_fixture_of_the_contract_passes_from_push_to_label() {
+    let fixtures: Value =
+        serde_json::from_str(include_str!("../tests/contract/stream_fixtures.json")).unwrap();
+    let cases = fixtures["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 16);
+    cases.iter().for_each(run_case);
+}

@@ -1,0 +1,84 @@
+//! Engine: one model on one provider, shared by streams.
+
+use crate::backend::{self, Backend, RuntimeReport};
+use crate::model::{ModelPackage, ModelSpec};
+use crate::{Error, Result, Status};
+use parking_lot::FairMutex;
+use std::sync::Arc;
+
+/// What an engine is made of.
+#[derive(Clone, Debug, Default)]
+pub struct EngineConfig {
+    /// Providers in order of preference; `embedded` is the one there is. Empty: `embedded`.
+    /// The next one is tried only because it is listed; there is no silent fallback.
+    pub providers: Vec<String>,
+    /// Threads of the network; 0: one.
+    pub threads: u32,
+}
+
+/// One model on one provider. Streams keep it alive.
+pub struct Engine {
+    pub(crate) spec: Arc<ModelSpec>,
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Whose turn it is to run: first come, first served, so that of N streams one waits for N-1 runs at most.
+    pub(crate) turn: Arc<FairMutex<()>>,
+}
+
+impl Engine {
+    /// Loads the model on the first provider of the list that can run it.
+    ///
+    /// # Errors
+    /// The last provider's error, with those before it in the message.
+    pub fn new(package: ModelPackage, config: &EngineConfig) -> Result<Self> {
+        let default = [String::from("embedded")];
+        let providers = if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
+        let mut failures: Vec<String> = Vec::new();
+        let mut status = Status::ProviderUnavailable;
+        for provider in providers {
+            match load(&package, provider, config) {
+                Ok(backend) => {
+                    return Ok(Self {
+                        spec: Arc::new(package.spec),
+                        backend,
+                        turn: Arc::new(FairMutex::new(())),
+                    });
+                }
+                Err(error) => {
+                    status = error.status();
+                    failures.push(format!("{provider}: {}", error.message()));
+                }
+            }
+        }
+        Err(Error::new(status, failures.join("; ")))
+    }
+
+    /// Runs the package's self-test on the provider that will really run, which warms it up too. Returns the largest
+    /// absolute error of the logits. May take long: see the provider.
+    ///
+    /// # Errors
+    /// [`Status::SelfTest`] if the provider computes something else, or the runtime's failure.
+    pub fn prepare(&self) -> Result<f32> {
+        let _turn = self.turn.lock();
+        backend::self_test(self.backend.as_ref(), &self.spec)
+    }
+
+    /// The package's metadata.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// What really runs.
+    #[must_use]
+    pub fn report(&self) -> RuntimeReport {
+        self.backend.report()
+    }
+}
+
+fn load(package: &ModelPackage, provider: &str, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
+    let threads = config.threads.max(1);
+    match provider {
+        "embedded" => backend::rten::load(package, threads),
+        _ => Err(Error::new(Status::ProviderUnavailable, "not a provider of this build")),
+    }
+}

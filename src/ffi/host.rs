@@ -1,0 +1,102 @@
+//! Versions, statuses, and the hooks of the host.
+
+use super::border::{Versioned, control, read};
+use crate::{Error, Status};
+use std::ffi::{c_char, c_void};
+use std::sync::OnceLock;
+
+/// Version of this ABI: the major number in the high 16 bits, the minor in the low.
+pub const TTV_ABI_VERSION: u32 = 0x0001_0000;
+
+/// Hooks of the host; any may be NULL. They must not throw, and outlive the process's use of the library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, missing_docs)]
+pub struct ttv_host {
+    /// `sizeof(ttv_host)`.
+    pub struct_size: u32,
+    /// `TTV_ABI_VERSION`.
+    pub abi_version: u32,
+    /// Handed back to the hooks.
+    pub user: *mut c_void,
+    /// Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
+    pub log:
+        Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char, length: usize)>,
+}
+// SAFETY: repr(C); numbers, pointers and a nullable function pointer.
+unsafe impl Versioned for ttv_host {}
+
+struct Host {
+    user: *mut c_void,
+    log: Option<unsafe extern "C" fn(*mut c_void, i32, *const c_char, usize)>,
+}
+// SAFETY: the host promises that its hooks may be called from any thread.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+static HOST: OnceLock<Host> = OnceLock::new();
+
+impl log::Log for Host {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.log.is_some() && metadata.level() <= log::Level::Info
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if let Some(hook) = self.log.filter(|_| self.enabled(record.metadata())) {
+            let message = record.args().to_string();
+            // SAFETY: the host's hook, called as its type says; the message lives through the call.
+            unsafe { hook(self.user, record.level() as i32, message.as_ptr().cast(), message.len()) };
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Gives the library the host's hooks, once per process and before the first engine. Optional. [ctl]
+///
+/// Returns `TTV_WRONG_STATE` the second time.
+///
+/// # Safety
+/// `host` points to a `ttv_host` of the size its first field says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_runtime_init(host: *const ttv_host) -> i32 {
+    control(|| {
+        let host = read(host).map_err(|status| Error::new(status, "host"))?;
+        if host.abi_version >> 16 != TTV_ABI_VERSION >> 16 {
+            let message =
+                format!("host.abi_version is {:#x}, this is {TTV_ABI_VERSION:#x}", host.abi_version);
+            return Err(Error::new(Status::Unsupported, message));
+        }
+        let hooks = Host { user: host.user, log: host.log };
+        if HOST.set(hooks).is_err() {
+            return Err(Error::new(Status::WrongState, "ttv_runtime_init was called before"));
+        }
+        if let Some(host) = HOST.get()
+            && host.log.is_some()
+            && log::set_logger(host).is_ok()
+        {
+            log::set_max_level(log::LevelFilter::Info);
+        }
+        Ok(Status::Ok)
+    })
+}
+
+/// Version of the ABI that this library has, as `TTV_ABI_VERSION`. [any rt]
+#[unsafe(no_mangle)]
+pub extern "C" fn ttv_abi_version() -> u32 {
+    TTV_ABI_VERSION
+}
+
+/// One sentence for a status; static text. [any rt]
+#[unsafe(no_mangle)]
+pub extern "C" fn ttv_status_string(status: i32) -> *const c_char {
+    static TEXTS: OnceLock<Vec<(i32, std::ffi::CString)>> = OnceLock::new();
+    let texts = TEXTS.get_or_init(|| {
+        Status::ALL.iter().map(|s| (s.code(), std::ffi::CString::new(s.text()).unwrap_or_default())).collect()
+    });
+    texts
+        .iter()
+        .find(|(code, _)| *code == status)
+        .map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr())
+}

@@ -1,0 +1,12 @@
+//! The C ABI: the only place with `extern "C"`. The header `include/tteview/tteview.h` is generated from here.
+//!
+//! Every call checks its pointers and structs, stops panics, and turns errors into a status; control calls leave the
+//! cause in words for `ttv_last_error` on the calling thread.
+#![allow(unsafe_code)]
+
+pub mod border;
+pub mod engine;
+pub mod frame;
+pub mod host;
+pub mod status;
+pub mod stream;

@@ -1,0 +1,75 @@
+//! Packages as they should be, and altered ones.
+
+use super::*;
+
+fn stream() -> Vec<u8> {
+    include_bytes!("../../models/standin.stream.onnx").to_vec()
+}
+
+/// Replaces text by text of the same length in the metadata, so that all lengths stay right.
+fn altered(from: &str, to: &str) -> Result<ModelPackage> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = stream();
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect("the text is there");
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    ModelPackage::from_bytes(bytes, None)
+}
+
+#[test]
+fn the_stand_in_packages_are_valid() {
+    let package = ModelPackage::from_bytes(stream(), None).expect("valid");
+    assert_eq!((package.spec.mode, package.spec.labels.len(), package.spec.alpha), (Mode::Stream, 21, 4));
+    assert!(!package.spec.states.is_empty());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/standin.clip.onnx");
+    let clip = ModelPackage::from_path(&path, None).expect("valid");
+    assert_eq!((clip.spec.mode, clip.spec.slow_indices.len()), (Mode::Window, 8));
+}
+
+#[test]
+fn only_the_pinned_package_is_accepted() {
+    let hash: [u8; 32] = Sha256::digest(stream()).into();
+    assert!(ModelPackage::from_bytes(stream(), Some(hash)).is_ok());
+    let error = ModelPackage::from_bytes(stream(), Some([0; 32])).expect_err("another hash");
+    assert_eq!(error.status(), Status::ModelHash);
+}
+
+#[test]
+fn an_altered_value_is_refused_by_its_key() {
+    for (from, to, status, key) in [
+        ("[0.225]", "[0.000]", Status::ModelInvalid, "tteview.std"),
+        ("33333333", "-3333333", Status::ModelInvalid, "tteview.sample_interval_ns"),
+        ("\"channels\":1", "\"channels\":2", Status::ModelInvalid, "tteview.input"),
+        ("[0,4,8,", "[4,0,8,", Status::ModelInvalid, "tteview.slow_indices"),
+        ("\"A4C\"", "\"A5C\"", Status::ModelInvalid, "tteview.labels"),
+        ("tteview.self_test", "tteview.self_tent", Status::ModelInvalid, "tteview.self_test"),
+        ("[0.45]", "[0,45]", Status::ModelMismatch, "tteview.mean"),
+    ] {
+        let error = altered(from, to).expect_err(from);
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.message().contains(key), "{error}");
+    }
+}
+
+#[test]
+fn an_altered_weight_is_refused() {
+    let mut bytes = stream();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let error = ModelPackage::from_bytes(bytes, None).expect_err("altered");
+    assert!(error.message().contains("graph_sha256"), "{error}");
+}
+
+#[test]
+fn a_truncated_package_is_refused_wherever_it_ends() {
+    let bytes = stream();
+    for end in (0..bytes.len()).step_by(997) {
+        let error = ModelPackage::from_bytes(bytes[..end].to_vec(), None).expect_err("truncated");
+        assert_eq!(error.status(), Status::ModelInvalid, "{end}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_unreadable() {
+    let error = ModelPackage::from_path(Path::new("/nowhere/at.all"), None).expect_err("not there");
+    assert_eq!(error.status(), Status::ModelUnreadable);
+}

@@ -1,0 +1,244 @@
+//! The worker: ring -> preprocess -> sample grid -> classifier -> mailbox.
+
+use crate::classifier::Classifier;
+use crate::frame::Geometry;
+use crate::preprocess::Preprocess;
+use crate::result::{ViewResult, flags};
+use crate::ring::Consumer;
+use crate::sampling::{Arrival, Sampler};
+use crate::stream::{Shared, Slot};
+use crate::{Result, Status};
+use parking_lot::FairMutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// Everything that the worker owns.
+pub(crate) struct Worker {
+    pub(crate) consumer: Consumer<Slot>,
+    pub(crate) pipeline: Pipeline,
+    /// The oldest slot of the ring is the frame before: it may still become a sample.
+    pub(crate) held: bool,
+}
+
+/// What a frame goes through; apart from the ring, which lends it the frames.
+pub(crate) struct Pipeline {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) turn: Arc<FairMutex<()>>,
+    pub(crate) preprocess: Preprocess,
+    pub(crate) sampler: Sampler,
+    pub(crate) classifier: Box<dyn Classifier>,
+    pub(crate) clip_samples: u64,
+    pub(crate) threshold: f32,
+    pub(crate) geometry: Option<Geometry>,
+    pub(crate) samples: u64,
+    pub(crate) result: ViewResult,
+}
+
+impl Worker {
+    /// Handles the oldest unseen slot, if there is one.
+    pub(crate) fn process(&mut self) -> bool {
+        let index = usize::from(self.held);
+        if self.consumer.len() <= index {
+            return false;
+        }
+        let previous = if self.held { self.consumer.peek(0) } else { None };
+        let Some(slot) = self.consumer.peek(index) else { return false };
+        let ended = slot.ended.is_some();
+        self.pipeline.take(previous, slot);
+        if self.held {
+            self.consumer.release();
+        }
+        if ended {
+            self.consumer.release();
+        }
+        self.held = !ended;
+        true
+    }
+}
+
+impl Pipeline {
+    /// Takes one slot: what it says of the acquisition, then its frame, then its end.
+    fn take(&mut self, previous: Option<&Slot>, slot: &Slot) {
+        let seen = Instant::now();
+        if let Some(acquisition) = slot.begins {
+            self.begin(acquisition);
+        }
+        self.result.frames_dropped = slot.dropped;
+        if self.result.status == Status::Ok
+            && let Err(status) = self.advance(previous, slot)
+        {
+            self.result.status = status;
+        }
+        if let Some(ended) = slot.ended {
+            self.result.queue_ns = nanos(ended, seen);
+            self.finish(ended);
+        }
+    }
+
+    fn begin(&mut self, acquisition: u64) {
+        let labels = self.result.scores.len();
+        let mut scores = std::mem::take(&mut self.result.scores);
+        scores.fill(0.0);
+        self.result = ViewResult { scores, acquisition, ..ViewResult::new(0) };
+        debug_assert_eq!(self.result.scores.len(), labels);
+        self.samples = 0;
+        self.geometry = None;
+        self.sampler.restart();
+        if let Err(error) = self.classifier.begin() {
+            self.fail(&error);
+        }
+    }
+
+    fn advance(&mut self, previous: Option<&Slot>, slot: &Slot) -> std::result::Result<(), Status> {
+        let moved =
+            slot.frame.is_some_and(|frame| self.geometry.is_some_and(|known| known != frame.geometry));
+        if slot.changed || moved {
+            self.change().map_err(|error| self.fail(&error))?;
+        }
+        let Some(frame) = slot.frame else { return Ok(()) };
+        self.geometry = Some(frame.geometry);
+        if self.result.frames_used == 0 {
+            self.result.first_sequence = frame.sequence;
+        }
+        self.result.last_sequence = frame.sequence;
+        self.result.frames_used += 1;
+        self.frame(previous, slot, frame.time_ns).map_err(|error| self.fail(&error))
+    }
+
+    /// New segment, initial state, and the mean restarts.
+    fn change(&mut self) -> Result<()> {
+        self.end_segment()?;
+        self.classifier.change();
+        self.result.flags |= flags::DISCONTINUITY;
+        self.shared.stats.changes.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn end_segment(&mut self) -> Result<()> {
+        if self.sampler.segment_start_ns().is_some() {
+            self.sampler.end_segment();
+            self.run(|classifier| classifier.end_segment())?;
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, previous: Option<&Slot>, slot: &Slot, time_ns: i64) -> Result<()> {
+        if self.sampler.would_gap(time_ns) {
+            self.end_segment()?;
+            self.result.flags |= flags::DISCONTINUITY;
+            self.shared.stats.gaps.fetch_add(1, Relaxed);
+        }
+        let Arrival::Accepted { starts, previous: of_previous, current } = self.sampler.frame(time_ns) else {
+            return Ok(());
+        };
+        if starts {
+            self.classifier.start_segment(time_ns)?;
+        }
+        if let Some(previous) = previous {
+            self.sample(previous, of_previous)?;
+        }
+        self.sample(slot, current)
+    }
+
+    /// The slot's frame is the next `times` samples.
+    fn sample(&mut self, slot: &Slot, times: usize) -> Result<()> {
+        let Some(frame) = slot.frame else { return Ok(()) };
+        for time in 0..times {
+            if time == 0 {
+                let start = Instant::now();
+                let pixels = slot.pixels.get(..frame.geometry.frame_bytes()).unwrap_or_default();
+                self.preprocess.run(&frame.geometry, pixels, self.classifier.sample())?;
+                self.result.preprocess_ns += nanos(start, Instant::now());
+            } else {
+                self.classifier.repeat_sample();
+            }
+            self.samples += 1;
+            self.shared.stats.samples.fetch_add(1, Relaxed);
+            self.run(|classifier| classifier.commit_sample())?;
+        }
+        Ok(())
+    }
+
+    /// Does something that may run the network, in turn with the other streams of the engine.
+    fn run(&mut self, work: impl FnOnce(&mut dyn Classifier) -> Result<bool>) -> Result<()> {
+        let start = Instant::now();
+        let turn = self.turn.lock();
+        let news = work(self.classifier.as_mut());
+        drop(turn);
+        if news? {
+            self.result.inference_ns += nanos(start, Instant::now());
+            self.shared.stats.chunks.fetch_add(1, Relaxed);
+            self.result.flags |= flags::PROVISIONAL;
+            self.read_posterior();
+            self.shared.mailbox.publish(&self.result);
+        }
+        Ok(())
+    }
+
+    fn read_posterior(&mut self) {
+        let result = &mut self.result;
+        result.flags &= !(flags::SHORT | flags::ABSTAINED | flags::DROPPED);
+        if self.samples < self.clip_samples {
+            result.flags |= flags::SHORT;
+        }
+        if result.frames_dropped > 0 {
+            result.flags |= flags::DROPPED;
+        }
+        result.label = None;
+        let Some((chunks, span)) = self.classifier.posterior(&mut result.scores) else {
+            result.scores.fill(0.0);
+            (result.chunks, result.confidence, result.margin) = (0, 0.0, 0.0);
+            return;
+        };
+        result.chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        (result.first_time_ns, result.last_time_ns) = (span.first_ns, span.last_ns);
+        let (mut best, mut second, mut label) = (f32::MIN, f32::MIN, 0);
+        for (index, &score) in (0u32..).zip(&result.scores) {
+            if score > best {
+                (second, best, label) = (best, score, index);
+            } else {
+                second = second.max(score);
+            }
+        }
+        result.confidence = best;
+        result.margin = if second == f32::MIN { best } else { best - second };
+        if best < self.threshold {
+            result.flags |= flags::ABSTAINED;
+        } else {
+            result.label = Some(label);
+        }
+    }
+
+    fn finish(&mut self, ended: Instant) {
+        if self.result.status == Status::Ok
+            && let Err(error) = self.end_segment()
+        {
+            self.result.status = self.fail(&error);
+        }
+        self.read_posterior();
+        if self.result.status != Status::Ok {
+            self.result.label = None;
+        }
+        self.result.flags = (self.result.flags & !flags::PROVISIONAL) | flags::FINAL;
+        self.result.latency_ns = nanos(ended, Instant::now());
+        self.shared.mailbox.publish(&self.result);
+    }
+
+    /// After a panic: whoever waits for this acquisition hears of it.
+    pub(crate) fn poison(&mut self) {
+        self.result.status = Status::Poisoned;
+        self.result.label = None;
+        self.result.flags |= flags::FINAL;
+        self.shared.mailbox.publish(&self.result);
+    }
+
+    fn fail(&mut self, error: &crate::Error) -> Status {
+        log::error!("acquisition {}: {error}", self.result.acquisition);
+        error.status()
+    }
+}
+
+fn nanos(from: Instant, to: Instant) -> i64 {
+    i64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(i64::MAX)
+}
