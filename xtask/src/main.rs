@@ -1,6 +1,8 @@
 //! Tasks of the repository: `cargo xtask TASK`.
 
+mod demo;
 mod fetch;
+mod host;
 mod process;
 mod test;
 
@@ -9,7 +11,11 @@ use std::process::ExitCode;
 /// A task: its name on the command line, one line of help, and what it does.
 type Task = (&'static str, &'static str, fn() -> process::Result);
 
-const TASKS: &[Task] = &[("test", "run every check and test, stop at the first that fails", test::run)];
+const TASKS: &[Task] = &[
+    ("demo", "stream a cine through the C ABI to a label", demo::run_demo),
+    ("test", "run every check and test, stop at the first that fails", test::run),
+    ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,14 +1,15 @@
 //! `cargo xtask test`: every check and test of the repository.
 
-use crate::fetch;
 use crate::process::{Result, cargo, read, run as run_command, target};
+use crate::{fetch, host};
 use std::time::{Duration, Instant};
 
 /// A step: its name in the closing table, and what it does.
 type Step = (&'static str, fn() -> Result);
 
 /// In this order: the quick checks first. A new step is one line here.
-const STEPS: &[Step] = &[("format", format), ("clippy", clippy), ("tests", tests), ("loom", loom)];
+const STEPS: &[Step] =
+    &[("format", format), ("clippy", clippy), ("tests", tests), ("c", host::c_tests), ("loom", loom)];
 
 /// Runs the steps until one fails, then prints a table of all.
 pub(crate) fn run() -> Result {
@@ -30,24 +31,24 @@ fn tests() -> Result {
     run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library))
 }
 
-/// The ring under every thread interleaving loom can reach, without the backends, which it does not use. Its own
-/// target directory, because the changed compiler flags would otherwise rebuild everything twice per run.
+/// The ring under every thread interleaving loom can reach. Its own target directory, because the changed
+/// compiler flags would otherwise rebuild everything twice per run.
 fn loom() -> Result {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags += " --cfg loom";
     let ring = |more: &str| {
-        let mut command = cargo(&format!("test --release -p tteview --no-default-features --lib {more}"));
+        let mut command = cargo(&format!("test --release -p tteview --lib {more}"));
         // CARGO_ENCODED_RUSTFLAGS would take precedence and drop the flag.
         command.env("RUSTFLAGS", flags.trim()).env_remove("CARGO_ENCODED_RUSTFLAGS");
         command.env("CARGO_TARGET_DIR", target().join("loom"));
         command
     };
     // A filter that matches nothing passes, so a renamed module would end these tests unnoticed.
-    let listed = read(&mut ring("ring:: -- --list"))?;
+    let listed = read(&mut ring("ring -- --list"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
         return Err("no test of the ring exists under --cfg loom".into());
     }
-    run_command(&mut ring("ring::"))
+    run_command(&mut ring("ring"))
 }
 
 /// A line of the closing table: the time is absent for a step that was not reached.

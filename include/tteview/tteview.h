@@ -1,0 +1,531 @@
+/*
+ * tteview: labels the view of a transthoracic echo cine while it is acquired.
+ *
+ * Link: libtteview.a, then the system libraries that `cargo xtask demo` links: -lpthread -ldl -lm.
+ * C11 and C++17.
+ *
+ * Life of a stream:
+ *   ttv_engine_create -> ttv_engine_prepare -> ttv_stream_create
+ *     -> (ttv_stream_begin -> ttv_stream_push ... -> ttv_stream_end -> ttv_stream_wait or _poll)*
+ *     -> ttv_stream_destroy -> ttv_engine_destroy
+ *
+ * Threads, the tag of every function:
+ *   [ctl]  control threads; may block and allocate
+ *   [acq]  the acquisition thread, one at a time per stream; a second one gets TTV_WRONG_THREAD
+ *   [any]  every thread
+ *   rt     bounded time: no allocation, no lock, no logging; one futex wake at most
+ *
+ * Statuses: 0 is success, positive is flow (nothing is wrong), negative is an error. Numbers never move. After an
+ * error of a [ctl] call ttv_last_error gives the cause in words.
+ *
+ * Structs: set struct_size to sizeof and zero the rest. Fields are only appended in later versions; a larger
+ * struct is accepted if what this library does not know is zero.
+ *
+ * Ownership: handles belong to the caller from create to destroy. Frames are copied. Strings returned live as long
+ * as the engine.
+ */
+
+#ifndef TTEVIEW_TTEVIEW_H
+#define TTEVIEW_TTEVIEW_H
+
+/* Generated from src/ffi; do not edit. `cargo xtask header` writes it. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The call did what it says.
+#define TTV_OK 0
+
+// No result yet, or nothing to process.
+#define TTV_NOT_READY 1
+
+// The ring was full: the new frame was dropped and counted.
+#define TTV_RING_FULL 2
+
+// The frame's time was not later than the one before: refused and counted.
+#define TTV_FRAME_REFUSED 3
+
+// The time given to wait ran out.
+#define TTV_TIMED_OUT 4
+
+// A query covers only a part of the interval.
+#define TTV_PARTIAL 5
+
+// A query found no chunk in the interval.
+#define TTV_EMPTY 6
+
+// A pointer that must not be NULL was NULL.
+#define TTV_NULL_ARGUMENT -1
+
+// `struct_size` is smaller than the first version of the struct, or the unknown tail is not zero.
+#define TTV_STRUCT_SIZE -2
+
+// Unknown flags, or reserved fields that are not zero.
+#define TTV_UNKNOWN_FLAGS -3
+
+// A value outside its range.
+#define TTV_INVALID_ARGUMENT -4
+
+// The call does not fit the state: push before begin, end twice, begin while acquiring.
+#define TTV_WRONG_STATE -5
+
+// Two threads at once where one is allowed.
+#define TTV_WRONG_THREAD -6
+
+// Unknown pixel format or memory type.
+#define TTV_UNSUPPORTED_FORMAT -7
+
+// Width, height or region of interest out of range.
+#define TTV_FRAME_GEOMETRY -8
+
+// The stride is smaller than a row.
+#define TTV_FRAME_STRIDE -9
+
+// The frame is larger than the stream was created for.
+#define TTV_FRAME_TOO_LARGE -10
+
+// The library does not offer this (yet).
+#define TTV_UNSUPPORTED -11
+
+// The model file cannot be read.
+#define TTV_MODEL_UNREADABLE -20
+
+// The file is not a well-formed package: truncated, altered, a key missing or malformed.
+#define TTV_MODEL_INVALID -21
+
+// The file's SHA-256 is not the one that the host pinned.
+#define TTV_MODEL_HASH -22
+
+// Graph and metadata do not fit each other.
+#define TTV_MODEL_MISMATCH -23
+
+// The self-test of the package gave other numbers than it should.
+#define TTV_SELF_TEST -24
+
+// The runtime's shared library cannot be found or is not one.
+#define TTV_RUNTIME_MISSING -30
+
+// The runtime's library is older than the oldest version supported.
+#define TTV_RUNTIME_TOO_OLD -31
+
+// A provider that was asked for cannot run here.
+#define TTV_PROVIDER_UNAVAILABLE -32
+
+// The runtime failed while inferring.
+#define TTV_INFERENCE -33
+
+// An allocation failed, or a size is more than can be allocated.
+#define TTV_OUT_OF_MEMORY -40
+
+// An earlier panic inside the library left the handle unusable: destroy it.
+#define TTV_POISONED -41
+
+// An internal error: a bug of tteview.
+#define TTV_INTERNAL -42
+
+// The host cancelled the call.
+#define TTV_CANCELLED -43
+
+// A system call failed: thread, memory lock, event descriptor.
+#define TTV_SYSTEM -44
+
+// Version of this ABI: the major number in the high 16 bits, the minor in the low.
+#define TTV_ABI_VERSION 65536
+
+// One byte of luma.
+#define TTV_FORMAT_GRAY8 1
+
+// Two bytes of luma, little-endian.
+#define TTV_FORMAT_GRAY16LE 2
+
+// Red, green, blue.
+#define TTV_FORMAT_RGB24 3
+
+// Blue, green, red.
+#define TTV_FORMAT_BGR24 4
+
+// Red, green, blue, ignored.
+#define TTV_FORMAT_RGBA32 5
+
+// Blue, green, red, ignored.
+#define TTV_FORMAT_BGRA32 6
+
+// 4:2:2 as Y U Y V; even width.
+#define TTV_FORMAT_YUYV 7
+
+// 4:2:2 as U Y V Y; even width.
+#define TTV_FORMAT_UYVY 8
+
+// 4:2:0, planes Y and UV; even sides.
+#define TTV_FORMAT_NV12 9
+
+// 4:2:0, planes Y, U and V; even sides.
+#define TTV_FORMAT_I420 10
+
+// Left and right are exchanged on the display.
+#define TTV_FRAME_MIRRORED 1
+
+// Top and bottom are exchanged on the display.
+#define TTV_FRAME_UPSIDE_DOWN 2
+
+// Text or graphics are burned into the frame. Carried for the device's records; nothing depends on it.
+#define TTV_FRAME_OVERLAY 4
+
+// Pixels are in host memory.
+#define TTV_MEMORY_HOST 0
+
+// A partial chunk at the end is dropped unless it is the only one. Default: completed if at least half full.
+#define TTV_STREAM_PARTIAL_DROP 1
+
+// A partial chunk at the end is always completed.
+#define TTV_STREAM_PARTIAL_HOLD 2
+
+// The acquisition still runs.
+#define TTV_RESULT_PROVISIONAL 1
+
+// Nothing is left to compute.
+#define TTV_RESULT_FINAL 2
+
+// The confidence is under the model's threshold: the label is -1.
+#define TTV_RESULT_ABSTAINED 4
+
+// Fewer samples than a clip has.
+#define TTV_RESULT_SHORT 8
+
+// Frames were dropped because the ring was full.
+#define TTV_RESULT_DROPPED 16
+
+// A gap or change restarted the temporal state.
+#define TTV_RESULT_DISCONTINUITY 32
+
+// Work was thinned because the network was slower than the frames.
+#define TTV_RESULT_DEGRADED 64
+
+// One model on one provider; shared by streams. Opaque.
+typedef struct ttv_engine ttv_engine;
+
+// One probe's stream. Opaque.
+typedef struct ttv_stream ttv_stream;
+
+// Hooks of the host; any may be NULL. They must not throw, and outlive the process's use of the library.
+typedef struct ttv_host {
+  // `sizeof(ttv_host)`.
+  uint32_t struct_size;
+  // `TTV_ABI_VERSION`.
+  uint32_t abi_version;
+  // Handed back to the hooks.
+  void *user;
+  // Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
+  void (*log)(void *user, int32_t level, const char *message, size_t length);
+} ttv_host;
+
+// What an engine is made of. Zero every field that is not set.
+typedef struct ttv_engine_config {
+  // `sizeof(ttv_engine_config)`.
+  uint32_t struct_size;
+  // 0.
+  uint32_t flags;
+  // Path of the package; or NULL, and the package in memory:
+  const char *model_path;
+  // The package's bytes; copied.
+  const void *model_data;
+  // How many.
+  size_t model_size;
+  // 32 bytes that the SHA-256 of the package must be, or NULL.
+  const uint8_t *model_sha256;
+  // Providers in order of preference: "embedded" is the one there is. NULL: "embedded".
+  const char *const *providers;
+  // How many.
+  uint32_t provider_count;
+  // Threads of the network; 0: one.
+  uint32_t threads;
+} ttv_engine_config;
+
+// What really runs, for the device's records.
+typedef struct ttv_engine_info {
+  // `sizeof(ttv_engine_info)`.
+  uint32_t struct_size;
+  // 0.
+  uint32_t flags;
+  // Provider that runs the graph.
+  char provider[32];
+  // Its version.
+  char provider_version[32];
+  // Runtime and its version.
+  char runtime_version[32];
+  // Version that the package gives itself.
+  char model_version[64];
+  // SHA-256 of the package, hex.
+  char model_sha256[65];
+  // 0.
+  uint8_t reserved[3];
+  // Number of labels.
+  uint32_t label_count;
+  // 0 window, 1 stream.
+  uint32_t mode;
+  // Largest absolute error of the self-test's logits in parts per million; -1 before `ttv_engine_prepare`.
+  int64_t self_test_error_ppm;
+} ttv_engine_info;
+
+// Settings of a stream. Zero every field that is not set.
+typedef struct ttv_stream_config {
+  // `sizeof(ttv_stream_config)`.
+  uint32_t struct_size;
+  // `TTV_STREAM_*`, or 0.
+  uint32_t flags;
+  // Frames that the ring holds, 2 to 1024; 0: 16.
+  uint32_t ring_slots;
+  // Width of the largest frame; 0: 1024.
+  uint32_t max_width_px;
+  // Height of the largest frame; 0: 1024.
+  uint32_t max_height_px;
+  // Bytes of the largest frame, rows packed; 0: four a pixel.
+  uint32_t max_frame_bytes;
+  // The label speaks of the last so many nanoseconds; 0: of the whole acquisition.
+  int64_t label_span_ns;
+  // Frames further apart restart the temporal state; 0: 250 ms.
+  int64_t gap_ns;
+  // For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
+  int64_t frame_period_ns;
+} ttv_stream_config;
+
+// One frame in memory of the host. Zero every field that is not set.
+typedef struct ttv_frame {
+  // `sizeof(ttv_frame)`.
+  uint32_t struct_size;
+  // `TTV_FRAME_*`, or 0.
+  uint32_t flags;
+  // Planes; one for the packed formats.
+  const uint8_t *plane[3];
+  // Bytes from one row to the next, per plane.
+  uint32_t stride_bytes[3];
+  // `TTV_FORMAT_*`.
+  uint32_t format;
+  // `TTV_MEMORY_HOST`.
+  uint32_t memory;
+  // 0.
+  uint32_t reserved;
+  // 32 to 4096.
+  uint32_t width_px;
+  // 32 to 4096.
+  uint32_t height_px;
+  // Region of interest; all four 0: the whole frame.
+  uint32_t roi_x_px;
+  // Top edge.
+  uint32_t roi_y_px;
+  // Width.
+  uint32_t roi_width_px;
+  // Height.
+  uint32_t roi_height_px;
+  // Microns per pixel; 0: unknown.
+  float um_per_px_x;
+  // Microns per pixel; 0: unknown.
+  float um_per_px_y;
+  // The host's number of the frame, carried into results.
+  uint64_t sequence;
+  // Monotonic time in nanoseconds; not used if the stream has a frame period.
+  int64_t time_ns;
+} ttv_frame;
+
+// The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
+typedef struct ttv_result {
+  // `sizeof(ttv_result)`.
+  uint32_t struct_size;
+  // 0, or what went wrong while inferring.
+  int32_t status;
+  // The id that begin gave.
+  uint64_t acquisition;
+  // `TTV_RESULT_*`.
+  uint32_t flags;
+  // Chunks or windows that the scores are the mean of.
+  uint32_t chunks;
+  // Index into the model's labels; -1 if withheld or if there is none.
+  int32_t label;
+  // Largest score.
+  float confidence;
+  // Largest minus second largest score.
+  float margin;
+  // 0.
+  uint32_t reserved;
+  // Sequence number of the first accepted frame.
+  uint64_t first_sequence;
+  // Sequence number of the last accepted frame.
+  uint64_t last_sequence;
+  // Frames accepted.
+  uint64_t frames_used;
+  // Frames dropped because the ring was full.
+  uint64_t frames_dropped;
+  // Grid time of the first sample covered.
+  int64_t first_time_ns;
+  // Grid time of the last sample covered.
+  int64_t last_time_ns;
+  // Final results: from end to the result being visible.
+  int64_t latency_ns;
+  // Final results: the part of it before the worker saw the end.
+  int64_t queue_ns;
+  // Preprocessing, over the acquisition.
+  int64_t preprocess_ns;
+  // Network, over the acquisition.
+  int64_t inference_ns;
+  // Memory of the caller for the posterior, or NULL.
+  float *scores;
+  // Its room in values.
+  uint32_t scores_capacity;
+  // Values that the posterior has; no more than the capacity are written.
+  uint32_t scores_length;
+} ttv_result;
+
+// Counters since the stream was created.
+typedef struct ttv_stats {
+  // `sizeof(ttv_stats)`.
+  uint32_t struct_size;
+  // 0.
+  uint32_t flags;
+  // Frames accepted.
+  uint64_t pushed;
+  // Frames dropped because the ring was full.
+  uint64_t dropped;
+  // Frames refused because of their time.
+  uint64_t refused;
+  // Samples decided.
+  uint64_t samples;
+  // Chunks or windows run.
+  uint64_t chunks;
+  // Gaps in time.
+  uint64_t gaps;
+  // Changes.
+  uint64_t changes;
+} ttv_stats;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Copies the cause of this thread's last failed control call into `buffer`, NUL-terminated and cut if it must be.
+// Returns its length without the NUL; 0 if there was none. `buffer` may be NULL to ask for the length. [any]
+//
+// # Safety
+// `buffer` is NULL or has room for `capacity` bytes.
+size_t ttv_last_error(char *buffer,
+                      size_t capacity);
+
+// Gives the library the host's hooks, once per process and before the first engine. Optional. [ctl]
+//
+// Returns `TTV_WRONG_STATE` the second time.
+//
+// # Safety
+// `host` points to a `ttv_host` of the size its first field says.
+int32_t ttv_runtime_init(const struct ttv_host *host);
+
+// Version of the ABI that this library has, as `TTV_ABI_VERSION`. [any rt]
+uint32_t ttv_abi_version(void);
+
+// One sentence for a status; static text. [any rt]
+const char *ttv_status_string(int32_t status);
+
+// Loads and checks a model package on the first provider that can run it. [ctl]
+//
+// On success `*engine` is a handle for `ttv_engine_destroy`; on an error it is NULL and `ttv_last_error` says why.
+//
+// # Safety
+// `config` points to a struct of the size its first field says, whose pointers hold what their fields say; `engine` to
+// a place for a pointer.
+int32_t ttv_engine_create(const struct ttv_engine_config *config,
+                          struct ttv_engine **engine);
+
+// Runs the package's self-test on the provider that will really run, and so warms it up. May take long. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle.
+int32_t ttv_engine_prepare(struct ttv_engine *engine);
+
+// What really runs. [any]
+//
+// # Safety
+// `engine` is NULL or a live handle; `info` points to a struct of the size its first field says.
+int32_t ttv_engine_get_info(const struct ttv_engine *engine, struct ttv_engine_info *info);
+
+// Code of a label, as "A4C"; lives as long as the engine. [any]
+//
+// # Safety
+// `engine` is NULL or a live handle; `label` points to a place for a pointer.
+int32_t ttv_engine_label(const struct ttv_engine *engine, uint32_t index, const char **label);
+
+// Gives the engine back. Streams made from it go on. NULL is fine. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle, not used by any other thread or afterwards.
+void ttv_engine_destroy(struct ttv_engine *engine);
+
+// Allocates all memory of a stream and starts its worker thread. [ctl]
+//
+// On success `*stream` is a handle for `ttv_stream_destroy`; on an error it is NULL and `ttv_last_error` says why.
+//
+// # Safety
+// `engine` is NULL or a live handle; `config` points to a struct of the size its first field says; `stream` to a place
+// for a pointer.
+int32_t ttv_stream_create(struct ttv_engine *engine,
+                          const struct ttv_stream_config *config,
+                          struct ttv_stream **stream);
+
+// Stops the worker after the step it is in and gives everything back. NULL is fine. [ctl]
+//
+// # Safety
+// `stream` is NULL or a live handle, not used by any other thread or afterwards.
+void ttv_stream_destroy(struct ttv_stream *stream);
+
+// Begins an acquisition and writes its id. Allowed while the one before still drains. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle; `acquisition` is NULL or points to a place for a number.
+int32_t ttv_stream_begin(struct ttv_stream *stream, uint64_t *acquisition);
+
+// Copies a frame. Positive statuses say that it was not taken: `TTV_RING_FULL`, `TTV_FRAME_REFUSED`. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle; `frame` points to a struct of the size its first field says, whose planes hold
+// what its sizes and strides say.
+int32_t ttv_stream_push(struct ttv_stream *stream,
+                        const struct ttv_frame *frame);
+
+// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_mark(struct ttv_stream *stream);
+
+// Ends the acquisition; its final result comes. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_end(struct ttv_stream *stream);
+
+// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any]
+//
+// # Safety
+// `stream` is NULL or a live handle; `result` points to a struct of the size its first field says, and its `scores`
+// to `scores_capacity` values.
+int32_t ttv_stream_poll(const struct ttv_stream *stream,
+                        struct ttv_result *result);
+
+// Waits for the final result of an acquisition; `TTV_TIMED_OUT` after `timeout_ns` (negative: wait for ever), `TTV_EMPTY`
+// if four newer acquisitions have taken its place. [ctl]
+//
+// # Safety
+// As `ttv_stream_poll`.
+int32_t ttv_stream_wait(struct ttv_stream *stream,
+                        uint64_t acquisition,
+                        int64_t timeout_ns,
+                        struct ttv_result *result);
+
+// Writes the counters. [any rt]
+//
+// # Safety
+// `stream` is NULL or a live handle; `stats` points to a struct of the size its first field says.
+int32_t ttv_stream_get_stats(const struct ttv_stream *stream, struct ttv_stats *stats);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TTEVIEW_TTEVIEW_H */

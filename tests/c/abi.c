@@ -1,0 +1,196 @@
+/* Bad input and the life of a stream, from C. Exit status 0: every check held. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tteview/tteview.h"
+
+static int checks, failures;
+
+#define EXPECT(want, call)                                                                        \
+  do {                                                                                            \
+    long long got_ = (call), want_ = (want);                                                      \
+    checks++;                                                                                     \
+    if (got_ != want_) {                                                                          \
+      failures++;                                                                                 \
+      fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #call, got_, want_);   \
+    }                                                                                             \
+  } while (0)
+
+static uint8_t pixels[64 * 64];
+
+static ttv_frame good_frame(int64_t time_ns) {
+  ttv_frame frame = {.struct_size = sizeof frame, .format = TTV_FORMAT_GRAY8, .width_px = 64, .height_px = 64};
+  frame.plane[0] = pixels;
+  frame.stride_bytes[0] = 64;
+  frame.time_ns = time_ns;
+  return frame;
+}
+
+static void says(const char *word) {
+  char cause[512] = "";
+  ttv_last_error(cause, sizeof cause);
+  checks++;
+  if (!strstr(cause, word)) {
+    failures++;
+    fprintf(stderr, "last error \"%s\" does not name \"%s\"\n", cause, word);
+  }
+}
+
+static void engines(const char *model) {
+  ttv_engine *engine = (ttv_engine *)pixels;
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(NULL, &engine));
+  EXPECT(1, engine == NULL);
+  ttv_engine_config config = {.struct_size = sizeof config};
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("model_path");
+  config.model_path = "no-such-file.onnx";
+  EXPECT(TTV_MODEL_UNREADABLE, ttv_engine_create(&config, &engine));
+  says("no-such-file.onnx");
+  config.model_path = NULL;
+  config.model_data = "not a model";
+  config.model_size = 11;
+  EXPECT(TTV_MODEL_INVALID, ttv_engine_create(&config, &engine));
+  config.model_data = NULL;
+  config.model_size = 0;
+  config.model_path = model;
+  uint8_t hash[32] = {0};
+  config.model_sha256 = hash;
+  EXPECT(TTV_MODEL_HASH, ttv_engine_create(&config, &engine));
+  config.model_sha256 = NULL;
+  config.flags = 1;
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_engine_create(&config, &engine));
+  config.flags = 0;
+  config.struct_size = 4;
+  EXPECT(TTV_STRUCT_SIZE, ttv_engine_create(&config, &engine));
+  config.struct_size = sizeof config;
+  const char *providers[] = {"quantum"};
+  config.providers = providers;
+  config.provider_count = 1;
+  EXPECT(TTV_PROVIDER_UNAVAILABLE, ttv_engine_create(&config, &engine));
+  says("quantum");
+  ttv_engine_destroy(NULL);
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_prepare(NULL));
+}
+
+static void frames(ttv_stream *stream) {
+  uint64_t id = 0;
+  ttv_frame frame = good_frame(1);
+  EXPECT(TTV_WRONG_STATE, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_end(stream));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_mark(stream));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_begin(stream, NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_begin(NULL, &id));
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  EXPECT(1, id);
+  EXPECT(TTV_WRONG_STATE, ttv_stream_begin(stream, &id));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_push(stream, NULL));
+
+#define BAD(status, change)                      \
+  do {                                           \
+    ttv_frame bad = good_frame(1);               \
+    change;                                      \
+    EXPECT(status, ttv_stream_push(stream, &bad)); \
+  } while (0)
+  BAD(TTV_STRUCT_SIZE, bad.struct_size = 8);
+  BAD(TTV_NULL_ARGUMENT, bad.plane[0] = NULL);
+  BAD(TTV_UNSUPPORTED_FORMAT, bad.format = 0);
+  BAD(TTV_UNSUPPORTED_FORMAT, bad.format = 99);
+  BAD(TTV_UNSUPPORTED_FORMAT, bad.memory = 7);
+  BAD(TTV_UNKNOWN_FLAGS, bad.flags = 1u << 31);
+  BAD(TTV_UNKNOWN_FLAGS, bad.reserved = 1);
+  BAD(TTV_FRAME_GEOMETRY, bad.width_px = 0);
+  BAD(TTV_FRAME_GEOMETRY, bad.height_px = 4097);
+  BAD(TTV_FRAME_GEOMETRY, bad.roi_x_px = 60; bad.roi_width_px = 8; bad.roi_height_px = 8);
+  BAD(TTV_FRAME_STRIDE, bad.stride_bytes[0] = 63);
+  BAD(TTV_FRAME_TOO_LARGE, bad.width_px = 16; bad.width_px = 64; bad.height_px = 64; bad.format = TTV_FORMAT_RGBA32;
+      bad.stride_bytes[0] = 256; static uint8_t large[256 * 64]; bad.plane[0] = large);
+
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_FRAME_REFUSED, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_end(stream));
+
+  ttv_result result = {.struct_size = sizeof result};
+  EXPECT(TTV_OK, ttv_stream_wait(stream, id, INT64_C(60000000000), &result));
+  EXPECT(TTV_OK, result.status);
+  EXPECT(1, (long long)result.frames_used);
+  EXPECT(1, (long long)result.chunks);
+  EXPECT(TTV_RESULT_FINAL | TTV_RESULT_SHORT, result.flags & ~TTV_RESULT_ABSTAINED);
+  EXPECT(TTV_TIMED_OUT, ttv_stream_wait(stream, id + 1, 0, &result));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_wait(stream, id, 0, NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_poll(NULL, &result));
+  EXPECT(TTV_OK, ttv_stream_poll(stream, &result));
+}
+
+/* A gap and a change, and a ring that is too small for a burst. */
+static void discontinuities(ttv_stream *stream) {
+  uint64_t id = 0;
+  ttv_result result = {.struct_size = sizeof result};
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  int64_t times[] = {0, 33000000, 900000000, 933000000};
+  long long taken = 0, dropped = 0;
+  for (int i = 0; i < 4; i++) {
+    ttv_frame frame = good_frame(times[i]);
+    if (i == 3) EXPECT(TTV_OK, ttv_stream_mark(stream));
+    int32_t status = ttv_stream_push(stream, &frame);
+    taken += status == TTV_OK;
+    dropped += status == TTV_RING_FULL;
+  }
+  EXPECT(4, taken + dropped);
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_OK, ttv_stream_wait(stream, id, INT64_C(60000000000), &result));
+  EXPECT(taken, (long long)result.frames_used);
+  EXPECT(dropped, (long long)result.frames_dropped);
+  EXPECT(TTV_RESULT_DISCONTINUITY, result.flags & TTV_RESULT_DISCONTINUITY);
+  ttv_stats stats = {.struct_size = sizeof stats};
+  EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));
+  EXPECT(taken + 1, (long long)stats.pushed);
+  EXPECT(dropped, (long long)stats.dropped);
+  EXPECT(1, (long long)stats.changes);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 2) return 2;
+  EXPECT(TTV_ABI_VERSION, ttv_abi_version());
+  EXPECT(0, strcmp("ok", ttv_status_string(TTV_OK)));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_runtime_init(NULL));
+  engines(argv[1]);
+
+  ttv_engine_config config = {.struct_size = sizeof config, .model_path = argv[1]};
+  ttv_engine *engine = NULL;
+  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
+  if (!engine) return EXIT_FAILURE;
+  EXPECT(TTV_OK, ttv_engine_prepare(engine));
+  const char *label = NULL;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_label(engine, 1000, &label));
+  EXPECT(TTV_OK, ttv_engine_label(engine, 0, &label));
+
+  ttv_stream_config settings = {.struct_size = sizeof settings, .ring_slots = 1};
+  ttv_stream *stream = NULL;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_create(engine, &settings, &stream));
+  says("ring_slots");
+  settings.ring_slots = 4;
+  settings.max_width_px = 64;
+  settings.max_height_px = 64;
+  settings.max_frame_bytes = 64 * 64;
+  settings.flags = 8;
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_create(engine, &settings, &stream));
+  settings.flags = 0;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  if (!stream) return EXIT_FAILURE;
+  ttv_engine_destroy(engine); /* the stream keeps what it needs */
+  frames(stream);
+  discontinuities(stream);
+
+  /* Destroyed while acquiring. */
+  uint64_t id = 0;
+  ttv_frame frame = good_frame(5);
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  ttv_stream_destroy(stream);
+  ttv_stream_destroy(NULL);
+  printf("%d passed, %d failed\n", checks - failures, failures);
+  return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
