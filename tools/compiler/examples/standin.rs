@@ -76,9 +76,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut options = CompileOptions::new("standin", labels);
     options.spec = Spec {
         model_version: "standin-1".into(),
-        provenance: "A stand-in with seeded random weights, written by the example standin of tteview-compiler. \
+        provenance:
+            "A stand-in with seeded random weights, written by the example standin of tteview-compiler. \
                      It was never trained: the views it names mean nothing."
-            .into(),
+                .into(),
         ..Spec::default()
     };
     let compiled = compile(source, &options)?;
