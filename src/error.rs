@@ -1,5 +1,6 @@
 //! Statuses and errors: one list of numbers for Rust, C and C++.
 
+use std::ffi::CStr;
 use std::fmt;
 
 /// Defines [`Status`] and its texts from one table, so that number, name and sentence cannot drift apart.
@@ -22,6 +23,12 @@ macro_rules! statuses {
             #[must_use]
             pub fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
+            }
+
+            /// The same, for C.
+            pub(crate) fn c_text(self) -> &'static CStr {
+                let bytes = match self { $(Self::$name => concat!($text, "\0"),)+ }.as_bytes();
+                CStr::from_bytes_with_nul(bytes).unwrap_or_default()
             }
 
             /// The status with this number, if there is one.
@@ -178,6 +185,7 @@ mod tests {
         let mut texts = std::collections::HashSet::new();
         for &status in Status::ALL {
             assert_eq!(Status::from_code(status.code()), Some(status));
+            assert_eq!(status.c_text().to_str(), Ok(status.text()));
             assert!(texts.insert(status.text()), "{status:?} repeats a text");
         }
         assert_eq!(Status::from_code(99), None);

@@ -91,12 +91,5 @@ pub extern "C" fn ttv_abi_version() -> u32 {
 /// One sentence for a status; static text. [any rt]
 #[unsafe(no_mangle)]
 pub extern "C" fn ttv_status_string(status: i32) -> *const c_char {
-    static TEXTS: OnceLock<Vec<(i32, std::ffi::CString)>> = OnceLock::new();
-    let texts = TEXTS.get_or_init(|| {
-        Status::ALL.iter().map(|s| (s.code(), std::ffi::CString::new(s.text()).unwrap_or_default())).collect()
-    });
-    texts
-        .iter()
-        .find(|(code, _)| *code == status)
-        .map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr())
+    Status::from_code(status).map_or(c"unknown status", Status::c_text).as_ptr()
 }
