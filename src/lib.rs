@@ -18,9 +18,9 @@
 //! | `backend` | what runs the network |
 //! | `classifier` | samples to a posterior: stream and window |
 //! | `worker` | drives a frame through all of it |
-//! | `result` | results and the mailbox |
-//! | `stream` | the acquisition thread's end, and the readers |
-//! | `ffi` | the C ABI |
+//! | [`result`], `mailbox` | results, and where they are read from |
+//! | [`stream`] | the acquisition thread's end, and the readers |
+//! | [`ffi`] | the C ABI |
 #![deny(unsafe_code)]
 
 mod backend;
@@ -31,6 +31,7 @@ pub mod engine;
 pub mod error;
 pub mod ffi;
 pub mod frame;
+mod mailbox;
 pub mod model;
 mod preprocess;
 pub mod result;

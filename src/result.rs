@@ -1,8 +1,6 @@
-//! Results: what the host reads, and the mailbox it reads them from.
+//! Results: what the host reads.
 
 use crate::Status;
-use parking_lot::{Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 /// Facts about a result, as bits.
 pub mod flags {
@@ -84,83 +82,6 @@ impl ViewResult {
             queue_ns: 0,
             preprocess_ns: 0,
             inference_ns: 0,
-        }
-    }
-
-    /// Copies without allocating: both have the same number of labels.
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        let mut scores = std::mem::take(&mut self.scores);
-        scores.clone_from(&other.scores);
-        let rest = Self { scores: Vec::new(), ..*other };
-        *self = Self { scores, ..rest };
-    }
-}
-
-/// Final results that stay readable by id.
-const FINALS: usize = 4;
-
-/// The newest result and the last finals. One writer, any readers; a reader or the writer holds the lock for one copy.
-pub(crate) struct Mailbox {
-    state: Mutex<Letters>,
-    news: Condvar,
-}
-
-struct Letters {
-    newest: ViewResult,
-    finals: Vec<ViewResult>,
-}
-
-impl Mailbox {
-    pub(crate) fn new(labels: usize) -> Self {
-        let empty = ViewResult::new(labels);
-        let state = Letters { newest: empty.clone(), finals: vec![empty; FINALS] };
-        Self { state: Mutex::new(state), news: Condvar::new() }
-    }
-
-    pub(crate) fn publish(&self, result: &ViewResult) {
-        let mut letters = self.state.lock();
-        letters.newest.copy_from(result);
-        if result.flags & flags::FINAL != 0 {
-            let slot = result.acquisition as usize % FINALS;
-            if let Some(place) = letters.finals.get_mut(slot) {
-                place.copy_from(result);
-            }
-            drop(letters);
-            self.news.notify_all();
-        }
-    }
-
-    /// The newest result, provisional or final.
-    pub(crate) fn newest(&self, read: impl FnOnce(&ViewResult)) -> Status {
-        let letters = self.state.lock();
-        if letters.newest.acquisition == 0 {
-            return Status::NotReady;
-        }
-        read(&letters.newest);
-        Status::Ok
-    }
-
-    /// Waits for the final result of an acquisition.
-    pub(crate) fn wait(&self, acquisition: u64, timeout: Duration, read: impl FnOnce(&ViewResult)) -> Status {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut letters = self.state.lock();
-        loop {
-            let slot = acquisition as usize % FINALS;
-            match letters.finals.get(slot) {
-                Some(found) if found.acquisition == acquisition => {
-                    read(found);
-                    return Status::Ok;
-                }
-                Some(found) if found.acquisition > acquisition => return Status::Empty,
-                _ => {}
-            }
-            let Some(deadline) = deadline else {
-                self.news.wait(&mut letters);
-                continue;
-            };
-            if self.news.wait_until(&mut letters, deadline).timed_out() {
-                return Status::TimedOut;
-            }
         }
     }
 }

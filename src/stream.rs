@@ -3,8 +3,9 @@
 use crate::classifier::{self, ClassifierSettings};
 use crate::engine::Engine;
 use crate::frame::{FRAME_SIDE_PX, FrameView, Geometry};
+use crate::mailbox::Mailbox;
 use crate::preprocess::Preprocess;
-use crate::result::{Mailbox, ViewResult};
+use crate::result::ViewResult;
 use crate::ring::{Producer, ring};
 use crate::sampling::{PartialChunk, Sampler};
 use crate::worker::{Pipeline, Worker};
@@ -295,25 +296,49 @@ impl Reader {
         ViewResult::new(self.labels)
     }
 
-    /// The newest result, provisional or final; [`Status::NotReady`] before the first.
+    /// The newest result, provisional or final; [`Status::NotReady`] before the first. No lock, no allocation if
+    /// `out` came from [`Self::result`].
     pub fn poll(&self, out: &mut ViewResult) -> Status {
-        self.poll_with(|result| out.copy_from(result))
+        self.fill(out, |scores| self.poll_into(scores))
     }
 
     /// Waits for the final result of an acquisition; [`Status::TimedOut`], or [`Status::Empty`] if newer finals have
     /// taken its place.
     pub fn wait(&self, acquisition: u64, timeout: Duration, out: &mut ViewResult) -> Status {
-        self.wait_with(acquisition, timeout, |result| out.copy_from(result))
+        self.fill(out, |scores| self.wait_into(acquisition, timeout, scores))
     }
 
-    /// As [`Self::poll`], reading in place.
-    pub(crate) fn poll_with(&self, read: impl FnOnce(&ViewResult)) -> Status {
-        self.shared.mailbox.newest(read)
+    fn fill(
+        &self,
+        out: &mut ViewResult,
+        read: impl FnOnce(&mut [f32]) -> std::result::Result<ViewResult, Status>,
+    ) -> Status {
+        let mut scores = std::mem::take(&mut out.scores);
+        scores.resize(self.labels, 0.0);
+        let found = read(&mut scores);
+        let status = found.as_ref().err().copied().unwrap_or(Status::Ok);
+        *out = ViewResult { scores, ..found.unwrap_or_else(|_| out.clone()) };
+        status
     }
 
-    /// As [`Self::wait`], reading in place.
-    pub(crate) fn wait_with(&self, id: u64, timeout: Duration, read: impl FnOnce(&ViewResult)) -> Status {
-        self.shared.mailbox.wait(id, timeout, read)
+    /// As [`Self::poll`], the scores into memory of the caller; those of the result are empty.
+    pub(crate) fn poll_into(&self, scores: &mut [f32]) -> std::result::Result<ViewResult, Status> {
+        self.shared.mailbox.newest(scores)
+    }
+
+    /// As [`Self::wait`], the scores into memory of the caller; those of the result are empty.
+    pub(crate) fn wait_into(
+        &self,
+        acquisition: u64,
+        timeout: Duration,
+        scores: &mut [f32],
+    ) -> std::result::Result<ViewResult, Status> {
+        self.shared.mailbox.wait(acquisition, timeout, scores)
+    }
+
+    /// Number of labels.
+    pub(crate) fn labels(&self) -> usize {
+        self.labels
     }
 
     /// Counters.

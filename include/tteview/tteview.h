@@ -500,7 +500,7 @@ int32_t ttv_stream_mark(struct ttv_stream *stream);
 // `stream` is NULL or a live handle.
 int32_t ttv_stream_end(struct ttv_stream *stream);
 
-// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any]
+// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any rt]
 //
 // # Safety
 // `stream` is NULL or a live handle; `result` points to a struct of the size its first field says, and its `scores`

@@ -256,7 +256,7 @@ pub unsafe extern "C" fn ttv_stream_end(stream: *mut ttv_stream) -> i32 {
     real_time(|| Ok(acquire(stream)?.end()))
 }
 
-/// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any]
+/// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any rt]
 ///
 /// # Safety
 /// `stream` is NULL or a live handle; `result` points to a struct of the size its first field says, and its `scores`
@@ -266,7 +266,9 @@ pub unsafe extern "C" fn ttv_stream_poll(stream: *const ttv_stream, result: *mut
     real_time(|| {
         let reader = &handle(stream)?.reader;
         let out = output(result)?;
-        Ok(reader.poll_with(|found| write(found, out)))
+        let found = reader.poll_into(scores(out, reader.labels()))?;
+        write(&found, reader.labels(), out);
+        Ok(Status::Ok)
     })
 }
 
@@ -286,7 +288,11 @@ pub unsafe extern "C" fn ttv_stream_wait(
         let reader = &handle(stream).map_err(|status| Error::new(status, "stream"))?.reader;
         let out = output(result).map_err(|status| Error::new(status, "result"))?;
         let timeout = u64::try_from(timeout_ns).map_or(Duration::MAX, Duration::from_nanos);
-        Ok(reader.wait_with(acquisition, timeout, |found| write(found, out)))
+        match reader.wait_into(acquisition, timeout, scores(out, reader.labels())) {
+            Ok(found) => write(&found, reader.labels(), out),
+            Err(status) => return Ok(status),
+        }
+        Ok(Status::Ok)
     })
 }
 
@@ -314,7 +320,16 @@ pub unsafe extern "C" fn ttv_stream_get_stats(stream: *const ttv_stream, stats: 
     })
 }
 
-fn write(found: &ViewResult, out: &mut ttv_result) {
+/// The caller's memory for scores.
+fn scores<'a>(result: &ttv_result, labels: usize) -> &'a mut [f32] {
+    if result.scores.is_null() {
+        return &mut [];
+    }
+    // SAFETY: not NULL; the caller promises `scores_capacity` values, used by no one else during the call.
+    unsafe { std::slice::from_raw_parts_mut(result.scores, labels.min(result.scores_capacity as usize)) }
+}
+
+fn write(found: &ViewResult, labels: usize, out: &mut ttv_result) {
     *out = ttv_result {
         struct_size: out.struct_size,
         status: found.status.code(),
@@ -337,12 +352,6 @@ fn write(found: &ViewResult, out: &mut ttv_result) {
         inference_ns: found.inference_ns,
         scores: out.scores,
         scores_capacity: out.scores_capacity,
-        scores_length: u32::try_from(found.scores.len()).unwrap_or(u32::MAX),
+        scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
     };
-    if !out.scores.is_null() {
-        let count = found.scores.len().min(out.scores_capacity as usize);
-        // SAFETY: not NULL; the caller promises `scores_capacity` values.
-        let scores = unsafe { std::slice::from_raw_parts_mut(out.scores, count) };
-        scores.iter_mut().zip(&found.scores).for_each(|(to, from)| *to = *from);
-    }
 }

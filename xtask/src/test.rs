@@ -31,12 +31,12 @@ fn tests() -> Result {
     run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library))
 }
 
-/// The ring under every thread interleaving loom can reach. Its own target directory, because the changed
+/// Ring and mailbox under every thread interleaving loom can reach. Its own target directory, because the changed
 /// compiler flags would otherwise rebuild everything twice per run.
 fn loom() -> Result {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags += " --cfg loom";
-    let ring = |more: &str| {
+    let lib = |more: &str| {
         let mut command = cargo(&format!("test --release -p tteview --lib {more}"));
         // CARGO_ENCODED_RUSTFLAGS would take precedence and drop the flag.
         command.env("RUSTFLAGS", flags.trim()).env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -44,11 +44,11 @@ fn loom() -> Result {
         command
     };
     // A filter that matches nothing passes, so a renamed module would end these tests unnoticed.
-    let listed = read(&mut ring("ring -- --list"))?;
+    let listed = read(&mut lib("loom_tests -- --list"))?;
     if !listed.lines().any(|line| line.ends_with(": test")) {
-        return Err("no test of the ring exists under --cfg loom".into());
+        return Err("no test exists under --cfg loom".into());
     }
-    run_command(&mut ring("ring"))
+    run_command(&mut lib("loom_tests"))
 }
 
 /// A line of the closing table: the time is absent for a step that was not reached.
