@@ -45,4 +45,4 @@ pub use engine::{Engine, EngineConfig};
 pub use error::{Error, Result, Status};
 pub use result::ViewResult;
 pub use sampling::PartialChunk;
-pub use stream::{Reader, Stream, StreamConfig, StreamStats};
+pub use stream::{Drive, Hooks, Reader, Stream, StreamConfig, StreamStats};

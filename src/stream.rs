@@ -10,7 +10,6 @@ use crate::ring::{Producer, ring};
 use crate::sampling::{PartialChunk, Sampler};
 use crate::worker::{Pipeline, Worker};
 use crate::{Error, Result, Status};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, Thread};
@@ -38,6 +37,38 @@ pub struct StreamConfig {
     pub frame_period_ns: i64,
     /// What becomes of a partial chunk at the end.
     pub partial: PartialChunk,
+    /// Who drives the worker.
+    pub drive: Drive,
+}
+
+/// Who drives the worker, and what wakes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drive {
+    /// A thread of the library, which sleeps until a push wakes it: one futex wake.
+    #[default]
+    Park,
+    /// A thread of the library, which looks into the ring every half millisecond: pushing makes no system call.
+    Poll,
+    /// The host, by [`Stream::process`].
+    Host,
+}
+
+/// How often a polling worker looks.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
+
+/// Called once in the worker's thread, with its role.
+pub type ThreadStart = Box<dyn FnOnce(&str) + Send>;
+
+/// Called with every result.
+pub type OnResult = Box<dyn FnMut(&ViewResult) + Send>;
+
+/// What the host is called for. Each may be called from the worker's thread until the stream is gone.
+#[derive(Default)]
+pub struct Hooks {
+    /// Called in the worker's thread before anything else: the place for affinity and priority.
+    pub thread_start: Option<ThreadStart>,
+    /// Called after every result that became visible, provisional or final.
+    pub on_result: Option<OnResult>,
 }
 
 impl Default for StreamConfig {
@@ -51,6 +82,7 @@ impl Default for StreamConfig {
             label_span_ns: 0,
             frame_period_ns: 0,
             partial: PartialChunk::Auto,
+            drive: Drive::Park,
         }
     }
 }
@@ -108,7 +140,7 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
     stop: AtomicBool,
-    poisoned: AtomicBool,
+    pub(crate) poisoned: AtomicBool,
 }
 
 #[derive(Default)]
@@ -146,13 +178,15 @@ pub struct Stream {
     input: Input,
     reader: Reader,
     thread: Option<JoinHandle<()>>,
+    /// The worker of a host-driven stream.
+    driven: Option<Worker>,
 }
 
 /// The acquisition thread's end: no call of it allocates, locks or logs.
 struct Input {
     producer: Producer<Slot>,
     shared: Arc<Shared>,
-    worker: Thread,
+    worker: Option<Thread>,
     max_width_px: u32,
     max_height_px: u32,
     max_frame_bytes: usize,
@@ -179,6 +213,14 @@ impl Stream {
     /// # Errors
     /// [`Status::InvalidArgument`], [`Status::OutOfMemory`], [`Status::System`], or the backend's.
     pub fn new(engine: &Engine, config: &StreamConfig) -> Result<Self> {
+        Self::with_hooks(engine, config, Hooks::default())
+    }
+
+    /// As [`Self::new`], with calls to the host.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_hooks(engine: &Engine, config: &StreamConfig, hooks: Hooks) -> Result<Self> {
         let max_frame_bytes = config.check()?;
         let spec = &engine.spec;
         let labels = spec.labels.len();
@@ -199,7 +241,7 @@ impl Stream {
             dropped: 0,
             pixels: vec![0; max_frame_bytes].into_boxed_slice(),
         });
-        let mut worker = Worker {
+        let worker = Worker {
             consumer,
             held: false,
             pipeline: Pipeline {
@@ -213,29 +255,17 @@ impl Stream {
                 geometry: None,
                 samples: 0,
                 result: ViewResult::new(labels),
+                on_result: hooks.on_result,
             },
         };
-        let state = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("tteview".into())
-            .spawn(move || {
-                let run = AssertUnwindSafe(|| {
-                    while !state.stop.load(Relaxed) {
-                        if !worker.process() {
-                            std::thread::park();
-                        }
-                    }
-                });
-                if catch_unwind(run).is_err() {
-                    state.poisoned.store(true, Relaxed);
-                    worker.pipeline.poison();
-                }
-            })
-            .map_err(|error| Error::new(Status::System, format!("the worker thread: {error}")))?;
+        let (thread, driven) = match config.drive {
+            Drive::Host => (None, Some(worker)),
+            drive => (Some(spawn(worker, drive, hooks.thread_start)?), None),
+        };
         let input = Input {
             producer,
             shared: Arc::clone(&shared),
-            worker: thread.thread().clone(),
+            worker: thread.as_ref().filter(|_| config.drive == Drive::Park).map(|t| t.thread().clone()),
             max_width_px: config.max_width_px,
             max_height_px: config.max_height_px,
             max_frame_bytes,
@@ -248,7 +278,7 @@ impl Stream {
             last_time_ns: None,
             dropped: 0,
         };
-        Ok(Self { input, reader: Reader { shared, labels }, thread: Some(thread) })
+        Ok(Self { input, reader: Reader { shared, labels }, thread, driven })
     }
 
     /// Begins an acquisition and gives its id. Allowed while the one before still drains.
@@ -271,11 +301,44 @@ impl Stream {
         self.input.end()
     }
 
+    /// Handles the oldest waiting frame or end of a host-driven stream; [`Status::NotReady`] if nothing waits.
+    pub fn process(&mut self) -> Status {
+        self.driven.as_mut().map_or(Status::WrongState, Worker::process_guarded)
+    }
+
+    /// The worker of a host-driven stream, for the thread that drives it.
+    pub(crate) fn take_driven(&mut self) -> Option<Worker> {
+        self.driven.take()
+    }
+
     /// A reader for other threads.
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
     }
+}
+
+/// Starts the worker's thread.
+fn spawn(mut worker: Worker, drive: Drive, thread_start: Option<ThreadStart>) -> Result<JoinHandle<()>> {
+    const NAME: &str = "tteview";
+    let shared = Arc::clone(&worker.pipeline.shared);
+    let run = move || {
+        if let Some(start) = thread_start {
+            start(NAME);
+        }
+        while !shared.stop.load(Relaxed) {
+            match (worker.process_guarded(), drive) {
+                (Status::Ok, _) => {}
+                (Status::NotReady, Drive::Poll) => std::thread::sleep(POLL_INTERVAL),
+                (Status::NotReady, _) => std::thread::park(),
+                _ => break,
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name(NAME.into())
+        .spawn(run)
+        .map_err(|error| Error::new(Status::System, format!("the worker thread: {error}")))
 }
 
 impl Drop for Stream {
@@ -452,7 +515,9 @@ impl Input {
 
     fn publish(&mut self) {
         self.producer.commit();
-        self.worker.unpark();
+        if let Some(worker) = &self.worker {
+            worker.unpark();
+        }
     }
 
     fn alive(&self) -> std::result::Result<(), Status> {

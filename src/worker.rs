@@ -6,9 +6,10 @@ use crate::preprocess::Preprocess;
 use crate::result::{ViewResult, flags};
 use crate::ring::Consumer;
 use crate::sampling::{Arrival, Sampler};
-use crate::stream::{Shared, Slot};
+use crate::stream::{OnResult, Shared, Slot};
 use crate::{Result, Status};
 use parking_lot::FairMutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -33,11 +34,29 @@ pub(crate) struct Pipeline {
     pub(crate) geometry: Option<Geometry>,
     pub(crate) samples: u64,
     pub(crate) result: ViewResult,
+    pub(crate) on_result: Option<OnResult>,
 }
 
 impl Worker {
+    /// Handles the oldest unseen slot: [`Status::Ok`], [`Status::NotReady`] if there is none, or [`Status::Poisoned`]
+    /// after a panic, which stops here.
+    pub(crate) fn process_guarded(&mut self) -> Status {
+        if self.pipeline.shared.poisoned.load(Relaxed) {
+            return Status::Poisoned;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.process())) {
+            Ok(true) => Status::Ok,
+            Ok(false) => Status::NotReady,
+            Err(_) => {
+                self.pipeline.shared.poisoned.store(true, Relaxed);
+                self.pipeline.poison();
+                Status::Poisoned
+            }
+        }
+    }
+
     /// Handles the oldest unseen slot, if there is one.
-    pub(crate) fn process(&mut self) -> bool {
+    fn process(&mut self) -> bool {
         let index = usize::from(self.held);
         if self.consumer.len() <= index {
             return false;
@@ -171,7 +190,7 @@ impl Pipeline {
             self.shared.stats.chunks.fetch_add(1, Relaxed);
             self.result.flags |= flags::PROVISIONAL;
             self.read_posterior();
-            self.shared.mailbox.publish(&self.result);
+            self.publish();
         }
         Ok(())
     }
@@ -222,11 +241,18 @@ impl Pipeline {
         }
         self.result.flags = (self.result.flags & !flags::PROVISIONAL) | flags::FINAL;
         self.result.latency_ns = nanos(ended, Instant::now());
+        self.publish();
+    }
+
+    fn publish(&mut self) {
         self.shared.mailbox.publish(&self.result);
+        if let Some(on_result) = &mut self.on_result {
+            on_result(&self.result);
+        }
     }
 
     /// After a panic: whoever waits for this acquisition hears of it.
-    pub(crate) fn poison(&mut self) {
+    fn poison(&mut self) {
         self.result.status = Status::Poisoned;
         self.result.label = None;
         self.result.flags |= flags::FINAL;

@@ -180,6 +180,12 @@
 // A partial chunk at the end is always completed.
 #define TTV_STREAM_PARTIAL_HOLD 2
 
+// The host drives the stream by `ttv_stream_process`; the library starts no thread.
+#define TTV_STREAM_HOST_DRIVEN 4
+
+// The worker looks into the ring every half millisecond, so that push makes no system call.
+#define TTV_STREAM_POLLING 8
+
 // The acquisition still runs.
 #define TTV_RESULT_PROVISIONAL 1
 
@@ -217,6 +223,8 @@ typedef struct ttv_host {
   void *user;
   // Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
   void (*log)(void *user, int32_t level, const char *message, size_t length);
+  // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
+  void (*thread_start)(void *user, const char *role);
 } ttv_host;
 
 // What an engine is made of. Zero every field that is not set.
@@ -267,66 +275,6 @@ typedef struct ttv_engine_info {
   int64_t self_test_error_ppm;
 } ttv_engine_info;
 
-// Settings of a stream. Zero every field that is not set.
-typedef struct ttv_stream_config {
-  // `sizeof(ttv_stream_config)`.
-  uint32_t struct_size;
-  // `TTV_STREAM_*`, or 0.
-  uint32_t flags;
-  // Frames that the ring holds, 2 to 1024; 0: 16.
-  uint32_t ring_slots;
-  // Width of the largest frame; 0: 1024.
-  uint32_t max_width_px;
-  // Height of the largest frame; 0: 1024.
-  uint32_t max_height_px;
-  // Bytes of the largest frame, rows packed; 0: four a pixel.
-  uint32_t max_frame_bytes;
-  // The label speaks of the last so many nanoseconds; 0: of the whole acquisition.
-  int64_t label_span_ns;
-  // Frames further apart restart the temporal state; 0: 250 ms.
-  int64_t gap_ns;
-  // For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
-  int64_t frame_period_ns;
-} ttv_stream_config;
-
-// One frame in memory of the host. Zero every field that is not set.
-typedef struct ttv_frame {
-  // `sizeof(ttv_frame)`.
-  uint32_t struct_size;
-  // `TTV_FRAME_*`, or 0.
-  uint32_t flags;
-  // Planes; one for the packed formats.
-  const uint8_t *plane[3];
-  // Bytes from one row to the next, per plane.
-  uint32_t stride_bytes[3];
-  // `TTV_FORMAT_*`.
-  uint32_t format;
-  // `TTV_MEMORY_HOST`.
-  uint32_t memory;
-  // 0.
-  uint32_t reserved;
-  // 32 to 4096.
-  uint32_t width_px;
-  // 32 to 4096.
-  uint32_t height_px;
-  // Region of interest; all four 0: the whole frame.
-  uint32_t roi_x_px;
-  // Top edge.
-  uint32_t roi_y_px;
-  // Width.
-  uint32_t roi_width_px;
-  // Height.
-  uint32_t roi_height_px;
-  // Microns per pixel; 0: unknown.
-  float um_per_px_x;
-  // Microns per pixel; 0: unknown.
-  float um_per_px_y;
-  // The host's number of the frame, carried into results.
-  uint64_t sequence;
-  // Monotonic time in nanoseconds; not used if the stream has a frame period.
-  int64_t time_ns;
-} ttv_frame;
-
 // The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
 typedef struct ttv_result {
   // `sizeof(ttv_result)`.
@@ -374,6 +322,71 @@ typedef struct ttv_result {
   // Values that the posterior has; no more than the capacity are written.
   uint32_t scores_length;
 } ttv_result;
+
+// Settings of a stream. Zero every field that is not set.
+typedef struct ttv_stream_config {
+  // `sizeof(ttv_stream_config)`.
+  uint32_t struct_size;
+  // `TTV_STREAM_*`, or 0.
+  uint32_t flags;
+  // Frames that the ring holds, 2 to 1024; 0: 16.
+  uint32_t ring_slots;
+  // Width of the largest frame; 0: 1024.
+  uint32_t max_width_px;
+  // Height of the largest frame; 0: 1024.
+  uint32_t max_height_px;
+  // Bytes of the largest frame, rows packed; 0: four a pixel.
+  uint32_t max_frame_bytes;
+  // The label speaks of the last so many nanoseconds; 0: of the whole acquisition.
+  int64_t label_span_ns;
+  // Frames further apart restart the temporal state; 0: 250 ms.
+  int64_t gap_ns;
+  // For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
+  int64_t frame_period_ns;
+  // Called in the worker's thread after every result, or NULL. `result` and its `scores` live through the call,
+  // which must neither throw nor call `ttv_stream_destroy`.
+  void (*on_result)(void *user, const struct ttv_result *result);
+  // Handed back to `on_result`.
+  void *user;
+} ttv_stream_config;
+
+// One frame in memory of the host. Zero every field that is not set.
+typedef struct ttv_frame {
+  // `sizeof(ttv_frame)`.
+  uint32_t struct_size;
+  // `TTV_FRAME_*`, or 0.
+  uint32_t flags;
+  // Planes; one for the packed formats.
+  const uint8_t *plane[3];
+  // Bytes from one row to the next, per plane.
+  uint32_t stride_bytes[3];
+  // `TTV_FORMAT_*`.
+  uint32_t format;
+  // `TTV_MEMORY_HOST`.
+  uint32_t memory;
+  // 0.
+  uint32_t reserved;
+  // 32 to 4096.
+  uint32_t width_px;
+  // 32 to 4096.
+  uint32_t height_px;
+  // Region of interest; all four 0: the whole frame.
+  uint32_t roi_x_px;
+  // Top edge.
+  uint32_t roi_y_px;
+  // Width.
+  uint32_t roi_width_px;
+  // Height.
+  uint32_t roi_height_px;
+  // Microns per pixel; 0: unknown.
+  float um_per_px_x;
+  // Microns per pixel; 0: unknown.
+  float um_per_px_y;
+  // The host's number of the frame, carried into results.
+  uint64_t sequence;
+  // Monotonic time in nanoseconds; not used if the stream has a frame period.
+  int64_t time_ns;
+} ttv_frame;
 
 // Counters since the stream was created.
 typedef struct ttv_stats {
@@ -517,6 +530,20 @@ int32_t ttv_stream_wait(struct ttv_stream *stream,
                         uint64_t acquisition,
                         int64_t timeout_ns,
                         struct ttv_result *result);
+
+// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
+// waits. One thread at a time. [wrk]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_process(struct ttv_stream *stream);
+
+// A file descriptor that is readable while there is a result that was not announced before; read its 8 bytes to clear it.
+// It belongs to the stream. -1 where the system has no eventfd. [ctl]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_event_fd(const struct ttv_stream *stream);
 
 // Writes the counters. [any rt]
 //

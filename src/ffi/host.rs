@@ -2,7 +2,7 @@
 
 use super::border::{Versioned, control, read};
 use crate::{Error, Status};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::sync::OnceLock;
 
 /// Version of this ABI: the major number in the high 16 bits, the minor in the low.
@@ -22,6 +22,8 @@ pub struct ttv_host {
     /// Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
     pub log:
         Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char, length: usize)>,
+    /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
+    pub thread_start: Option<unsafe extern "C" fn(user: *mut c_void, role: *const c_char)>,
 }
 // SAFETY: repr(C); numbers, pointers and a nullable function pointer.
 unsafe impl Versioned for ttv_host {}
@@ -29,6 +31,7 @@ unsafe impl Versioned for ttv_host {}
 struct Host {
     user: *mut c_void,
     log: Option<unsafe extern "C" fn(*mut c_void, i32, *const c_char, usize)>,
+    thread_start: Option<unsafe extern "C" fn(*mut c_void, *const c_char)>,
 }
 // SAFETY: the host promises that its hooks may be called from any thread.
 unsafe impl Send for Host {}
@@ -53,6 +56,15 @@ impl log::Log for Host {
     fn flush(&self) {}
 }
 
+/// Calls the host's hook in a new thread.
+pub(super) fn thread_start(role: &str) {
+    let hook = HOST.get().and_then(|host| Some((host.user, host.thread_start?)));
+    if let (Some((user, hook)), Ok(role)) = (hook, CString::new(role)) {
+        // SAFETY: the host's hook, called as its type says; the text lives through the call.
+        unsafe { hook(user, role.as_ptr()) };
+    }
+}
+
 /// Gives the library the host's hooks, once per process and before the first engine. Optional. [ctl]
 ///
 /// Returns `TTV_WRONG_STATE` the second time.
@@ -68,7 +80,7 @@ pub unsafe extern "C" fn ttv_runtime_init(host: *const ttv_host) -> i32 {
                 format!("host.abi_version is {:#x}, this is {TTV_ABI_VERSION:#x}", host.abi_version);
             return Err(Error::new(Status::Unsupported, message));
         }
-        let hooks = Host { user: host.user, log: host.log };
+        let hooks = Host { user: host.user, log: host.log, thread_start: host.thread_start };
         if HOST.set(hooks).is_err() {
             return Err(Error::new(Status::WrongState, "ttv_runtime_init was called before"));
         }

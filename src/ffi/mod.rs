@@ -6,6 +6,7 @@
 
 pub mod border;
 pub mod engine;
+mod event;
 pub mod frame;
 pub mod host;
 pub mod status;

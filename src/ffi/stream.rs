@@ -2,12 +2,17 @@
 
 use super::border::{Versioned, control, handle, output, place, read, real_time};
 use super::engine::ttv_engine;
+use super::event::Event;
 use super::frame::{ttv_frame, view};
+use super::host;
 use crate::result::ViewResult;
 use crate::sampling::PartialChunk;
-use crate::stream::{Reader, Stream, StreamConfig};
+use crate::stream::{Drive, Hooks, Reader, Stream, StreamConfig};
+use crate::worker::Worker;
 use crate::{Error, Status};
 use parking_lot::{Mutex, MutexGuard};
+use std::ffi::c_void;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One probe's stream. Opaque.
@@ -16,12 +21,20 @@ pub struct ttv_stream {
     /// Only ever tried, never waited for: a second thread gets a status.
     input: Mutex<Stream>,
     reader: Reader,
+    /// The worker of a host-driven stream; only ever tried.
+    driven: Option<Mutex<Worker>>,
+    /// Readable when a result is new.
+    event: Option<Arc<Event>>,
 }
 
 /// A partial chunk at the end is dropped unless it is the only one. Default: completed if at least half full.
 pub const TTV_STREAM_PARTIAL_DROP: u32 = 1;
 /// A partial chunk at the end is always completed.
 pub const TTV_STREAM_PARTIAL_HOLD: u32 = 2;
+/// The host drives the stream by `ttv_stream_process`; the library starts no thread.
+pub const TTV_STREAM_HOST_DRIVEN: u32 = 4;
+/// The worker looks into the ring every half millisecond, so that push makes no system call.
+pub const TTV_STREAM_POLLING: u32 = 8;
 
 /// The acquisition still runs.
 pub const TTV_RESULT_PROVISIONAL: u32 = 1;
@@ -61,8 +74,13 @@ pub struct ttv_stream_config {
     pub gap_ns: i64,
     /// For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
     pub frame_period_ns: i64,
+    /// Called in the worker's thread after every result, or NULL. `result` and its `scores` live through the call,
+    /// which must neither throw nor call `ttv_stream_destroy`.
+    pub on_result: Option<unsafe extern "C" fn(user: *mut c_void, result: *const ttv_result)>,
+    /// Handed back to `on_result`.
+    pub user: *mut c_void,
 }
-// SAFETY: repr(C); numbers.
+// SAFETY: repr(C); numbers, a pointer and a nullable function pointer.
 unsafe impl Versioned for ttv_stream_config {}
 
 /// The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
@@ -163,19 +181,68 @@ pub unsafe extern "C" fn ttv_stream_create(
         *out = std::ptr::null_mut();
         let engine = handle(engine).map_err(|status| Error::new(status, "engine"))?;
         let config = read(config).map_err(|status| Error::new(status, "config"))?;
-        let stream = Stream::new(&engine.engine, &settings(&config)?)?;
-        let reader = stream.reader();
-        *out = Box::into_raw(Box::new(ttv_stream { input: Mutex::new(stream), reader }));
+        let settings = settings(&config)?;
+        let event = Event::new()?.map(Arc::new);
+        let hooks = Hooks {
+            thread_start: Some(Box::new(host::thread_start)),
+            on_result: Some(Box::new(announce(
+                Caller { hook: config.on_result, user: config.user },
+                event.clone(),
+            ))),
+        };
+        let mut stream = Stream::with_hooks(&engine.engine, &settings, hooks)?;
+        let (reader, driven) = (stream.reader(), stream.take_driven().map(Mutex::new));
+        *out = Box::into_raw(Box::new(ttv_stream { input: Mutex::new(stream), reader, driven, event }));
         Ok(Status::Ok)
     })
 }
 
+/// The host's callback.
+struct Caller {
+    hook: Option<unsafe extern "C" fn(*mut c_void, *const ttv_result)>,
+    user: *mut c_void,
+}
+// SAFETY: the host promises that its callback may be called from the worker's thread.
+unsafe impl Send for Caller {}
+
+/// What happens after every result: the event becomes readable, the host's callback is called.
+fn announce(caller: Caller, event: Option<Arc<Event>>) -> impl FnMut(&ViewResult) + Send {
+    move |found| {
+        // The whole of it moves into the closure, not its fields one by one.
+        let caller = &caller;
+        if let Some(event) = &event {
+            event.signal();
+        }
+        if let Some(hook) = caller.hook {
+            let count = u32::try_from(found.scores.len()).unwrap_or(u32::MAX);
+            let scores = found.scores.as_ptr().cast_mut();
+            let result =
+                copied(found, found.scores.len(), Room { struct_size: RESULT_SIZE, scores, capacity: count });
+            // SAFETY: the host's function, called as its type says.
+            unsafe { hook(caller.user, &result) };
+        }
+    }
+}
+
 fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
-    let partial = match config.flags {
+    let flags = config.flags;
+    let refused = || Error::new(Status::UnknownFlags, format!("config.flags is {flags:#x}"));
+    const PARTIAL: u32 = TTV_STREAM_PARTIAL_DROP | TTV_STREAM_PARTIAL_HOLD;
+    const DRIVE: u32 = TTV_STREAM_HOST_DRIVEN | TTV_STREAM_POLLING;
+    if flags & !(PARTIAL | DRIVE) != 0 {
+        return Err(refused());
+    }
+    let partial = match flags & PARTIAL {
         0 => PartialChunk::Auto,
         TTV_STREAM_PARTIAL_DROP => PartialChunk::Drop,
         TTV_STREAM_PARTIAL_HOLD => PartialChunk::Hold,
-        flags => return Err(Error::new(Status::UnknownFlags, format!("config.flags is {flags:#x}"))),
+        _ => return Err(refused()),
+    };
+    let drive = match flags & DRIVE {
+        0 => Drive::Park,
+        TTV_STREAM_HOST_DRIVEN => Drive::Host,
+        TTV_STREAM_POLLING => Drive::Poll,
+        _ => return Err(refused()),
     };
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
     let default = StreamConfig::default();
@@ -188,6 +255,7 @@ fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
         label_span_ns: config.label_span_ns,
         frame_period_ns: config.frame_period_ns,
         partial,
+        drive,
     })
 }
 
@@ -296,6 +364,29 @@ pub unsafe extern "C" fn ttv_stream_wait(
     })
 }
 
+/// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
+/// waits. One thread at a time. [wrk]
+///
+/// # Safety
+/// `stream` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_process(stream: *mut ttv_stream) -> i32 {
+    real_time(|| {
+        let driven = handle(stream)?.driven.as_ref().ok_or(Status::WrongState)?;
+        Ok(driven.try_lock().ok_or(Status::WrongThread)?.process_guarded())
+    })
+}
+
+/// A file descriptor that is readable while there is a result that was not announced before; read its 8 bytes to clear it.
+/// It belongs to the stream. -1 where the system has no eventfd. [ctl]
+///
+/// # Safety
+/// `stream` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
+    handle(stream).ok().and_then(|stream| stream.event.as_ref()).map_or(-1, |event| event.descriptor())
+}
+
 /// Writes the counters. [any rt]
 ///
 /// # Safety
@@ -329,9 +420,23 @@ fn scores<'a>(result: &ttv_result, labels: usize) -> &'a mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(result.scores, labels.min(result.scores_capacity as usize)) }
 }
 
+const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
+
+/// What the caller set in its result.
+struct Room {
+    struct_size: u32,
+    scores: *mut f32,
+    capacity: u32,
+}
+
 fn write(found: &ViewResult, labels: usize, out: &mut ttv_result) {
-    *out = ttv_result {
-        struct_size: out.struct_size,
+    let room = Room { struct_size: out.struct_size, scores: out.scores, capacity: out.scores_capacity };
+    *out = copied(found, labels, room);
+}
+
+fn copied(found: &ViewResult, labels: usize, room: Room) -> ttv_result {
+    ttv_result {
+        struct_size: room.struct_size,
         status: found.status.code(),
         acquisition: found.acquisition,
         flags: found.flags,
@@ -350,8 +455,8 @@ fn write(found: &ViewResult, labels: usize, out: &mut ttv_result) {
         queue_ns: found.queue_ns,
         preprocess_ns: found.preprocess_ns,
         inference_ns: found.inference_ns,
-        scores: out.scores,
-        scores_capacity: out.scores_capacity,
+        scores: room.scores,
+        scores_capacity: room.capacity,
         scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
-    };
+    }
 }

@@ -1,4 +1,6 @@
 /* Bad input and the life of a stream, from C. Exit status 0: every check held. */
+#define _POSIX_C_SOURCE 200809L /* poll */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,60 @@ static void discontinuities(ttv_stream *stream) {
   EXPECT(1, (long long)stats.changes);
 }
 
+static int calls;
+
+static void count(void *user, const ttv_result *result) {
+  if (user == &calls && result->scores_length > 0 && result->scores) calls++;
+}
+
+/* No thread of the library: nothing happens until the host processes. */
+static void host_driven(ttv_engine *engine) {
+  ttv_stream_config settings = {.struct_size = sizeof settings, .flags = TTV_STREAM_HOST_DRIVEN};
+  settings.max_width_px = settings.max_height_px = 64;
+  settings.on_result = count;
+  settings.user = &calls;
+  ttv_stream *stream = NULL;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  uint64_t id = 0;
+  ttv_frame frame = good_frame(5);
+  ttv_result result = {.struct_size = sizeof result};
+  EXPECT(TTV_NOT_READY, ttv_stream_process(stream));
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_TIMED_OUT, ttv_stream_wait(stream, id, 1000000, &result));
+  struct pollfd event = {.fd = ttv_stream_event_fd(stream), .events = POLLIN};
+  EXPECT(0, poll(&event, 1, 0));
+  EXPECT(TTV_OK, ttv_stream_process(stream));
+  EXPECT(TTV_OK, ttv_stream_process(stream));
+  EXPECT(TTV_NOT_READY, ttv_stream_process(stream));
+  EXPECT(1, poll(&event, 1, 0));
+  EXPECT(TTV_OK, ttv_stream_wait(stream, id, 0, &result));
+  EXPECT(1, (long long)result.frames_used);
+  EXPECT(1, calls > 0);
+  ttv_stream_destroy(stream);
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_process(NULL));
+  EXPECT(-1, ttv_stream_event_fd(NULL));
+}
+
+static void polling(ttv_engine *engine) {
+  ttv_stream_config settings = {.struct_size = sizeof settings, .flags = TTV_STREAM_POLLING};
+  ttv_stream *stream = NULL;
+  settings.max_width_px = settings.max_height_px = 64;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  uint64_t id = 0;
+  ttv_frame frame = good_frame(5);
+  ttv_result result = {.struct_size = sizeof result};
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_OK, ttv_stream_wait(stream, id, INT64_C(60000000000), &result));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_process(stream));
+  ttv_stream_destroy(stream);
+  settings.flags = TTV_STREAM_POLLING | TTV_STREAM_HOST_DRIVEN;
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_create(engine, &settings, &stream));
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
   EXPECT(TTV_ABI_VERSION, ttv_abi_version());
@@ -167,6 +223,8 @@ int main(int argc, char **argv) {
   EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_label(engine, 1000, &label));
   EXPECT(TTV_OK, ttv_engine_label(engine, 0, &label));
 
+  host_driven(engine);
+  polling(engine);
   ttv_stream_config settings = {.struct_size = sizeof settings, .ring_slots = 1};
   ttv_stream *stream = NULL;
   EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_create(engine, &settings, &stream));
@@ -175,7 +233,7 @@ int main(int argc, char **argv) {
   settings.max_width_px = 64;
   settings.max_height_px = 64;
   settings.max_frame_bytes = 64 * 64;
-  settings.flags = 8;
+  settings.flags = 1u << 20;
   EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_create(engine, &settings, &stream));
   settings.flags = 0;
   EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
