@@ -198,6 +198,10 @@ struct Input {
     frames: i64,
     last_time_ns: Option<i64>,
     dropped: u64,
+    /// Frames published since the stream was created.
+    sent: u64,
+    /// Token of the slot that the host writes into.
+    acquired: Option<u64>,
 }
 
 /// Reads results and counters, from any thread.
@@ -277,6 +281,8 @@ impl Stream {
             frames: 0,
             last_time_ns: None,
             dropped: 0,
+            sent: 0,
+            acquired: None,
         };
         Ok(Self { input, reader: Reader { shared, labels }, thread, driven })
     }
@@ -289,6 +295,17 @@ impl Stream {
     /// Copies a frame into the ring. [`Status::RingFull`] and [`Status::FrameRefused`] say that it was not taken.
     pub fn push(&mut self, frame: &FrameView<'_>) -> Status {
         self.input.push(frame)
+    }
+
+    /// The next slot of the ring for the host to write a frame into, its rows packed, its planes one after the other;
+    /// and a token for [`Self::commit`]. Asking again gives the same slot; an end or a begin takes it back.
+    pub fn acquire(&mut self) -> std::result::Result<(&mut [u8], u64), Status> {
+        self.input.acquire()
+    }
+
+    /// Hands over the frame that was written into the acquired slot. After an error the slot stays acquired.
+    pub fn commit(&mut self, token: u64, geometry: &Geometry, time_ns: i64, sequence: u64) -> Status {
+        self.input.commit(token, geometry, time_ns, sequence).err().unwrap_or(Status::Ok)
     }
 
     /// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it.
@@ -431,6 +448,7 @@ impl Input {
         }
         self.acquisition += 1;
         self.acquiring = true;
+        self.acquired = None;
         self.begins = Some(self.acquisition);
         self.changed = false;
         self.frames = 0;
@@ -444,12 +462,53 @@ impl Input {
     }
 
     fn try_push(&mut self, frame: &FrameView<'_>) -> std::result::Result<(), Status> {
-        self.alive()?;
-        if !self.acquiring {
+        self.open()?;
+        if self.acquired.is_some() {
             return Err(Status::WrongState);
         }
         frame.check()?;
-        let geometry = &frame.geometry;
+        let time_ns = self.admit(&frame.geometry, frame.time_ns)?;
+        frame.copy_packed(self.room()?);
+        self.send(frame.geometry, time_ns, frame.sequence)
+    }
+
+    fn acquire(&mut self) -> std::result::Result<(&mut [u8], u64), Status> {
+        self.open()?;
+        if let Err(full) = self.room().map(|_| ()) {
+            // The frame that did not find room counts in the times of a host without timestamps.
+            self.frames += 1;
+            return Err(full);
+        }
+        let token = self.sent + 1;
+        self.acquired = Some(token);
+        Ok((self.room()?, token))
+    }
+
+    fn commit(
+        &mut self,
+        token: u64,
+        geometry: &Geometry,
+        time_ns: i64,
+        sequence: u64,
+    ) -> std::result::Result<(), Status> {
+        self.open()?;
+        if self.acquired != Some(token) {
+            return Err(Status::WrongState);
+        }
+        geometry.check()?;
+        let time_ns = self.admit(geometry, time_ns)?;
+        self.acquired = None;
+        self.send(*geometry, time_ns, sequence)
+    }
+
+    /// An acquisition is open.
+    fn open(&self) -> std::result::Result<(), Status> {
+        self.alive()?;
+        if self.acquiring { Ok(()) } else { Err(Status::WrongState) }
+    }
+
+    /// The frame's time, if its size fits and it is later than the frame before.
+    fn admit(&mut self, geometry: &Geometry, time_ns: i64) -> std::result::Result<i64, Status> {
         if geometry.width_px > self.max_width_px
             || geometry.height_px > self.max_height_px
             || geometry.frame_bytes() > self.max_frame_bytes
@@ -457,7 +516,7 @@ impl Input {
             return Err(Status::FrameTooLarge);
         }
         let time_ns = match self.frame_period_ns {
-            0 => frame.time_ns,
+            0 => time_ns,
             period => self.frames.saturating_mul(period),
         };
         if self.last_time_ns.is_some_and(|last| time_ns <= last) {
@@ -465,21 +524,32 @@ impl Input {
             return Err(Status::FrameRefused);
         }
         self.frames += 1;
-        // The last free slot belongs to the end.
-        let slot = if self.producer.free() > 1 { self.producer.slot() } else { None };
+        Ok(time_ns)
+    }
+
+    /// Pixels of the next slot, or the frame is dropped. The last free slot belongs to the end.
+    fn room(&mut self) -> std::result::Result<&mut [u8], Status> {
+        let free = self.producer.free() > 1;
+        let slot = if free { self.producer.slot() } else { None };
         let Some(slot) = slot else {
             self.dropped += 1;
             self.shared.stats.dropped.fetch_add(1, Relaxed);
             return Err(Status::RingFull);
         };
-        frame.copy_packed(&mut slot.pixels);
+        Ok(&mut slot.pixels)
+    }
+
+    /// Publishes the next slot, whose pixels are written.
+    fn send(&mut self, geometry: Geometry, time_ns: i64, sequence: u64) -> std::result::Result<(), Status> {
+        let slot = self.producer.slot().ok_or(Status::Internal)?;
         slot.begins = self.begins.take();
         slot.changed = std::mem::take(&mut self.changed);
-        slot.frame = Some(FrameHeader { geometry: *geometry, time_ns, sequence: frame.sequence });
+        slot.frame = Some(FrameHeader { geometry, time_ns, sequence });
         slot.ended = None;
         slot.dropped = self.dropped;
         self.last_time_ns = Some(time_ns);
         self.shared.stats.pushed.fetch_add(1, Relaxed);
+        self.sent += 1;
         self.publish();
         Ok(())
     }
@@ -509,6 +579,7 @@ impl Input {
         slot.ended = Some(Instant::now());
         slot.dropped = self.dropped;
         self.acquiring = false;
+        self.acquired = None;
         self.publish();
         Status::Ok
     }

@@ -388,6 +388,18 @@ typedef struct ttv_frame {
   int64_t time_ns;
 } ttv_frame;
 
+// A slot of the ring that the host writes a frame into. The caller sets `struct_size`.
+typedef struct ttv_slot {
+  // `sizeof(ttv_slot)`.
+  uint32_t struct_size;
+  // Bytes at `data`.
+  uint32_t capacity_bytes;
+  // Rows packed, planes one after the other.
+  uint8_t *data;
+  // For `ttv_stream_commit`.
+  uint64_t token;
+} ttv_slot;
+
 // Counters since the stream was created.
 typedef struct ttv_stats {
   // `sizeof(ttv_stats)`.
@@ -500,6 +512,24 @@ int32_t ttv_stream_begin(struct ttv_stream *stream, uint64_t *acquisition);
 // what its sizes and strides say.
 int32_t ttv_stream_push(struct ttv_stream *stream,
                         const struct ttv_frame *frame);
+
+// Gives the next slot of the ring to write a frame into, rows packed, planes one after the other: no copy is made of
+// it. Asking again gives the same slot. `TTV_RING_FULL`: the frame that was to come is dropped and counted. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle; `slot` points to a struct of the size its first field says. `slot->data` may be
+// written until commit, end, begin or destroy.
+int32_t ttv_stream_acquire(struct ttv_stream *stream,
+                           struct ttv_slot *slot);
+
+// Hands over the frame written into an acquired slot. `frame->plane` is not read; strides are 0 or those of packed
+// rows. After an error, `TTV_FRAME_REFUSED` too, the slot stays acquired. [acq rt]
+//
+// # Safety
+// `stream` is NULL or a live handle; `slot` and `frame` point to structs of the size their first field says.
+int32_t ttv_stream_commit(struct ttv_stream *stream,
+                          const struct ttv_slot *slot,
+                          const struct ttv_frame *frame);
 
 // Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
 //

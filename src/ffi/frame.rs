@@ -94,18 +94,35 @@ fn format(number: u32) -> Option<PixelFormat> {
     })
 }
 
-/// The frame as the library knows it; every number is checked before a pointer is followed.
-pub(super) fn view<'a>(frame: *const ttv_frame) -> std::result::Result<FrameView<'a>, Status> {
+/// The numbers of a frame, checked.
+fn numbers(frame: *const ttv_frame) -> std::result::Result<(ttv_frame, Geometry), Status> {
+    const FLAGS: u32 = TTV_FRAME_MIRRORED | TTV_FRAME_UPSIDE_DOWN | TTV_FRAME_OVERLAY;
     let frame = read(frame)?;
-    if frame.flags & !(TTV_FRAME_MIRRORED | TTV_FRAME_UPSIDE_DOWN | TTV_FRAME_OVERLAY) != 0
-        || frame.reserved != 0
-    {
+    if frame.flags & !FLAGS != 0 || frame.reserved != 0 {
         return Err(Status::UnknownFlags);
     }
-    let format =
-        format(frame.format).filter(|_| frame.memory == TTV_MEMORY_HOST).ok_or(Status::UnsupportedFormat)?;
+    let in_memory = frame.memory == TTV_MEMORY_HOST;
+    let format = format(frame.format).filter(|_| in_memory).ok_or(Status::UnsupportedFormat)?;
     let geometry = geometry(&frame, format)?;
     geometry.check()?;
+    Ok((frame, geometry))
+}
+
+/// A frame that was written into a slot: no planes, and strides that are 0 or those of packed rows.
+pub(super) fn committed(frame: *const ttv_frame) -> std::result::Result<(ttv_frame, Geometry), Status> {
+    let (frame, geometry) = numbers(frame)?;
+    for (plane, &stride) in frame.stride_bytes.iter().enumerate().take(geometry.format.planes()) {
+        if stride != 0 && stride as usize != geometry.format.row_bytes(plane, geometry.width_px) {
+            return Err(Status::FrameStride);
+        }
+    }
+    Ok((frame, geometry))
+}
+
+/// The frame as the library knows it; every number is checked before a pointer is followed.
+pub(super) fn view<'a>(frame: *const ttv_frame) -> std::result::Result<FrameView<'a>, Status> {
+    let (frame, geometry) = numbers(frame)?;
+    let format = geometry.format;
     let mut planes: [&[u8]; 3] = [&[]; 3];
     let mut strides = [0; 3];
     let given = frame.plane.iter().zip(frame.stride_bytes);

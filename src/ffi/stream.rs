@@ -3,7 +3,7 @@
 use super::border::{Versioned, control, handle, output, place, read, real_time};
 use super::engine::ttv_engine;
 use super::event::Event;
-use super::frame::{ttv_frame, view};
+use super::frame::{committed, ttv_frame, view};
 use super::host;
 use crate::result::ViewResult;
 use crate::sampling::PartialChunk;
@@ -135,6 +135,23 @@ pub struct ttv_result {
 }
 // SAFETY: repr(C); numbers and a pointer.
 unsafe impl Versioned for ttv_result {}
+
+/// A slot of the ring that the host writes a frame into. The caller sets `struct_size`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct ttv_slot {
+    /// `sizeof(ttv_slot)`.
+    pub struct_size: u32,
+    /// Bytes at `data`.
+    pub capacity_bytes: u32,
+    /// Rows packed, planes one after the other.
+    pub data: *mut u8,
+    /// For `ttv_stream_commit`.
+    pub token: u64,
+}
+// SAFETY: repr(C); numbers and a pointer.
+unsafe impl Versioned for ttv_slot {}
 
 /// Counters since the stream was created.
 #[repr(C)]
@@ -303,6 +320,44 @@ pub unsafe extern "C" fn ttv_stream_push(stream: *mut ttv_stream, frame: *const 
     real_time(|| {
         let mut stream = acquire(stream)?;
         Ok(stream.push(&view(frame)?))
+    })
+}
+
+/// Gives the next slot of the ring to write a frame into, rows packed, planes one after the other: no copy is made of
+/// it. Asking again gives the same slot. `TTV_RING_FULL`: the frame that was to come is dropped and counted. [acq rt]
+///
+/// # Safety
+/// `stream` is NULL or a live handle; `slot` points to a struct of the size its first field says. `slot->data` may be
+/// written until commit, end, begin or destroy.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_acquire(stream: *mut ttv_stream, slot: *mut ttv_slot) -> i32 {
+    real_time(|| {
+        let mut stream = acquire(stream)?;
+        let out = output(slot)?;
+        let (pixels, token) = stream.acquire()?;
+        out.capacity_bytes = u32::try_from(pixels.len()).unwrap_or(u32::MAX);
+        out.data = pixels.as_mut_ptr();
+        out.token = token;
+        Ok(Status::Ok)
+    })
+}
+
+/// Hands over the frame written into an acquired slot. `frame->plane` is not read; strides are 0 or those of packed
+/// rows. After an error, `TTV_FRAME_REFUSED` too, the slot stays acquired. [acq rt]
+///
+/// # Safety
+/// `stream` is NULL or a live handle; `slot` and `frame` point to structs of the size their first field says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_commit(
+    stream: *mut ttv_stream,
+    slot: *const ttv_slot,
+    frame: *const ttv_frame,
+) -> i32 {
+    real_time(|| {
+        let mut stream = acquire(stream)?;
+        let slot = read(slot)?;
+        let (frame, geometry) = committed(frame)?;
+        Ok(stream.commit(slot.token, &geometry, frame.time_ns, frame.sequence))
     })
 }
 

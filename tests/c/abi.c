@@ -189,6 +189,53 @@ static void host_driven(ttv_engine *engine) {
   EXPECT(-1, ttv_stream_event_fd(NULL));
 }
 
+/* The same frames, pushed and written in place, give the same scores. */
+static void zero_copy(ttv_engine *engine) {
+  ttv_stream_config settings = {.struct_size = sizeof settings};
+  settings.max_width_px = settings.max_height_px = 64;
+  settings.max_frame_bytes = 64 * 64;
+  ttv_stream *stream = NULL;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  float scores[2][64] = {{0}};
+  for (int way = 0; way < 2; way++) {
+    uint64_t id = 0;
+    EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+    for (int i = 0; i < 10; i++) {
+      ttv_frame frame = good_frame(i * INT64_C(33333333));
+      ttv_slot slot = {.struct_size = sizeof slot};
+      if (way == 0) {
+        memset(pixels, 20 * i, sizeof pixels);
+        EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+        continue;
+      }
+      frame.plane[0] = NULL;
+      frame.stride_bytes[0] = 0;
+      EXPECT(TTV_OK, ttv_stream_acquire(stream, &slot));
+      EXPECT(64 * 64, slot.capacity_bytes);
+      memset(slot.data, 20 * i, slot.capacity_bytes);
+      EXPECT(TTV_WRONG_STATE, ttv_stream_push(stream, &(ttv_frame){.struct_size = sizeof frame,
+          .format = TTV_FORMAT_GRAY8, .width_px = 64, .height_px = 64, .plane = {pixels}, .stride_bytes = {64}}));
+      slot.token++;
+      EXPECT(TTV_WRONG_STATE, ttv_stream_commit(stream, &slot, &frame));
+      slot.token--;
+      frame.stride_bytes[0] = 65;
+      EXPECT(TTV_FRAME_STRIDE, ttv_stream_commit(stream, &slot, &frame));
+      frame.stride_bytes[0] = 64;
+      EXPECT(TTV_OK, ttv_stream_commit(stream, &slot, &frame));
+      EXPECT(TTV_WRONG_STATE, ttv_stream_commit(stream, &slot, &frame));
+    }
+    EXPECT(TTV_OK, ttv_stream_end(stream));
+    ttv_result result = {.struct_size = sizeof result, .scores = scores[way], .scores_capacity = 64};
+    EXPECT(TTV_OK, ttv_stream_wait(stream, id, INT64_C(60000000000), &result));
+    EXPECT(10, (long long)result.frames_used);
+  }
+  EXPECT(0, memcmp(scores[0], scores[1], sizeof scores[0]));
+  ttv_slot slot = {.struct_size = sizeof slot};
+  EXPECT(TTV_WRONG_STATE, ttv_stream_acquire(stream, &slot));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_acquire(stream, NULL));
+  ttv_stream_destroy(stream);
+}
+
 static void polling(ttv_engine *engine) {
   ttv_stream_config settings = {.struct_size = sizeof settings, .flags = TTV_STREAM_POLLING};
   ttv_stream *stream = NULL;
@@ -225,6 +272,7 @@ int main(int argc, char **argv) {
 
   host_driven(engine);
   polling(engine);
+  zero_copy(engine);
   ttv_stream_config settings = {.struct_size = sizeof settings, .ring_slots = 1};
   ttv_stream *stream = NULL;
   EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_create(engine, &settings, &stream));
