@@ -2,45 +2,25 @@
 //! overlapping clips. Both keep a bounded history of their outputs with times, from which the mean is taken.
 
 use crate::backend::Session;
+use crate::history::{Covered, History, Span};
 use crate::model::{Mode, ModelSpec};
 use crate::sampling::PartialChunk;
 use crate::{Error, Result, Status};
-
-/// Logits or probabilities of one chunk or window, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) first_ns: i64,
-    pub(crate) last_ns: i64,
-}
+use std::sync::Arc;
 
 /// Mean over the outputs since the last change, all of them or those of the last `span_ns`.
 struct Mean {
-    labels: usize,
+    history: Arc<History>,
     span_ns: i64,
     sum: Vec<f64>,
     count: usize,
     covered: Option<Span>,
-    /// Ring of recent outputs, used when `span_ns` is set.
-    recent: Vec<f32>,
-    spans: Vec<Span>,
 }
 
 impl Mean {
-    fn new(labels: usize, span_ns: i64, shortest_step_ns: i64) -> Result<Self> {
-        let slots =
-            if span_ns == 0 { 0 } else { usize::try_from(span_ns / shortest_step_ns).unwrap_or(0) + 2 };
-        let values = slots.checked_mul(labels).filter(|&n| n <= 1 << 24).ok_or_else(|| {
-            Error::new(Status::InvalidArgument, format!("label span of {span_ns} ns is too long"))
-        })?;
-        Ok(Self {
-            labels,
-            span_ns,
-            sum: vec![0.0; labels],
-            count: 0,
-            covered: None,
-            recent: vec![0.0; values],
-            spans: vec![Span { first_ns: 0, last_ns: 0 }; slots],
-        })
+    fn new(labels: usize, settings: &ClassifierSettings) -> Self {
+        let (history, span_ns) = (Arc::clone(&settings.history), settings.label_span_ns);
+        Self { history, span_ns, sum: vec![0.0; labels], count: 0, covered: None }
     }
 
     fn restart(&mut self) {
@@ -50,54 +30,29 @@ impl Mean {
     }
 
     fn add(&mut self, values: &[f32], span: Span) {
-        if self.span_ns == 0 {
-            for (sum, &value) in self.sum.iter_mut().zip(values) {
-                *sum += f64::from(value);
-            }
-            let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
-            self.covered = Some(Span { first_ns, last_ns: span.last_ns });
-        } else {
-            let slot = self.count % self.spans.len();
-            if let Some(entry) = self.spans.get_mut(slot) {
-                *entry = span;
-            }
-            if let Some(row) = self.recent.chunks_exact_mut(self.labels).nth(slot) {
-                row.copy_from_slice(values);
-            }
+        self.history.add(values, span);
+        for (sum, &value) in self.sum.iter_mut().zip(values) {
+            *sum += f64::from(value);
         }
+        let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
+        self.covered = Some(Span { first_ns, last_ns: span.last_ns });
         self.count += 1;
     }
 
     /// Mean into `out`; the outputs it covers and their times.
-    fn read(&self, out: &mut [f32]) -> Option<(usize, Span)> {
-        if self.span_ns == 0 {
-            for (to, &sum) in out.iter_mut().zip(&self.sum) {
-                *to = (sum / self.count as f64) as f32;
-            }
-            return self.covered.map(|span| (self.count, span));
+    fn read(&self, out: &mut [f32]) -> Option<Covered> {
+        if self.span_ns > 0 {
+            return self.history.recent(self.count, self.span_ns, out);
         }
-        let kept = self.count.min(self.spans.len());
-        let newest = self.spans.iter().take(kept).map(|span| span.last_ns).max()?;
-        let mut covered: Option<Span> = None;
-        let mut count = 0;
-        out.fill(0.0);
-        for (span, row) in self.spans.iter().zip(self.recent.chunks_exact(self.labels)).take(kept) {
-            if span.last_ns > newest - self.span_ns {
-                for (to, &value) in out.iter_mut().zip(row) {
-                    *to += value;
-                }
-                count += 1;
-                let first_ns = covered.map_or(span.first_ns, |c| c.first_ns.min(span.first_ns));
-                covered = Some(Span { first_ns, last_ns: newest });
-            }
+        for (to, &sum) in out.iter_mut().zip(&self.sum) {
+            *to = (sum / self.count as f64) as f32;
         }
-        out.iter_mut().for_each(|value| *value /= count as f32);
-        covered.map(|span| (count, span))
+        self.covered.map(|span| (self.count, span))
     }
 }
 
 /// Softmax of `logits / temperature`, in place.
-fn softmax(values: &mut [f32], temperature: f32) {
+pub(crate) fn softmax(values: &mut [f32], temperature: f32) {
     let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for value in values.iter_mut() {
@@ -142,14 +97,28 @@ pub(crate) trait Classifier: Send {
     fn change(&mut self);
 
     /// Posterior into `out` (one value a label); how many chunks or windows it covers, and their times.
-    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)>;
+    fn posterior(&self, out: &mut [f32]) -> Option<Covered>;
 }
 
 /// Settings of a stream that reach the classifier.
-#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClassifierSettings {
+    pub(crate) history: Arc<History>,
     pub(crate) partial: PartialChunk,
     pub(crate) label_span_ns: i64,
+}
+
+/// Time between two outputs of the network.
+pub(crate) fn step_ns(spec: &ModelSpec) -> i64 {
+    let samples = match spec.mode {
+        Mode::Stream => spec.alpha,
+        Mode::Window => window_hop(spec),
+    };
+    spec.sample_interval_ns.saturating_mul(samples as i64)
+}
+
+/// Samples from one window to the next: half a clip.
+fn window_hop(spec: &ModelSpec) -> usize {
+    (spec.clip_samples / 2).max(1)
 }
 
 /// The classifier that the package's mode asks for.
@@ -183,7 +152,6 @@ impl StreamClassifier {
     fn new(spec: &ModelSpec, mut session: Box<dyn Session>, settings: ClassifierSettings) -> Result<Self> {
         let sample_len = spec.sample_len();
         let chunk_samples = session.inputs().1.len() / sample_len;
-        let step_ns = spec.sample_interval_ns.saturating_mul(chunk_samples as i64);
         Ok(Self {
             session,
             partial: settings.partial,
@@ -195,7 +163,7 @@ impl StreamClassifier {
             start_ns: 0,
             chunk: 0,
             filled: 0,
-            mean: Mean::new(spec.labels.len(), settings.label_span_ns, step_ns)?,
+            mean: Mean::new(spec.labels.len(), &settings),
         })
     }
 
@@ -214,7 +182,14 @@ impl StreamClassifier {
         self.mean.add(self.session.logits(), Span { first_ns: at(first), last_ns: at(last) });
         self.chunk += 1;
         self.filled = 0;
+        self.expect_chunk();
         Ok(())
+    }
+
+    /// Tells the history when the chunk that comes next ends.
+    fn expect_chunk(&self) {
+        let last = (self.chunk + 1) * self.chunk_samples as i64 - 1;
+        self.mean.history.expect(Some(self.start_ns + last * self.interval_ns));
     }
 }
 
@@ -229,6 +204,7 @@ impl Classifier for StreamClassifier {
         self.start_ns = start_ns;
         self.chunk = 0;
         self.filled = 0;
+        self.expect_chunk();
         self.session.reset()
     }
 
@@ -264,6 +240,7 @@ impl Classifier for StreamClassifier {
             self.step(held)?;
         }
         self.filled = 0;
+        self.mean.history.expect(None);
         Ok(completes)
     }
 
@@ -271,7 +248,7 @@ impl Classifier for StreamClassifier {
         self.mean.restart();
     }
 
-    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)> {
+    fn posterior(&self, out: &mut [f32]) -> Option<Covered> {
         let covered = self.mean.read(out)?;
         softmax(out, self.temperature);
         Some(covered)
@@ -310,8 +287,7 @@ impl WindowClassifier {
                 ),
             ));
         }
-        let hop = (clip / 2).max(1);
-        let hop_ns = spec.sample_interval_ns.saturating_mul(hop as i64);
+        let hop = window_hop(spec);
         Ok(Self {
             session,
             interval_ns: spec.sample_interval_ns,
@@ -325,7 +301,7 @@ impl WindowClassifier {
             samples: 0,
             start_ns: 0,
             last_window_end: 0,
-            mean: Mean::new(spec.labels.len(), settings.label_span_ns, hop_ns)?,
+            mean: Mean::new(spec.labels.len(), &settings),
         })
     }
 
@@ -351,7 +327,15 @@ impl WindowClassifier {
         let at = |sample: usize| self.start_ns + sample as i64 * self.interval_ns;
         self.mean.add(&self.scratch, Span { first_ns: at(first), last_ns: at(self.samples - 1) });
         self.last_window_end = self.samples;
+        self.expect_window();
         Ok(())
+    }
+
+    /// Tells the history when the window that comes next ends.
+    fn expect_window(&self) {
+        let hops = self.samples.saturating_sub(self.clip) / self.hop + usize::from(self.samples >= self.clip);
+        let last = self.clip + hops * self.hop - 1;
+        self.mean.history.expect(Some(self.start_ns + last as i64 * self.interval_ns));
     }
 }
 
@@ -366,6 +350,7 @@ impl Classifier for WindowClassifier {
         self.start_ns = start_ns;
         self.samples = 0;
         self.last_window_end = 0;
+        self.expect_window();
         self.session.reset()
     }
 
@@ -396,6 +381,7 @@ impl Classifier for WindowClassifier {
         }
         self.samples = 0;
         self.last_window_end = 0;
+        self.mean.history.expect(None);
         Ok(due)
     }
 
@@ -403,7 +389,7 @@ impl Classifier for WindowClassifier {
         self.mean.restart();
     }
 
-    fn posterior(&self, out: &mut [f32]) -> Option<(usize, Span)> {
+    fn posterior(&self, out: &mut [f32]) -> Option<Covered> {
         self.mean.read(out)
     }
 }

@@ -181,13 +181,27 @@ fn run_case(case: &Value) {
     }
     let last = &expect["final"];
     assert_eq!(result.status, Status::Ok);
-    assert_eq!(result.label.map_or(-1, i64::from), last["label"].as_i64().unwrap(), "{name}: label");
-    assert_eq!(u64::from(result.chunks), last["chunks"].as_u64().unwrap(), "{name}: chunks of the label");
-    assert_eq!(result.first_time_ns, last["first_ns"].as_i64().unwrap(), "{name}: first");
-    assert_eq!(result.last_time_ns, last["last_ns"].as_i64().unwrap(), "{name}: last");
-    for (score, expected) in result.scores.iter().zip(last["posterior"].as_array().unwrap()) {
+    check_label(name, last, &result);
+    check_queries(name, expect, &reader);
+}
+
+fn check_label(name: &str, expect: &Value, result: &crate::ViewResult) {
+    assert_eq!(result.label.map_or(-1, i64::from), expect["label"].as_i64().unwrap(), "{name}: label");
+    assert_eq!(u64::from(result.chunks), expect["chunks"].as_u64().unwrap(), "{name}: chunks of the label");
+    assert_eq!(result.first_time_ns, expect["first_ns"].as_i64().unwrap(), "{name}: first");
+    assert_eq!(result.last_time_ns, expect["last_ns"].as_i64().unwrap(), "{name}: last");
+    for (score, expected) in result.scores.iter().zip(expect["posterior"].as_array().unwrap()) {
         let expected = expected.as_f64().unwrap() as f32;
         assert!((score - expected).abs() < 1e-4, "{name}: score {score} for {expected}");
+    }
+}
+
+fn check_queries(name: &str, expect: &Value, reader: &crate::Reader) {
+    for query in expect["queries"].as_array().unwrap() {
+        let (from, to) = (query["from_ns"].as_i64().unwrap(), query["to_ns"].as_i64().unwrap());
+        let mut found = reader.result();
+        assert_eq!(reader.query(from, to, Duration::ZERO, &mut found), Status::Ok, "{name}: {from} to {to}");
+        check_label(name, &query["result"], &found);
     }
 }
 

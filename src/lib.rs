@@ -17,6 +17,7 @@
 //! | [`model`] | model package, checked |
 //! | `backend` | what runs the network |
 //! | `classifier` | samples to a posterior: stream and window |
+//! | `history` | what the network said and when |
 //! | `worker` | drives a frame through all of it |
 //! | [`result`], `mailbox` | results, and where they are read from |
 //! | [`stream`] | the acquisition thread's end, and the readers |
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod error;
 pub mod ffi;
 pub mod frame;
+mod history;
 mod mailbox;
 pub mod model;
 mod preprocess;

@@ -84,4 +84,23 @@ impl ViewResult {
             inference_ns: 0,
         }
     }
+
+    /// Sets label, confidence and margin from the scores, of which there is at least one.
+    pub(crate) fn decide(&mut self, scores: &[f32], threshold: f32) {
+        let (mut best, mut second, mut label) = (f32::MIN, f32::MIN, 0);
+        for (index, &score) in (0u32..).zip(scores) {
+            if score > best {
+                (second, best, label) = (best, score, index);
+            } else {
+                second = second.max(score);
+            }
+        }
+        self.confidence = best;
+        self.margin = if second == f32::MIN { best } else { best - second };
+        self.label = (best >= threshold).then_some(label);
+        self.flags &= !flags::ABSTAINED;
+        if self.label.is_none() {
+            self.flags |= flags::ABSTAINED;
+        }
+    }
 }

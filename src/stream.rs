@@ -3,7 +3,9 @@
 use crate::classifier::{self, ClassifierSettings};
 use crate::engine::Engine;
 use crate::frame::{FRAME_SIDE_PX, FrameView, Geometry};
+use crate::history::{History, Span};
 use crate::mailbox::Mailbox;
+use crate::model::{Mode, ModelSpec};
 use crate::preprocess::Preprocess;
 use crate::result::ViewResult;
 use crate::ring::{Producer, ring};
@@ -17,6 +19,10 @@ use std::time::{Duration, Instant};
 
 /// Longest gap that can be asked for; bounds the samples that one frame can decide.
 const MAX_GAP_NS: i64 = 10_000_000_000;
+
+/// How far back queries can look if the host names no time, and at most.
+const DEFAULT_HISTORY_NS: i64 = 60_000_000_000;
+const MAX_HISTORY_NS: i64 = 3_600_000_000_000;
 
 /// Settings of a stream.
 #[derive(Clone, Debug)]
@@ -33,6 +39,8 @@ pub struct StreamConfig {
     pub gap_ns: i64,
     /// The label speaks of the last `label_span_ns`; 0: of the whole acquisition.
     pub label_span_ns: i64,
+    /// How far back [`Reader::query`] can look, at least `label_span_ns` and at most an hour; 0: 60 s.
+    pub history_ns: i64,
     /// For hosts without timestamps: frame n of an acquisition has the time n * period. 0: use the frame's time.
     pub frame_period_ns: i64,
     /// What becomes of a partial chunk at the end.
@@ -80,6 +88,7 @@ impl Default for StreamConfig {
             max_frame_bytes: 0,
             gap_ns: 250_000_000,
             label_span_ns: 0,
+            history_ns: 0,
             frame_period_ns: 0,
             partial: PartialChunk::Auto,
             drive: Drive::Park,
@@ -88,6 +97,18 @@ impl Default for StreamConfig {
 }
 
 impl StreamConfig {
+    /// How far the history reaches back.
+    fn history(&self) -> Result<i64> {
+        match self.history_ns {
+            0 => Ok(DEFAULT_HISTORY_NS.max(self.label_span_ns)),
+            history if (self.label_span_ns.max(1)..=MAX_HISTORY_NS).contains(&history) => Ok(history),
+            history => Err(Error::new(
+                Status::InvalidArgument,
+                format!("history_ns is {history}, label_span_ns to {MAX_HISTORY_NS} are possible"),
+            )),
+        }
+    }
+
     fn check(&self) -> Result<usize> {
         let invalid = |what: String| Error::new(Status::InvalidArgument, what);
         if !(2..=1024).contains(&self.ring_slots) {
@@ -100,9 +121,10 @@ impl StreamConfig {
         if !(1..=MAX_GAP_NS).contains(&self.gap_ns) {
             return Err(invalid(format!("gap_ns is {}, 1 to {MAX_GAP_NS} are possible", self.gap_ns)));
         }
-        if self.label_span_ns < 0 || self.frame_period_ns < 0 {
-            return Err(invalid("label_span_ns and frame_period_ns must not be negative".into()));
+        if !(0..=MAX_HISTORY_NS).contains(&self.label_span_ns) || self.frame_period_ns < 0 {
+            return Err(invalid("label_span_ns or frame_period_ns is negative or too long".into()));
         }
+        self.history()?;
         let most = 4 * self.max_width_px as usize * self.max_height_px as usize;
         match self.max_frame_bytes {
             0 => Ok(most),
@@ -138,6 +160,8 @@ pub(crate) struct FrameHeader {
 /// What all threads see.
 pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
+    history: Arc<History>,
+    spec: Arc<ModelSpec>,
     pub(crate) stats: Counters,
     stop: AtomicBool,
     pub(crate) poisoned: AtomicBool,
@@ -230,11 +254,17 @@ impl Stream {
         let labels = spec.labels.len();
         let shared = Arc::new(Shared {
             mailbox: Mailbox::new(labels),
+            history: Arc::new(History::new(labels, config.history()?, classifier::step_ns(spec))?),
+            spec: Arc::clone(spec),
             stats: Counters::default(),
             stop: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
         });
-        let settings = ClassifierSettings { partial: config.partial, label_span_ns: config.label_span_ns };
+        let settings = ClassifierSettings {
+            history: Arc::clone(&shared.history),
+            partial: config.partial,
+            label_span_ns: config.label_span_ns,
+        };
         let classifier = classifier::classifier(spec, engine.backend.session()?, settings)?;
         // One slot more for the frame before, which the worker keeps, and one for an end that always finds room.
         let (producer, consumer) = ring(config.ring_slots + 2, |_| Slot {
@@ -414,6 +444,42 @@ impl Reader {
         scores: &mut [f32],
     ) -> std::result::Result<ViewResult, Status> {
         self.shared.mailbox.wait(acquisition, timeout, scores)
+    }
+
+    /// Label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends, from the history: a few additions, no
+    /// network. The result carries the times really covered; the network also knew what came up to its look-back
+    /// before. Waits at most `timeout` for a chunk that is still to come.
+    ///
+    /// [`Status::Ok`], [`Status::Partial`] if older chunks are forgotten or one is still to come, [`Status::Empty`].
+    pub fn query(&self, from_ns: i64, to_ns: i64, timeout: Duration, out: &mut ViewResult) -> Status {
+        let mut partial = Status::Ok;
+        let status = self.fill(out, |scores| {
+            let (status, found) = self.query_into(from_ns, to_ns, timeout, scores)?;
+            partial = status;
+            Ok(found)
+        });
+        if status == Status::Ok { partial } else { status }
+    }
+
+    /// As [`Self::query`], the scores (one a label) into memory of the caller; those of the result are empty.
+    pub(crate) fn query_into(
+        &self,
+        from_ns: i64,
+        to_ns: i64,
+        timeout: Duration,
+        scores: &mut [f32],
+    ) -> std::result::Result<(Status, ViewResult), Status> {
+        let asked = Span { first_ns: from_ns, last_ns: to_ns };
+        let (status, (chunks, span)) = self.shared.history.query(asked, timeout, scores)?;
+        let spec = &self.shared.spec;
+        if spec.mode == Mode::Stream {
+            classifier::softmax(scores, spec.temperature);
+        }
+        let mut result = ViewResult::new(0);
+        result.decide(scores, spec.threshold);
+        result.chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        (result.first_time_ns, result.last_time_ns) = (span.first_ns, span.last_ns);
+        Ok((status, result))
     }
 
     /// Number of labels.

@@ -212,21 +212,9 @@ impl Pipeline {
         };
         result.chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
         (result.first_time_ns, result.last_time_ns) = (span.first_ns, span.last_ns);
-        let (mut best, mut second, mut label) = (f32::MIN, f32::MIN, 0);
-        for (index, &score) in (0u32..).zip(&result.scores) {
-            if score > best {
-                (second, best, label) = (best, score, index);
-            } else {
-                second = second.max(score);
-            }
-        }
-        result.confidence = best;
-        result.margin = if second == f32::MIN { best } else { best - second };
-        if best < self.threshold {
-            result.flags |= flags::ABSTAINED;
-        } else {
-            result.label = Some(label);
-        }
+        let scores = std::mem::take(&mut result.scores);
+        result.decide(&scores, self.threshold);
+        result.scores = scores;
     }
 
     fn finish(&mut self, ended: Instant) {

@@ -339,6 +339,8 @@ typedef struct ttv_stream_config {
   uint32_t max_frame_bytes;
   // The label speaks of the last so many nanoseconds; 0: of the whole acquisition.
   int64_t label_span_ns;
+  // How far back `ttv_stream_query` can look, at least `label_span_ns`, at most an hour; 0: 60 s.
+  int64_t history_ns;
   // Frames further apart restart the temporal state; 0: 250 ms.
   int64_t gap_ns;
   // For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
@@ -574,6 +576,22 @@ int32_t ttv_stream_process(struct ttv_stream *stream);
 // # Safety
 // `stream` is NULL or a live handle.
 int32_t ttv_stream_event_fd(const struct ttv_stream *stream);
+
+// Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over
+// what the network said while frames came. `result` carries the times really covered; acquisition and frame counts
+// are 0. The network also knew what came up to its look-back before. [any]
+//
+// `TTV_PARTIAL`: older chunks are forgotten (see `history_ns`), or one is still to come and did not within `timeout_ns`
+// (negative: wait for ever). `TTV_EMPTY`: no chunk lies inside. `flags` is 0.
+//
+// # Safety
+// As `ttv_stream_poll`.
+int32_t ttv_stream_query(const struct ttv_stream *stream,
+                         int64_t from_ns,
+                         int64_t to_ns,
+                         uint32_t flags,
+                         int64_t timeout_ns,
+                         struct ttv_result *result);
 
 // Writes the counters. [any rt]
 //

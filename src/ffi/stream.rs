@@ -70,6 +70,8 @@ pub struct ttv_stream_config {
     pub max_frame_bytes: u32,
     /// The label speaks of the last so many nanoseconds; 0: of the whole acquisition.
     pub label_span_ns: i64,
+    /// How far back `ttv_stream_query` can look, at least `label_span_ns`, at most an hour; 0: 60 s.
+    pub history_ns: i64,
     /// Frames further apart restart the temporal state; 0: 250 ms.
     pub gap_ns: i64,
     /// For hosts without timestamps; 0: `ttv_frame.time_ns` is used.
@@ -270,6 +272,7 @@ fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
         max_frame_bytes: config.max_frame_bytes as usize,
         gap_ns: if config.gap_ns == 0 { default.gap_ns } else { config.gap_ns },
         label_span_ns: config.label_span_ns,
+        history_ns: config.history_ns,
         frame_period_ns: config.frame_period_ns,
         partial,
         drive,
@@ -410,8 +413,7 @@ pub unsafe extern "C" fn ttv_stream_wait(
     control(|| {
         let reader = &handle(stream).map_err(|status| Error::new(status, "stream"))?.reader;
         let out = output(result).map_err(|status| Error::new(status, "result"))?;
-        let timeout = u64::try_from(timeout_ns).map_or(Duration::MAX, Duration::from_nanos);
-        match reader.wait_into(acquisition, timeout, scores(out, reader.labels())) {
+        match reader.wait_into(acquisition, duration(timeout_ns), scores(out, reader.labels())) {
             Ok(found) => write(&found, reader.labels(), out),
             Err(status) => return Ok(status),
         }
@@ -440,6 +442,50 @@ pub unsafe extern "C" fn ttv_stream_process(stream: *mut ttv_stream) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
     handle(stream).ok().and_then(|stream| stream.event.as_ref()).map_or(-1, |event| event.descriptor())
+}
+
+/// Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over
+/// what the network said while frames came. `result` carries the times really covered; acquisition and frame counts
+/// are 0. The network also knew what came up to its look-back before. [any]
+///
+/// `TTV_PARTIAL`: older chunks are forgotten (see `history_ns`), or one is still to come and did not within `timeout_ns`
+/// (negative: wait for ever). `TTV_EMPTY`: no chunk lies inside. `flags` is 0.
+///
+/// # Safety
+/// As `ttv_stream_poll`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_query(
+    stream: *const ttv_stream,
+    from_ns: i64,
+    to_ns: i64,
+    flags: u32,
+    timeout_ns: i64,
+    result: *mut ttv_result,
+) -> i32 {
+    control(|| {
+        let reader = &handle(stream).map_err(|status| Error::new(status, "stream"))?.reader;
+        let out = output(result).map_err(|status| Error::new(status, "result"))?;
+        if flags != 0 {
+            return Err(Error::new(Status::UnknownFlags, format!("flags is {flags:#x}")));
+        }
+        if from_ns > to_ns {
+            return Err(Error::new(Status::InvalidArgument, format!("from {from_ns} is after to {to_ns}")));
+        }
+        let mut posterior = vec![0.0; reader.labels()];
+        Ok(match reader.query_into(from_ns, to_ns, duration(timeout_ns), &mut posterior) {
+            Ok((status, found)) => {
+                scores(out, posterior.len()).iter_mut().zip(&posterior).for_each(|(to, from)| *to = *from);
+                write(&found, posterior.len(), out);
+                status
+            }
+            Err(status) => status,
+        })
+    })
+}
+
+/// Negative: for ever.
+fn duration(timeout_ns: i64) -> Duration {
+    u64::try_from(timeout_ns).map_or(Duration::MAX, Duration::from_nanos)
 }
 
 /// Writes the counters. [any rt]

@@ -121,6 +121,14 @@ static void frames(ttv_stream *stream) {
   EXPECT(1, (long long)result.chunks);
   EXPECT(TTV_RESULT_FINAL | TTV_RESULT_SHORT, result.flags & ~TTV_RESULT_ABSTAINED);
   EXPECT(TTV_TIMED_OUT, ttv_stream_wait(stream, id + 1, 0, &result));
+  ttv_result past = {.struct_size = sizeof past};
+  EXPECT(TTV_OK, ttv_stream_query(stream, 1, 1, 0, 0, &past));
+  EXPECT(result.chunks, past.chunks);
+  EXPECT(result.label, past.label);
+  EXPECT(TTV_EMPTY, ttv_stream_query(stream, 2, 1000, 0, 0, &past));
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_query(stream, 2, 1, 0, 0, &past));
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_query(stream, 1, 2, 4, 0, &past));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_query(NULL, 1, 2, 0, 0, &past));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_wait(stream, id, 0, NULL));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_poll(NULL, &result));
   EXPECT(TTV_OK, ttv_stream_poll(stream, &result));
