@@ -3,9 +3,12 @@
 //! A [`Backend`] is one loaded model on one provider, shared by all streams of an engine. A [`Session`] is one
 //! stream's set of tensors on it: inputs to write, outputs to read, and the temporal state in between.
 
-use crate::model::{ModelSpec, self_test_input};
+use crate::model::{ModelSpec, Precision, self_test_input};
 use crate::{Error, Result, Status};
 
+#[cfg(feature = "ort")]
+pub(crate) mod ort;
+#[cfg(feature = "rten")]
 pub(crate) mod rten;
 
 /// What really runs, for the device's records.
@@ -17,8 +20,8 @@ pub struct RuntimeReport {
     pub provider_version: String,
     /// Runtime and its version, as in `onnxruntime 1.23.2` or `rten 0.27.0`.
     pub runtime_version: String,
-    /// Precision the provider computes in: `fp32` or `fp16`.
-    pub precision: &'static str,
+    /// Precision that the provider computes in.
+    pub precision: Precision,
 }
 
 /// One loaded model on one provider. Shared by streams: sessions may run at the same time from several threads.
@@ -47,6 +50,7 @@ pub(crate) trait Session: Send {
 }
 
 /// Names and shapes of the graph's inputs, in order.
+#[cfg(any(feature = "ort", feature = "rten"))]
 fn expected_inputs(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
     let [slow, fast] = spec.input_shapes();
     let slow = (slow[0] > 0).then(|| ("slow".to_owned(), slow.to_vec()));
@@ -55,15 +59,66 @@ fn expected_inputs(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
 }
 
 /// Names and shapes of the graph's outputs, in order.
+#[cfg(any(feature = "ort", feature = "rten"))]
 fn expected_outputs(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
     let states = spec.states.iter().map(|s| (format!("{}_next", s.name), s.shape.clone()));
     std::iter::once(("logits".to_owned(), vec![1, spec.labels.len()])).chain(states).collect()
 }
 
+/// An input or output of a graph as the runtime sees it.
+#[cfg(any(feature = "ort", feature = "rten"))]
+struct Found<'a> {
+    name: &'a str,
+    /// `None` for a dimension that is not static.
+    shape: Vec<Option<usize>>,
+    float32: bool,
+}
+
+#[cfg(any(feature = "ort", feature = "rten"))]
+fn check_inputs<'a>(spec: &ModelSpec, found: impl ExactSizeIterator<Item = Found<'a>>) -> Result<()> {
+    check("input", found, &expected_inputs(spec))
+}
+
+#[cfg(any(feature = "ort", feature = "rten"))]
+fn check_outputs<'a>(spec: &ModelSpec, found: impl ExactSizeIterator<Item = Found<'a>>) -> Result<()> {
+    check("output", found, &expected_outputs(spec))
+}
+
+/// `ModelMismatch` where a tensor is not what the metadata says it is.
+#[cfg(any(feature = "ort", feature = "rten"))]
+fn check<'a>(
+    kind: &str,
+    found: impl ExactSizeIterator<Item = Found<'a>>,
+    expected: &[(String, Vec<usize>)],
+) -> Result<()> {
+    let mismatch = |what: String| Err(Error::new(Status::ModelMismatch, what));
+    if found.len() != expected.len() {
+        return mismatch(format!("the graph has {} {kind}s, the metadata {}", found.len(), expected.len()));
+    }
+    for (Found { name: found, shape: sides, float32 }, (name, shape)) in found.zip(expected) {
+        if found != name {
+            return mismatch(format!("the {kind} {found:?} stands where {name:?} should"));
+        }
+        if !sides.iter().copied().eq(shape.iter().copied().map(Some)) {
+            let sides: Vec<String> =
+                sides.iter().map(|side| side.map_or_else(|| "?".into(), |side| side.to_string())).collect();
+            return mismatch(format!(
+                "the {kind} {name} has the shape [{}], not {shape:?}",
+                sides.join(", ")
+            ));
+        }
+        if !float32 {
+            return mismatch(format!("the {kind} {name} is not float32"));
+        }
+    }
+    Ok(())
+}
+
 /// Runs the package's self-test in a session of its own and gives the largest absolute difference of a logit.
 ///
 /// # Errors
-/// `SelfTest` where the difference is more than the tolerance of the provider's precision, or is not a number.
+/// `SelfTest` where the difference is more than the tolerance, or is not a number. The tolerance is that of the lower
+/// precision of the two: the weights of an fp16 package are rounded, whatever the provider computes in.
 pub(crate) fn self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> {
     let mut session = backend.session()?;
     let mut values = self_test_input(spec.self_test.seed);
@@ -72,8 +127,12 @@ pub(crate) fn self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> 
     fast.fill_with(|| values.next().unwrap_or_default());
     session.run()?;
     let test = &spec.self_test;
-    let precision = backend.report().precision;
-    let tolerance = if precision == "fp16" { test.tolerance_fp16 } else { test.tolerance_fp32 };
+    let precisions = [spec.precision, backend.report().precision];
+    let (precision, tolerance) = if precisions.contains(&Precision::Fp16) {
+        (Precision::Fp16, test.tolerance_fp16)
+    } else {
+        (Precision::Fp32, test.tolerance_fp32)
+    };
     let mut largest = 0.0f32;
     for (index, (got, expected)) in session.logits().iter().zip(&test.logits).enumerate() {
         let error = (got - expected).abs();
@@ -87,7 +146,7 @@ pub(crate) fn self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> 
     Ok(largest)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "rten"))]
 mod tests {
     use super::*;
     use crate::model::ModelPackage;

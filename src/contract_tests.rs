@@ -3,7 +3,7 @@
 
 use crate::backend::{Backend, RuntimeReport, Session};
 use crate::frame::{FrameView, Geometry, Orientation, PixelFormat};
-use crate::model::{Label, Mode, ModelSpec, SelfTest, StateSpec};
+use crate::model::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 use crate::{Engine, PartialChunk, Result, Status, Stream, StreamConfig};
 use parking_lot::{FairMutex, Mutex};
 use serde_json::Value;
@@ -38,7 +38,7 @@ impl Backend for StandIn {
             provider: "stand-in".into(),
             provider_version: String::new(),
             runtime_version: String::new(),
-            precision: "fp32",
+            precision: Precision::Fp32,
         }
     }
 
@@ -100,6 +100,7 @@ fn spec(settings: &Value) -> ModelSpec {
         temperature: 1.0,
         threshold: 0.0,
         orientation: Orientation::default(),
+        precision: Precision::Fp32,
         self_test: SelfTest { seed: 1, logits: vec![], tolerance_fp32: 0.0, tolerance_fp16: 0.0 },
         source_sha256: String::new(),
         package_sha256: String::new(),

@@ -4,16 +4,24 @@ use crate::backend::{self, Backend, RuntimeReport};
 use crate::model::{ModelPackage, ModelSpec};
 use crate::{Error, Result, Status};
 use parking_lot::FairMutex;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The provider where the host names none: the one that needs nothing installed, if this build has it.
+const DEFAULT_PROVIDER: &str = if cfg!(feature = "rten") { "embedded" } else { "cpu" };
 
 /// What an engine is made of.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
-    /// Providers in order of preference; `embedded` is the one there is. Empty: `embedded`.
-    /// The next one is tried only because it is listed; there is no silent fallback.
+    /// Providers in order of preference: `embedded`, or of ONNX Runtime `cpu`, `cuda` and `tensorrt`. Empty:
+    /// `embedded`. The next one is tried only because it is listed; there is no silent fallback.
     pub providers: Vec<String>,
     /// Threads of the network; 0: one.
     pub threads: u32,
+    /// Shared library of ONNX Runtime, for the providers that need it: a path, or a name that the system's loader
+    /// looks up. `None`: the one that the process runs already, else `libonnxruntime.so`. The first engine that needs
+    /// one decides; a process runs one.
+    pub runtime_library: Option<PathBuf>,
 }
 
 /// One model on one provider. Streams keep it alive.
@@ -30,7 +38,7 @@ impl Engine {
     /// # Errors
     /// The last provider's error, with those before it in the message.
     pub fn new(package: ModelPackage, config: &EngineConfig) -> Result<Self> {
-        let default = [String::from("embedded")];
+        let default = [String::from(DEFAULT_PROVIDER)];
         let providers = if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
         let mut failures: Vec<String> = Vec::new();
         let mut status = Status::ProviderUnavailable;
@@ -75,10 +83,16 @@ impl Engine {
     }
 }
 
-fn load(package: &ModelPackage, provider: &str, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
+fn load(package: &ModelPackage, name: &str, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
     let threads = config.threads.max(1);
-    match provider {
-        "embedded" => backend::rten::load(package, threads),
-        _ => Err(Error::new(Status::ProviderUnavailable, "not a provider of this build")),
+    #[cfg(feature = "rten")]
+    if name == "embedded" {
+        return backend::rten::load(package, threads);
     }
+    #[cfg(feature = "ort")]
+    if let Some(provider) = backend::ort::Provider::from_name(name) {
+        return backend::ort::load(package, provider, threads, config.runtime_library.as_deref());
+    }
+    let _ = (package, name, threads);
+    Err(Error::new(Status::ProviderUnavailable, "not a provider of this build"))
 }

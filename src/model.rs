@@ -72,6 +72,24 @@ pub enum Mode {
     Stream,
 }
 
+/// Precision of the numbers inside a graph; its inputs and outputs are float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    Fp16,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+        })
+    }
+}
+
 /// One view a network can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -140,6 +158,8 @@ pub struct ModelSpec {
     pub threshold: f32,
     /// Display orientation the network was trained with.
     pub orientation: Orientation,
+    /// Precision inside the graph.
+    pub precision: Precision,
     /// Self-test.
     pub self_test: SelfTest,
     /// SHA-256 of the source file, hex.

@@ -213,7 +213,7 @@ typedef struct ttv_engine ttv_engine;
 // One probe's stream. Opaque.
 typedef struct ttv_stream ttv_stream;
 
-// Hooks of the host; any may be NULL. They must not throw, and outlive the process's use of the library.
+// Hooks and runtime of the host; any may be NULL. Hooks must not throw, and outlive the process's use of the library.
 typedef struct ttv_host {
   // `sizeof(ttv_host)`.
   uint32_t struct_size;
@@ -225,6 +225,9 @@ typedef struct ttv_host {
   void (*log)(void *user, int32_t level, const char *message, size_t length);
   // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
   void (*thread_start)(void *user, const char *role);
+  // Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
+  // system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
+  const char *runtime_library;
 } ttv_host;
 
 // What an engine is made of. Zero every field that is not set.
@@ -241,7 +244,8 @@ typedef struct ttv_engine_config {
   size_t model_size;
   // 32 bytes that the SHA-256 of the package must be, or NULL.
   const uint8_t *model_sha256;
-  // Providers in order of preference: "embedded" is the one there is. NULL: "embedded".
+  // Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda" and "tensorrt".
+  // NULL: "embedded".
   const char *const *providers;
   // How many.
   uint32_t provider_count;
@@ -436,7 +440,7 @@ extern "C" {
 size_t ttv_last_error(char *buffer,
                       size_t capacity);
 
-// Gives the library the host's hooks, once per process and before the first engine. Optional. [ctl]
+// Gives the library the host's hooks and runtime, once per process and before the first engine. Optional. [ctl]
 //
 // Returns `TTV_WRONG_STATE` the second time.
 //

@@ -1,7 +1,7 @@
 //! The embedded CPU backend: pure Rust, nothing to install.
 
-use super::{Backend, RuntimeReport, Session, expected_inputs, expected_outputs};
-use crate::model::{ModelPackage, ModelSpec};
+use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};
+use crate::model::{ModelPackage, ModelSpec, Precision};
 use crate::{Error, Result, Status};
 use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType};
 use std::sync::Arc;
@@ -36,33 +36,25 @@ pub(crate) fn load(package: &ModelPackage, threads: u32) -> Result<Arc<dyn Backe
     let model = Model::load(package.bytes.to_vec())
         .map_err(|e| Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {e}")))?;
     let spec = package.spec.clone();
-    check(&model, model.input_ids(), "input", &expected_inputs(&spec))?;
-    check(&model, model.output_ids(), "output", &expected_outputs(&spec))?;
+    check_inputs(&spec, model.input_ids().iter().map(|&id| found(&model, id)))?;
+    check_outputs(&spec, model.output_ids().iter().map(|&id| found(&model, id)))?;
     let pool = Arc::new(ThreadPool::with_num_threads(threads.max(1) as usize));
     Ok(Arc::new(Rten(Arc::new(Shared { model, pool, spec }))))
 }
 
-fn check(model: &Model, ids: &[NodeId], kind: &str, expected: &[(String, Vec<usize>)]) -> Result<()> {
-    let mismatch = |what: String| Err(Error::new(Status::ModelMismatch, what));
-    if ids.len() != expected.len() {
-        return mismatch(format!("the graph has {} {kind}s, the metadata {}", ids.len(), expected.len()));
+fn found(model: &Model, id: NodeId) -> Found<'_> {
+    let Some(info) = model.node_info(id) else {
+        return Found { name: "", shape: Vec::new(), float32: false };
+    };
+    let side = |side: Dimension| match side {
+        Dimension::Fixed(side) => Some(side),
+        Dimension::Symbolic(_) => None,
+    };
+    Found {
+        name: info.name().unwrap_or_default(),
+        shape: info.shape().unwrap_or_default().into_iter().map(side).collect(),
+        float32: info.dtype().is_none_or(|t| t == ValueType::Tensor(DataType::Float)),
     }
-    for (&id, (name, shape)) in ids.iter().zip(expected) {
-        let info = model.node_info(id);
-        let found = info.as_ref().and_then(|i| i.name()).unwrap_or_default();
-        if found != name {
-            return mismatch(format!("the {kind} {found:?} stands where {name:?} should"));
-        }
-        let dims = info.as_ref().and_then(|i| i.shape()).unwrap_or_default();
-        let wanted: Vec<Dimension> = shape.iter().map(|&side| Dimension::Fixed(side)).collect();
-        if dims != wanted {
-            return mismatch(format!("the {kind} {name} has the shape {dims:?}, not {shape:?}"));
-        }
-        if info.and_then(|i| i.dtype()).is_some_and(|t| t != ValueType::Tensor(DataType::Float)) {
-            return mismatch(format!("the {kind} {name} is not float32"));
-        }
-    }
-    Ok(())
 }
 
 fn initial(spec: &ModelSpec) -> Result<Vec<Value>> {
@@ -83,7 +75,8 @@ impl Backend for Rten {
             provider: "embedded".into(),
             provider_version: RTEN.into(),
             runtime_version: RTEN.into(),
-            precision: "fp32",
+            // Weights in fp16 are widened when the graph is loaded.
+            precision: Precision::Fp32,
         }
     }
 
@@ -113,14 +106,9 @@ impl Session for RtenSession {
         let fast = Value::from_shape(&self.shapes[1], std::mem::take(&mut self.fast));
         let (slow, fast) =
             (slow.map_err(|e| failed(format!("{e:?}")))?, fast.map_err(|e| failed(format!("{e:?}")))?);
-        let mut values: Vec<&Value> = Vec::with_capacity(2 + self.states.len());
-        if self.shapes[0][0] > 0 {
-            values.push(&slow);
-        }
-        values.push(&fast);
-        values.extend(&self.states);
-        let inputs = shared.model.input_ids().iter().copied();
-        let inputs = inputs.zip(values.into_iter().map(ValueOrView::from)).collect();
+        let pathways = (self.shapes[0][0] > 0).then_some(&slow).into_iter().chain([&fast]);
+        let values = pathways.chain(&self.states).map(ValueOrView::from);
+        let inputs = shared.model.input_ids().iter().copied().zip(values).collect();
         let options = RunOptions::default().with_thread_pool(Some(shared.pool.clone()));
         let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
         self.slow = slow.into_shape_vec::<f32, 4>().map_err(|e| failed(format!("{e:?}")))?.1;

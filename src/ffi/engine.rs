@@ -1,6 +1,7 @@
 //! Engines over the C ABI.
 
 use super::border::{Versioned, control, fill, handle, output, place, read, text};
+use super::host::runtime_library;
 use crate::engine::{Engine, EngineConfig};
 use crate::model::{Mode, ModelPackage};
 use crate::{Error, Result, Status};
@@ -32,7 +33,8 @@ pub struct ttv_engine_config {
     pub model_size: usize,
     /// 32 bytes that the SHA-256 of the package must be, or NULL.
     pub model_sha256: *const u8,
-    /// Providers in order of preference: "embedded" is the one there is. NULL: "embedded".
+    /// Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda" and "tensorrt".
+    /// NULL: "embedded".
     pub providers: *const *const c_char,
     /// How many.
     pub provider_count: u32,
@@ -92,10 +94,12 @@ pub unsafe extern "C" fn ttv_engine_create(
         if config.flags != 0 {
             return Err(Error::new(Status::UnknownFlags, format!("config.flags is {:#x}", config.flags)));
         }
-        let engine = Engine::new(
-            package(&config)?,
-            &EngineConfig { providers: providers(&config)?, threads: config.threads },
-        )?;
+        let settings = EngineConfig {
+            providers: providers(&config)?,
+            threads: config.threads,
+            runtime_library: runtime_library(),
+        };
+        let engine = Engine::new(package(&config)?, &settings)?;
         let labels =
             engine.spec().labels.iter().map(|l| CString::new(l.code.as_str()).unwrap_or_default()).collect();
         let handle = ttv_engine { engine, labels, self_test_error: parking_lot::Mutex::new(None) };

@@ -1,14 +1,15 @@
-//! Versions, statuses, and the hooks of the host.
+//! Versions, statuses, and what the host gives: hooks and runtime.
 
-use super::border::{Versioned, control, read};
+use super::border::{Versioned, control, read, text};
 use crate::{Error, Status};
 use std::ffi::{CString, c_char, c_void};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// Version of this ABI: the major number in the high 16 bits, the minor in the low.
 pub const TTV_ABI_VERSION: u32 = 0x0001_0000;
 
-/// Hooks of the host; any may be NULL. They must not throw, and outlive the process's use of the library.
+/// Hooks and runtime of the host; any may be NULL. Hooks must not throw, and outlive the process's use of the library.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types, missing_docs)]
@@ -24,6 +25,9 @@ pub struct ttv_host {
         Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char, length: usize)>,
     /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
     pub thread_start: Option<unsafe extern "C" fn(user: *mut c_void, role: *const c_char)>,
+    /// Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
+    /// system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
+    pub runtime_library: *const c_char,
 }
 // SAFETY: repr(C); numbers, pointers and a nullable function pointer.
 unsafe impl Versioned for ttv_host {}
@@ -32,6 +36,7 @@ struct Host {
     user: *mut c_void,
     log: Option<unsafe extern "C" fn(*mut c_void, i32, *const c_char, usize)>,
     thread_start: Option<unsafe extern "C" fn(*mut c_void, *const c_char)>,
+    runtime_library: Option<PathBuf>,
 }
 // SAFETY: the host promises that its hooks may be called from any thread.
 unsafe impl Send for Host {}
@@ -39,6 +44,11 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 static HOST: OnceLock<Host> = OnceLock::new();
+
+/// The library that the host gave to `ttv_runtime_init`.
+pub(super) fn runtime_library() -> Option<PathBuf> {
+    HOST.get().and_then(|host| host.runtime_library.clone())
+}
 
 impl log::Log for Host {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -65,7 +75,7 @@ pub(super) fn thread_start(role: &str) {
     }
 }
 
-/// Gives the library the host's hooks, once per process and before the first engine. Optional. [ctl]
+/// Gives the library the host's hooks and runtime, once per process and before the first engine. Optional. [ctl]
 ///
 /// Returns `TTV_WRONG_STATE` the second time.
 ///
@@ -80,7 +90,8 @@ pub unsafe extern "C" fn ttv_runtime_init(host: *const ttv_host) -> i32 {
                 format!("host.abi_version is {:#x}, this is {TTV_ABI_VERSION:#x}", host.abi_version);
             return Err(Error::new(Status::Unsupported, message));
         }
-        let hooks = Host { user: host.user, log: host.log, thread_start: host.thread_start };
+        let runtime_library = text(host.runtime_library, "runtime_library")?.map(PathBuf::from);
+        let hooks = Host { user: host.user, log: host.log, thread_start: host.thread_start, runtime_library };
         if HOST.set(hooks).is_err() {
             return Err(Error::new(Status::WrongState, "ttv_runtime_init was called before"));
         }

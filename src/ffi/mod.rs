@@ -1,4 +1,5 @@
-//! The C ABI: the only place with `extern "C"`. The header `include/tteview/tteview.h` is generated from here.
+//! The C ABI: the only place with `extern "C"`. The header `include/tteview/tteview.h` is generated from here; all but
+//! `onnxruntime`, which looks at a library of others.
 //!
 //! Every call checks its pointers and structs, stops panics, and turns errors into a status; control calls leave the
 //! cause in words for `ttv_last_error` on the calling thread.
@@ -9,5 +10,7 @@ pub mod engine;
 mod event;
 pub mod frame;
 pub mod host;
+#[cfg(feature = "ort")]
+pub(crate) mod onnxruntime;
 pub mod status;
 pub mod stream;

@@ -1,6 +1,6 @@
 //! Reads and checks the metadata keys of a package.
 
-use super::{Label, Mode, ModelSpec, SelfTest, StateSpec};
+use super::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 use crate::frame::Orientation;
 use crate::{Error, Result, Status};
 use serde::Deserialize;
@@ -102,6 +102,11 @@ pub(super) fn spec(
         None | Some("1") => {}
         Some(_) => return Err(unsupported("chunk", "only steps of one chunk are run by this version")),
     }
+    let precision = match keys.optional("precision") {
+        None | Some("fp32") => Precision::Fp32,
+        Some("fp16") => Precision::Fp16,
+        Some(_) => return Err(invalid("precision", "must be fp32 or fp16")),
+    };
     let input: InputEntry = keys.json("input")?;
     let sides = 1..=4096;
     check("input", sides.contains(&input.width) && sides.contains(&input.height), "sides are 1 to 4096")?;
@@ -152,6 +157,7 @@ pub(super) fn spec(
         temperature,
         threshold,
         orientation: Orientation { mirrored, upside_down },
+        precision,
         self_test,
         source_sha256: keys.text("source_sha256")?.to_owned(),
         package_sha256,

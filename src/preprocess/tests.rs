@@ -1,6 +1,6 @@
 use super::*;
 use crate::frame::Region;
-use crate::model::{Mode, SelfTest};
+use crate::model::{Mode, Precision, SelfTest};
 
 const MEAN: [f32; 3] = [0.45, 0.4, 0.35];
 const STD: [f32; 3] = [0.225, 0.25, 0.2];
@@ -33,6 +33,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         temperature: 1.0,
         threshold: 0.0,
         orientation: Orientation::default(),
+        precision: Precision::Fp32,
         self_test: SelfTest { seed: 0, logits: Vec::new(), tolerance_fp32: 0.0, tolerance_fp16: 0.0 },
         source_sha256: String::new(),
         package_sha256: String::new(),

@@ -4,22 +4,27 @@ use crate::process::{Result, command, run, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Version of ONNX Runtime the tests compare with.
-const ONNX_RUNTIME: &str = "1.31.1";
+/// Versions of ONNX Runtime that the library is tested with: old, in between, new. The compiler compares with the last.
+pub(crate) const ONNX_RUNTIMES: &[&str] = &["1.20.1", "1.23.2", "1.31.1"];
 
-/// The ONNX Runtime shared library: the one `TTEVIEW_ORT_DYLIB` names, else the one in the Python wheel of
-/// ONNX Runtime, kept under the target directory. The wheel is fetched with pip because it is the one build
-/// of ONNX Runtime that package mirrors carry.
-pub(crate) fn onnx_runtime() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("TTEVIEW_ORT_DYLIB").filter(|path| !path.is_empty()) {
-        let named = PathBuf::from(named);
-        // Test processes run in the folder of their crate, so a relative path would miss there.
-        return match fs::canonicalize(&named) {
-            Ok(path) => Ok(path),
-            Err(e) => Err(format!("TTEVIEW_ORT_DYLIB names {}: {e}", named.display())),
-        };
+/// The ONNX Runtime shared libraries: the one that `TTEVIEW_ORT_DYLIB` names, else one for each of
+/// [`ONNX_RUNTIMES`].
+pub(crate) fn onnx_runtimes() -> Result<Vec<PathBuf>> {
+    let Some(named) = std::env::var_os("TTEVIEW_ORT_DYLIB").filter(|path| !path.is_empty()) else {
+        return ONNX_RUNTIMES.iter().map(|version| onnx_runtime(version)).collect();
+    };
+    let named = PathBuf::from(named);
+    // Test processes run in the folder of their crate, so a relative path would miss there.
+    match fs::canonicalize(&named) {
+        Ok(path) => Ok(vec![path]),
+        Err(e) => Err(format!("TTEVIEW_ORT_DYLIB names {}: {e}", named.display())),
     }
-    let kept = target().join("tteview").join(format!("onnxruntime-{ONNX_RUNTIME}"));
+}
+
+/// The library in the Python wheel of this version, kept under the target directory. The wheel is fetched with pip
+/// because it is the one build of ONNX Runtime that package mirrors carry.
+fn onnx_runtime(version: &str) -> Result<PathBuf> {
+    let kept = target().join("tteview").join(format!("onnxruntime-{version}"));
     if let Ok(library) = library_in(&kept) {
         return Ok(library);
     }
@@ -28,15 +33,15 @@ pub(crate) fn onnx_runtime() -> Result<PathBuf> {
     for stale in [&partial, &kept].into_iter().filter(|path| path.exists()) {
         fs::remove_dir_all(stale).map_err(|e| format!("cannot remove {}: {e}", stale.display()))?;
     }
-    unpack_wheel(&partial)?;
+    unpack_wheel(version, &partial)?;
     library_in(&partial)?;
     fs::rename(&partial, &kept).map_err(|e| format!("cannot create {}: {e}", kept.display()))?;
     library_in(&kept)
 }
 
 /// Downloads the wheel and unpacks it into `folder`.
-fn unpack_wheel(folder: &Path) -> Result {
-    let requirement = format!("onnxruntime=={ONNX_RUNTIME}");
+fn unpack_wheel(version: &str, folder: &Path) -> Result {
+    let requirement = format!("onnxruntime=={version}");
     // A fixed Python version: the library is the same in every wheel, and the host's Python may have none.
     let options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest"];
     let mut pip = command("python3", ["-m", "pip", "download"]);

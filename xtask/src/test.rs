@@ -8,8 +8,15 @@ use std::time::{Duration, Instant};
 type Step = (&'static str, fn() -> Result);
 
 /// In this order: the quick checks first. A new step is one line here.
-const STEPS: &[Step] =
-    &[("format", format), ("clippy", clippy), ("tests", tests), ("c", host::c_tests), ("loom", loom)];
+const STEPS: &[Step] = &[
+    ("format", format),
+    ("clippy", clippy),
+    ("features", features),
+    ("tests", tests),
+    ("runtimes", runtimes),
+    ("c", host::c_tests),
+    ("loom", loom),
+];
 
 /// Runs the steps until one fails, then prints a table of all.
 pub(crate) fn run() -> Result {
@@ -24,11 +31,31 @@ fn clippy() -> Result {
     run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
 }
 
+/// The library with one backend alone.
+fn features() -> Result {
+    for feature in ["ort", "rten"] {
+        let arguments = "clippy -p tteview --all-targets --no-default-features --features";
+        run_command(cargo(arguments).args([feature, "--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
+
 /// Unit, integration and documentation tests of every crate (plain `cargo test` covers all three).
 fn tests() -> Result {
-    let library = fetch::onnx_runtime()?;
-    println!("ONNX Runtime: {}", library.display());
-    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library))
+    let libraries = fetch::onnx_runtimes()?;
+    let newest = libraries.last().ok_or("no ONNX Runtime to test with")?;
+    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", newest))
+}
+
+/// The library on every ONNX Runtime, each in a process of its own.
+fn runtimes() -> Result {
+    for library in fetch::onnx_runtimes()? {
+        println!("ONNX Runtime: {}", library.display());
+        run_command(
+            cargo("test -p tteview --test ort -- --include-ignored").env("TTEVIEW_ORT_DYLIB", library),
+        )?;
+    }
+    Ok(())
 }
 
 /// Ring and mailbox under every thread interleaving loom can reach. Its own target directory, because the changed
