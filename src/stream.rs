@@ -13,7 +13,7 @@ use crate::sampling::{PartialChunk, Sampler};
 use crate::worker::{Pipeline, Worker};
 use crate::{Error, Result, Status};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,17 @@ pub struct StreamConfig {
     pub partial: PartialChunk,
     /// Who drives the worker.
     pub drive: Drive,
+    /// Locks the ring's pixels into memory, so that no page of them is ever swapped out.
+    pub pin: Option<Pin>,
+}
+
+/// Locks memory into RAM and unlocks it; the system calls belong to the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Pin {
+    /// Locks, and brings every page in.
+    pub lock: fn(&[u8]) -> std::io::Result<()>,
+    /// Takes the lock back.
+    pub unlock: fn(&[u8]),
 }
 
 /// Who drives the worker, and what wakes it.
@@ -60,6 +71,9 @@ pub enum Drive {
     /// The host, by [`Stream::process`].
     Host,
 }
+
+/// One slot more for the frame before, which the worker keeps, and one for an end that always finds room.
+const EXTRA_SLOTS: usize = 2;
 
 /// How often a polling worker looks.
 const POLL_INTERVAL: Duration = Duration::from_micros(500);
@@ -92,6 +106,7 @@ impl Default for StreamConfig {
             frame_period_ns: 0,
             partial: PartialChunk::Auto,
             drive: Drive::Park,
+            pin: None,
         }
     }
 }
@@ -147,7 +162,40 @@ pub(crate) struct Slot {
     pub(crate) ended: Option<Instant>,
     /// Frames dropped so far in this acquisition.
     pub(crate) dropped: u64,
-    pub(crate) pixels: Box<[u8]>,
+    pub(crate) pixels: Pixels,
+}
+
+/// Memory of one frame, every page of it brought in before the first frame.
+pub(crate) struct Pixels {
+    pub(crate) bytes: Box<[u8]>,
+    pinned: Option<Pin>,
+}
+
+impl Pixels {
+    fn new(bytes: usize, pin: Option<Pin>) -> Result<Self> {
+        let mut memory = Vec::new();
+        memory
+            .try_reserve_exact(bytes)
+            .map_err(|_| Error::new(Status::OutOfMemory, format!("{bytes} bytes for a frame of the ring")))?;
+        // Written, not only promised zero: a page that is not there yet would fault in the first push.
+        memory.resize(bytes, 1);
+        memory.fill(std::hint::black_box(0));
+        let mut pixels = Self { bytes: memory.into_boxed_slice(), pinned: None };
+        if let Some(pin) = pin {
+            (pin.lock)(&pixels.bytes)
+                .map_err(|cause| Error::new(Status::System, format!("memory lock: {cause}")))?;
+            pixels.pinned = Some(pin);
+        }
+        Ok(pixels)
+    }
+}
+
+impl Drop for Pixels {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pinned {
+            (pin.unlock)(&self.bytes);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -163,8 +211,20 @@ pub(crate) struct Shared {
     history: Arc<History>,
     spec: Arc<ModelSpec>,
     pub(crate) stats: Counters,
+    /// Number of the last status other than ok of a real-time call, or of what failed after it; 0: none.
+    last_event: AtomicI32,
     stop: AtomicBool,
     pub(crate) poisoned: AtomicBool,
+}
+
+impl Shared {
+    /// Keeps a status for those who cannot read it where it arose.
+    pub(crate) fn note(&self, status: Status) -> Status {
+        if status != Status::Ok {
+            self.last_event.store(status.code(), Relaxed);
+        }
+        status
+    }
 }
 
 #[derive(Default)]
@@ -257,6 +317,7 @@ impl Stream {
             history: Arc::new(History::new(labels, config.history()?, classifier::step_ns(spec))?),
             spec: Arc::clone(spec),
             stats: Counters::default(),
+            last_event: AtomicI32::new(0),
             stop: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
         });
@@ -266,14 +327,16 @@ impl Stream {
             label_span_ns: config.label_span_ns,
         };
         let classifier = classifier::classifier(spec, engine.backend.session()?, settings)?;
-        // One slot more for the frame before, which the worker keeps, and one for an end that always finds room.
-        let (producer, consumer) = ring(config.ring_slots + 2, |_| Slot {
+        let slots = config.ring_slots + EXTRA_SLOTS;
+        let pixels = (0..slots).map(|_| Pixels::new(max_frame_bytes, config.pin));
+        let mut pixels = pixels.collect::<Result<Vec<_>>>()?.into_iter();
+        let (producer, consumer) = ring(slots, |_| Slot {
             begins: None,
             changed: false,
             frame: None,
             ended: None,
             dropped: 0,
-            pixels: vec![0; max_frame_bytes].into_boxed_slice(),
+            pixels: pixels.next().unwrap_or(Pixels { bytes: Box::default(), pinned: None }),
         });
         let worker = Worker {
             consumer,
@@ -317,35 +380,57 @@ impl Stream {
         Ok(Self { input, reader: Reader { shared, labels }, thread, driven })
     }
 
+    /// Bytes that a stream of these settings allocates by code of ours: ring, tensors, states, history. What the runtime
+    /// takes for itself comes on top.
+    ///
+    /// # Errors
+    /// As [`Self::new`] for settings out of range.
+    pub fn memory(engine: &Engine, config: &StreamConfig) -> Result<usize> {
+        let spec = &engine.spec;
+        let ring = (config.ring_slots + EXTRA_SLOTS) * (config.check()? + size_of::<Slot>());
+        let values = |shape: &[usize]| shape.iter().product::<usize>();
+        let inputs: usize = spec.input_shapes().iter().map(|shape| values(shape)).sum();
+        let states: usize = spec.states.iter().map(|state| 2 * values(&state.shape)).sum();
+        let clip = if spec.mode == Mode::Window { spec.clip_samples * spec.sample_len() } else { 0 };
+        let history = (config.history()? / classifier::step_ns(spec)) as usize * (spec.labels.len() + 4);
+        let planes = spec.channels * config.max_width_px as usize * config.max_height_px as usize;
+        Ok(ring + planes + size_of::<f32>() * (inputs + states + clip + history))
+    }
+
     /// Begins an acquisition and gives its id. Allowed while the one before still drains.
     pub fn begin(&mut self) -> std::result::Result<u64, Status> {
-        self.input.begin()
+        self.input.begin().map_err(|status| self.input.shared.note(status))
     }
 
     /// Copies a frame into the ring. [`Status::RingFull`] and [`Status::FrameRefused`] say that it was not taken.
     pub fn push(&mut self, frame: &FrameView<'_>) -> Status {
-        self.input.push(frame)
+        let status = self.input.push(frame);
+        self.input.shared.note(status)
     }
 
     /// The next slot of the ring for the host to write a frame into, its rows packed, its planes one after the other;
     /// and a token for [`Self::commit`]. Asking again gives the same slot; an end or a begin takes it back.
     pub fn acquire(&mut self) -> std::result::Result<(&mut [u8], u64), Status> {
-        self.input.acquire()
+        let shared = Arc::clone(&self.input.shared);
+        self.input.acquire().map_err(|status| shared.note(status))
     }
 
     /// Hands over the frame that was written into the acquired slot. After an error the slot stays acquired.
     pub fn commit(&mut self, token: u64, geometry: &Geometry, time_ns: i64, sequence: u64) -> Status {
-        self.input.commit(token, geometry, time_ns, sequence).err().unwrap_or(Status::Ok)
+        let status = self.input.commit(token, geometry, time_ns, sequence).err().unwrap_or(Status::Ok);
+        self.input.shared.note(status)
     }
 
     /// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it.
     pub fn mark(&mut self) -> Status {
-        self.input.mark()
+        let status = self.input.mark();
+        self.input.shared.note(status)
     }
 
     /// Ends the acquisition: the frames pushed so far are all of it.
     pub fn end(&mut self) -> Status {
-        self.input.end()
+        let status = self.input.end();
+        self.input.shared.note(status)
     }
 
     /// Handles the oldest waiting frame or end of a host-driven stream; [`Status::NotReady`] if nothing waits.
@@ -487,6 +572,12 @@ impl Reader {
         self.labels
     }
 
+    /// The last status other than [`Status::Ok`] of a call of the acquisition thread, or of a failure in the worker.
+    #[must_use]
+    pub fn last_event(&self) -> Status {
+        Status::from_code(self.shared.last_event.load(Relaxed)).unwrap_or(Status::Internal)
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> StreamStats {
@@ -602,7 +693,7 @@ impl Input {
             self.shared.stats.dropped.fetch_add(1, Relaxed);
             return Err(Status::RingFull);
         };
-        Ok(&mut slot.pixels)
+        Ok(&mut slot.pixels.bytes)
     }
 
     /// Publishes the next slot, whose pixels are written.

@@ -166,7 +166,7 @@ impl Pipeline {
         for time in 0..times {
             if time == 0 {
                 let start = Instant::now();
-                let pixels = slot.pixels.get(..frame.geometry.frame_bytes()).unwrap_or_default();
+                let pixels = slot.pixels.bytes.get(..frame.geometry.frame_bytes()).unwrap_or_default();
                 self.preprocess.run(&frame.geometry, pixels, self.classifier.sample())?;
                 self.result.preprocess_ns += nanos(start, Instant::now());
             } else {
@@ -241,7 +241,7 @@ impl Pipeline {
 
     /// After a panic: whoever waits for this acquisition hears of it.
     fn poison(&mut self) {
-        self.result.status = Status::Poisoned;
+        self.result.status = self.shared.note(Status::Poisoned);
         self.result.label = None;
         self.result.flags |= flags::FINAL;
         self.shared.mailbox.publish(&self.result);
@@ -249,7 +249,7 @@ impl Pipeline {
 
     fn fail(&mut self, error: &crate::Error) -> Status {
         log::error!("acquisition {}: {error}", self.result.acquisition);
-        error.status()
+        self.shared.note(error.status())
     }
 }
 

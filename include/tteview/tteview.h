@@ -186,6 +186,9 @@
 // The worker looks into the ring every half millisecond, so that push makes no system call.
 #define TTV_STREAM_POLLING 8
 
+// The ring's frames are locked into memory. `TTV_SYSTEM` where the process may not lock so much.
+#define TTV_STREAM_LOCK_MEMORY 16
+
 // The acquisition still runs.
 #define TTV_RESULT_PROVISIONAL 1
 
@@ -499,6 +502,15 @@ int32_t ttv_stream_create(struct ttv_engine *engine,
                           const struct ttv_stream_config *config,
                           struct ttv_stream **stream);
 
+// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history. What
+// the runtime takes for itself comes on top. [ctl]
+//
+// # Safety
+// As `ttv_stream_create`; `bytes` points to a place for a number.
+int32_t ttv_stream_memory(const struct ttv_engine *engine,
+                          const struct ttv_stream_config *config,
+                          size_t *bytes);
+
 // Stops the worker after the step it is in and gives everything back. NULL is fine. [ctl]
 //
 // # Safety
@@ -580,6 +592,13 @@ int32_t ttv_stream_process(struct ttv_stream *stream);
 // # Safety
 // `stream` is NULL or a live handle.
 int32_t ttv_stream_event_fd(const struct ttv_stream *stream);
+
+// The last status other than `TTV_OK` of a call of the acquisition thread, or of a failure in the worker; `TTV_OK`
+// before the first. [any rt]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_last_event(const struct ttv_stream *stream);
 
 // Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over
 // what the network said while frames came. `result` carries the times really covered; acquisition and frame counts

@@ -10,6 +10,7 @@ pub mod engine;
 mod event;
 pub mod frame;
 pub mod host;
+mod memory;
 #[cfg(feature = "ort")]
 pub(crate) mod onnxruntime;
 pub mod status;

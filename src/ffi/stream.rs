@@ -5,9 +5,10 @@ use super::engine::ttv_engine;
 use super::event::Event;
 use super::frame::{committed, ttv_frame, view};
 use super::host;
+use super::memory;
 use crate::result::ViewResult;
 use crate::sampling::PartialChunk;
-use crate::stream::{Drive, Hooks, Reader, Stream, StreamConfig};
+use crate::stream::{Drive, Hooks, Pin, Reader, Stream, StreamConfig};
 use crate::worker::Worker;
 use crate::{Error, Status};
 use parking_lot::{Mutex, MutexGuard};
@@ -35,6 +36,9 @@ pub const TTV_STREAM_PARTIAL_HOLD: u32 = 2;
 pub const TTV_STREAM_HOST_DRIVEN: u32 = 4;
 /// The worker looks into the ring every half millisecond, so that push makes no system call.
 pub const TTV_STREAM_POLLING: u32 = 8;
+
+/// The ring's frames are locked into memory. `TTV_SYSTEM` where the process may not lock so much.
+pub const TTV_STREAM_LOCK_MEMORY: u32 = 16;
 
 /// The acquisition still runs.
 pub const TTV_RESULT_PROVISIONAL: u32 = 1;
@@ -243,12 +247,32 @@ fn announce(caller: Caller, event: Option<Arc<Event>>) -> impl FnMut(&ViewResult
     }
 }
 
+/// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history. What
+/// the runtime takes for itself comes on top. [ctl]
+///
+/// # Safety
+/// As `ttv_stream_create`; `bytes` points to a place for a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_memory(
+    engine: *const ttv_engine,
+    config: *const ttv_stream_config,
+    bytes: *mut usize,
+) -> i32 {
+    control(|| {
+        let out = place(bytes, "bytes")?;
+        let engine = handle(engine).map_err(|status| Error::new(status, "engine"))?;
+        let config = read(config).map_err(|status| Error::new(status, "config"))?;
+        *out = Stream::memory(&engine.engine, &settings(&config)?)?;
+        Ok(Status::Ok)
+    })
+}
+
 fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
     let flags = config.flags;
     let refused = || Error::new(Status::UnknownFlags, format!("config.flags is {flags:#x}"));
     const PARTIAL: u32 = TTV_STREAM_PARTIAL_DROP | TTV_STREAM_PARTIAL_HOLD;
     const DRIVE: u32 = TTV_STREAM_HOST_DRIVEN | TTV_STREAM_POLLING;
-    if flags & !(PARTIAL | DRIVE) != 0 {
+    if flags & !(PARTIAL | DRIVE | TTV_STREAM_LOCK_MEMORY) != 0 {
         return Err(refused());
     }
     let partial = match flags & PARTIAL {
@@ -276,6 +300,8 @@ fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
         frame_period_ns: config.frame_period_ns,
         partial,
         drive,
+        pin: (flags & TTV_STREAM_LOCK_MEMORY != 0)
+            .then_some(Pin { lock: memory::lock, unlock: memory::unlock }),
     })
 }
 
@@ -442,6 +468,16 @@ pub unsafe extern "C" fn ttv_stream_process(stream: *mut ttv_stream) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
     handle(stream).ok().and_then(|stream| stream.event.as_ref()).map_or(-1, |event| event.descriptor())
+}
+
+/// The last status other than `TTV_OK` of a call of the acquisition thread, or of a failure in the worker; `TTV_OK`
+/// before the first. [any rt]
+///
+/// # Safety
+/// `stream` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ttv_stream_last_event(stream: *const ttv_stream) -> i32 {
+    real_time(|| Ok(handle(stream)?.reader.last_event()))
 }
 
 /// Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over

@@ -1,9 +1,11 @@
 /* Bad input and the life of a stream, from C. Exit status 0: every check held. */
 #define _POSIX_C_SOURCE 200809L /* poll */
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 #include "tteview/tteview.h"
 
@@ -130,6 +132,8 @@ static void frames(ttv_stream *stream) {
   EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_query(stream, 1, 2, 4, 0, &past));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_query(NULL, 1, 2, 0, 0, &past));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_wait(stream, id, 0, NULL));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_last_event(stream));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_last_event(NULL));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_poll(NULL, &result));
   EXPECT(TTV_OK, ttv_stream_poll(stream, &result));
 }
@@ -244,6 +248,41 @@ static void zero_copy(ttv_engine *engine) {
   ttv_stream_destroy(stream);
 }
 
+static atomic_int go, wrong, tries;
+
+static int push_all(void *stream) {
+  static uint8_t own[64 * 64];
+  while (!atomic_load(&go)) thrd_yield();
+  for (int i = 0; i < 50000000 && !atomic_load(&wrong); i++) {
+    ttv_frame frame = good_frame(i);
+    atomic_fetch_add(&tries, 1);
+    frame.plane[0] = own;
+    if (ttv_stream_push(stream, &frame) == TTV_WRONG_THREAD) atomic_fetch_add(&wrong, 1);
+  }
+  return 0;
+}
+
+/* Two threads push where one may: they are told, and nothing breaks. */
+static void two_threads(ttv_engine *engine) {
+  ttv_stream_config settings = {.struct_size = sizeof settings, .flags = TTV_STREAM_HOST_DRIVEN};
+  settings.max_width_px = settings.max_height_px = 64;
+  settings.ring_slots = 1000;
+  ttv_stream *stream = NULL;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  uint64_t id = 0;
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  thrd_t threads[2];
+  for (int i = 0; i < 2; i++) EXPECT(thrd_success, thrd_create(&threads[i], push_all, stream));
+  atomic_store(&go, 1);
+  for (int i = 0; i < 2; i++) EXPECT(thrd_success, thrd_join(threads[i], NULL));
+  EXPECT(1, atomic_load(&wrong) > 0);
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  ttv_stats stats = {.struct_size = sizeof stats};
+  EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));
+  EXPECT(atomic_load(&tries), (long long)(stats.pushed + stats.dropped + stats.refused) + atomic_load(&wrong));
+  ttv_stream_destroy(stream);
+}
+
 static void polling(ttv_engine *engine) {
   ttv_stream_config settings = {.struct_size = sizeof settings, .flags = TTV_STREAM_POLLING};
   ttv_stream *stream = NULL;
@@ -280,6 +319,7 @@ int main(int argc, char **argv) {
 
   host_driven(engine);
   polling(engine);
+  two_threads(engine);
   zero_copy(engine);
   ttv_stream_config settings = {.struct_size = sizeof settings, .ring_slots = 1};
   ttv_stream *stream = NULL;
@@ -291,6 +331,14 @@ int main(int argc, char **argv) {
   settings.max_frame_bytes = 64 * 64;
   settings.flags = 1u << 20;
   EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_create(engine, &settings, &stream));
+  settings.flags = 0;
+  size_t bytes = 0;
+  EXPECT(TTV_OK, ttv_stream_memory(engine, &settings, &bytes));
+  EXPECT(1, bytes > 4 * 64 * 64 && bytes < ((size_t)1 << 28));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_stream_memory(engine, &settings, NULL));
+  settings.flags = TTV_STREAM_LOCK_MEMORY;
+  EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
+  ttv_stream_destroy(stream);
   settings.flags = 0;
   EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream));
   if (!stream) return EXIT_FAILURE;

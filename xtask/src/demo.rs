@@ -1,15 +1,17 @@
 //! `cargo xtask demo`: a cine through the C ABI to a label.
 
 use crate::host::build_host;
-use crate::process::{Result, command, root, run, target};
+use crate::package::own_prefix;
+use crate::process::{Result, command, no_arguments, root, run, target};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MODEL: &str = "models/standin.stream.onnx";
 
 /// Builds the library and the C host, fetches a cine, and streams it.
-pub(crate) fn run_demo() -> Result {
-    let program = build_host("ffi-examples/c_minimal.c")?;
+pub(crate) fn run_demo(arguments: &[&str]) -> Result {
+    no_arguments(arguments)?;
+    let program = build_host(&own_prefix()?, "ffi-examples/c_minimal.c", &[])?;
     let folder = target().join("tteview/demo");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (cine, what) = match real_cine(&folder) {

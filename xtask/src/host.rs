@@ -1,13 +1,11 @@
-//! The C header, and C hosts built against it and the static library.
+//! The C header, and hosts in C and C++ built against the installed package.
 
-use crate::process::{Result, cargo, command, root, run, target};
+use crate::package::own_prefix;
+use crate::process::{Result, command, no_arguments, read, root, run, target};
 use std::path::{Path, PathBuf};
 
-/// Warnings of the C compiler that are errors here.
-const C_FLAGS: &[&str] = &["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-
-/// Native libraries that a host links after `libtteview.a` on Linux.
-const NATIVE: &[&str] = &["-lpthread", "-ldl", "-lm"];
+/// Flags of every C and C++ compilation: warnings are errors.
+const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 fn generated() -> Result<String> {
     let config = cbindgen::Config::from_root_or_default(root());
@@ -26,7 +24,8 @@ fn header() -> PathBuf {
 }
 
 /// Writes the header.
-pub(crate) fn write_header() -> Result {
+pub(crate) fn write_header(arguments: &[&str]) -> Result {
+    no_arguments(arguments)?;
     std::fs::write(header(), generated()?).map_err(|error| format!("{}: {error}", header().display()))
 }
 
@@ -41,26 +40,76 @@ pub(crate) fn check_header() -> Result {
     }
 }
 
-/// Builds one C source with the static library of the release profile.
-pub(crate) fn build_host(source: &str) -> Result<PathBuf> {
-    run(&mut cargo("build --release -p tteview"))?;
+/// Builds a host from one source against the installed package, as its pkg-config file says.
+pub(crate) fn build_host(prefix: &Path, source: &str, more_flags: &[&str]) -> Result<PathBuf> {
     let folder = target().join("tteview/hosts");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let name = Path::new(source).file_stem().unwrap_or_default();
-    let program = folder.join(name);
-    let mut compiler = command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()), C_FLAGS);
-    compiler.arg("-I").arg(root().join("include")).arg(source).arg("-o").arg(&program);
-    compiler.arg(target().join("release/libtteview.a")).args(NATIVE);
+    let source = Path::new(source);
+    let program = folder.join(source.file_stem().unwrap_or_default());
+    let (variable, default, standard) = match source.extension().and_then(|end| end.to_str()) {
+        Some("c") => ("CC", "cc", "-std=c11"),
+        _ => ("CXX", "c++", "-std=c++17"),
+    };
+    let mut compiler = command(compiler(variable, default), FLAGS);
+    compiler.arg(standard).args(more_flags).arg(source).arg("-o").arg(&program).args(pkg_config(prefix)?);
     run(&mut compiler)?;
     Ok(program)
 }
 
-/// The C tests, on both stand-in packages.
-pub(crate) fn c_tests() -> Result {
-    check_header()?;
-    let program = build_host("tests/c/abi.c")?;
-    for model in ["models/standin.stream.onnx", "models/standin.clip.onnx"] {
-        run(&mut command(&program, [model]))?;
+fn compiler(variable: &str, default: &str) -> std::ffi::OsString {
+    std::env::var_os(variable).unwrap_or_else(|| default.into())
+}
+
+/// Compiler and linker flags of the installed package.
+fn pkg_config(prefix: &Path) -> Result<Vec<String>> {
+    let mut query = command("pkg-config", ["--cflags", "--libs", "tteview"]);
+    let flags = read(query.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))?;
+    Ok(flags.split_whitespace().map(String::from).collect())
+}
+
+/// Each header alone, in every language it promises.
+fn headers_alone() -> Result {
+    let include = root().join("include");
+    let check = |variable, default, language: &str, standard: &str, header: &str| {
+        let mut compiler = command(compiler(variable, default), FLAGS);
+        compiler.arg("-I").arg(&include).args(["-x", language, standard, "-fsyntax-only"]);
+        // The pragma of a header compiled as a main file, and constants that nothing uses, are no fault of it.
+        run(compiler.arg("-include").arg(include.join("tteview").join(header)).arg("/dev/null"))
+    };
+    for standard in ["-std=c11", "-std=c17"] {
+        check("CC", "cc", "c", standard, "tteview.h")?;
+    }
+    for standard in ["-std=c++17", "-std=c++20"] {
+        check("CXX", "c++", "c++", standard, "tteview.h")?;
+        check("CXX", "c++", "c++", standard, "tteview.hpp")?;
     }
     Ok(())
+}
+
+/// Hosts in C and C++ against the installed package, on both stand-in packages; the C one with the address and leak
+/// sanitizers too.
+pub(crate) fn hosts() -> Result {
+    headers_alone()?;
+    let prefix = own_prefix()?;
+    for (source, flags) in [
+        ("tests/c/abi.c", &[][..]),
+        ("tests/c/abi.c", &["-fsanitize=address", "-fno-omit-frame-pointer"]),
+        ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
+    ] {
+        let program = build_host(&prefix, source, flags)?;
+        for model in ["models/standin.stream.onnx", "models/standin.clip.onnx"] {
+            run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
+        }
+    }
+    build_host(&prefix, "ffi-examples/c_minimal.c", &[])?;
+    build_host(&prefix, "ffi-examples/cpp_host.cpp", &["-fno-exceptions"])?;
+    shared_object(&prefix)
+}
+
+/// The archive goes into a shared object without anything undefined.
+fn shared_object(prefix: &Path) -> Result {
+    let library = target().join("tteview/hosts/libhost.so");
+    let mut linker = command(compiler("CC", "cc"), ["-shared", "-Wl,--no-undefined", "-Wl,--whole-archive"]);
+    linker.arg(prefix.join("lib/libtteview.a")).arg("-Wl,--no-whole-archive").arg("-o").arg(library);
+    run(linker.args(["-lpthread", "-ldl", "-lm"]))
 }

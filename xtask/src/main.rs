@@ -3,17 +3,19 @@
 mod demo;
 mod fetch;
 mod host;
+mod package;
 mod process;
 mod test;
 
 use std::process::ExitCode;
 
 /// A task: its name on the command line, one line of help, and what it does.
-type Task = (&'static str, &'static str, fn() -> process::Result);
+type Task = (&'static str, &'static str, fn(&[&str]) -> process::Result);
 
 const TASKS: &[Task] = &[
     ("demo", "stream a cine through the C ABI to a label", demo::run_demo),
-    ("test", "run every check and test, stop at the first that fails", test::run),
+    ("test", "run every check and test, or the steps named; stop at the first that fails", test::run),
+    ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
 ];
 
@@ -25,8 +27,8 @@ fn main() -> ExitCode {
             println!("{}", help());
             ExitCode::SUCCESS
         }
-        [name] => match TASKS.iter().find(|task| task.0 == name) {
-            Some((_, _, run)) => match run() {
+        [name, ref rest @ ..] => match TASKS.iter().find(|task| task.0 == name) {
+            Some((_, _, run)) => match run(rest) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(message) => {
                     eprintln!("cargo xtask {name}: {message}");
@@ -36,7 +38,6 @@ fn main() -> ExitCode {
             None => usage(&format!("no task is called {name}")),
         },
         [] => usage("name a task"),
-        _ => usage("name one task; tasks take no arguments"),
     }
 }
 

@@ -7,6 +7,14 @@ use std::process::{Command, Stdio};
 /// What a step or task returns: the error is a sentence for the person at the terminal.
 pub(crate) type Result<T = ()> = std::result::Result<T, String>;
 
+/// For tasks that take no arguments.
+pub(crate) fn no_arguments(arguments: &[&str]) -> Result {
+    match arguments {
+        [] => Ok(()),
+        [first, ..] => Err(format!("{first}: this task takes no arguments")),
+    }
+}
+
 /// The repository root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the repository root")

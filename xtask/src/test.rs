@@ -14,13 +14,19 @@ const STEPS: &[Step] = &[
     ("features", features),
     ("tests", tests),
     ("runtimes", runtimes),
-    ("c", host::c_tests),
+    ("hosts", host::hosts),
     ("loom", loom),
 ];
 
-/// Runs the steps until one fails, then prints a table of all.
-pub(crate) fn run() -> Result {
-    run_steps(STEPS)
+/// Runs the steps named, or all, until one fails, then prints a table of them.
+pub(crate) fn run(names: &[&str]) -> Result {
+    let known = |name: &&&str| STEPS.iter().any(|step| step.0 == **name);
+    if let Some(stranger) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = STEPS.iter().map(|step| step.0).collect();
+        return Err(format!("no step is called {stranger}; there are {}", all.join(", ")));
+    }
+    let wanted = |step: &&Step| names.is_empty() || names.contains(&step.0);
+    run_steps(&STEPS.iter().filter(wanted).copied().collect::<Vec<_>>())
 }
 
 fn format() -> Result {
