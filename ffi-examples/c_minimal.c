@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "cine.h"
 #include "tteview/tteview.h"
 
 #define MAX_LABELS 64
@@ -19,23 +19,17 @@ static int fail(const char *what, int32_t status) {
   return EXIT_FAILURE;
 }
 
-/* The next image of the file, or 0 at its end. `pixels` grows as needed. */
-static int next_image(FILE *file, uint8_t **pixels, ttv_frame *frame) {
-  char kind = 0;
-  unsigned width = 0, height = 0, depth = 0;
-  if (fscanf(file, " P%c %u %u %u", &kind, &width, &height, &depth) != 4 || fgetc(file) == EOF) return 0;
-  if ((kind != '5' && kind != '6') || depth != 255 || width > 4096 || height > 4096) return 0;
-  uint32_t stride = (uint32_t)width * (kind == '6' ? 3u : 1u);
-  size_t bytes = (size_t)stride * height;
-  uint8_t *grown = realloc(*pixels, bytes);
-  if (!grown) return 0;
-  *pixels = grown;
-  if (fread(grown, 1, bytes, file) != bytes) return 0;
-  frame->format = kind == '6' ? TTV_FORMAT_RGB24 : TTV_FORMAT_GRAY8;
-  frame->plane[0] = grown;
-  frame->stride_bytes[0] = stride;
-  frame->width_px = width;
-  frame->height_px = height;
+static uint8_t pixels[3 * 1024 * 1024];
+
+/* The next image of the file as a frame, or 0 at its end. */
+static int next_frame(FILE *file, ttv_frame *frame) {
+  cine_image image;
+  if (!cine_head(file, &image) || !cine_pixels(file, &image, pixels, sizeof pixels)) return 0;
+  frame->format = image.colour ? TTV_FORMAT_RGB24 : TTV_FORMAT_GRAY8;
+  frame->plane[0] = pixels;
+  frame->stride_bytes[0] = image.stride_bytes;
+  frame->width_px = image.width_px;
+  frame->height_px = image.height_px;
   return 1;
 }
 
@@ -72,9 +66,8 @@ int main(int argc, char **argv) {
   uint64_t acquisition = 0;
   status = ttv_stream_begin(stream, &acquisition);
   if (status) return fail("begin", status);
-  uint8_t *pixels = NULL;
   ttv_frame frame = {.struct_size = sizeof frame};
-  while (next_image(file, &pixels, &frame)) {
+  while (next_frame(file, &frame)) {
     status = ttv_stream_push(stream, &frame);
     if (status) return fail("push", status);
     frame.sequence++;
@@ -82,7 +75,6 @@ int main(int argc, char **argv) {
   status = ttv_stream_end(stream);
   if (status) return fail("end", status);
   fclose(file);
-  free(pixels);
 
   float scores[MAX_LABELS];
   ttv_result result = {.struct_size = sizeof result, .scores = scores, .scores_capacity = MAX_LABELS};

@@ -6,25 +6,26 @@ use crate::process::{Result, command, no_arguments, root, run, target};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const MODEL: &str = "models/standin.stream.onnx";
+/// The network of the demo until there is a trained one.
+pub(crate) const STAND_IN: &str = "models/standin.stream.onnx";
+
+/// Frame period of both cines: 30 Hz.
+pub(crate) const PERIOD_NS: &str = "33333333";
 
 /// Builds the library and the C host, fetches a cine, and streams it.
 pub(crate) fn run_demo(arguments: &[&str]) -> Result {
     no_arguments(arguments)?;
-    let program = build_host(&own_prefix()?, "ffi-examples/c_minimal.c", &[])?;
-    let folder = target().join("tteview/demo");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let (cine, what) = match real_cine(&folder) {
+    let program = build_host(&own_prefix()?, "ffi-examples/scanner_sim.c", &[])?;
+    let (cine, what) = match real_cine(&folder()?) {
         Ok(path) => (path, "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)"),
         Err(reason) => {
             println!("no real cine: {reason}");
-            (phantom_cine(&folder)?, "phantom: synthetic apical four-chamber view (60 frames, 640 x 480)")
+            (phantom_cine()?, "phantom: synthetic apical four-chamber view (60 frames, 640 x 480)")
         }
     };
     println!("\ncine      {what}");
     println!("network   STAND-IN with random weights: the way is real, the label means nothing");
-    let period = "33333333";
-    let arguments = [Path::new(MODEL), &cine, Path::new(period)];
+    let arguments = [Path::new(STAND_IN), &cine, Path::new(PERIOD_NS)];
     run(&mut command(program, arguments))
 }
 
@@ -50,8 +51,15 @@ fn real_cine(folder: &Path) -> Result<PathBuf> {
     Ok(cine)
 }
 
-fn phantom_cine(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("phantom.pgm");
+fn folder() -> Result<PathBuf> {
+    let folder = target().join("tteview/demo");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// An apical four-chamber view of the phantom as one PGM file.
+pub(crate) fn phantom_cine() -> Result<PathBuf> {
+    let path = folder()?.join("phantom.pgm");
     let settings = tteview_phantom::Settings {
         width: 640,
         height: 480,

@@ -1,8 +1,13 @@
 //! The C header, and hosts in C and C++ built against the installed package.
 
+use crate::demo::{PERIOD_NS, STAND_IN, phantom_cine};
 use crate::package::own_prefix;
 use crate::process::{Result, command, no_arguments, read, root, run, target};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The examples; each takes a model, a cine and its frame period.
+const EXAMPLES: &[&str] = &["c_minimal.c", "c_zero_copy.c", "cpp_host.cpp", "scanner_sim.c"];
 
 /// Flags of every C and C++ compilation: warnings are errors.
 const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -101,9 +106,29 @@ pub(crate) fn hosts() -> Result {
             run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
         }
     }
-    build_host(&prefix, "ffi-examples/c_minimal.c", &[])?;
-    build_host(&prefix, "ffi-examples/cpp_host.cpp", &["-fno-exceptions"])?;
+    examples(&prefix)?;
     shared_object(&prefix)
+}
+
+/// Every example names a view, and they agree on it: the same frames are the same answer, whatever the pace and language.
+fn examples(prefix: &Path) -> Result {
+    let cine = phantom_cine()?;
+    let mut views = Vec::new();
+    for source in EXAMPLES {
+        let program = build_host(prefix, &format!("ffi-examples/{source}"), &[])?;
+        let printed =
+            read(command(program, [Path::new(STAND_IN), &cine, Path::new(PERIOD_NS)]).stdin(Stdio::null()))?;
+        let view = printed.lines().find(|line| line.starts_with("view "));
+        let words =
+            view.map(|line| line.split([',', ' ']).filter(|word| !word.is_empty()).nth(1).map(String::from));
+        let view = words.flatten().ok_or_else(|| format!("{source} named no view:\n{printed}"))?;
+        views.push(view);
+    }
+    if views.windows(2).all(|pair| pair[0] == pair[1]) {
+        Ok(())
+    } else {
+        Err(format!("the examples disagree: {EXAMPLES:?} say {views:?}"))
+    }
 }
 
 /// The archive goes into a shared object without anything undefined.
