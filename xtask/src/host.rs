@@ -1,10 +1,13 @@
 //! The C header, and C hosts built against it and the static library.
 
+use crate::fetch;
 use crate::process::{Result, cargo, command, root, run, target};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Warnings of the C compiler that are errors here.
-const C_FLAGS: &[&str] = &["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+const C_FLAGS: &[&str] =
+    &["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// Native libraries that a host links after `libtteview.a` on Linux.
 const NATIVE: &[&str] = &["-lpthread", "-ldl", "-lm"];
@@ -41,6 +44,10 @@ pub(crate) fn check_header() -> Result {
     }
 }
 
+fn compiler() -> OsString {
+    std::env::var_os("CC").unwrap_or_else(|| "cc".into())
+}
+
 /// Builds one C source with the static library of the release profile.
 pub(crate) fn build_host(source: &str) -> Result<PathBuf> {
     run(&mut cargo("build --release -p tteview"))?;
@@ -48,19 +55,44 @@ pub(crate) fn build_host(source: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let name = Path::new(source).file_stem().unwrap_or_default();
     let program = folder.join(name);
-    let mut compiler = command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()), C_FLAGS);
+    let mut compiler = command(compiler(), C_FLAGS);
     compiler.arg("-I").arg(root().join("include")).arg(source).arg("-o").arg(&program);
     compiler.arg(target().join("release/libtteview.a")).args(NATIVE);
     run(&mut compiler)?;
     Ok(program)
 }
 
+/// The stand-in packages.
+const MODELS: [&str; 2] = ["models/standin.stream.onnx", "models/standin.clip.onnx"];
+
 /// The C tests, on both stand-in packages.
 pub(crate) fn c_tests() -> Result {
     check_header()?;
     let program = build_host("tests/c/abi.c")?;
-    for model in ["models/standin.stream.onnx", "models/standin.clip.onnx"] {
+    for model in MODELS {
         run(&mut command(&program, [model]))?;
     }
-    Ok(())
+    runtime_tests()
+}
+
+/// ONNX Runtime from C: every version on both packages, then libraries that will not do.
+fn runtime_tests() -> Result {
+    let program = build_host("tests/c/runtime.c")?;
+    let run_on = |model: &str, library: &Path, status: Option<&str>| {
+        println!("{}", library.display());
+        run(command(&program, [model]).arg(library).args(status))
+    };
+    for library in fetch::onnx_runtimes()? {
+        for model in MODELS {
+            run_on(model, &library, None)?;
+        }
+    }
+    let old = program.with_file_name("libold.so");
+    let mut compiler = command(compiler(), ["-shared", "-fPIC", "-DVERSION=\"1.10.0\""]);
+    run(compiler.arg("tests/c/fake_runtime.c").arg("-o").arg(&old))?;
+    run_on(MODELS[0], &old, Some("-31"))?;
+    let missing = "-30";
+    run_on(MODELS[0], Path::new("/nowhere/libonnxruntime.so"), Some(missing))?;
+    run_on(MODELS[0], Path::new("libm.so.6"), Some(missing))?;
+    run_on(MODELS[0], &root().join("README.md"), Some(missing))
 }
