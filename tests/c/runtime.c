@@ -92,10 +92,10 @@ static void runs(const char *model, const char *library) {
   ttv_engine *engine = NULL;
   const char *cuda[] = {"cuda"};
   EXPECT(TTV_PROVIDER_UNAVAILABLE, create(model, cuda, 1, &engine));
-  says("CUDA");
+  says("cuda: onnxruntime ");
   const char *tensorrt[] = {"tensorrt"};
   EXPECT(TTV_PROVIDER_UNAVAILABLE, create(model, tensorrt, 1, &engine));
-  says("TensorRT");
+  says("tensorrt: onnxruntime ");
   const char *cpu[] = {"cpu"};
   EXPECT(TTV_OK, create(model, cpu, 1, &engine));
   if (!engine) return;

@@ -78,21 +78,31 @@ pub(crate) fn c_tests() -> Result {
 /// ONNX Runtime from C: every version on both packages, then libraries that will not do.
 fn runtime_tests() -> Result {
     let program = build_host("tests/c/runtime.c")?;
-    let run_on = |model: &str, library: &Path, status: Option<&str>| {
-        println!("{}", library.display());
-        run(command(&program, [model]).arg(library).args(status))
-    };
     for library in fetch::onnx_runtimes()? {
+        println!("{}", library.display());
         for model in MODELS {
-            run_on(model, &library, None)?;
+            run(command(&program, [model]).arg(&library))?;
         }
     }
-    let old = program.with_file_name("libold.so");
-    let mut compiler = command(compiler(), ["-shared", "-fPIC", "-DVERSION=\"1.10.0\""]);
-    run(compiler.arg("tests/c/fake_runtime.c").arg("-o").arg(&old))?;
-    run_on(MODELS[0], &old, Some("-31"))?;
-    let missing = "-30";
-    run_on(MODELS[0], Path::new("/nowhere/libonnxruntime.so"), Some(missing))?;
-    run_on(MODELS[0], Path::new("libm.so.6"), Some(missing))?;
-    run_on(MODELS[0], &root().join("README.md"), Some(missing))
+    let fake = |name: &str, defines: &[&str]| -> Result<PathBuf> {
+        let library = program.with_file_name(name);
+        let mut compiler = command(compiler(), ["-shared", "-fPIC"]);
+        run(compiler.args(defines).arg("tests/c/fake_runtime.c").arg("-o").arg(&library))?;
+        Ok(library)
+    };
+    let (missing, too_old, unavailable) = ("-30", "-31", "-32");
+    let refusals = [
+        (PathBuf::from("/nowhere/libonnxruntime.so"), missing),
+        (PathBuf::from("libm.so.6"), missing),
+        (root().join("README.md"), missing),
+        (fake("libold.so", &["-DVERSION=\"1.10.0\""])?, too_old),
+        // It would send telemetry, and the host has not said whether it may.
+        (fake("libtelemetry.so", &["-DVERSION=\"1.29.0\"", "-DAPI"])?, unavailable),
+    ];
+    for (library, status) in refusals {
+        println!("{} is refused with {status}", library.display());
+        let mut program = command(&program, [MODELS[0]]);
+        run(program.arg(library).arg(status).env_remove("ORT_DISABLE_TELEMETRY"))?;
+    }
+    Ok(())
 }
