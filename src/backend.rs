@@ -171,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn the_self_test_allows_what_the_precision_of_the_package_does() {
+        let mut package = package(include_bytes!("../models/standin.stream.onnx"));
+        let backend = rten::load(&package, 1).expect("loads");
+        let test = &mut package.spec.self_test;
+        test.logits[0] += f32::midpoint(test.tolerance_fp32, test.tolerance_fp16);
+        let error = self_test(backend.as_ref(), &package.spec).expect_err("too far for fp32");
+        assert!(error.message().contains("fp32"), "{error}");
+        package.spec.precision = Precision::Fp16;
+        self_test(backend.as_ref(), &package.spec).expect("near enough for fp16");
+    }
+
+    #[test]
     fn the_state_is_carried_and_reset_brings_the_first_result_back() {
         let package = package(include_bytes!("../models/standin.stream.onnx"));
         let mut session = rten::load(&package, 1).expect("loads").session().expect("a session");

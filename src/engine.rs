@@ -20,7 +20,8 @@ pub struct EngineConfig {
     pub threads: u32,
     /// Shared library of ONNX Runtime, for the providers that need it: a path, or a name that the system's loader
     /// looks up. `None`: the one that the process runs already, else `libonnxruntime.so`. The first engine that needs
-    /// one decides; a process runs one.
+    /// one decides; a process runs one. From 1.29 on it may send telemetry, so the variable `ORT_DISABLE_TELEMETRY` must
+    /// stand in the process's environment: `1` for none.
     pub runtime_library: Option<PathBuf>,
 }
 

@@ -148,10 +148,12 @@ fn streams_at_once_give_the_same_answers_as_alone() {
 #[test]
 #[ignore = "needs ONNX Runtime, cargo xtask test runs it"]
 fn a_provider_that_cannot_run_here_is_refused_by_name_and_only_a_listed_one_takes_its_place() {
-    for (provider, word) in [("cuda", "CUDA"), ("tensorrt", "TensorRT")] {
+    for provider in ["cuda", "tensorrt"] {
         let error = engine_of(package(PACKAGES[0]), &[provider]).err().expect("no such device here");
         assert_eq!(error.status(), Status::ProviderUnavailable, "{error}");
-        assert!(error.message().starts_with(provider) && error.message().contains(word), "{error}");
+        // "cuda: onnxruntime 1.23.2: CUDA execution provider is not enabled in this build", or what it misses.
+        let cause = error.message().strip_prefix(&format!("{provider}: onnxruntime ")).expect("the version");
+        assert!(cause.to_lowercase().contains(provider), "{error}");
         let engine = engine_of(package(PACKAGES[0]), &[provider, "cpu"]).unwrap();
         assert_eq!(engine.report().provider, "cpu");
     }

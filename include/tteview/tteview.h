@@ -230,6 +230,8 @@ typedef struct ttv_host {
   void (*thread_start)(void *user, const char *role);
   // Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
   // system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
+  // From 1.29 on ONNX Runtime sends telemetry over the network unless ORT_DISABLE_TELEMETRY=1 stands in the
+  // environment of the process: there TTV_PROVIDER_UNAVAILABLE without that variable (0 allows the telemetry).
   const char *runtime_library;
 } ttv_host;
 

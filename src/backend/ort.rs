@@ -110,7 +110,7 @@ fn session(
             None => builder,
         })
     };
-    let named = |e: ort::Error| format!("onnxruntime {}: {e}", runtime.version);
+    let named = |e: ort::Error| format!("onnxruntime {}: {}", runtime.version, e.message().trim_end());
     let mut builder = registered().map_err(|e| Error::new(Status::ProviderUnavailable, named(e)))?;
     builder.commit_from_memory(&package.bytes).map_err(|e| match provider {
         Provider::Cpu => {

@@ -20,6 +20,8 @@ pub(crate) struct RuntimeLibrary {
     pub(crate) file: PathBuf,
     /// What it says of itself, as in `1.23.2`.
     pub(crate) version: String,
+    /// Major and minor number of the version.
+    pub(crate) release: (u32, u32),
 }
 
 /// Opens the library and asks for its version; `lowest` is the oldest that will do, `api` the level of the C API it
@@ -28,11 +30,16 @@ pub(crate) struct RuntimeLibrary {
 /// # Errors
 /// `RuntimeMissing` where the file cannot be loaded or is not ONNX Runtime, `RuntimeTooOld` where it is older.
 pub(crate) fn inspect(path: &Path, lowest: (u32, u32), api: u32) -> Result<RuntimeLibrary> {
-    let missing = |what: &str| Error::new(Status::RuntimeMissing, format!("{}: {what}", path.display()));
-    let not_onnxruntime = |what: &str| missing(&format!("not an ONNX Runtime library, {what}"));
+    let missing = |what: String| Error::new(Status::RuntimeMissing, what);
+    let not_onnxruntime =
+        |what: &str| missing(format!("{}: not an ONNX Runtime library, {what}", path.display()));
     // SAFETY: loading runs the library's initialisers. The host names a library that its process may load.
-    let library = unsafe { Library::new(path) }
-        .map_err(|e| missing(&e.source().map_or_else(|| e.to_string(), ToString::to_string)))?;
+    let library = unsafe { Library::new(path) }.map_err(|e| {
+        // The loader's own words stand in the source; most of the time they start with the file.
+        let cause = e.source().map_or_else(|| e.to_string(), ToString::to_string);
+        let file = path.display().to_string();
+        missing(if cause.contains(&file) { cause } else { format!("{file}: {cause}") })
+    })?;
     // SAFETY: a symbol of this name has this type in every ONNX Runtime.
     let entry = unsafe { library.get::<GetApiBase>("OrtGetApiBase") }
         .map_err(|_| not_onnxruntime("it has no OrtGetApiBase"))?;
@@ -40,18 +47,18 @@ pub(crate) fn inspect(path: &Path, lowest: (u32, u32), api: u32) -> Result<Runti
     let base = unsafe { entry().as_ref() }.ok_or_else(|| not_onnxruntime("OrtGetApiBase returns NULL"))?;
     // SAFETY: as above; the text is static in the library.
     let version = unsafe { text((base.GetVersionString)()) };
-    let parts = version.as_deref().and_then(major_minor);
-    let (Some(version), Some(parts)) = (version, parts) else {
+    let release = version.as_deref().and_then(major_minor);
+    let (Some(version), Some(release)) = (version, release) else {
         return Err(not_onnxruntime("it has no version"));
     };
     // SAFETY: asks for a table of functions; NULL where the library has none of this level.
     let offers_api = !unsafe { (base.GetApi)(api) }.is_null();
-    if parts < lowest || !offers_api {
+    if release < lowest || !offers_api {
         let (major, minor) = lowest;
         let what = format!("{}: ONNX Runtime {version}, needed is {major}.{minor} or later", path.display());
         return Err(Error::new(Status::RuntimeTooOld, what));
     }
-    Ok(RuntimeLibrary { file: file_of(*entry).unwrap_or_else(|| path.to_owned()), version })
+    Ok(RuntimeLibrary { file: file_of(*entry).unwrap_or_else(|| path.to_owned()), version, release })
 }
 
 fn major_minor(version: &str) -> Option<(u32, u32)> {

@@ -73,3 +73,21 @@ fn a_file_that_is_not_there_is_unreadable() {
     let error = ModelPackage::from_path(Path::new("/nowhere/at.all"), None).expect_err("not there");
     assert_eq!(error.status(), Status::ModelUnreadable);
 }
+
+#[test]
+fn the_precision_is_fp32_unless_the_package_says_fp16() {
+    let bytes = stream();
+    let model = wire::read(&bytes).expect("valid");
+    let with = |precision: Option<&str>| {
+        let mut metadata = model.metadata.clone();
+        metadata.remove("tteview.precision");
+        metadata.extend(precision.map(|value| ("tteview.precision".to_owned(), value.to_owned())));
+        let hash = metadata["tteview.graph_sha256"].clone();
+        read::spec(&metadata, hash, String::new()).map(|spec| spec.precision)
+    };
+    assert_eq!(with(None), Ok(Precision::Fp32));
+    assert_eq!(with(Some("fp32")), Ok(Precision::Fp32));
+    assert_eq!(with(Some("fp16")), Ok(Precision::Fp16));
+    let error = with(Some("int8")).expect_err("not a precision of the format");
+    assert!(error.message().contains("tteview.precision"), "{error}");
+}

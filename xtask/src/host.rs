@@ -1,10 +1,14 @@
 //! The C header, and hosts in C and C++ built against the installed package.
 
 use crate::demo::{PERIOD_NS, STAND_IN, phantom_cine};
+use crate::fetch;
 use crate::package::own_prefix;
 use crate::process::{Result, command, no_arguments, read, root, run, target};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+
+/// The stand-in packages.
+const MODELS: [&str; 2] = [STAND_IN, "models/standin.clip.onnx"];
 
 /// The examples; each takes a model, a cine and its frame period.
 const EXAMPLES: &[&str] = &["c_minimal.c", "c_zero_copy.c", "cpp_host.cpp", "scanner_sim.c"];
@@ -102,10 +106,11 @@ pub(crate) fn hosts() -> Result {
         ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
     ] {
         let program = build_host(&prefix, source, flags)?;
-        for model in ["models/standin.stream.onnx", "models/standin.clip.onnx"] {
+        for model in MODELS {
             run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
         }
     }
+    runtime_tests(&prefix)?;
     examples(&prefix)?;
     shared_object(&prefix)
 }
@@ -137,4 +142,36 @@ fn shared_object(prefix: &Path) -> Result {
     let mut linker = command(compiler("CC", "cc"), ["-shared", "-Wl,--no-undefined", "-Wl,--whole-archive"]);
     linker.arg(prefix.join("lib/libtteview.a")).arg("-Wl,--no-whole-archive").arg("-o").arg(library);
     run(linker.args(["-lpthread", "-ldl", "-lm"]))
+}
+
+/// ONNX Runtime from C: every version on both packages, then libraries that will not do.
+fn runtime_tests(prefix: &Path) -> Result {
+    let program = build_host(prefix, "tests/c/runtime.c", &[])?;
+    for library in fetch::onnx_runtimes()? {
+        println!("{}", library.display());
+        for model in MODELS {
+            run(command(&program, [model]).arg(&library))?;
+        }
+    }
+    let fake = |name: &str, defines: &[&str]| -> Result<PathBuf> {
+        let library = program.with_file_name(name);
+        let mut compiler = command(compiler("CC", "cc"), ["-shared", "-fPIC"]);
+        run(compiler.args(defines).arg("tests/c/fake_runtime.c").arg("-o").arg(&library))?;
+        Ok(library)
+    };
+    let (missing, too_old, unavailable) = ("-30", "-31", "-32");
+    let refusals = [
+        (PathBuf::from("/nowhere/libonnxruntime.so"), missing),
+        (PathBuf::from("libm.so.6"), missing),
+        (root().join("README.md"), missing),
+        (fake("libold.so", &["-DVERSION=\"1.10.0\""])?, too_old),
+        // It would send telemetry, and the host has not said whether it may.
+        (fake("libtelemetry.so", &["-DVERSION=\"1.29.0\"", "-DAPI"])?, unavailable),
+    ];
+    for (library, status) in refusals {
+        println!("{} is refused with {status}", library.display());
+        let mut program = command(&program, [MODELS[0]]);
+        run(program.arg(library).arg(status).env_remove("ORT_DISABLE_TELEMETRY"))?;
+    }
+    Ok(())
 }

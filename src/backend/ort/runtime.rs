@@ -14,6 +14,14 @@ const LOWEST: (u32, u32) = (1, 18);
 /// What the loader looks for where the host names no library.
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 
+/// From this version on the official builds for Linux send telemetry over the network, keep a device identifier in the
+/// user's home and run threads for it. They begin when the environment is made, before the C API can say no; only a
+/// variable in the process's environment keeps them from it.
+const TELEMETRY_SINCE: (u32, u32) = (1, 29);
+
+/// The variable: `1` for no telemetry.
+const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
+
 /// The library and its environment. Both stay for the life of the process: the `ort` crate allows one of each, and a
 /// library with threads of its own cannot be unloaded safely.
 #[derive(Clone)]
@@ -36,7 +44,8 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 ///
 /// # Errors
 /// `RuntimeMissing` and `RuntimeTooOld` where the library will not do, `InvalidArgument` where the process runs
-/// another one already, `Inference` where the library is fine and does not start.
+/// another one already, `ProviderUnavailable` where it would send telemetry and the host has not said whether it may,
+/// `Inference` where the library is fine and does not start.
 pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
     let mut loaded = LOADED.lock();
     if loaded.is_none() {
@@ -61,6 +70,16 @@ fn load(path: &Path) -> Result<Loaded> {
     let bare = path.parent().is_none_or(|parent| parent.as_os_str().is_empty());
     let full = if bare { path.to_owned() } else { std::path::absolute(path).unwrap_or(path.to_owned()) };
     let library = inspect(&full, LOWEST, ort::MINOR_VERSION)?;
+    // Not set here: changing the environment under the threads of a host is not safe.
+    if library.release >= TELEMETRY_SINCE && std::env::var_os(TELEMETRY_OFF).is_none_or(|v| v.is_empty()) {
+        let what = format!(
+            "{}: ONNX Runtime {} sends telemetry unless {TELEMETRY_OFF}=1 is set in the environment of the process; set \
+             it, or set 0 to allow that",
+            library.file.display(),
+            library.version
+        );
+        return Err(Error::new(Status::ProviderUnavailable, what));
+    }
     let builder = ort::init_from(&library.file)
         .map_err(|e| Error::new(Status::RuntimeMissing, format!("{}: {e}", library.file.display())))?;
     drop(builder);
