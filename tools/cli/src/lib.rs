@@ -2,10 +2,12 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`cine`] | cines from files |
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
 //! | `failure` | errors and exit codes |
 
+pub mod cine;
 mod compile;
 mod failure;
 mod inspect;
