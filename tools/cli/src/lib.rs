@@ -1,0 +1,56 @@
+//! The command line of tteview.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`cine`] | cines from files |
+//! | `inspect`, `compile` | models |
+//! | `phantom` | synthetic cines |
+//! | `failure` | errors and exit codes |
+
+pub mod cine;
+mod compile;
+mod failure;
+mod inspect;
+mod phantom;
+
+pub use failure::{Exit, Failure};
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes, as `--help` shows them. [`Exit`] holds the numbers.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything was done
+  1  some file could not be read or written; the others were done
+  2  wrong usage
+  3  the model could not be read, compiled, verified or run";
+
+/// Labels the view of echo cines, and makes the models and phantoms for it.
+#[derive(Debug, Parser)]
+#[command(name = "tteview", version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is in a model file: inputs, outputs, states, multiply-adds, labels
+    Inspect(inspect::Inspect),
+    /// Compile a SlowFast ONNX file into model packages
+    Compile(compile::Compile),
+    /// Render a labelled set of synthetic cines
+    Phantom(phantom::Phantom),
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// A [`Failure`] with the exit code of the process and the cause in words.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Inspect(command) => command.run(),
+        Command::Compile(command) => command.run(),
+        Command::Phantom(command) => command.run(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The program `tteview`.
+
+use clap::Parser;
+use std::process::ExitCode;
+use tteview_cli::{Arguments, run};
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("tteview: {}", failure.message);
+            }
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
