@@ -24,6 +24,9 @@
 #![deny(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench_api;
 mod classifier;
 #[cfg(test)]
 mod contract_tests;
