@@ -25,6 +25,9 @@
 #![deny(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench_api;
 mod classifier;
 #[cfg(test)]
 mod contract_tests;

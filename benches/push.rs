@@ -1,0 +1,88 @@
+//! `push` against plain memcpy of the same bytes into as many rotating buffers.
+//!
+//! As in a scanner, the worker has finished with the frame before and is parked when the next one comes, so every
+//! push wakes it. The frames lie between two samples: what the worker does with a sample is measured elsewhere.
+
+mod compare;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use tteview::frame::{FrameView, Geometry, PixelFormat};
+use tteview::model::ModelPackage;
+use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
+
+/// The ring's slots, and the two more that the stream adds.
+const SLOTS: usize = 16;
+const BUFFERS: usize = SLOTS + 2;
+
+/// Longer than the worker takes to put a frame aside and to park.
+const REST: Duration = Duration::from_micros(30);
+
+fn rest() {
+    let start = Instant::now();
+    while start.elapsed() < REST {
+        std::hint::spin_loop();
+    }
+}
+
+fn push(criterion: &mut Criterion) {
+    let package = ModelPackage::from_bytes(include_bytes!("../models/standin.stream.onnx").to_vec(), None);
+    let engine = Engine::new(package.unwrap(), &EngineConfig::default()).unwrap();
+    for (what, format, width, height) in [
+        ("push 64 KiB", PixelFormat::Gray8, 256, 256),
+        ("push 256 KiB", PixelFormat::Gray8, 512, 512),
+        ("push 469 KiB", PixelFormat::Gray8, 800, 600),
+        ("push 1 MiB", PixelFormat::Gray8, 1024, 1024),
+        ("push 3 MiB", PixelFormat::Rgb24, 1024, 1024),
+    ] {
+        let geometry = Geometry::whole(format, width, height);
+        let bytes = geometry.frame_bytes();
+        let config = StreamConfig {
+            ring_slots: SLOTS,
+            max_width_px: width,
+            max_height_px: height,
+            max_frame_bytes: bytes,
+            ..StreamConfig::default()
+        };
+        let mut stream = Stream::new(&engine, &config).unwrap();
+        stream.begin().unwrap();
+        let frames: Vec<Vec<u8>> = (0..4_u8).map(|i| vec![i; bytes]).collect();
+        let mut time_ns = 0;
+        let mut ours = || {
+            time_ns += 1;
+            let pixels = &frames[time_ns as usize % frames.len()];
+            let frame = FrameView::packed(geometry, pixels, time_ns).unwrap();
+            rest();
+            loop {
+                let start = Instant::now();
+                let status = stream.push(&frame);
+                let time = start.elapsed();
+                if status == Status::Ok {
+                    return time;
+                }
+                // Another process had the worker's processor. A drop is no push: it is not counted.
+                assert_eq!(status, Status::RingFull);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let mut buffers: Vec<Vec<u8>> = (0..BUFFERS).map(|_| vec![1; bytes]).collect();
+        let mut call = 0;
+        let mut memcpy = || {
+            call += 1;
+            let from = &frames[call % frames.len()];
+            let to = &mut buffers[call % BUFFERS];
+            rest();
+            compare::time(|| black_box(&mut to[..]).copy_from_slice(black_box(from)))
+        };
+        let bar = (bytes >= 256 << 10).then_some(1.15);
+        compare::compare(criterion, what, 1, &mut ours, ("memcpy", &mut memcpy), bar);
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50).measurement_time(Duration::from_secs(3));
+    targets = push
+}
+criterion_main!(benches);

@@ -1,0 +1,149 @@
+//! Hand-over through the ring against rtrb and crossbeam's `ArrayQueue`: 64-byte messages, 16 slots.
+
+mod compare;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use crossbeam_queue::ArrayQueue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tteview::bench_api;
+
+type Message = [u64; 8];
+
+const SLOTS: usize = 16;
+/// Messages of one timed call.
+const ALONE: u32 = 16_000;
+const BETWEEN: u32 = 100_000;
+
+/// Fills the queue and drains it, on one thread: the cost of the calls themselves.
+fn alone(
+    mut push: impl FnMut(Message) -> bool,
+    mut pop: impl FnMut() -> Option<Message>,
+) -> impl FnMut() -> Duration {
+    move || {
+        let start = Instant::now();
+        for round in 0..u64::from(ALONE) / SLOTS as u64 {
+            for slot in 0..SLOTS as u64 {
+                assert!(push([round + slot; 8]));
+            }
+            for slot in 0..SLOTS as u64 {
+                assert_eq!(pop().unwrap()[7], round + slot);
+            }
+        }
+        start.elapsed()
+    }
+}
+
+/// A thread that drains a queue, and sleeps between two calls so that it leaves the processor to the other side.
+struct Drain {
+    taken: Arc<AtomicU64>,
+    awake: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drain {
+    fn new(mut pop: impl FnMut() -> Option<Message> + Send + 'static) -> Self {
+        let (taken, awake, stop) = <(Arc<AtomicU64>, Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        let thread = std::thread::spawn({
+            let (taken, awake, stop) = (taken.clone(), awake.clone(), stop.clone());
+            move || {
+                let mut count = 0;
+                while !stop.load(Ordering::Acquire) {
+                    std::thread::park();
+                    while awake.load(Ordering::Acquire) {
+                        if let Some(message) = pop() {
+                            assert_eq!(message, [count; 8]);
+                            count += 1;
+                            taken.store(count, Ordering::Release);
+                        } else {
+                            std::hint::spin_loop();
+                        }
+                    }
+                }
+            }
+        });
+        Self { taken, awake, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let thread = self.thread.take().unwrap();
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
+}
+
+/// Hands messages to a draining thread; timed from the first push after it is awake to the last message taken.
+fn between(
+    mut push: impl FnMut(Message) -> bool,
+    pop: impl FnMut() -> Option<Message> + Send + 'static,
+) -> impl FnMut() -> Duration {
+    let drain = Drain::new(pop);
+    let mut sent = 0;
+    move || {
+        let mut send = |messages: u32| {
+            let start = Instant::now();
+            for _ in 0..messages {
+                while !push([sent; 8]) {
+                    std::hint::spin_loop();
+                }
+                sent += 1;
+            }
+            while drain.taken.load(Ordering::Acquire) < sent {
+                std::hint::spin_loop();
+            }
+            start.elapsed()
+        };
+        drain.awake.store(true, Ordering::Release);
+        drain.thread.as_ref().unwrap().thread().unpark();
+        send(1);
+        let time = send(BETWEEN);
+        drain.awake.store(false, Ordering::Release);
+        time
+    }
+}
+
+fn ring(criterion: &mut Criterion) {
+    let empty = [0; 8];
+    for (rival, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
+        let (mut producer, mut consumer) = bench_api::ring(SLOTS, &empty);
+        let mut ours = alone(move |m| producer.push(m), move || consumer.pop());
+        let mut other: Box<dyn FnMut() -> Duration> = if rival == "rtrb" {
+            let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
+            Box::new(alone(move |m| producer.push(m).is_ok(), move || consumer.pop().ok()))
+        } else {
+            let queue = ArrayQueue::new(SLOTS);
+            let queue = Arc::new(queue);
+            let popped = queue.clone();
+            Box::new(alone(move |m| queue.push(m).is_ok(), move || popped.pop()))
+        };
+        let what = format!("ring, one thread, {rival}");
+        compare::compare(criterion, &what, ALONE, &mut ours, (rival, &mut other), bar);
+    }
+    for (rival, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
+        let (mut producer, mut consumer) = bench_api::ring(SLOTS, &empty);
+        let mut ours = between(move |m| producer.push(m), move || consumer.pop());
+        let mut other: Box<dyn FnMut() -> Duration> = if rival == "rtrb" {
+            let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
+            Box::new(between(move |m| producer.push(m).is_ok(), move || consumer.pop().ok()))
+        } else {
+            let queue = Arc::new(ArrayQueue::new(SLOTS));
+            let popped = queue.clone();
+            Box::new(between(move |m| queue.push(m).is_ok(), move || popped.pop()))
+        };
+        let what = format!("ring, two threads, {rival}");
+        compare::compare(criterion, &what, BETWEEN, &mut ours, (rival, &mut other), bar);
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(30).measurement_time(Duration::from_secs(3));
+    targets = ring
+}
+criterion_main!(benches);
