@@ -210,7 +210,7 @@ impl Session for OrtSession {
         let mut session = self.shared.session.lock();
         let outputs = session.run_with_options(&self.inputs[..], &self.outputs[self.next]).map_err(failed)?;
         let mut outputs = outputs.into_iter().map(|(_, value)| value);
-        let logits = outputs.next().ok_or_else(|| failed(ort::Error::new("the graph gave nothing")))?;
+        let logits = outputs.next().ok_or_else(|| Error::new(Status::Inference, "the graph gave nothing"))?;
         let (_, logits) = logits.try_extract_tensor::<f32>().map_err(failed)?;
         self.logits.copy_from_slice(logits);
         // The other set is free now: these were its last handles, apart from those that the next run writes by.

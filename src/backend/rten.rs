@@ -129,7 +129,14 @@ impl Session for RtenSession {
     }
 
     fn reset(&mut self) -> Result<()> {
-        self.states = initial(&self.shared.spec)?;
+        for (value, state) in self.states.iter_mut().zip(&self.shared.spec.states) {
+            match value {
+                Value::FloatTensor(tensor) => {
+                    tensor.fill(state.initial);
+                }
+                _ => return Err(failed(format!("state {} is not float32", state.name))),
+            }
+        }
         Ok(())
     }
 }

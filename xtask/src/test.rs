@@ -70,7 +70,7 @@ fn loom() -> Result {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags += " --cfg loom";
     let lib = |more: &str| {
-        let mut command = cargo(&format!("test --release -p tteview --lib {more}"));
+        let mut command = cargo(&format!("test --release -p tteview --no-default-features --lib {more}"));
         // CARGO_ENCODED_RUSTFLAGS would take precedence and drop the flag.
         command.env("RUSTFLAGS", flags.trim()).env_remove("CARGO_ENCODED_RUSTFLAGS");
         command.env("CARGO_TARGET_DIR", target().join("loom"));
