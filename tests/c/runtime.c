@@ -4,6 +4,7 @@
  *   runtime MODEL LIBRARY STATUS    the library is refused with this status
  *
  * Exit status 0: every check held. */
+#define _POSIX_C_SOURCE 200809L /* dup, fdopen, fileno */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
