@@ -131,6 +131,21 @@ impl Geometry {
         Self { format, width_px, height_px, region, pixel_aspect: 1.0, orientation: Orientation::default() }
     }
 
+    /// Sets the aspect from the size of a pixel in microns; 0: unknown.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] for a number that is negative or none.
+    pub fn set_pixel_size(&mut self, um_per_px_x: f32, um_per_px_y: f32) -> std::result::Result<(), Status> {
+        let sizes = [um_per_px_x, um_per_px_y];
+        if sizes.iter().any(|size| !size.is_finite() || *size < 0.0) {
+            return Err(Status::InvalidArgument);
+        }
+        if sizes.iter().all(|&size| size > 0.0) {
+            self.pixel_aspect = um_per_px_y / um_per_px_x;
+        }
+        Ok(())
+    }
+
     /// Checks every number against its range. Allocates nothing unless something is wrong.
     pub fn check(&self) -> std::result::Result<(), Status> {
         let sides = FRAME_SIDE_PX;

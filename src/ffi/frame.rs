@@ -153,13 +153,7 @@ fn geometry(frame: &ttv_frame, format: PixelFormat) -> std::result::Result<Geome
         let [x_px, y_px, width_px, height_px] = region;
         geometry.region = Region { x_px, y_px, width_px, height_px };
     }
-    let (x, y) = (frame.um_per_px_x, frame.um_per_px_y);
-    if !(x.is_finite() && y.is_finite() && x >= 0.0 && y >= 0.0) {
-        return Err(Status::InvalidArgument);
-    }
-    if x > 0.0 && y > 0.0 {
-        geometry.pixel_aspect = y / x;
-    }
+    geometry.set_pixel_size(frame.um_per_px_x, frame.um_per_px_y)?;
     geometry.orientation = Orientation {
         mirrored: frame.flags & TTV_FRAME_MIRRORED != 0,
         upside_down: frame.flags & TTV_FRAME_UPSIDE_DOWN != 0,

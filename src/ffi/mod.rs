@@ -6,6 +6,9 @@
 #![allow(unsafe_code)]
 
 pub mod border;
+#[cfg(feature = "cxx")]
+#[allow(missing_docs)]
+pub mod cxx_bridge;
 pub mod engine;
 mod event;
 pub mod frame;
