@@ -140,6 +140,8 @@ int main(int argc, char **argv) {
   printf("model     %s, %" PRIu32 " labels, self-test error %" PRId64 " ppm\n", info.model_version,
          info.label_count, info.self_test_error_ppm);
   printf("runtime   %s, provider %s\n", info.runtime_version, info.provider);
+  printf("step      %.3f ms every %.1f ms: %s\n", (double)info.step_ns / 1e6, (double)info.step_interval_ns / 1e6,
+         info.step_ns < info.step_interval_ns ? "real time holds" : "SLOWER than real time");
   ttv_stream_config config = {.struct_size = sizeof config};
   ttv_stream *stream = NULL;
   status = ttv_stream_create(engine, &config, &stream);

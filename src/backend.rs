@@ -5,6 +5,7 @@
 
 use crate::model::{ModelSpec, Precision, self_test_input};
 use crate::{Error, Result, Status};
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "ort")]
 pub(crate) mod ort;
@@ -144,6 +145,20 @@ pub(crate) fn self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> 
         largest = largest.max(error);
     }
     Ok(largest)
+}
+
+/// Time of one run after warm-up: the median of five, in a session of its own.
+pub(crate) fn step_time(backend: &dyn Backend) -> Result<Duration> {
+    let mut session = backend.session()?;
+    let mut times = [Duration::ZERO; 5];
+    session.run()?;
+    for time in &mut times {
+        let start = Instant::now();
+        session.run()?;
+        *time = start.elapsed();
+    }
+    times.sort_unstable();
+    Ok(times[2])
 }
 
 #[cfg(all(test, feature = "rten"))]

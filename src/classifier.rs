@@ -72,6 +72,23 @@ fn copy_slow(session: &mut dyn Session, sample_len: usize, source: impl Fn(usize
     }
 }
 
+/// What came of a sample or an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The network did not run.
+    Nothing,
+    /// There is a new posterior.
+    News,
+    /// A window was due and left out.
+    Skipped,
+}
+
+impl Outcome {
+    fn news(ran: bool) -> Self {
+        if ran { Self::News } else { Self::Nothing }
+    }
+}
+
 /// What every classifier does. A segment takes samples one by one into [`Classifier::sample`].
 pub(crate) trait Classifier: Send {
     /// A new acquisition.
@@ -87,11 +104,13 @@ pub(crate) trait Classifier: Send {
     fn repeat_sample(&mut self);
 
     /// The next sample is written: takes it, and runs the network if a chunk or window is full.
-    /// True if there is a new posterior.
-    fn commit_sample(&mut self) -> Result<bool>;
+    fn commit_sample(&mut self) -> Result<Outcome>;
 
-    /// Ends the segment and settles what is left. True if there is a new posterior.
-    fn end_segment(&mut self) -> Result<bool>;
+    /// Ends the segment and settles what is left.
+    fn end_segment(&mut self) -> Result<Outcome>;
+
+    /// Whether frames wait for a whole step: window mode leaves out windows meanwhile.
+    fn set_behind(&mut self, behind: bool);
 
     /// The mean restarts with what comes.
     fn change(&mut self);
@@ -220,16 +239,19 @@ impl Classifier for StreamClassifier {
         self.session.inputs().1.copy_within(from, to);
     }
 
-    fn commit_sample(&mut self) -> Result<bool> {
+    fn commit_sample(&mut self) -> Result<Outcome> {
         self.filled += 1;
         let full = self.filled == self.chunk_samples;
         if full {
             self.step(0)?;
         }
-        Ok(full)
+        Ok(Outcome::news(full))
     }
 
-    fn end_segment(&mut self) -> Result<bool> {
+    /// Stream mode skips runs of chunks, which is the worker's to do.
+    fn set_behind(&mut self, _: bool) {}
+
+    fn end_segment(&mut self) -> Result<Outcome> {
         let completes = self.partial.completes(self.filled, self.chunk_samples, self.mean.count == 0);
         if completes {
             let held = self.chunk_samples - self.filled;
@@ -241,7 +263,7 @@ impl Classifier for StreamClassifier {
         }
         self.filled = 0;
         self.mean.history.expect(None);
-        Ok(completes)
+        Ok(Outcome::news(completes))
     }
 
     fn change(&mut self) {
@@ -270,6 +292,7 @@ struct WindowClassifier {
     samples: usize,
     start_ns: i64,
     last_window_end: usize,
+    behind: bool,
     mean: Mean,
 }
 
@@ -301,6 +324,7 @@ impl WindowClassifier {
             samples: 0,
             start_ns: 0,
             last_window_end: 0,
+            behind: false,
             mean: Mean::new(spec.labels.len(), &settings),
         })
     }
@@ -365,16 +389,24 @@ impl Classifier for WindowClassifier {
         self.kept.copy_within(from, to);
     }
 
-    fn commit_sample(&mut self) -> Result<bool> {
+    fn commit_sample(&mut self) -> Result<Outcome> {
         self.samples += 1;
         let due = self.samples >= self.clip && (self.samples - self.clip).is_multiple_of(self.hop);
+        if due && self.behind {
+            self.expect_window();
+            return Ok(Outcome::Skipped);
+        }
         if due {
             self.run()?;
         }
-        Ok(due)
+        Ok(Outcome::news(due))
     }
 
-    fn end_segment(&mut self) -> Result<bool> {
+    fn set_behind(&mut self, behind: bool) {
+        self.behind = behind;
+    }
+
+    fn end_segment(&mut self) -> Result<Outcome> {
         let due = self.samples > self.last_window_end;
         if due {
             self.run()?;
@@ -382,7 +414,7 @@ impl Classifier for WindowClassifier {
         self.samples = 0;
         self.last_window_end = 0;
         self.mean.history.expect(None);
-        Ok(due)
+        Ok(Outcome::news(due))
     }
 
     fn change(&mut self) {

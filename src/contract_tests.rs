@@ -5,7 +5,7 @@ use crate::backend::{Backend, RuntimeReport, Session};
 use crate::frame::{FrameView, Geometry, Orientation, PixelFormat};
 use crate::model::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 use crate::{Engine, PartialChunk, Result, Status, Stream, StreamConfig};
-use parking_lot::{FairMutex, Mutex};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ const LABELS: usize = 4;
 
 struct StandIn {
     alpha: usize,
+    /// How long a step takes at least.
+    step: Duration,
     chunks: Arc<Mutex<Vec<Chunk>>>,
 }
 
@@ -25,6 +27,7 @@ struct Chunk {
 }
 
 struct StandInSession {
+    step: Duration,
     slow: Vec<f32>,
     fast: Vec<f32>,
     state: [f32; LABELS],
@@ -44,6 +47,7 @@ impl Backend for StandIn {
 
     fn session(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(StandInSession {
+            step: self.step,
             slow: vec![0.0],
             fast: vec![0.0; self.alpha],
             state: [f32::NAN; LABELS],
@@ -59,6 +63,7 @@ impl Session for StandInSession {
     }
 
     fn run(&mut self) -> Result<()> {
+        std::thread::sleep(self.step);
         let index = |value: f32| value.round() as i64;
         let fast: Vec<i64> = self.fast.iter().map(|&v| index(v)).collect();
         let slow = index(self.slow[0]);
@@ -114,9 +119,8 @@ fn run_case(case: &Value) {
     let (settings, expect) = (&case["settings"], &case["expect"]);
     let spec = spec(settings);
     let chunks = Arc::new(Mutex::new(Vec::new()));
-    let backend = StandIn { alpha: spec.alpha, chunks: Arc::clone(&chunks) };
-    let engine =
-        Engine { spec: Arc::new(spec), backend: Arc::new(backend), turn: Arc::new(FairMutex::new(())) };
+    let backend = StandIn { alpha: spec.alpha, step: Duration::ZERO, chunks: Arc::clone(&chunks) };
+    let engine = Engine::with_backend(spec, Arc::new(backend));
     let mut stream = Stream::new(
         &engine,
         &StreamConfig {
@@ -213,4 +217,75 @@ fn every_fixture_of_the_contract_passes_from_push_to_label() {
     let cases = fixtures["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 16);
     cases.iter().for_each(run_case);
+}
+
+#[test]
+fn under_overload_runs_of_chunks_are_skipped_counted_and_the_mean_is_that_of_the_others() {
+    const INTERVAL_NS: i64 = 100_000;
+    let settings = serde_json::json!({"interval_ns": INTERVAL_NS, "alpha": 4, "clip_samples": 16});
+    let spec = spec(&settings);
+    let chunks = Arc::new(Mutex::new(Vec::new()));
+    let step = Duration::from_millis(1);
+    let backend = StandIn { alpha: spec.alpha, step, chunks: Arc::clone(&chunks) };
+    let engine = Engine::with_backend(spec, Arc::new(backend));
+    let config = StreamConfig {
+        ring_slots: 64,
+        max_width_px: 32,
+        max_height_px: 32,
+        drive: crate::Drive::Host,
+        ..StreamConfig::default()
+    };
+    let mut stream = Stream::new(&engine, &config).unwrap();
+    let reader = stream.reader();
+    let id = stream.begin().unwrap();
+    // Three chunks come while one is worked on.
+    for index in 0..240u8 {
+        let pixels = [index; 32 * 32];
+        let time_ns = i64::from(index) * INTERVAL_NS;
+        let frame = FrameView::packed(Geometry::whole(PixelFormat::Gray8, 32, 32), &pixels, time_ns).unwrap();
+        assert_eq!(stream.push(&frame), Status::Ok, "the ring must not fill: frame {index}");
+        if index % 12 == 11 {
+            let before = chunks.lock().len();
+            while chunks.lock().len() == before && stream.process() == Status::Ok {}
+        }
+    }
+    assert_eq!(stream.end(), Status::Ok);
+    while stream.process() == Status::Ok {}
+    let mut result = reader.result();
+    assert_eq!(reader.wait(id, Duration::ZERO, &mut result), Status::Ok);
+
+    let ran = chunks.lock().clone();
+    let stats = reader.stats();
+    assert_ne!(result.flags & crate::result::flags::DEGRADED, 0);
+    assert_eq!(result.frames_used, 240, "every accepted frame is accounted for");
+    assert_eq!(u64::from(result.chunks), stats.chunks);
+    assert_eq!(stats.chunks, ran.len() as u64);
+    assert!(stats.skipped_chunks >= 20, "{} chunks skipped", stats.skipped_chunks);
+    // Each chunk is four frames in a row; a run of them has the chunks of a clip before it is left.
+    let mut runs = vec![1];
+    for (before, after) in ran.iter().zip(&ran[1..]) {
+        let follows = after.slow == before.slow + 4;
+        if follows { *runs.last_mut().unwrap() += 1 } else { runs.push(1) }
+    }
+    assert!(ran.iter().all(|chunk| chunk.fast.windows(2).all(|pair| pair[1] - pair[0] <= 1)));
+    assert!(runs.len() > 2 && runs[..runs.len() - 1].iter().all(|&run| run >= 4), "runs {runs:?}");
+    // The contract's network over the chunks that ran, with fresh state where a run starts.
+    let mut state = [0.0f32; LABELS];
+    let mut sums = [0.0f32; LABELS];
+    for (index, chunk) in ran.iter().enumerate() {
+        if index > 0 && chunk.slow != ran[index - 1].slow + 4 {
+            state = [0.0; LABELS];
+        }
+        for (j, ((sum, state), &logit)) in (0i64..).zip(sums.iter_mut().zip(&mut state).zip(&chunk.logits)) {
+            let fast: i64 = (0i64..).zip(&chunk.fast).map(|(i, f)| (f * (j + 3) + i) % 11).sum();
+            let expected = (fast + (chunk.slow * (j + 1)) % 5) as f32 + 0.5 * *state;
+            assert!((logit - expected).abs() < 1e-3, "chunk {index}: {logit} for {expected}");
+            *state = expected / 2.0;
+            *sum += expected / ran.len() as f32;
+        }
+    }
+    crate::classifier::softmax(&mut sums, 1.0);
+    for (score, expected) in result.scores.iter().zip(sums) {
+        assert!((score - expected).abs() < 1e-4, "score {score} for {expected}");
+    }
 }

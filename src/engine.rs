@@ -2,10 +2,12 @@
 
 use crate::backend::{self, Backend, RuntimeReport};
 use crate::model::{ModelPackage, ModelSpec};
-use crate::{Error, Result, Status};
+use crate::{Error, Result, Status, classifier};
 use parking_lot::FairMutex;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// The provider where the host names none: the one that needs nothing installed, if this build has it.
 const DEFAULT_PROVIDER: &str = if cfg!(feature = "rten") { "embedded" } else { "cpu" };
@@ -31,9 +33,16 @@ pub struct Engine {
     pub(crate) backend: Arc<dyn Backend>,
     /// Whose turn it is to run: first come, first served, so that of N streams one waits for N-1 runs at most.
     pub(crate) turn: Arc<FairMutex<()>>,
+    /// What [`Self::prepare`] measured; negative before.
+    pub(crate) step_ns: AtomicI64,
 }
 
 impl Engine {
+    pub(crate) fn with_backend(spec: ModelSpec, backend: Arc<dyn Backend>) -> Self {
+        let turn = Arc::new(FairMutex::new(()));
+        Self { spec: Arc::new(spec), backend, turn, step_ns: AtomicI64::new(-1) }
+    }
+
     /// Loads the model on the first provider of the list that can run it.
     ///
     /// # Errors
@@ -46,11 +55,7 @@ impl Engine {
         for provider in providers {
             match load(&package, provider, config) {
                 Ok(backend) => {
-                    return Ok(Self {
-                        spec: Arc::new(package.spec),
-                        backend,
-                        turn: Arc::new(FairMutex::new(())),
-                    });
+                    return Ok(Self::with_backend(package.spec, backend));
                 }
                 Err(error) => {
                     status = error.status();
@@ -62,13 +67,30 @@ impl Engine {
     }
 
     /// Runs the package's self-test on the provider that will really run, which warms it up too. Returns the largest
-    /// absolute error of the logits. May take long: see the provider.
+    /// absolute error of the logits. Measures the time of a step as well. May take long: see the provider.
     ///
     /// # Errors
     /// [`Status::SelfTest`] if the provider computes something else, or the runtime's failure.
     pub fn prepare(&self) -> Result<f32> {
         let _turn = self.turn.lock();
-        backend::self_test(self.backend.as_ref(), &self.spec)
+        let error = backend::self_test(self.backend.as_ref(), &self.spec)?;
+        let step = backend::step_time(self.backend.as_ref())?;
+        self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
+        Ok(error)
+    }
+
+    /// Time of one step (stream mode) or one clip (window mode), as [`Self::prepare`] measured it; `None` before.
+    #[must_use]
+    pub fn step_time(&self) -> Option<Duration> {
+        u64::try_from(self.step_ns.load(Relaxed)).ok().map(Duration::from_nanos)
+    }
+
+    /// Whether the network keeps up with the frames: a step takes less than the time to the next one. It does not depend
+    /// on the frame rate, for samples are taken by time. `None` before [`Self::prepare`].
+    #[must_use]
+    pub fn keeps_up(&self) -> Option<bool> {
+        let available = u64::try_from(classifier::step_ns(&self.spec)).map(Duration::from_nanos).ok()?;
+        self.step_time().map(|step| step < available)
     }
 
     /// The package's metadata.

@@ -234,6 +234,7 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) samples: AtomicU64,
     pub(crate) chunks: AtomicU64,
+    pub(crate) skipped: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) changes: AtomicU64,
 }
@@ -251,6 +252,8 @@ pub struct StreamStats {
     pub samples: u64,
     /// Chunks or windows run.
     pub chunks: u64,
+    /// Chunks or windows left out because the network was slower than the frames.
+    pub skipped_chunks: u64,
     /// Gaps in time.
     pub gaps: u64,
     /// Changes marked by the host or of the geometry.
@@ -349,6 +352,12 @@ impl Stream {
                 classifier,
                 clip_samples: spec.clip_samples as u64,
                 threshold: spec.threshold,
+                streams: spec.mode == Mode::Stream,
+                step_ns: classifier::step_ns(spec),
+                rest_chunks: (spec.clip_samples / spec.alpha).max(1) as u64,
+                segment_chunks: 0,
+                recent_ns: [0; 4],
+                skipping: None,
                 geometry: None,
                 samples: 0,
                 result: ViewResult::new(labels),
@@ -588,6 +597,7 @@ impl Reader {
             refused: stats.refused.load(Relaxed),
             samples: stats.samples.load(Relaxed),
             chunks: stats.chunks.load(Relaxed),
+            skipped_chunks: stats.skipped.load(Relaxed),
             gaps: stats.gaps.load(Relaxed),
             changes: stats.changes.load(Relaxed),
         }

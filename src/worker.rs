@@ -1,6 +1,6 @@
 //! The worker: ring -> preprocess -> sample grid -> classifier -> mailbox.
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Outcome};
 use crate::frame::Geometry;
 use crate::preprocess::Preprocess;
 use crate::result::{ViewResult, flags};
@@ -31,10 +31,27 @@ pub(crate) struct Pipeline {
     pub(crate) classifier: Box<dyn Classifier>,
     pub(crate) clip_samples: u64,
     pub(crate) threshold: f32,
+    /// Stream mode, not window mode.
+    pub(crate) streams: bool,
+    /// Time from one chunk or window to the next.
+    pub(crate) step_ns: i64,
+    /// Chunks that a segment has before the first may be skipped.
+    pub(crate) rest_chunks: u64,
+    pub(crate) segment_chunks: u64,
+    /// How long the last steps took, the newest first.
+    pub(crate) recent_ns: [i64; 4],
+    pub(crate) skipping: Option<Skip>,
     pub(crate) geometry: Option<Geometry>,
     pub(crate) samples: u64,
     pub(crate) result: ViewResult,
     pub(crate) on_result: Option<OnResult>,
+}
+
+/// Frames of these times are left out.
+#[derive(Clone, Copy)]
+pub(crate) struct Skip {
+    from_ns: i64,
+    to_ns: i64,
 }
 
 impl Worker {
@@ -64,7 +81,8 @@ impl Worker {
         let previous = if self.held { self.consumer.peek(0) } else { None };
         let Some(slot) = self.consumer.peek(index) else { return false };
         let ended = slot.ended.is_some();
-        self.pipeline.take(previous, slot);
+        let newest_ns = self.newest_ns(index);
+        self.pipeline.take(previous, slot, newest_ns);
         if self.held {
             self.consumer.release();
         }
@@ -76,16 +94,25 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Time of the newest frame that waits in the ring and belongs to the acquisition of the slot at `index`.
+    fn newest_ns(&self, index: usize) -> Option<i64> {
+        let waiting = (index + 1..self.consumer.len()).map_while(|at| self.consumer.peek(at));
+        let same = waiting.take_while(|slot| slot.begins.is_none());
+        same.filter_map(|slot| slot.frame).last().map(|frame| frame.time_ns)
+    }
+}
+
 impl Pipeline {
     /// Takes one slot: what it says of the acquisition, then its frame, then its end.
-    fn take(&mut self, previous: Option<&Slot>, slot: &Slot) {
+    fn take(&mut self, previous: Option<&Slot>, slot: &Slot, newest_ns: Option<i64>) {
         let seen = Instant::now();
         if let Some(acquisition) = slot.begins {
             self.begin(acquisition);
         }
         self.result.frames_dropped = slot.dropped;
         if self.result.status == Status::Ok
-            && let Err(status) = self.advance(previous, slot)
+            && let Err(status) = self.advance(previous, slot, newest_ns)
         {
             self.result.status = status;
         }
@@ -102,6 +129,8 @@ impl Pipeline {
         self.result = ViewResult { scores, acquisition, ..ViewResult::new(0) };
         debug_assert_eq!(self.result.scores.len(), labels);
         self.samples = 0;
+        self.segment_chunks = 0;
+        self.skipping = None;
         self.geometry = None;
         self.sampler.restart();
         if let Err(error) = self.classifier.begin() {
@@ -109,7 +138,12 @@ impl Pipeline {
         }
     }
 
-    fn advance(&mut self, previous: Option<&Slot>, slot: &Slot) -> std::result::Result<(), Status> {
+    fn advance(
+        &mut self,
+        previous: Option<&Slot>,
+        slot: &Slot,
+        newest_ns: Option<i64>,
+    ) -> std::result::Result<(), Status> {
         let moved =
             slot.frame.is_some_and(|frame| self.geometry.is_some_and(|known| known != frame.geometry));
         if slot.changed || moved {
@@ -122,7 +156,36 @@ impl Pipeline {
         }
         self.result.last_sequence = frame.sequence;
         self.result.frames_used += 1;
+        let ahead_ns = newest_ns.map_or(0, |newest| newest.saturating_sub(frame.time_ns));
+        self.thin(frame.time_ns, ahead_ns).map_err(|error| self.fail(&error))?;
+        if self.skipping.is_some() {
+            return Ok(());
+        }
         self.frame(previous, slot, frame.time_ns).map_err(|error| self.fail(&error))
+    }
+
+    /// Overload: where a step takes longer than a chunk lasts and the frames are a step ahead, whole chunks are skipped in one run until the newest frame, and a
+    /// new segment starts there; not before a segment has had the chunks of a clip. A window network leaves out
+    /// windows instead.
+    fn thin(&mut self, time_ns: i64, ahead_ns: i64) -> Result<()> {
+        // The shortest of the last steps: one that was held up once is no overload, nor is a burst from a file.
+        let slow = self.recent_ns.iter().all(|&took| took > self.step_ns);
+        let behind = slow && ahead_ns >= self.step_ns;
+        self.classifier.set_behind(behind);
+        if let Some(skip) = self.skipping {
+            if time_ns < skip.to_ns {
+                return Ok(());
+            }
+            let chunks = (skip.to_ns - skip.from_ns) / self.step_ns;
+            self.shared.stats.skipped.fetch_add(chunks.cast_unsigned(), Relaxed);
+            self.skipping = None;
+        }
+        if self.streams && behind && self.segment_chunks >= self.rest_chunks {
+            self.end_segment()?;
+            self.result.flags |= flags::DEGRADED | flags::DISCONTINUITY;
+            self.skipping = Some(Skip { from_ns: time_ns, to_ns: time_ns + ahead_ns });
+        }
+        Ok(())
     }
 
     /// New segment, initial state, and the mean restarts.
@@ -152,6 +215,7 @@ impl Pipeline {
             return Ok(());
         };
         if starts {
+            self.segment_chunks = 0;
             self.classifier.start_segment(time_ns)?;
         }
         if let Some(previous) = previous {
@@ -180,13 +244,22 @@ impl Pipeline {
     }
 
     /// Does something that may run the network, in turn with the other streams of the engine.
-    fn run(&mut self, work: impl FnOnce(&mut dyn Classifier) -> Result<bool>) -> Result<()> {
+    fn run(&mut self, work: impl FnOnce(&mut dyn Classifier) -> Result<Outcome>) -> Result<()> {
         let start = Instant::now();
         let turn = self.turn.lock();
-        let news = work(self.classifier.as_mut());
+        let outcome = work(self.classifier.as_mut());
         drop(turn);
-        if news? {
-            self.result.inference_ns += nanos(start, Instant::now());
+        let outcome = outcome?;
+        if outcome == Outcome::Skipped {
+            self.shared.stats.skipped.fetch_add(1, Relaxed);
+            self.result.flags |= flags::DEGRADED;
+        }
+        if outcome == Outcome::News {
+            let took = nanos(start, Instant::now());
+            self.recent_ns.rotate_right(1);
+            self.recent_ns[0] = took;
+            self.segment_chunks += 1;
+            self.result.inference_ns += took;
             self.shared.stats.chunks.fetch_add(1, Relaxed);
             self.result.flags |= flags::PROVISIONAL;
             self.read_posterior();

@@ -282,6 +282,10 @@ typedef struct ttv_engine_info {
   uint32_t mode;
   // Largest absolute error of the self-test's logits in parts per million; -1 before `ttv_engine_prepare`.
   int64_t self_test_error_ppm;
+  // Time of one step (stream mode) or clip (window mode) as `ttv_engine_prepare` measured it; -1 before.
+  int64_t step_ns;
+  // Time from one step to the next: the network keeps up, at any frame rate, if `step_ns` is less.
+  int64_t step_interval_ns;
 } ttv_engine_info;
 
 // The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
@@ -427,6 +431,8 @@ typedef struct ttv_stats {
   uint64_t samples;
   // Chunks or windows run.
   uint64_t chunks;
+  // Chunks or windows left out because the network was slower than the frames.
+  uint64_t skipped_chunks;
   // Gaps in time.
   uint64_t gaps;
   // Changes.

@@ -4,9 +4,10 @@ use super::border::{Versioned, control, fill, handle, output, place, read, text}
 use super::host::runtime_library;
 use crate::engine::{Engine, EngineConfig};
 use crate::model::{Mode, ModelPackage};
-use crate::{Error, Result, Status};
+use crate::{Error, Result, Status, classifier};
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// One model on one provider; shared by streams. Opaque.
 #[allow(non_camel_case_types)]
@@ -71,6 +72,10 @@ pub struct ttv_engine_info {
     pub mode: u32,
     /// Largest absolute error of the self-test's logits in parts per million; -1 before `ttv_engine_prepare`.
     pub self_test_error_ppm: i64,
+    /// Time of one step (stream mode) or clip (window mode) as `ttv_engine_prepare` measured it; -1 before.
+    pub step_ns: i64,
+    /// Time from one step to the next: the network keeps up, at any frame rate, if `step_ns` is less.
+    pub step_interval_ns: i64,
 }
 // SAFETY: repr(C); numbers and arrays of them.
 unsafe impl Versioned for ttv_engine_info {}
@@ -187,6 +192,8 @@ pub unsafe extern "C" fn ttv_engine_get_info(engine: *const ttv_engine, info: *m
         info.mode = u32::from(spec.mode == Mode::Stream);
         info.self_test_error_ppm =
             engine.self_test_error.lock().map_or(-1, |error| (f64::from(error) * 1e6).ceil() as i64);
+        info.step_ns = engine.engine.step_ns.load(Relaxed);
+        info.step_interval_ns = classifier::step_ns(spec);
         Ok(Status::Ok)
     })
 }

@@ -178,6 +178,8 @@ pub struct ttv_stats {
     pub samples: u64,
     /// Chunks or windows run.
     pub chunks: u64,
+    /// Chunks or windows left out because the network was slower than the frames.
+    pub skipped_chunks: u64,
     /// Gaps in time.
     pub gaps: u64,
     /// Changes.
@@ -541,6 +543,7 @@ pub unsafe extern "C" fn ttv_stream_get_stats(stream: *const ttv_stream, stats: 
             refused: counted.refused,
             samples: counted.samples,
             chunks: counted.chunks,
+            skipped_chunks: counted.skipped_chunks,
             gaps: counted.gaps,
             changes: counted.changes,
         };

@@ -313,6 +313,10 @@ int main(int argc, char **argv) {
   EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
   if (!engine) return EXIT_FAILURE;
   EXPECT(TTV_OK, ttv_engine_prepare(engine));
+  ttv_engine_info info = {.struct_size = sizeof info};
+  EXPECT(TTV_OK, ttv_engine_get_info(engine, &info));
+  EXPECT(1, info.step_ns > 0 && info.step_ns < info.step_interval_ns);
+  EXPECT(1, info.label_count == 21 && strlen(info.model_sha256) == 64);
   const char *label = NULL;
   EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_label(engine, 1000, &label));
   EXPECT(TTV_OK, ttv_engine_label(engine, 0, &label));
