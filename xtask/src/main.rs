@@ -14,6 +14,7 @@ type Task = (&'static str, &'static str, fn() -> process::Result);
 const TASKS: &[Task] = &[
     ("demo", "stream a cine through the C ABI to a label", demo::run_demo),
     ("test", "run every check and test, stop at the first that fails", test::run),
+    ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
 ];
 

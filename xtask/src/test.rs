@@ -28,7 +28,9 @@ fn clippy() -> Result {
 fn tests() -> Result {
     let library = fetch::onnx_runtime()?;
     println!("ONNX Runtime: {}", library.display());
-    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library))
+    let cines = fetch::cines()?;
+    println!("real cines: {}", cines.display());
+    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library).env("TTEVIEW_CINES", cines))
 }
 
 /// The ring under every thread interleaving loom can reach. Its own target directory, because the changed
