@@ -452,6 +452,14 @@ impl Stream {
         self.driven.take()
     }
 
+    /// Frames that [`Self::push`] takes now before it would drop one: for hosts that can wait, as those that read
+    /// files can.
+    #[must_use]
+    pub fn room(&mut self) -> usize {
+        // The last free slot belongs to the end.
+        self.input.producer.free().saturating_sub(1)
+    }
+
     /// A reader for other threads.
     #[must_use]
     pub fn reader(&self) -> Reader {

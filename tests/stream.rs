@@ -129,3 +129,30 @@ fn an_end_finds_room_however_full_the_ring_is_and_every_frame_is_accounted_for()
     assert!(dropped > 0, "the burst did not fill the ring");
     assert_eq!((result.frames_used, result.frames_dropped), (taken, dropped));
 }
+
+#[test]
+fn a_host_that_waits_for_room_loses_no_frame() {
+    let engine = engine("standin.stream.onnx");
+    let config = StreamConfig {
+        ring_slots: 2,
+        max_width_px: SIDE,
+        max_height_px: SIDE,
+        max_frame_bytes: (SIDE * SIDE) as usize,
+        ..StreamConfig::default()
+    };
+    let mut stream = Stream::new(&engine, &config).unwrap();
+    let reader = stream.reader();
+    let id = stream.begin().unwrap();
+    let mut waits = 0;
+    for index in 0..200 {
+        while stream.room() == 0 {
+            waits += 1;
+            std::thread::yield_now();
+        }
+        push(&mut stream, index, 1);
+    }
+    assert_eq!(stream.end(), Status::Ok);
+    let result = wait(&reader, id);
+    assert!(waits > 0, "the ring was never full");
+    assert_eq!((result.frames_used, result.frames_dropped), (200, 0));
+}

@@ -1,14 +1,25 @@
-"""Decodes the cardiac cine that pydicom ships into binary PPM images, one after the other, in the file named."""
+"""What pydicom decodes DICOM files to, for the tests: writes FOLDER/NAME.ppm for each NAME of FOLDER.
+
+cine.py FOLDER NAME...
+"""
 
 import sys
 from pathlib import Path
 
-import pydicom
-from pydicom.pixels import pixel_array
+import numpy
+from pydicom import dcmread
+from pydicom.pixels import apply_color_lut, pixel_array
 
-source = Path(pydicom.__file__).parent / "data/test_files/examples_ybr_color.dcm"
-with Path(sys.argv[1]).open("wb") as target:
-    for frame in pixel_array(source):  # RGB, 8 bits
-        height, width, _ = frame.shape
-        target.write(b"P6\n%d %d\n255\n" % (width, height))
-        target.write(frame.tobytes())
+folder = Path(sys.argv[1])
+for name in sys.argv[2:]:
+    data_set = dcmread(folder / name)
+    frames = pixel_array(data_set)  # RGB where the file has colours
+    if data_set.PhotometricInterpretation == "PALETTE COLOR":
+        frames = apply_color_lut(frames, data_set) >> 8  # entries of 16 bits
+    elif frames.dtype == numpy.uint16:
+        frames = frames >> (data_set.BitsStored - 8)
+    frames = frames.astype(numpy.uint8)
+    with (folder / f"{name}.ppm").open("wb") as target:
+        for frame in frames.reshape(-1, data_set.Rows, data_set.Columns, 3):
+            target.write(b"P6\n%d %d\n255\n" % (data_set.Columns, data_set.Rows))
+            target.write(frame.tobytes())

@@ -1,8 +1,9 @@
 //! `cargo xtask demo`: a cine through the C ABI to a label.
 
+use crate::fetch;
 use crate::host::build_host;
 use crate::package::own_prefix;
-use crate::process::{Result, command, no_arguments, root, run, target};
+use crate::process::{Result, command, no_arguments, run, target};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ pub(crate) const PERIOD_NS: &str = "33333333";
 pub(crate) fn run_demo(arguments: &[&str]) -> Result {
     no_arguments(arguments)?;
     let program = build_host(&own_prefix()?, "ffi-examples/scanner_sim.c", &[])?;
-    let (cine, what) = match real_cine(&folder()?) {
+    let (cine, what) = match real_cine() {
         Ok(path) => (path, "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)"),
         Err(reason) => {
             println!("no real cine: {reason}");
@@ -29,26 +30,9 @@ pub(crate) fn run_demo(arguments: &[&str]) -> Result {
     run(&mut command(program, arguments))
 }
 
-/// Fetches pydicom and decodes the cine that it ships into one PPM file.
-fn real_cine(folder: &Path) -> Result<PathBuf> {
-    let cine = folder.join("pydicom.ppm");
-    if cine.exists() {
-        return Ok(cine);
-    }
-    let packages = folder.join("python");
-    let python = |arguments: &[&str]| {
-        let mut command = command("python3", arguments);
-        command.env("PYTHONPATH", &packages);
-        command
-    };
-    let install = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target"];
-    let mut pip = python(&install);
-    run(pip.arg(&packages).args(["pydicom==3.0.1", "pillow", "numpy"]))?;
-    let partial = folder.join("pydicom.ppm.partial");
-    let script = root().join("xtask/src/cine.py");
-    run(python(&[]).arg(script).arg(&partial))?;
-    std::fs::rename(&partial, &cine).map_err(|error| error.to_string())?;
-    Ok(cine)
+/// The cine that pydicom ships, decoded by pydicom into one file of PPM images.
+fn real_cine() -> Result<PathBuf> {
+    Ok(fetch::cines()?.join("examples_ybr_color.dcm.ppm"))
 }
 
 fn folder() -> Result<PathBuf> {

@@ -1,11 +1,37 @@
 //! Fetches what the tests need and the repository does not hold.
 
-use crate::process::{Result, command, run, target};
+use crate::process::{Result, command, no_arguments, root, run, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Versions of ONNX Runtime that the library is tested with: old, in between, new. The compiler compares with the last.
 pub(crate) const ONNX_RUNTIMES: &[&str] = &["1.20.1", "1.23.2", "1.31.1"];
+
+/// Version of pydicom, whose wheel ships a real cardiac cine and files of every coding.
+const PYDICOM: &str = "3.0.1";
+
+/// Files of the wheel that pydicom and Pillow decode too.
+const DECODED_BY_PYDICOM: &[&str] = &[
+    "examples_ybr_color.dcm",
+    "examples_palette.dcm",
+    "examples_rgb_color.dcm",
+    "ExplVR_BigEnd.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+    "SC_rgb_rle_16bit_2frame.dcm",
+    "SC_rgb_dcmtk_+eb+cr.dcm",
+    "SC_rgb_dcmtk_+eb+cy+np.dcm",
+    "SC_jpeg_no_color_transform.dcm",
+];
+
+/// Files whose pixels are compared with one another, or only read.
+const DECODED_HERE_ALONE: &[&str] = &["SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm", "SC_rgb_rle_2frame.dcm"];
+
+/// `cargo xtask fetch`: for running single tests, as in `export $(cargo xtask fetch)`.
+pub(crate) fn print(arguments: &[&str]) -> Result {
+    no_arguments(arguments)?;
+    println!("TTEVIEW_ORT_DYLIB={}\nTTEVIEW_CINES={}", newest_onnx_runtime()?.display(), cines()?.display());
+    Ok(())
+}
 
 /// The ONNX Runtime shared libraries: the one that `TTEVIEW_ORT_DYLIB` names, else one for each of
 /// [`ONNX_RUNTIMES`].
@@ -21,31 +47,75 @@ pub(crate) fn onnx_runtimes() -> Result<Vec<PathBuf>> {
     }
 }
 
+/// The newest of them.
+pub(crate) fn newest_onnx_runtime() -> Result<PathBuf> {
+    onnx_runtimes()?.pop().ok_or_else(|| "no ONNX Runtime to test with".into())
+}
+
 /// The library in the Python wheel of this version, kept under the target directory. The wheel is fetched with pip
 /// because it is the one build of ONNX Runtime that package mirrors carry.
 fn onnx_runtime(version: &str) -> Result<PathBuf> {
-    let kept = target().join("tteview").join(format!("onnxruntime-{version}"));
-    if let Ok(library) = library_in(&kept) {
-        return Ok(library);
+    let folder = kept(&format!("onnxruntime-{version}"), |folder| {
+        unpack_wheel(&format!("onnxruntime=={version}"), folder)?;
+        library_in(folder).map(|_| ())
+    })?;
+    library_in(&folder)
+}
+
+/// The DICOM files that the Python package pydicom ships for its own tests.
+pub(crate) fn pydicom() -> Result<PathBuf> {
+    let wheel = kept(&format!("pydicom-{PYDICOM}"), |folder| unpack_wheel(&pydicom_requirement(), folder))?;
+    Ok(wheel.join("pydicom/data/test_files"))
+}
+
+/// Real cines for the tests of the command line, and beside some of them what pydicom decodes them to: the folder
+/// `TTEVIEW_CINES` names, else one under the target directory.
+pub(crate) fn cines() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("TTEVIEW_CINES").filter(|path| !path.is_empty()) {
+        let named = PathBuf::from(named);
+        return fs::canonicalize(&named).map_err(|e| format!("TTEVIEW_CINES names {}: {e}", named.display()));
     }
-    // Unpacked beside and renamed, so that an interrupted run leaves nothing that looks complete.
-    let partial = kept.with_extension("partial");
-    for stale in [&partial, &kept].into_iter().filter(|path| path.exists()) {
-        fs::remove_dir_all(stale).map_err(|e| format!("cannot remove {}: {e}", stale.display()))?;
+    kept(&format!("cines-pydicom-{PYDICOM}"), |folder| {
+        let source = pydicom()?;
+        for name in DECODED_BY_PYDICOM.iter().chain(DECODED_HERE_ALONE) {
+            fs::copy(source.join(name), folder.join(name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
+        }
+        let packages = kept(&format!("python-pydicom-{PYDICOM}"), |packages| {
+            let options = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target"];
+            run(command("python3", options).arg(packages).args([&pydicom_requirement(), "pillow", "numpy"]))
+        })?;
+        let mut script = command("python3", [root().join("xtask/src/cine.py")]);
+        run(script.arg(folder).args(DECODED_BY_PYDICOM).env("PYTHONPATH", packages))
+    })
+}
+
+fn pydicom_requirement() -> String {
+    format!("pydicom=={PYDICOM}")
+}
+
+/// A folder under the target directory, filled on the first call.
+fn kept(name: &str, fill: impl FnOnce(&Path) -> Result) -> Result<PathBuf> {
+    let kept = target().join("tteview").join(name);
+    if kept.exists() {
+        return Ok(kept);
     }
-    unpack_wheel(version, &partial)?;
-    library_in(&partial)?;
+    // Filled beside and renamed, so that an interrupted run leaves nothing that looks complete.
+    let partial = kept.with_file_name(format!("{name}.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).map_err(|e| format!("cannot remove {}: {e}", partial.display()))?;
+    }
+    fs::create_dir_all(&partial).map_err(|e| format!("cannot create {}: {e}", partial.display()))?;
+    fill(&partial)?;
     fs::rename(&partial, &kept).map_err(|e| format!("cannot create {}: {e}", kept.display()))?;
-    library_in(&kept)
+    Ok(kept)
 }
 
 /// Downloads the wheel and unpacks it into `folder`.
-fn unpack_wheel(version: &str, folder: &Path) -> Result {
-    let requirement = format!("onnxruntime=={version}");
-    // A fixed Python version: the library is the same in every wheel, and the host's Python may have none.
+fn unpack_wheel(requirement: &str, folder: &Path) -> Result {
+    // A fixed Python version: what is used is the same in every wheel, and the host's Python may have none.
     let options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest"];
     let mut pip = command("python3", ["-m", "pip", "download"]);
-    run(pip.args(options).arg(folder).arg(&requirement))?;
+    run(pip.args(options).arg(folder).arg(requirement))?;
     let wheel = files(folder)?
         .into_iter()
         .find(|path| path.extension().is_some_and(|end| end == "whl"))

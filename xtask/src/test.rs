@@ -48,9 +48,8 @@ fn features() -> Result {
 
 /// Unit, integration and documentation tests of every crate (plain `cargo test` covers all three).
 fn tests() -> Result {
-    let libraries = fetch::onnx_runtimes()?;
-    let newest = libraries.last().ok_or("no ONNX Runtime to test with")?;
-    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", newest))
+    let (library, cines) = (fetch::newest_onnx_runtime()?, fetch::cines()?);
+    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library).env("TTEVIEW_CINES", cines))
 }
 
 /// The library on every ONNX Runtime, each in a process of its own.

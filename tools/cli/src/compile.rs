@@ -1,6 +1,6 @@
 //! `tteview compile`.
 
-use crate::Failure;
+use crate::{Failure, output};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use tteview_compiler::verify::{Runtime, Source, verify};
@@ -83,10 +83,10 @@ impl Compile {
         for package in compiled.packages() {
             let path = folder.join(&package.file_name);
             std::fs::write(&path, &package.bytes).map_err(|error| Failure::file(&path, error))?;
-            println!("{}  {}", path.display(), summary(&package.bytes).map_err(model)?);
+            output::line(&format!("{}  {}", path.display(), summary(&package.bytes).map_err(model)?))?;
         }
         if let Some(reason) = &compiled.window_only {
-            println!("window mode only, streaming needs causal padding: {reason}");
+            output::line(&format!("window mode only, streaming needs causal padding: {reason}"))?;
         }
         if self.verify { self.verify(&compiled) } else { Ok(()) }
     }
@@ -96,7 +96,7 @@ impl Compile {
         let runtime = Runtime::load(library).map_err(|error| Failure::model(library, error))?;
         let errors = verify(&runtime, Source::File(&self.model), compiled, VERIFY_SEED)
             .map_err(|error| Failure::model(&self.model, error))?;
-        println!("{errors}");
+        output::line(&errors.to_string())?;
         let largest = errors.clip.max(errors.stream.unwrap_or(0.0));
         let tolerance = self.precision.tolerance();
         // Written so that an error that is no number fails too.

@@ -29,6 +29,11 @@ impl Failure {
         Self { exit: Exit::Files, message: format!("{}: {cause}", path.display()) }
     }
 
+    /// The same, where the message names the file already.
+    pub(crate) fn files(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Files, message: message.into() }
+    }
+
     /// A model, or a file that belongs to one, that cannot be used.
     pub(crate) fn model(path: &Path, cause: impl Display) -> Self {
         Self { exit: Exit::Model, message: format!("{}: {cause}", path.display()) }

@@ -1,6 +1,6 @@
 //! `tteview inspect`.
 
-use crate::Failure;
+use crate::{Failure, output};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -21,11 +21,10 @@ impl Inspect {
         let bytes = std::fs::read(model).map_err(|error| Failure::model(model, error))?;
         let inspection = inspect_in(&bytes, model.parent()).map_err(|error| Failure::model(model, error))?;
         if self.json {
-            println!("{}", object(&inspection));
+            output::line(&object(&inspection).to_string())
         } else {
-            print!("{inspection}");
+            output::line(inspection.to_string().trim_end())
         }
-        Ok(())
     }
 }
 

@@ -3,14 +3,21 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`cine`] | cines from files |
+//! | `classify`, `acquire`, `engine` | a cine through the library to its label |
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
-//! | `failure` | errors and exit codes |
+//! | `frames` | a cine to PGM or PPM |
+//! | `failure`, `output` | errors, exit codes, standard output |
 
+mod acquire;
 pub mod cine;
+mod classify;
 mod compile;
+mod engine;
 mod failure;
+mod frames;
 mod inspect;
+mod output;
 mod phantom;
 
 pub use failure::{Exit, Failure};
@@ -20,7 +27,7 @@ use clap::{Parser, Subcommand};
 /// Exit codes, as `--help` shows them. [`Exit`] holds the numbers.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  everything was done
+  0  everything was done; a label that the model withholds is a result too
   1  some file could not be read or written; the others were done
   2  wrong usage
   3  the model could not be read, compiled, verified or run";
@@ -35,10 +42,14 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Label the view of cines: DICOM, AVI, GIF, folders of PNG
+    Classify(classify::Classify),
     /// Show what is in a model file: inputs, outputs, states, multiply-adds, labels
     Inspect(inspect::Inspect),
     /// Compile a SlowFast ONNX file into model packages
     Compile(compile::Compile),
+    /// Decode a cine to PGM or PPM images
+    Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
     Phantom(phantom::Phantom),
 }
@@ -49,8 +60,10 @@ enum Command {
 /// A [`Failure`] with the exit code of the process and the cause in words.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
+        Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),
+        Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
     }
 }

@@ -1,6 +1,6 @@
 //! `tteview phantom`.
 
-use crate::Failure;
+use crate::{Failure, output};
 use clap::Args;
 use std::path::PathBuf;
 use tteview_phantom::{Settings, View, write_set};
@@ -41,8 +41,8 @@ impl Phantom {
         };
         write_set(&self.out, &views, self.count, self.seed, &settings)
             .map_err(|error| Failure::file(&self.out, error))?;
-        println!("{}: {} cines of {} views", self.out.display(), views.len() * self.count, views.len());
-        Ok(())
+        let (cines, views) = (views.len() * self.count, views.len());
+        output::line(&format!("{}: {cines} cines of {views} views", self.out.display()))
     }
 }
 

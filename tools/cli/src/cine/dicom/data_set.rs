@@ -83,7 +83,10 @@ pub(super) fn file_meta(file: &[u8]) -> Result<(&'static TransferSyntax, usize),
         _ => false,
     })
     // What follows the group may be in another syntax, so that an error there is none here.
-    .or_else(|error| if uid.is_some() { Ok(()) } else { Err(error) })?;
+    .or_else(|error| match uid {
+        Some(_) => Ok(()),
+        None => Err(format!("no transfer syntax in the file meta group: {error}")),
+    })?;
     let uid = uid.ok_or("no transfer syntax")?;
     Ok((syntax(&uid)?, end))
 }
