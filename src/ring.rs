@@ -49,16 +49,18 @@ impl<T> Shared<T> {
 pub(crate) struct Producer<T> {
     shared: Arc<Shared<T>>,
     head: usize,
-    /// Last seen position of the consumer. `Cell` also keeps the end from being `Sync`.
-    tail_seen: Cell<usize>,
+    /// Free slots when the consumer's position was last read; less those committed since. `Cell` also keeps the
+    /// end from being `Sync`.
+    free_seen: Cell<usize>,
 }
 
 /// The end that reads slots, oldest first. It may move to another thread, but serves one at a time.
 pub(crate) struct Consumer<T> {
     shared: Arc<Shared<T>>,
     tail: usize,
-    /// Last seen position of the producer. `Cell` also keeps the end from being `Sync`.
-    head_seen: Cell<usize>,
+    /// Committed slots when the producer's position was last read; less those released since. `Cell` also keeps
+    /// the end from being `Sync`.
+    len_seen: Cell<usize>,
 }
 
 /// Makes a ring of exactly `slots` slots, each made by `make` from its index. Nothing is allocated later.
@@ -73,72 +75,71 @@ pub(crate) fn ring<T: Send>(slots: usize, make: impl FnMut(usize) -> T) -> (Prod
         head: CachePadded::new(AtomicUsize::new(0)),
         tail: CachePadded::new(AtomicUsize::new(0)),
     });
-    let producer = Producer { shared: Arc::clone(&shared), head: 0, tail_seen: Cell::new(0) };
-    (producer, Consumer { shared, tail: 0, head_seen: Cell::new(0) })
+    let producer = Producer { shared: Arc::clone(&shared), head: 0, free_seen: Cell::new(slots) };
+    (producer, Consumer { shared, tail: 0, len_seen: Cell::new(0) })
 }
 
 impl<T: Send> Producer<T> {
     /// Slots that can be filled before the ring is full. The consumer may since have released more.
     pub(crate) fn free(&mut self) -> usize {
-        self.tail_seen.set(self.shared.tail.load(Ordering::Acquire));
-        self.free_seen()
+        let tail = self.shared.tail.load(Ordering::Acquire);
+        let free = self.shared.slots.len() - self.shared.readable(self.head, tail);
+        self.free_seen.set(free);
+        free
     }
 
     /// The next slot to fill, with what it held before; `None` if the ring is full. It stays the same slot until
     /// [`Self::commit`].
     pub(crate) fn slot(&mut self) -> Option<&mut T> {
-        if self.free_seen() == 0 && self.free() == 0 {
+        if self.free_seen.get() == 0 && self.free() == 0 {
             return None;
         }
         // SAFETY: the slot at `head` is free: the consumer does not reach it before `commit`, and what it did
-        // to it before releasing it happened before the acquire load that `tail_seen` comes from. The borrow
+        // to it before releasing it happened before the acquire load that `free_seen` comes from. The borrow
         // of `self` forbids `commit` while the reference lives.
         Some(unsafe { &mut *self.shared.slot(self.head).write_pointer() })
     }
 
     /// Gives the slot of [`Self::slot`] to the consumer. Does nothing if the ring is full.
     pub(crate) fn commit(&mut self) {
-        if self.free_seen() == 0 && self.free() == 0 {
+        if self.free_seen.get() == 0 && self.free() == 0 {
             return;
         }
         self.head = self.shared.after(self.head, 1);
+        self.free_seen.set(self.free_seen.get() - 1);
         self.shared.head.store(self.head, Ordering::Release);
-    }
-
-    fn free_seen(&self) -> usize {
-        self.shared.slots.len() - self.shared.readable(self.head, self.tail_seen.get())
     }
 }
 
 impl<T: Send> Consumer<T> {
     /// Slots that can be read. The producer may since have committed more.
     pub(crate) fn len(&self) -> usize {
-        self.head_seen.set(self.shared.head.load(Ordering::Acquire));
-        self.len_seen()
+        let len = self.shared.readable(self.shared.head.load(Ordering::Acquire), self.tail);
+        self.len_seen.set(len);
+        len
     }
 
     /// The slot `index` after the oldest that is not released, if it is committed.
     pub(crate) fn peek(&self, index: usize) -> Option<&T> {
-        if index >= self.len_seen() && index >= self.len() {
+        if index >= self.len_seen.get() && index >= self.len() {
             return None;
         }
+        // The oldest slot, which is read most, needs no wrapping.
+        let position = if index == 0 { self.tail } else { self.shared.after(self.tail, index) };
         // SAFETY: `index` is less than the committed slots, so the slot belongs to the consumer until `release`,
         // which the borrow of `self` forbids while the reference lives; the write to it happened before the
-        // acquire load that `head_seen` comes from. Only shared references are ever made here.
-        Some(unsafe { &*self.shared.slot(self.shared.after(self.tail, index)).read_pointer() })
+        // acquire load that `len_seen` comes from. Only shared references are ever made here.
+        Some(unsafe { &*self.shared.slot(position).read_pointer() })
     }
 
     /// Gives the oldest slot back to the producer. Does nothing if there is none.
     pub(crate) fn release(&mut self) {
-        if self.len_seen() == 0 && self.len() == 0 {
+        if self.len_seen.get() == 0 && self.len() == 0 {
             return;
         }
         self.tail = self.shared.after(self.tail, 1);
+        self.len_seen.set(self.len_seen.get() - 1);
         self.shared.tail.store(self.tail, Ordering::Release);
-    }
-
-    fn len_seen(&self) -> usize {
-        self.shared.readable(self.head_seen.get(), self.tail)
     }
 }
 
