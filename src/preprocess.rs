@@ -6,7 +6,7 @@
 use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::frame::{Geometry, Orientation, PixelFormat};
+use crate::frame::{Geometry, Orientation, PixelFormat, Region};
 use crate::model::ModelSpec;
 use crate::{Error, Result, Status};
 
@@ -17,10 +17,11 @@ pub(crate) struct Preprocess {
     max_width_px: u32,
     max_height_px: u32,
     channels: usize,
+    sample_len: usize,
     orientation: Orientation,
     /// Normalised value of each pixel value, per channel.
     normalised: Vec<[f32; 256]>,
-    /// The region as luma or RGB, where the frame's own bytes are not that already.
+    /// The region as luma or as planes of red, green and blue, where the frame's own bytes cannot be resized.
     region: Vec<u8>,
     /// The region at its size in the sample.
     resized: Vec<u8>,
@@ -40,10 +41,11 @@ impl Preprocess {
             max_width_px,
             max_height_px,
             channels: spec.channels,
+            sample_len: spec.sample_len(),
             orientation: spec.orientation,
             normalised: spec.mean.iter().zip(&spec.std).map(table).collect(),
             region: vec![0; max_width_px as usize * max_height_px as usize * spec.channels],
-            resized: vec![0; spec.sample_len()],
+            resized: vec![0; spec.width_px * spec.height_px * MOST_BYTES],
             resizer: Resizer::new(),
         }
     }
@@ -63,48 +65,57 @@ impl Preprocess {
             return Err(Status::FrameTooLarge.into());
         }
         let packed = packed.get(..geometry.frame_bytes()).ok_or(Status::FrameGeometry)?;
-        if sample.len() != self.resized.len() {
+        if sample.len() != self.sample_len {
             return Err(Status::InvalidArgument.into());
         }
         let (width, height) = fitted(geometry, self.width_px, self.height_px);
-        self.resize(geometry, packed, width, height)?;
-        self.place(geometry.orientation, width as usize, height as usize, sample);
+        let layout = self.resize(geometry, packed, width, height)?;
+        self.place(geometry.orientation, layout, width as usize, height as usize, sample);
         Ok(())
     }
 
-    /// Resizes the region into `self.resized`, `width` x `height` interleaved pixels.
-    fn resize(&mut self, geometry: &Geometry, packed: &[u8], width: u32, height: u32) -> Result<()> {
+    /// Resizes the region into `self.resized`, `width` x `height`, and says how its values lie there.
+    fn resize(&mut self, geometry: &Geometry, packed: &[u8], width: u32, height: u32) -> Result<Layout> {
         let region = geometry.region;
-        let kind = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-        // Where the frame's bytes already are what is wanted they are read in place.
-        let in_place =
-            matches!((self.channels, geometry.format), (1, PixelFormat::Gray8) | (3, PixelFormat::Rgb24));
-        let (source, frame_width, frame_height, left, top) = if in_place {
-            (packed, geometry.width_px, geometry.height_px, region.x_px, region.y_px)
-        } else {
-            let bytes = region.width_px as usize * region.height_px as usize * self.channels;
-            let target = &mut self.region[..bytes];
-            if self.channels == 1 {
-                luma(geometry, packed, target)
-            } else {
-                rgb(geometry, packed, target)
-            }
-            (&*target, region.width_px, region.height_px, 0, 0)
+        let whole = (geometry.width_px, geometry.height_px);
+        let scale = &mut Scale { resizer: &mut self.resizer, width, height };
+        // Where the resizer can read the frame's bytes they are read in place; the order of the channels and a
+        // channel too many are put right in the sample.
+        let in_place = match (geometry.format, self.channels) {
+            (PixelFormat::Gray8, _) => Some((PixelType::U8, Layout::GREY)),
+            (PixelFormat::Rgb24, 3) => Some((PixelType::U8x3, Layout::of(3, [0, 1, 2]))),
+            (PixelFormat::Bgr24, 3) => Some((PixelType::U8x3, Layout::of(3, [2, 1, 0]))),
+            (PixelFormat::Rgba32, 3) => Some((PixelType::U8x4, Layout::of(4, [0, 1, 2]))),
+            (PixelFormat::Bgra32, 3) => Some((PixelType::U8x4, Layout::of(4, [2, 1, 0]))),
+            _ => None,
         };
-        let source = ImageRef::new(frame_width, frame_height, source, kind).map_err(internal)?;
-        // Cropped as a view and not by the resizer's own option: that one lets the filter reach over the edge of
-        // the region, into patient data that scanners write beside the image.
-        let source =
-            CroppedImage::new(&source, left, top, region.width_px, region.height_px).map_err(internal)?;
-        let bytes = width as usize * height as usize * self.channels;
-        let mut target =
-            Image::from_slice_u8(width, height, &mut self.resized[..bytes], kind).map_err(internal)?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&source, &mut target, &options).map_err(internal)
+        if let Some((kind, layout)) = in_place {
+            scale.run(kind, packed, whole, region, &mut self.resized)?;
+            return Ok(layout);
+        }
+        if self.channels == 1 || geometry.format == PixelFormat::Gray16Le {
+            let target = &mut self.region[..region.width_px as usize * region.height_px as usize];
+            luma(geometry, packed, target);
+            let cut = Region { x_px: 0, y_px: 0, ..region };
+            let size = (region.width_px, region.height_px);
+            scale.run(PixelType::U8, target, size, cut, &mut self.resized)?;
+            return Ok(Layout::GREY);
+        }
+        let pairs = yuv::Pairs::of(&region);
+        let plane = pairs.width_px() * region.height_px as usize;
+        yuv::planes(geometry, packed, &pairs, &mut self.region[..3 * plane]);
+        let cut = Region { x_px: region.x_px % 2, y_px: 0, ..region };
+        let size = (pairs.width_px() as u32, region.height_px);
+        let resized_plane = width as usize * height as usize;
+        let planes = self.region.chunks_exact(plane).zip(self.resized.chunks_exact_mut(resized_plane));
+        for (from, to) in planes.take(3) {
+            scale.run(PixelType::U8, from, size, cut, to)?;
+        }
+        Ok(Layout { step: 1, first: [0, resized_plane, 2 * resized_plane] })
     }
 
     /// Centres the resized region on black, turns it, normalises it.
-    fn place(&self, shown: Orientation, width: usize, height: usize, sample: &mut [f32]) {
+    fn place(&self, shown: Orientation, layout: Layout, width: usize, height: usize, sample: &mut [f32]) {
         let (full_width, full_height) = (self.width_px as usize, self.height_px as usize);
         let (left, top) = ((full_width - width) / 2, (full_height - height) / 2);
         let mirrored = shown.mirrored != self.orientation.mirrored;
@@ -117,9 +128,8 @@ impl Preprocess {
             for y in 0..height {
                 let row = if upside_down { full_height - 1 - (top + y) } else { top + y };
                 let to = &mut plane[row * full_width + left..][..width];
-                let from = &self.resized[y * width * self.channels..][..width * self.channels];
-                let values =
-                    from.iter().skip(channel).step_by(self.channels).map(|&v| normalised[v as usize]);
+                let from = &self.resized[layout.first[channel] + y * width * layout.step..];
+                let values = from.iter().step_by(layout.step).take(width).map(|&v| normalised[v as usize]);
                 if mirrored {
                     to.iter_mut().rev().zip(values).for_each(|(to, value)| *to = value);
                 } else {
@@ -127,6 +137,58 @@ impl Preprocess {
                 }
             }
         }
+    }
+}
+
+/// Most bytes of a resized pixel: red, green, blue and alpha.
+const MOST_BYTES: usize = 4;
+
+/// Where the values of a resized picture lie.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// From one pixel to the next.
+    step: usize,
+    /// The first value of each channel of the sample.
+    first: [usize; 3],
+}
+
+impl Layout {
+    /// One value a pixel, for however many channels.
+    const GREY: Self = Self { step: 1, first: [0; 3] };
+
+    const fn of(step: usize, first: [usize; 3]) -> Self {
+        Self { step, first }
+    }
+}
+
+/// Resizes to `width` x `height`.
+struct Scale<'a> {
+    resizer: &'a mut Resizer,
+    width: u32,
+    height: u32,
+}
+
+impl Scale<'_> {
+    /// Resizes a part of a picture of the given width and height.
+    fn run(
+        &mut self,
+        kind: PixelType,
+        from: &[u8],
+        (width, height): (u32, u32),
+        part: Region,
+        to: &mut [u8],
+    ) -> Result<()> {
+        let source = ImageRef::new(width, height, from, kind).map_err(internal)?;
+        // Cropped as a view and not by the resizer's own option: that one lets the filter reach over the edge of
+        // the region, into patient data that scanners write beside the image.
+        let source = CroppedImage::new(&source, part.x_px, part.y_px, part.width_px, part.height_px)
+            .map_err(internal)?;
+        let to = &mut to[..self.width as usize * self.height as usize * kind.size()];
+        let mut target = Image::from_slice_u8(self.width, self.height, to, kind).map_err(internal)?;
+        // The fourth channel is no alpha to the resizer: it is thrown away, whatever the host left in it.
+        let options =
+            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        self.resizer.resize(&source, &mut target, &options).map_err(internal)
     }
 }
 
@@ -147,78 +209,32 @@ fn fitted(geometry: &Geometry, width_px: u32, height_px: u32) -> (u32, u32) {
 /// Luma of the region, one byte a pixel, 0 black to 255 white.
 fn luma(geometry: &Geometry, packed: &[u8], target: &mut [u8]) {
     match geometry.format {
-        PixelFormat::Gray8 => map(geometry, packed, target, |p: [u8; 1]| p),
-        PixelFormat::Gray16Le => map(geometry, packed, target, |p| [from_16_bits(p)]),
-        PixelFormat::Rgb24 => map(geometry, packed, target, |[r, g, b]| [luma_of(r, g, b)]),
-        PixelFormat::Bgr24 => map(geometry, packed, target, |[b, g, r]| [luma_of(r, g, b)]),
-        PixelFormat::Rgba32 => map(geometry, packed, target, |[r, g, b, _]| [luma_of(r, g, b)]),
-        PixelFormat::Bgra32 => map(geometry, packed, target, |[b, g, r, _]| [luma_of(r, g, b)]),
-        PixelFormat::Yuyv => map(geometry, packed, target, |[y, _]| [full_range(y)]),
-        PixelFormat::Uyvy => map(geometry, packed, target, |[_, y]| [full_range(y)]),
+        PixelFormat::Gray8 => map(geometry, packed, target, |[grey]| grey),
+        PixelFormat::Gray16Le => map(geometry, packed, target, from_16_bits),
+        PixelFormat::Rgb24 => map(geometry, packed, target, |[r, g, b]| luma_of(r, g, b)),
+        PixelFormat::Bgr24 => map(geometry, packed, target, |[b, g, r]| luma_of(r, g, b)),
+        PixelFormat::Rgba32 => map(geometry, packed, target, |[r, g, b, _]| luma_of(r, g, b)),
+        PixelFormat::Bgra32 => map(geometry, packed, target, |[b, g, r, _]| luma_of(r, g, b)),
+        PixelFormat::Yuyv => map(geometry, packed, target, |[y, _]| full_range(y)),
+        PixelFormat::Uyvy => map(geometry, packed, target, |[_, y]| full_range(y)),
         // The plane of Y comes first and has one byte a pixel.
-        PixelFormat::Nv12 | PixelFormat::I420 => map(geometry, packed, target, |[y]| [full_range(y)]),
-    }
-}
-
-/// RGB of the region, three bytes a pixel. Subsampled chroma is taken from the sample that covers the pixel.
-fn rgb(geometry: &Geometry, packed: &[u8], target: &mut [u8]) {
-    let (width, height) = (geometry.width_px as usize, geometry.height_px as usize);
-    // For the planar formats; the first plane is Y.
-    let (luma, chroma) = packed.split_at(width * height);
-    let pair = |x, y| &packed[2 * width * y + x / 2 * 4..][..4];
-    match geometry.format {
-        PixelFormat::Gray8 => map(geometry, packed, target, |[grey]| [grey; 3]),
-        PixelFormat::Gray16Le => map(geometry, packed, target, |p| [from_16_bits(p); 3]),
-        PixelFormat::Rgb24 => map(geometry, packed, target, |p: [u8; 3]| p),
-        PixelFormat::Bgr24 => map(geometry, packed, target, |[b, g, r]| [r, g, b]),
-        PixelFormat::Rgba32 => map(geometry, packed, target, |[r, g, b, _]| [r, g, b]),
-        PixelFormat::Bgra32 => map(geometry, packed, target, |[b, g, r, _]| [r, g, b]),
-        PixelFormat::Yuyv => map_yuv(geometry, target, |x, y| {
-            let pair = pair(x, y);
-            [pair[x % 2 * 2], pair[1], pair[3]]
-        }),
-        PixelFormat::Uyvy => map_yuv(geometry, target, |x, y| {
-            let pair = pair(x, y);
-            [pair[x % 2 * 2 + 1], pair[0], pair[2]]
-        }),
-        PixelFormat::Nv12 => map_yuv(geometry, target, |x, y| {
-            let at = y / 2 * width + x / 2 * 2;
-            [luma[y * width + x], chroma[at], chroma[at + 1]]
-        }),
-        PixelFormat::I420 => {
-            let (u, v) = chroma.split_at(width * height / 4);
-            map_yuv(geometry, target, |x, y| {
-                let at = y / 2 * (width / 2) + x / 2;
-                [luma[y * width + x], u[at], v[at]]
-            });
-        }
+        PixelFormat::Nv12 | PixelFormat::I420 => map(geometry, packed, target, |[y]| full_range(y)),
     }
 }
 
 /// Writes `value` of each pixel of the region. The first plane of the frame has `IN` bytes a pixel.
-fn map<const IN: usize, const OUT: usize>(
+fn map<const IN: usize>(
     geometry: &Geometry,
     packed: &[u8],
     target: &mut [u8],
-    value: impl Fn([u8; IN]) -> [u8; OUT],
+    value: impl Fn([u8; IN]) -> u8,
 ) {
     let region = geometry.region;
     let (left, width) = (region.x_px as usize, region.width_px as usize);
     let rows = packed.chunks_exact(geometry.width_px as usize * IN).skip(region.y_px as usize);
-    for (to, from) in target.as_chunks_mut::<OUT>().0.chunks_exact_mut(width).zip(rows) {
+    for (to, from) in target.chunks_exact_mut(width).zip(rows) {
         for (to, &from) in to.iter_mut().zip(&from.as_chunks::<IN>().0[left..left + width]) {
             *to = value(from);
-        }
-    }
-}
-
-/// Writes the RGB of each pixel of the region. `yuv` gives Y, U and V at a column and a row of the frame.
-fn map_yuv(geometry: &Geometry, target: &mut [u8], yuv: impl Fn(usize, usize) -> [u8; 3]) {
-    let region = geometry.region;
-    let rows = target.as_chunks_mut::<3>().0.chunks_exact_mut(region.width_px as usize);
-    for (y, to) in (region.y_px as usize..).zip(rows) {
-        for (x, to) in (region.x_px as usize..).zip(to) {
-            *to = rgb_of(yuv(x, y));
         }
     }
 }
@@ -235,17 +251,10 @@ fn luma_of(red: u8, green: u8, blue: u8) -> u8 {
 
 /// Video-range Y (16 black, 235 white) as 0 to 255: `255 / 219 * (Y - 16)`, rounded, clamped.
 fn full_range(y: u8) -> u8 {
-    ((u32::from(y).saturating_sub(16) * 255 + 109) / 219).min(255) as u8
+    ((u16::from(y).saturating_sub(16) * 255 + 109) / 219).min(255) as u8
 }
 
-/// RGB of video-range Y, U, V by ITU-R BT.601 (Y 16 to 235, U and V 16 to 240 around 128), rounded, clamped.
-/// The factors 255/219, 1.402 * 255/224, ... are in 1/65536.
-fn rgb_of([y, u, v]: [u8; 3]) -> [u8; 3] {
-    let luma = 76_309 * (i32::from(y) - 16) + 0x8000;
-    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    [luma + 104_597 * v, luma - 25_675 * u - 53_279 * v, luma + 132_201 * u]
-        .map(|value| (value >> 16).clamp(0, 255) as u8)
-}
+mod yuv;
 
 #[cfg(test)]
 mod tests;
