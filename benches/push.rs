@@ -1,12 +1,16 @@
 //! `push` against plain memcpy of the same bytes into as many rotating buffers.
 //!
 //! As in a scanner, the worker has finished with the frame before and is parked when the next one comes, so every
-//! push wakes it. The frames lie between two samples: what the worker does with a sample is measured elsewhere.
+//! push wakes it. What the wake alone costs shows against memcpy and the wake of a thread that does nothing. The
+//! frames lie between two samples: what the worker does with a sample is measured elsewhere.
 
 mod compare;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
 use tteview::model::ModelPackage;
@@ -26,7 +30,39 @@ fn rest() {
     }
 }
 
+/// A thread that parks again whenever it is woken.
+struct Sleeper {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sleeper {
+    fn new() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let thread = std::thread::spawn(move || {
+            while !seen.load(Relaxed) {
+                std::thread::park();
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    fn wake(&self) {
+        self.thread.as_ref().unwrap().thread().unpark();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        self.wake();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
 fn push(criterion: &mut Criterion) {
+    let sleeper = Sleeper::new();
     let package = ModelPackage::from_bytes(include_bytes!("../models/standin.stream.onnx").to_vec(), None);
     let engine = Engine::new(package.unwrap(), &EngineConfig::default()).unwrap();
     for (what, format, width, height) in [
@@ -66,17 +102,25 @@ fn push(criterion: &mut Criterion) {
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
-        let mut buffers: Vec<Vec<u8>> = (0..BUFFERS).map(|_| vec![1; bytes]).collect();
-        let mut call = 0;
-        let mut memcpy = || {
-            call += 1;
-            let from = &frames[call % frames.len()];
-            let to = &mut buffers[call % BUFFERS];
-            rest();
-            compare::time(|| black_box(&mut to[..]).copy_from_slice(black_box(from)))
-        };
         let bar = (bytes >= 256 << 10).then_some(1.15);
-        compare::compare(criterion, what, 1, &mut ours, ("memcpy", &mut memcpy), bar);
+        for (rival, bar) in [("memcpy", bar), ("memcpy and a wake", None)] {
+            let mut buffers: Vec<Vec<u8>> = (0..BUFFERS).map(|_| vec![1; bytes]).collect();
+            let mut call = 0;
+            let mut copy = || {
+                call += 1;
+                let from = &frames[call % frames.len()];
+                let to = &mut buffers[call % BUFFERS];
+                rest();
+                compare::time(|| {
+                    black_box(&mut to[..]).copy_from_slice(black_box(from));
+                    if rival != "memcpy" {
+                        sleeper.wake();
+                    }
+                })
+            };
+            let what = format!("{what}, {rival}");
+            compare::compare(criterion, &what, 1, &mut ours, (rival, &mut copy), bar);
+        }
     }
 }
 
