@@ -97,7 +97,7 @@ fn sampling(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(50).measurement_time(Duration::from_secs(3));
+    config = Criterion::default().sample_size(50).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     targets = preprocess, sampling
 }
 criterion_main!(benches);

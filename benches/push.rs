@@ -1,8 +1,8 @@
 //! `push` against plain memcpy of the same bytes into as many rotating buffers.
 //!
-//! As in a scanner, the worker has finished with the frame before and is parked when the next one comes, so every
-//! push wakes it. What the wake alone costs shows against memcpy and the wake of a thread that does nothing. The
-//! frames lie between two samples: what the worker does with a sample is measured elsewhere.
+//! As in a scanner, the worker has finished with the frame before when the next one comes. A polling worker is not
+//! woken, a parked one is by every push; what the wake costs shows against memcpy and the wake of a thread that does
+//! nothing. The frames lie between two samples: what the worker does with a sample is measured elsewhere.
 
 mod compare;
 
@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
 use tteview::model::ModelPackage;
+use tteview::stream::Drive;
 use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
 
 /// The ring's slots, and the two more that the stream adds.
@@ -74,36 +75,41 @@ fn push(criterion: &mut Criterion) {
     ] {
         let geometry = Geometry::whole(format, width, height);
         let bytes = geometry.frame_bytes();
-        let config = StreamConfig {
-            ring_slots: SLOTS,
-            max_width_px: width,
-            max_height_px: height,
-            max_frame_bytes: bytes,
-            ..StreamConfig::default()
-        };
-        let mut stream = Stream::new(&engine, &config).unwrap();
-        stream.begin().unwrap();
-        let frames: Vec<Vec<u8>> = (0..4_u8).map(|i| vec![i; bytes]).collect();
-        let mut time_ns = 0;
-        let mut ours = || {
-            time_ns += 1;
-            let pixels = &frames[time_ns as usize % frames.len()];
-            let frame = FrameView::packed(geometry, pixels, time_ns).unwrap();
-            rest();
-            loop {
-                let start = Instant::now();
-                let status = stream.push(&frame);
-                let time = start.elapsed();
-                if status == Status::Ok {
-                    return time;
-                }
-                // Another process had the worker's processor. A drop is no push: it is not counted.
-                assert_eq!(status, Status::RingFull);
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        };
         let bar = (bytes >= 256 << 10).then_some(1.15);
-        for (rival, bar) in [("memcpy", bar), ("memcpy and a wake", None)] {
+        for (drive, name, rival, bar) in [
+            (Drive::Poll, "polling", "memcpy", bar),
+            (Drive::Park, "waking", "memcpy", None),
+            (Drive::Park, "waking", "memcpy and a wake", None),
+        ] {
+            let config = StreamConfig {
+                ring_slots: SLOTS,
+                max_width_px: width,
+                max_height_px: height,
+                max_frame_bytes: bytes,
+                drive,
+                ..StreamConfig::default()
+            };
+            let mut stream = Stream::new(&engine, &config).unwrap();
+            stream.begin().unwrap();
+            let frames: Vec<Vec<u8>> = (0..4_u8).map(|i| vec![i; bytes]).collect();
+            let mut time_ns = 0;
+            let mut ours = || {
+                time_ns += 1;
+                let pixels = &frames[time_ns as usize % frames.len()];
+                let frame = FrameView::packed(geometry, pixels, time_ns).unwrap();
+                rest();
+                loop {
+                    let start = Instant::now();
+                    let status = stream.push(&frame);
+                    let time = start.elapsed();
+                    if status == Status::Ok {
+                        return time;
+                    }
+                    // Another process had the worker's processor. A drop is no push: it is not counted.
+                    assert_eq!(status, Status::RingFull);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            };
             let mut buffers: Vec<Vec<u8>> = (0..BUFFERS).map(|_| vec![1; bytes]).collect();
             let mut call = 0;
             let mut copy = || {
@@ -118,7 +124,7 @@ fn push(criterion: &mut Criterion) {
                     }
                 })
             };
-            let what = format!("{what}, {rival}");
+            let what = format!("{what}, {name}, to {rival}");
             compare::compare(criterion, &what, 1, &mut ours, (rival, &mut copy), bar);
         }
     }
@@ -126,7 +132,7 @@ fn push(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(50).measurement_time(Duration::from_secs(3));
+    config = Criterion::default().sample_size(50).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     targets = push
 }
 criterion_main!(benches);

@@ -24,6 +24,8 @@
 //! | [`ffi`] | the C ABI |
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+mod allocation_tests;
 mod backend;
 #[cfg(feature = "bench")]
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask TASK`.
 
+mod bench;
 mod demo;
 mod fetch;
 mod host;
@@ -15,6 +16,7 @@ type Task = (&'static str, &'static str, fn(&[&str]) -> process::Result);
 const TASKS: &[Task] = &[
     ("demo", "stream a cine through the C ABI to a label", demo::run_demo),
     ("test", "run every check and test, or the steps named; stop at the first that fails", test::run),
+    ("bench", "run the benches, or those with FILTER in their name, and print a table of ratios", bench::run),
     ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
     ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
