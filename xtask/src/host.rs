@@ -4,8 +4,12 @@ use crate::demo::{PERIOD_NS, STAND_IN, phantom_cine};
 use crate::fetch;
 use crate::package::own_prefix;
 use crate::process::{Result, cargo, command, no_arguments, read, root, run, target};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+
+/// Signal of a forbidden system call on Linux.
+const SIGSYS: i32 = 31;
 
 /// The stand-in packages.
 const MODELS: [&str; 2] = [STAND_IN, "models/standin.clip.onnx"];
@@ -110,9 +114,22 @@ pub(crate) fn hosts() -> Result {
             run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
         }
     }
+    no_system_call(&prefix)?;
     runtime_tests(&prefix)?;
     examples(&prefix)?;
     shared_object(&prefix)
+}
+
+/// Real-time calls make no system call with a polling worker; the control shows that one would have been seen.
+fn no_system_call(prefix: &Path) -> Result {
+    let program = build_host(prefix, "tests/c/no_system_call.c", &[])?;
+    run(&mut command(&program, [STAND_IN]))?;
+    let control = command(&program, [STAND_IN, "control"]).status().map_err(|error| error.to_string())?;
+    if control.signal() == Some(SIGSYS) {
+        Ok(())
+    } else {
+        Err(format!("a system call made on purpose went unseen: {control}"))
+    }
 }
 
 /// Every example names a view, and they agree on it: the same frames are the same answer, whatever the pace and language.
