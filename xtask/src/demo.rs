@@ -3,7 +3,7 @@
 use crate::fetch;
 use crate::host::build_host;
 use crate::package::own_prefix;
-use crate::process::{Result, command, no_arguments, run, target};
+use crate::process::{Result, cargo, command, no_arguments, read, run, target};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,26 +13,42 @@ pub(crate) const STAND_IN: &str = "models/standin.stream.onnx";
 /// Frame period of both cines: 30 Hz.
 pub(crate) const PERIOD_NS: &str = "33333333";
 
+/// A cine of the demo: PGM or PPM images, the time between frames, and what it is.
+struct DemoCine {
+    images: PathBuf,
+    period_ns: String,
+    what: &'static str,
+}
+
 /// Builds the library and the C host, fetches a cine, and streams it.
 pub(crate) fn run_demo(arguments: &[&str]) -> Result {
     no_arguments(arguments)?;
     let program = build_host(&own_prefix()?, "ffi-examples/scanner_sim.c", &[])?;
-    let (cine, what) = match real_cine() {
-        Ok(path) => (path, "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)"),
+    let cine = match real_cine() {
+        Ok(cine) => cine,
         Err(reason) => {
             println!("no real cine: {reason}");
-            (phantom_cine()?, "phantom: synthetic apical four-chamber view (60 frames, 640 x 480)")
+            let what = "phantom: synthetic apical four-chamber view (60 frames, 640 x 480)";
+            DemoCine { images: phantom_cine()?, period_ns: PERIOD_NS.into(), what }
         }
     };
-    println!("\ncine      {what}");
+    println!("\ncine      {}", cine.what);
     println!("network   STAND-IN with random weights: the way is real, the label means nothing");
-    let arguments = [Path::new(STAND_IN), &cine, Path::new(PERIOD_NS)];
+    let arguments = [Path::new(STAND_IN), &cine.images, Path::new(&cine.period_ns)];
     run(&mut command(program, arguments))
 }
 
-/// The cine that pydicom ships, decoded by pydicom into one file of PPM images.
-fn real_cine() -> Result<PathBuf> {
-    Ok(fetch::cines()?.join("examples_ybr_color.dcm.ppm"))
+/// The cine that the Python package pydicom ships, decoded by the command line.
+fn real_cine() -> Result<DemoCine> {
+    let dicom = fetch::pydicom()?.join("examples_ybr_color.dcm");
+    run(&mut cargo("build --release -p tteview-cli"))?;
+    let tteview = target().join("release").join(format!("tteview{}", std::env::consts::EXE_SUFFIX));
+    let images = folder()?.join("pydicom.ppm");
+    let facts = read(command(tteview, ["frames", "--json"]).arg(dicom).arg("--output").arg(&images))?;
+    let facts: serde_json::Value = serde_json::from_str(&facts).map_err(|error| error.to_string())?;
+    let period = facts["period_ns"].as_i64().ok_or("tteview frames gave no period_ns")?;
+    let what = "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)";
+    Ok(DemoCine { images, period_ns: period.to_string(), what })
 }
 
 fn folder() -> Result<PathBuf> {

@@ -1,10 +1,10 @@
 //! A cine through the library, as one acquisition.
 
-use crate::cine::Cine;
+use crate::cine::{Facts, Frame};
 use crate::{Exit, Failure};
 use std::time::Duration;
-use tteview::frame::FrameView;
-use tteview::{Engine, Error, Status, Stream, StreamConfig, ViewResult};
+use tteview::frame::{FrameView, Geometry};
+use tteview::{Engine, Error, Reader, Status, Stream, StreamConfig, ViewResult};
 
 /// Frames between the decoder and the network. Enough that neither waits for single frames of the other.
 const RING_SLOTS: usize = 32;
@@ -12,11 +12,20 @@ const RING_SLOTS: usize = 32;
 /// Pause while the ring is full: short beside the frames that it holds.
 const FULL: Duration = Duration::from_micros(500);
 
-/// A file has no pauses but those that its times say; a rate lower than this many frames before a gap is none.
+/// A file has no pauses but those that its times say: so many frames of a slow file must be missing for a gap.
 const FRAMES_IN_A_GAP: i64 = 3;
 
 /// Longest gap a stream can be asked for.
 const LONGEST_GAP_NS: i64 = 10_000_000_000;
+
+/// An acquisition under way.
+pub(crate) struct Acquisition {
+    stream: Stream,
+    reader: Reader,
+    id: u64,
+    geometry: Geometry,
+    pushed: u64,
+}
 
 /// The result of one cine.
 pub(crate) struct Acquired {
@@ -25,42 +34,58 @@ pub(crate) struct Acquired {
     pub(crate) refused: u64,
 }
 
-/// Pushes all frames and waits for the label. `pushed` hears how many frames are pushed.
-pub(crate) fn acquire(engine: &Engine, cine: Cine, pushed: impl Fn(usize)) -> Result<Acquired, Failure> {
-    let facts = cine.facts.clone();
-    let geometry = facts.geometry();
-    let config = StreamConfig {
-        ring_slots: RING_SLOTS,
-        max_width_px: facts.width_px,
-        max_height_px: facts.height_px,
-        max_frame_bytes: geometry.frame_bytes(),
-        gap_ns: gap_ns(facts.timing.period_ns()),
-        ..StreamConfig::default()
-    };
-    let mut stream = Stream::new(engine, &config).map_err(model)?;
-    let reader = stream.reader();
-    let acquisition = stream.begin().map_err(|status| model(status.into()))?;
-    for (index, frame) in cine.enumerate() {
-        let frame = frame.map_err(|error| Failure::files(error.to_string()))?;
-        let view = FrameView::packed(geometry, &frame.pixels, frame.time_ns).map_err(model)?;
-        while stream.room() == 0 {
+impl Acquisition {
+    /// Begins an acquisition on a stream of its own.
+    pub(crate) fn begin(engine: &Engine, facts: &Facts) -> Result<Self, Failure> {
+        let geometry = facts.geometry();
+        let config = StreamConfig {
+            ring_slots: RING_SLOTS,
+            max_width_px: facts.width_px,
+            max_height_px: facts.height_px,
+            max_frame_bytes: geometry.frame_bytes(),
+            gap_ns: gap_ns(facts.timing.period_ns()),
+            ..StreamConfig::default()
+        };
+        let mut stream = Stream::new(engine, &config).map_err(model)?;
+        let reader = stream.reader();
+        let id = stream.begin().map_err(|status| model(status.into()))?;
+        Ok(Self { stream, reader, id, geometry, pushed: 0 })
+    }
+
+    /// Pushes a frame, and waits for room before where the network is behind.
+    pub(crate) fn push(&mut self, frame: &Frame) -> Result<(), Failure> {
+        let view = FrameView::packed(self.geometry, &frame.pixels, frame.time_ns).map_err(model)?;
+        while self.stream.room() == 0 {
             std::thread::sleep(FULL);
         }
-        match stream.push(&FrameView { sequence: index as u64, ..view }) {
-            // A refused frame is counted, and read below.
-            Status::Ok | Status::FrameRefused => pushed(index + 1),
-            status => return Err(model(status.into())),
+        let status = self.stream.push(&FrameView { sequence: self.pushed, ..view });
+        self.pushed += 1;
+        match status {
+            // A refused frame is counted.
+            Status::Ok | Status::FrameRefused => Ok(()),
+            status => Err(model(status.into())),
         }
     }
-    match stream.end() {
-        Status::Ok => {}
-        status => return Err(model(status.into())),
+
+    /// Reads the newest result, if there is one.
+    pub(crate) fn poll(&self, result: &mut ViewResult) -> bool {
+        self.reader.poll(result) == Status::Ok
     }
-    let mut result = reader.result();
-    match reader.wait(acquisition, Duration::MAX, &mut result) {
-        Status::Ok if result.status == Status::Ok => Ok(Acquired { result, refused: reader.stats().refused }),
-        Status::Ok => Err(model(result.status.into())),
-        status => Err(model(status.into())),
+
+    /// Memory to poll into.
+    pub(crate) fn result(&self) -> ViewResult {
+        self.reader.result()
+    }
+
+    /// Ends the acquisition and waits for its label.
+    pub(crate) fn end(mut self) -> Result<Acquired, Failure> {
+        let mut result = self.reader.result();
+        let statuses =
+            [self.stream.end(), self.reader.wait(self.id, Duration::MAX, &mut result), result.status];
+        match statuses.into_iter().find(|&status| status != Status::Ok) {
+            None => Ok(Acquired { result, refused: self.reader.stats().refused }),
+            Some(status) => Err(model(status.into())),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `tteview classify`.
 
-use crate::acquire::{Acquired, acquire};
+use crate::acquire::{Acquired, Acquisition};
 use crate::cine::{Cine, Timing};
 use crate::engine::EngineArguments;
 use crate::frames::object;
 use crate::{Exit, Failure, output};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -79,9 +79,13 @@ impl Classify {
         }
         let progress = progress(file, cine.facts.frames());
         let facts = object(&cine.facts);
-        let acquired = acquire(engine, cine, |frames| progress.set_position(frames as u64));
-        progress.finish_and_clear();
-        Ok(Labelled { file, facts, acquired: acquired?, seconds: start.elapsed().as_secs_f64() })
+        let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
+        for frame in cine {
+            acquisition.push(&frame.map_err(|error| Failure::files(error.to_string()))?)?;
+            progress.inc(1);
+        }
+        let acquired = acquisition.end()?;
+        Ok(Labelled { file, facts, acquired, seconds: start.elapsed().as_secs_f64() })
     }
 }
 
@@ -168,7 +172,7 @@ impl Table {
 
 /// A bar on standard error; draws nothing where that is no terminal.
 fn progress(file: &Path, frames: usize) -> ProgressBar {
-    let bar = ProgressBar::new(frames as u64);
+    let bar = ProgressBar::new(frames as u64).with_finish(ProgressFinish::AndClear);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos:>5} of {len} frames  {wide_msg}") {
         bar.set_style(style);
     }

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tteview::model::ModelPackage;
 use tteview::{Engine, EngineConfig};
 
@@ -25,15 +25,23 @@ pub(crate) struct EngineArguments {
 impl EngineArguments {
     /// Loads the model and runs its self-test.
     pub(crate) fn load(&self) -> Result<Engine, Failure> {
-        let model = &self.model;
         let config = EngineConfig {
             providers: self.provider.clone(),
             threads: self.threads,
             runtime_library: self.runtime.clone(),
         };
-        let engine = ModelPackage::from_path(model, None).and_then(|package| Engine::new(package, &config));
-        let engine = engine.map_err(|error| Failure::model(model, error))?;
-        engine.prepare().map_err(|error| Failure::model(model, error))?;
-        Ok(engine)
+        load(&self.model, ModelPackage::from_path(&self.model, None), &config)
     }
+}
+
+/// An engine for a package that was read from `name`, after its self-test.
+pub(crate) fn load(
+    name: &Path,
+    package: tteview::Result<ModelPackage>,
+    config: &EngineConfig,
+) -> Result<Engine, Failure> {
+    let engine = package.and_then(|package| Engine::new(package, config));
+    let engine = engine.map_err(|error| Failure::model(name, error))?;
+    engine.prepare().map_err(|error| Failure::model(name, error))?;
+    Ok(engine)
 }

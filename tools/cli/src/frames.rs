@@ -61,7 +61,7 @@ pub(crate) fn object(facts: &Facts) -> Value {
 }
 
 /// The same for people.
-fn sentence(facts: &Facts) -> String {
+pub(crate) fn sentence(facts: &Facts) -> String {
     let colour = if facts.format == PixelFormat::Gray8 { "grey" } else { "RGB" };
     let (frames, width, height) = (facts.frames(), facts.width_px, facts.height_px);
     let period = facts.timing.period_ns() as f64 / 1e6;

@@ -3,7 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`cine`] | cines from files |
-//! | `classify`, `acquire`, `engine` | a cine through the library to its label |
+//! | `classify`, `demo`, `acquire`, `engine` | a cine through the library to its label |
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
 //! | `frames` | a cine to PGM or PPM |
@@ -13,6 +13,7 @@ mod acquire;
 pub mod cine;
 mod classify;
 mod compile;
+mod demo;
 mod engine;
 mod failure;
 mod frames;
@@ -42,6 +43,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Stream a cine at its own pace and print the label as it forms
+    Demo(demo::Demo),
     /// Label the view of cines: DICOM, AVI, GIF, folders of PNG
     Classify(classify::Classify),
     /// Show what is in a model file: inputs, outputs, states, multiply-adds, labels
@@ -60,6 +63,7 @@ enum Command {
 /// A [`Failure`] with the exit code of the process and the cause in words.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
+        Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),

@@ -117,6 +117,18 @@ fn half_the_frame_rate_is_twice_the_samples() {
 }
 
 #[test]
+fn the_demo_needs_no_file_and_says_that_its_model_is_a_stand_in() {
+    let outcome = tteview(["demo", "--view", "PLAX"]);
+    assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""));
+    for text in ["synthetic, PLAX", "STAND-IN", "standin-1", "view  ", "latency  "] {
+        assert!(outcome.stdout.contains(text), "{}", outcome.stdout);
+    }
+    // Sixty frames are fifteen chunks; the label after each but the last few is seen before the end.
+    let live = outcome.stdout.lines().filter(|line| line.contains(" s  ")).count();
+    assert!(live >= 1, "{}", outcome.stdout);
+}
+
+#[test]
 fn the_real_cardiac_cine_gets_a_label_and_its_frames_are_written() {
     let cardiac = real("examples_ybr_color.dcm");
     let outcome = classify(&[&cardiac], &["--json"]);

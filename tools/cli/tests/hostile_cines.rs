@@ -10,6 +10,7 @@ use common::folder;
 use files::{Dicom, avi, gif, jpegs, real};
 use std::path::Path;
 use tteview_cli::cine::Cine;
+use tteview_phantom::{Settings, View, render, write_png};
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 
@@ -53,6 +54,25 @@ fn a_file_cut_anywhere_is_an_error() {
             assert!(!reads(&path, &bytes[..length]), "{name} cut after {length} of {} bytes", bytes.len());
         }
     }
+}
+
+#[test]
+fn a_broken_frame_in_a_folder_of_png_is_named() {
+    let folder = folder("png");
+    let settings = Settings { width: 32, height: 32, frames: 3, ..Settings::default() };
+    for (index, frame) in render(View::A2c, 1, &settings).frames.iter().enumerate() {
+        write_png(&folder.join(format!("{index}.png")), frame, 32, 32).unwrap();
+    }
+    let whole = std::fs::read(folder.join("1.png")).unwrap();
+    let errors = || Cine::open(&folder).unwrap().find_map(Result::err);
+    assert_eq!(errors(), None);
+    for length in [0, 20, whole.len() / 2] {
+        std::fs::write(folder.join("1.png"), &whole[..length]).unwrap();
+        let error = errors().unwrap();
+        assert!(error.frame == Some(1) && error.cause.starts_with("1.png: "), "{error}");
+    }
+    write_png(&folder.join("1.png"), &[0; 33 * 32], 33, 32).unwrap();
+    assert_eq!(errors().unwrap().cause, "1.png has 33 x 32 pixels, the first frame 32 x 32");
 }
 
 /// 600 rounds take seconds; `TTEVIEW_HOSTILE_ROUNDS` asks for more.

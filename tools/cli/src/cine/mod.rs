@@ -136,6 +136,20 @@ impl Cine {
     }
 }
 
+impl Cine {
+    /// A cine that is in memory already: frames in the format of `facts`, rows packed, one for each time.
+    #[must_use]
+    pub fn of_frames(name: &Path, facts: Facts, frames: Vec<Vec<u8>>) -> Self {
+        Self { facts, path: name.to_path_buf(), decoder: Box::new(frames.into_iter()), next: 0 }
+    }
+}
+
+impl Decoder for std::vec::IntoIter<Vec<u8>> {
+    fn next_frame(&mut self) -> Result<Vec<u8>, String> {
+        self.next().ok_or_else(|| "fewer frames than times".into())
+    }
+}
+
 impl Iterator for Cine {
     type Item = Result<Frame, CineError>;
 
