@@ -1,4 +1,4 @@
-//! The network alone, and a whole acquisition from begin to its label.
+//! The network alone, a whole acquisition from begin to its label, and the wait for the label after the end.
 
 mod compare;
 
@@ -24,18 +24,23 @@ fn network(criterion: &mut Criterion, engine: &Engine) {
     compare::measure(criterion, "rten, one step of the stand-in", 1, &mut ours);
 }
 
-/// Frames as fast as the worker takes them, so that only the work is timed and none is dropped.
-fn whole(criterion: &mut Criterion, engine: &Engine) {
-    let geometry = Geometry::whole(PixelFormat::Gray8, 800, 600);
-    let pixels: Vec<u8> = (0..geometry.frame_bytes()).map(|i| (i * 31) as u8).collect();
+fn stream(engine: &Engine, geometry: Geometry) -> Stream {
     let config = StreamConfig {
-        ring_slots: FRAMES as usize,
-        max_width_px: 800,
-        max_height_px: 600,
+        // The worker gives the last slots of an acquisition back just after its label is visible.
+        ring_slots: 2 * FRAMES as usize,
+        max_width_px: geometry.width_px,
+        max_height_px: geometry.height_px,
         max_frame_bytes: geometry.frame_bytes(),
         ..StreamConfig::default()
     };
-    let mut stream = Stream::new(engine, &config).unwrap();
+    Stream::new(engine, &config).unwrap()
+}
+
+/// Frames as fast as they can be pushed, so that only the work is timed; the ring holds them all.
+fn whole(criterion: &mut Criterion, engine: &Engine) {
+    let geometry = Geometry::whole(PixelFormat::Gray8, 800, 600);
+    let pixels: Vec<u8> = (0..geometry.frame_bytes()).map(|i| (i * 31) as u8).collect();
+    let mut stream = stream(engine, geometry);
     let reader = stream.reader();
     let mut result = reader.result();
     let mut ours = || {
@@ -53,10 +58,50 @@ fn whole(criterion: &mut Criterion, engine: &Engine) {
     compare::measure(criterion, "acquisition, one of 60 frames of 800x600", FRAMES, &mut ours);
 }
 
+/// From the end to the label, when the worker has kept up with the frames. A chunk has four samples: after 60 nothing
+/// is left to compute, after 59 a step is.
+fn label(criterion: &mut Criterion, engine: &Engine, clip: &Engine) {
+    let geometry = Geometry::whole(PixelFormat::Gray8, 128, 128);
+    let pixels: Vec<u8> = (0..geometry.frame_bytes()).map(|i| (i * 31) as u8).collect();
+    for (what, frames) in [("nothing left", FRAMES), ("a step left", FRAMES - 1)] {
+        let mut stream = stream(engine, geometry);
+        let reader = stream.reader();
+        let mut result = reader.result();
+        let mut ours = || {
+            let samples = reader.stats().samples;
+            let id = stream.begin().unwrap();
+            for frame in 0..i64::from(frames) {
+                let frame = FrameView::packed(geometry, &pixels, frame * STEP_NS).unwrap();
+                assert_eq!(stream.push(&frame), Status::Ok);
+            }
+            while reader.stats().samples < samples + u64::from(frames) {
+                std::thread::yield_now();
+            }
+            // The last sample may fill a chunk, whose step is not the wait for the label.
+            while reader.poll(&mut result) != Status::Ok
+                || result.acquisition != id
+                || result.chunks < frames / 4
+            {
+                std::thread::yield_now();
+            }
+            compare::time(|| {
+                assert_eq!(stream.end(), Status::Ok);
+                assert_eq!(reader.wait(id, Duration::from_secs(60), &mut result), Status::Ok);
+            })
+        };
+        let mut clip = Network::new(clip).unwrap();
+        let mut one_shot = || compare::time(|| clip.run().unwrap());
+        let what = format!("label latency, {what}");
+        compare::compare(criterion, &what, 1, &mut ours, ("one clip after the end", &mut one_shot), None);
+    }
+}
+
 fn acquisition(criterion: &mut Criterion) {
     let engine = engine(include_bytes!("../models/standin.stream.onnx"));
     network(criterion, &engine);
     whole(criterion, &engine);
+    let clip = self::engine(include_bytes!("../models/standin.clip.onnx"));
+    label(criterion, &engine, &clip);
 }
 
 criterion_group! {
