@@ -16,6 +16,8 @@ struct StandIn {
     alpha: usize,
     /// How long a step takes at least.
     step: Duration,
+    /// What goes wrong in the third run, and only then.
+    trouble: Option<fn() -> Result<()>>,
     chunks: Arc<Mutex<Vec<Chunk>>>,
 }
 
@@ -28,6 +30,7 @@ struct Chunk {
 
 struct StandInSession {
     step: Duration,
+    trouble: Option<fn() -> Result<()>>,
     slow: Vec<f32>,
     fast: Vec<f32>,
     state: [f32; LABELS],
@@ -48,6 +51,7 @@ impl Backend for StandIn {
     fn session(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(StandInSession {
             step: self.step,
+            trouble: self.trouble,
             slow: vec![0.0],
             fast: vec![0.0; self.alpha],
             state: [f32::NAN; LABELS],
@@ -64,6 +68,11 @@ impl Session for StandInSession {
 
     fn run(&mut self) -> Result<()> {
         std::thread::sleep(self.step);
+        if self.chunks.lock().len() == 2
+            && let Some(trouble) = self.trouble.take()
+        {
+            trouble()?;
+        }
         let index = |value: f32| value.round() as i64;
         let fast: Vec<i64> = self.fast.iter().map(|&v| index(v)).collect();
         let slow = index(self.slow[0]);
@@ -119,7 +128,8 @@ fn run_case(case: &Value) {
     let (settings, expect) = (&case["settings"], &case["expect"]);
     let spec = spec(settings);
     let chunks = Arc::new(Mutex::new(Vec::new()));
-    let backend = StandIn { alpha: spec.alpha, step: Duration::ZERO, chunks: Arc::clone(&chunks) };
+    let backend =
+        StandIn { alpha: spec.alpha, step: Duration::ZERO, trouble: None, chunks: Arc::clone(&chunks) };
     let engine = Engine::with_backend(spec, Arc::new(backend));
     let mut stream = Stream::new(
         &engine,
@@ -226,7 +236,7 @@ fn under_overload_runs_of_chunks_are_skipped_counted_and_the_mean_is_that_of_the
     let spec = spec(&settings);
     let chunks = Arc::new(Mutex::new(Vec::new()));
     let step = Duration::from_millis(1);
-    let backend = StandIn { alpha: spec.alpha, step, chunks: Arc::clone(&chunks) };
+    let backend = StandIn { alpha: spec.alpha, step, trouble: None, chunks: Arc::clone(&chunks) };
     let engine = Engine::with_backend(spec, Arc::new(backend));
     let config = StreamConfig {
         ring_slots: 64,
@@ -288,4 +298,59 @@ fn under_overload_runs_of_chunks_are_skipped_counted_and_the_mean_is_that_of_the
     for (score, expected) in result.scores.iter().zip(sums) {
         assert!((score - expected).abs() < 1e-4, "score {score} for {expected}");
     }
+}
+
+/// An acquisition of eight chunks on a network with this trouble in its third run, then another one.
+fn two_acquisitions_in_trouble(
+    trouble: fn() -> Result<()>,
+) -> (crate::ViewResult, Status, Option<crate::ViewResult>) {
+    let settings = serde_json::json!({"interval_ns": 1_000_000, "alpha": 4, "clip_samples": 16});
+    let spec = spec(&settings);
+    let backend = StandIn {
+        alpha: spec.alpha,
+        step: Duration::ZERO,
+        trouble: Some(trouble),
+        chunks: Arc::new(Mutex::new(Vec::new())),
+    };
+    let engine = Engine::with_backend(spec, Arc::new(backend));
+    let config =
+        StreamConfig { ring_slots: 64, max_width_px: 32, max_height_px: 32, ..StreamConfig::default() };
+    let mut stream = Stream::new(&engine, &config).unwrap();
+    let reader = stream.reader();
+    let mut acquire = |first: i64| -> std::result::Result<crate::ViewResult, Status> {
+        let id = stream.begin()?;
+        for index in first..first + 32 {
+            let geometry = Geometry::whole(PixelFormat::Gray8, 32, 32);
+            let pixels = [7; 32 * 32];
+            let status = stream.push(&FrameView::packed(geometry, &pixels, index * 1_000_000).unwrap());
+            assert!(matches!(status, Status::Ok | Status::Poisoned), "{status:?}");
+        }
+        assert!(matches!(stream.end(), Status::Ok | Status::Poisoned));
+        let mut result = reader.result();
+        assert_eq!(reader.wait(id, Duration::from_secs(60), &mut result), Status::Ok);
+        Ok(result)
+    };
+    let first = acquire(0).unwrap();
+    let second = acquire(100);
+    (first, reader.last_event(), second.ok())
+}
+
+#[test]
+fn a_runtime_error_reaches_the_result_and_the_last_event_and_the_next_acquisition_goes_on() {
+    let lost = || Err(crate::Error::new(Status::Inference, "device lost"));
+    let (failed, event, next) = two_acquisitions_in_trouble(lost);
+    assert_eq!((failed.status, failed.label), (Status::Inference, None));
+    assert_eq!(failed.frames_used, 32, "the frames after the failure are accounted for too");
+    assert_ne!(failed.flags & crate::result::flags::FINAL, 0);
+    assert_eq!(event, Status::Inference);
+    let next = next.expect("the stream goes on");
+    assert_eq!((next.status, next.frames_used, next.chunks), (Status::Ok, 32, 8));
+}
+
+#[test]
+fn a_panic_in_the_worker_ends_the_acquisition_and_poisons_the_stream_alone() {
+    let (failed, event, next) = two_acquisitions_in_trouble(|| panic!("on purpose"));
+    assert_eq!((failed.status, failed.label), (Status::Poisoned, None));
+    assert_eq!(event, Status::Poisoned);
+    assert_eq!(next, None, "begin says that the stream is poisoned");
 }

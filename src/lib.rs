@@ -23,6 +23,17 @@
 //! | [`stream`] | the acquisition thread's end, and the readers |
 //! | [`ffi`] | the C ABI |
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::exit,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 
 #[cfg(test)]
 mod allocation_tests;

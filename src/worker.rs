@@ -111,6 +111,7 @@ impl Pipeline {
             self.begin(acquisition);
         }
         self.result.frames_dropped = slot.dropped;
+        self.count(slot);
         if self.result.status == Status::Ok
             && let Err(status) = self.advance(previous, slot, newest_ns)
         {
@@ -120,6 +121,16 @@ impl Pipeline {
             self.result.queue_ns = nanos(ended, seen);
             self.finish(ended);
         }
+    }
+
+    /// Every accepted frame is accounted for, those after a failure and under overload too.
+    fn count(&mut self, slot: &Slot) {
+        let Some(frame) = slot.frame else { return };
+        if self.result.frames_used == 0 {
+            self.result.first_sequence = frame.sequence;
+        }
+        self.result.last_sequence = frame.sequence;
+        self.result.frames_used += 1;
     }
 
     fn begin(&mut self, acquisition: u64) {
@@ -151,11 +162,6 @@ impl Pipeline {
         }
         let Some(frame) = slot.frame else { return Ok(()) };
         self.geometry = Some(frame.geometry);
-        if self.result.frames_used == 0 {
-            self.result.first_sequence = frame.sequence;
-        }
-        self.result.last_sequence = frame.sequence;
-        self.result.frames_used += 1;
         let ahead_ns = newest_ns.map_or(0, |newest| newest.saturating_sub(frame.time_ns));
         self.thin(frame.time_ns, ahead_ns).map_err(|error| self.fail(&error))?;
         if self.skipping.is_some() {

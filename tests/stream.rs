@@ -156,3 +156,20 @@ fn a_host_that_waits_for_room_loses_no_frame() {
     assert!(waits > 0, "the ring was never full");
     assert_eq!((result.frames_used, result.frames_dropped), (200, 0));
 }
+
+#[test]
+fn engines_of_both_modes_at_once_give_the_same_answers_as_alone() {
+    let engines = [engine("standin.stream.onnx"), engine("standin.clip.onnx")];
+    let alone: Vec<_> = engines.iter().map(|engine| answer(engine, 45, 6).scores).collect();
+    std::thread::scope(|scope| {
+        for (engine, alone) in engines.iter().zip(&alone) {
+            for _ in 0..2 {
+                scope.spawn(move || {
+                    for _ in 0..3 {
+                        assert_eq!(&answer(engine, 45, 6).scores, alone);
+                    }
+                });
+            }
+        }
+    });
+}

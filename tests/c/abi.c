@@ -78,6 +78,71 @@ static void engines(const char *model) {
   EXPECT(TTV_NULL_ARGUMENT, ttv_engine_prepare(NULL));
 }
 
+static char *find(char *data, size_t size, const char *text) {
+  size_t length = strlen(text);
+  for (size_t i = 0; i + length <= size; i++)
+    if (!memcmp(data + i, text, length)) return data + i;
+  return NULL;
+}
+
+/* Creates an engine from the package after `change` has had its way with it. */
+static int32_t altered(const char *model, void (*change)(char *data, size_t *size)) {
+  FILE *file = fopen(model, "rb");
+  if (!file) return 999;
+  static char data[1 << 20];
+  size_t size = fread(data, 1, sizeof data, file);
+  fclose(file);
+  change(data, &size);
+  ttv_engine_config config = {.struct_size = sizeof config, .model_data = data, .model_size = size};
+  ttv_engine *engine = NULL;
+  int32_t status = ttv_engine_create(&config, &engine);
+  if (!status) status = ttv_engine_prepare(engine);
+  ttv_engine_destroy(engine);
+  return status;
+}
+
+static void nothing(char *data, size_t *size) { (void)data, (void)size; }
+static void truncate_half(char *data, size_t *size) { (void)data, *size /= 2; }
+static void flip_a_bit(char *data, size_t *size) { data[*size / 3] ^= 16; }
+
+/* Another sample size than the graph has: the metadata of another network. */
+static void other_network(char *data, size_t *size) { memcpy(find(data, *size, "\"width\":112"), "\"width\":224", 11); }
+
+/* The second label is no label any more: one fewer than the network has outputs. */
+static void lose_a_label(char *data, size_t *size) {
+  char *labels = find(data, *size, "[{\"code\":\"PLAX\"");
+  char *second = labels ? find(labels + 1, *size - (size_t)(labels + 1 - data), "},{\"code\"") : NULL;
+  if (!second) return;
+  memcpy(second, ", ", 2);
+  second[2] = ' ';
+  const char *keys[] = {"\"code\"", "\"name\"", "\"scheme\"", "\"scheme_code\""};
+  for (int i = 0; i < 4; i++) find(second, *size - (size_t)(second - data), keys[i])[1] = 'x';
+}
+
+static void rename_a_key(char *data, size_t *size) { find(data, *size, "tteview.alpha")[8] = 'x'; }
+
+static void spoil_self_test(char *data, size_t *size) {
+  find(data, *size, "\"seed\":")[-1] = '{';
+  char *digit = find(data, *size, "\"logits\":[");
+  for (digit += 10; *digit < '0' || *digit > '9'; digit++) continue;
+  *digit = *digit == '9' ? '8' : '9';
+}
+
+static void packages(const char *model) {
+  EXPECT(TTV_OK, altered(model, nothing));
+  EXPECT(TTV_MODEL_INVALID, altered(model, truncate_half));
+  EXPECT(TTV_MODEL_INVALID, altered(model, flip_a_bit));
+  says("sha256");
+  EXPECT(TTV_MODEL_MISMATCH, altered(model, other_network));
+  says("112");
+  EXPECT(TTV_MODEL_INVALID, altered(model, lose_a_label));
+  says("label");
+  EXPECT(TTV_MODEL_INVALID, altered(model, rename_a_key));
+  says("alpha");
+  EXPECT(TTV_SELF_TEST, altered(model, spoil_self_test));
+  says("logit");
+}
+
 static void frames(ttv_stream *stream) {
   uint64_t id = 0;
   ttv_frame frame = good_frame(1);
@@ -163,6 +228,31 @@ static void discontinuities(ttv_stream *stream) {
   EXPECT(taken + 1, (long long)stats.pushed);
   EXPECT(dropped, (long long)stats.dropped);
   EXPECT(1, (long long)stats.changes);
+
+  /* Another geometry is a change without a mark. */
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
+  ttv_frame frame = good_frame(1);
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  frame = good_frame(2);
+  frame.width_px = frame.height_px = 48;
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_OK, ttv_stream_wait(stream, id, INT64_C(60000000000), &result));
+  EXPECT(TTV_RESULT_DISCONTINUITY, result.flags & TTV_RESULT_DISCONTINUITY);
+  EXPECT(1, result.chunks);
+  EXPECT(2, (long long)result.first_time_ns);
+  EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));
+  EXPECT(2, (long long)stats.changes);
+
+  /* A struct of a later version: its unknown tail must be zero. */
+  struct {
+    ttv_result known;
+    uint64_t later[4];
+  } future = {.known = {.struct_size = sizeof future}};
+  EXPECT(TTV_OK, ttv_stream_poll(stream, &future.known));
+  EXPECT(sizeof future, future.known.struct_size);
+  future.later[3] = 1;
+  EXPECT(TTV_STRUCT_SIZE, ttv_stream_poll(stream, &future.known));
 }
 
 static int calls;
@@ -307,6 +397,7 @@ int main(int argc, char **argv) {
   EXPECT(0, strcmp("ok", ttv_status_string(TTV_OK)));
   EXPECT(TTV_NULL_ARGUMENT, ttv_runtime_init(NULL));
   engines(argv[1]);
+  packages(argv[1]);
 
   ttv_engine_config config = {.struct_size = sizeof config, .model_path = argv[1]};
   ttv_engine *engine = NULL;
