@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`frame`] | a frame of the host, checked once |
 //! | `ring` | wait-free ring of preallocated frame slots |
+//! | `pixels` | memory of one frame in the ring |
 //! | `preprocess` | frame to normalised sample |
 //! | `sampling` | timestamps to the sample grid |
 //! | [`model`] | model package, checked |
@@ -51,6 +52,7 @@ pub mod frame;
 mod history;
 mod mailbox;
 pub mod model;
+mod pixels;
 mod preprocess;
 pub mod result;
 mod ring;

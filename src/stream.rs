@@ -6,6 +6,7 @@ use crate::frame::{FRAME_SIDE_PX, FrameView, Geometry};
 use crate::history::{History, Span};
 use crate::mailbox::Mailbox;
 use crate::model::{Mode, ModelSpec};
+use crate::pixels::Pixels;
 use crate::preprocess::Preprocess;
 use crate::result::ViewResult;
 use crate::ring::{Producer, ring};
@@ -165,39 +166,6 @@ pub(crate) struct Slot {
     pub(crate) pixels: Pixels,
 }
 
-/// Memory of one frame, every page of it brought in before the first frame.
-pub(crate) struct Pixels {
-    pub(crate) bytes: Box<[u8]>,
-    pinned: Option<Pin>,
-}
-
-impl Pixels {
-    fn new(bytes: usize, pin: Option<Pin>) -> Result<Self> {
-        let mut memory = Vec::new();
-        memory
-            .try_reserve_exact(bytes)
-            .map_err(|_| Error::new(Status::OutOfMemory, format!("{bytes} bytes for a frame of the ring")))?;
-        // Written, not only promised zero: a page that is not there yet would fault in the first push.
-        memory.resize(bytes, 1);
-        memory.fill(std::hint::black_box(0));
-        let mut pixels = Self { bytes: memory.into_boxed_slice(), pinned: None };
-        if let Some(pin) = pin {
-            (pin.lock)(&pixels.bytes)
-                .map_err(|cause| Error::new(Status::System, format!("memory lock: {cause}")))?;
-            pixels.pinned = Some(pin);
-        }
-        Ok(pixels)
-    }
-}
-
-impl Drop for Pixels {
-    fn drop(&mut self) {
-        if let Some(pin) = self.pinned {
-            (pin.unlock)(&self.bytes);
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 pub(crate) struct FrameHeader {
     pub(crate) geometry: Geometry,
@@ -339,7 +307,7 @@ impl Stream {
             frame: None,
             ended: None,
             dropped: 0,
-            pixels: pixels.next().unwrap_or(Pixels { bytes: Box::default(), pinned: None }),
+            pixels: pixels.next().unwrap_or_default(),
         });
         let worker = Worker {
             consumer,
@@ -396,7 +364,7 @@ impl Stream {
     /// As [`Self::new`] for settings out of range.
     pub fn memory(engine: &Engine, config: &StreamConfig) -> Result<usize> {
         let spec = &engine.spec;
-        let ring = (config.ring_slots + EXTRA_SLOTS) * (config.check()? + size_of::<Slot>());
+        let ring = (config.ring_slots + EXTRA_SLOTS) * (Pixels::memory(config.check()?) + size_of::<Slot>());
         let values = |shape: &[usize]| shape.iter().product::<usize>();
         let inputs: usize = spec.input_shapes().iter().map(|shape| values(shape)).sum();
         let states: usize = spec.states.iter().map(|state| 2 * values(&state.shape)).sum();
@@ -711,7 +679,7 @@ impl Input {
             self.shared.stats.dropped.fetch_add(1, Relaxed);
             return Err(Status::RingFull);
         };
-        Ok(&mut slot.pixels.bytes)
+        Ok(&mut slot.pixels)
     }
 
     /// Publishes the next slot, whose pixels are written.

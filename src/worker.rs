@@ -236,7 +236,7 @@ impl Pipeline {
         for time in 0..times {
             if time == 0 {
                 let start = Instant::now();
-                let pixels = slot.pixels.bytes.get(..frame.geometry.frame_bytes()).unwrap_or_default();
+                let pixels = slot.pixels.get(..frame.geometry.frame_bytes()).unwrap_or_default();
                 self.preprocess.run(&frame.geometry, pixels, self.classifier.sample())?;
                 self.result.preprocess_ns += nanos(start, Instant::now());
             } else {

@@ -34,7 +34,7 @@ fn format() -> Result {
 }
 
 fn clippy() -> Result {
-    run_command(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
+    run_command(&mut cargo("clippy --workspace --all-targets --features tteview/bench -- -D warnings"))
 }
 
 /// The library with one backend alone.
