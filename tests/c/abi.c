@@ -122,7 +122,6 @@ static void lose_a_label(char *data, size_t *size) {
 static void rename_a_key(char *data, size_t *size) { find(data, *size, "tteview.alpha")[8] = 'x'; }
 
 static void spoil_self_test(char *data, size_t *size) {
-  find(data, *size, "\"seed\":")[-1] = '{';
   char *digit = find(data, *size, "\"logits\":[");
   for (digit += 10; *digit < '0' || *digit > '9'; digit++) continue;
   *digit = *digit == '9' ? '8' : '9';
@@ -135,7 +134,7 @@ static void packages(const char *model) {
   says("sha256");
   EXPECT(TTV_MODEL_MISMATCH, altered(model, other_network));
   says("112");
-  EXPECT(TTV_MODEL_INVALID, altered(model, lose_a_label));
+  EXPECT(TTV_MODEL_MISMATCH, altered(model, lose_a_label));
   says("label");
   EXPECT(TTV_MODEL_INVALID, altered(model, rename_a_key));
   says("alpha");
