@@ -17,14 +17,16 @@ use tteview::model::ModelPackage;
 use tteview::stream::Drive;
 use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
 
-/// The ring's slots, and the two more that the stream adds.
-const SLOTS: usize = 16;
+/// The ring's slots, and the two more that the stream adds. Few, so that frames of 1 MiB stay in a cache of 32 MB on
+/// both sides; which of two sets that do not fit together stays there would be luck.
+const SLOTS: usize = 6;
 const BUFFERS: usize = SLOTS + 2;
 
 const PAGE: usize = 4096;
 
-/// Longer than the worker takes to put a frame aside and to park.
-const REST: Duration = Duration::from_micros(30);
+/// Longer than the worker takes to put a frame aside and to park, and long enough for the ring not to fill between two
+/// looks of a polling worker.
+const REST: Duration = Duration::from_micros(100);
 
 fn rest() {
     let start = Instant::now();

@@ -25,6 +25,7 @@ pub(crate) struct Preprocess {
     region: Vec<u8>,
     /// The region at its size in the sample.
     resized: Vec<u8>,
+    yuv: yuv::Converter,
     resizer: Resizer,
 }
 
@@ -46,6 +47,7 @@ impl Preprocess {
             normalised: spec.mean.iter().zip(&spec.std).map(table).collect(),
             region: vec![0; max_width_px as usize * max_height_px as usize * spec.channels],
             resized: vec![0; spec.width_px * spec.height_px * MOST_BYTES],
+            yuv: yuv::Converter::new(max_width_px),
             resizer: Resizer::new(),
         }
     }
@@ -103,7 +105,7 @@ impl Preprocess {
         }
         let pairs = yuv::Pairs::of(&region);
         let plane = pairs.width_px() * region.height_px as usize;
-        yuv::planes(geometry, packed, &pairs, &mut self.region[..3 * plane]);
+        self.yuv.planes(geometry, packed, &pairs, &mut self.region[..3 * plane]);
         let cut = Region { x_px: region.x_px % 2, y_px: 0, ..region };
         let size = (pairs.width_px() as u32, region.height_px);
         let resized_plane = width as usize * height as usize;

@@ -19,57 +19,107 @@ impl Pairs {
     }
 }
 
-/// Writes red, green and blue of the region's rows into `target`, one plane after the other. A pixel takes the
-/// chroma sample that covers it.
-pub(super) fn planes(geometry: &Geometry, packed: &[u8], pairs: &Pairs, target: &mut [u8]) {
-    let (width, height) = (geometry.width_px as usize, geometry.height_px as usize);
-    let plane = target.len() / 3;
-    let (red, rest) = target.split_at_mut(plane);
-    let (green, blue) = rest.split_at_mut(plane);
-    let row_bytes = pairs.width_px();
-    let rows = red.chunks_exact_mut(row_bytes).zip(green.chunks_exact_mut(row_bytes));
-    let rows = rows.zip(blue.chunks_exact_mut(row_bytes));
-    for (y, ((red, green), blue)) in (geometry.region.y_px as usize..).zip(rows) {
-        let to = Row { red, green, blue };
-        // The planes of luma and of chroma; a format with one plane has all of it in the first.
-        let (first, rest) = packed.split_at(width * height);
-        let luma = |row: usize| &first[row * width..][..width].as_chunks::<2>().0[pairs.0.clone()];
-        let interleaved = || &packed[y * 2 * width..][..2 * width].as_chunks::<4>().0[pairs.0.clone()];
-        match geometry.format {
-            PixelFormat::Yuyv => to.fill(interleaved().iter().map(|&[y0, u, y1, v]| ([y0, y1], u, v))),
-            PixelFormat::Uyvy => to.fill(interleaved().iter().map(|&[u, y0, v, y1]| ([y0, y1], u, v))),
-            PixelFormat::Nv12 => {
-                let chroma = &rest[y / 2 * width..][..width].as_chunks::<2>().0[pairs.0.clone()];
-                to.fill(luma(y).iter().zip(chroma).map(|(&luma, &[u, v])| (luma, u, v)));
-            }
-            _ => {
-                let (u, v) = rest.split_at(width * height / 4);
-                let [u, v] = [u, v].map(|plane| &plane[y / 2 * (width / 2)..][pairs.0.clone()]);
-                to.fill(luma(y).iter().zip(u).zip(v).map(|((&luma, &u), &v)| (luma, u, v)));
-            }
+/// Converts regions; its rows are made once, for the widest frame.
+pub(super) struct Converter {
+    luma: Vec<[u8; 2]>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
+
+impl Converter {
+    pub(super) fn new(max_width_px: u32) -> Self {
+        let pairs = max_width_px as usize / 2;
+        Self { luma: vec![[0; 2]; pairs], u: vec![0; pairs], v: vec![0; pairs] }
+    }
+
+    /// Writes red, green and blue of the region's rows into `target`, one plane after the other. A pixel takes the
+    /// chroma sample that covers it.
+    pub(super) fn planes(&mut self, geometry: &Geometry, packed: &[u8], pairs: &Pairs, target: &mut [u8]) {
+        let plane = target.len() / 3;
+        let (red, rest) = target.split_at_mut(plane);
+        let (green, blue) = rest.split_at_mut(plane);
+        let [red, green, blue] = [red, green, blue].map(|plane| plane.as_chunks_mut::<2>().0);
+        let row = pairs.0.len();
+        let rows = red.chunks_exact_mut(row).zip(green.chunks_exact_mut(row)).zip(blue.chunks_exact_mut(row));
+        for (y, ((red, green), blue)) in (geometry.region.y_px as usize..).zip(rows) {
+            let (luma, u, v) = self.row(geometry, packed, pairs, y);
+            convert(luma, u, v, red, green, blue);
         }
+    }
+
+    /// Luma of both pixels, U and V of each pair of a row: where the frame has them, or gathered into rows of ours.
+    fn row<'a>(
+        &'a mut self,
+        geometry: &Geometry,
+        packed: &'a [u8],
+        pairs: &Pairs,
+        y: usize,
+    ) -> (&'a [[u8; 2]], &'a [u8], &'a [u8]) {
+        let (width, height) = (geometry.width_px as usize, geometry.height_px as usize);
+        let (first, count) = (pairs.0.start, pairs.0.len());
+        let (luma, u, v) = (&mut self.luma[..count], &mut self.u[..count], &mut self.v[..count]);
+        if matches!(geometry.format, PixelFormat::Yuyv | PixelFormat::Uyvy) {
+            let from = &packed[y * 2 * width..][..2 * width].as_chunks::<4>().0[pairs.0.clone()];
+            if geometry.format == PixelFormat::Yuyv {
+                gather(from, |&[y0, u, y1, v]| ([y0, y1], u, v), luma, u, v);
+            } else {
+                gather(from, |&[u, y0, v, y1]| ([y0, y1], u, v), luma, u, v);
+            }
+            return (luma, u, v);
+        }
+        let (whole, chroma) = packed.split_at(width * height);
+        let whole = &whole[y * width..][..width].as_chunks::<2>().0[pairs.0.clone()];
+        if geometry.format == PixelFormat::Nv12 {
+            let from = &chroma[y / 2 * width..][..width].as_chunks::<2>().0[pairs.0.clone()];
+            part(from, u, v);
+            return (whole, u, v);
+        }
+        let (u, v) = chroma.split_at(width * height / 4);
+        let [u, v] = [u, v].map(|plane| &plane[y / 2 * (width / 2) + first..][..count]);
+        (whole, u, v)
     }
 }
 
-/// One row of the three planes.
-struct Row<'a> {
-    red: &'a mut [u8],
-    green: &'a mut [u8],
-    blue: &'a mut [u8],
+/// Parts the U and V of a row. Not inlined: see [`convert`].
+#[inline(never)]
+fn part(from: &[[u8; 2]], u: &mut [u8], v: &mut [u8]) {
+    for ((u, v), &from) in u.iter_mut().zip(v).zip(from) {
+        let both = u16::from_le_bytes(from);
+        (*u, *v) = (both as u8, (both >> 8) as u8);
+    }
 }
 
-impl Row<'_> {
-    /// Takes the luma of both pixels, U and V of each pair.
-    #[inline]
-    fn fill(self, pairs: impl Iterator<Item = ([u8; 2], u8, u8)>) {
-        let (red, green) = (self.red.as_chunks_mut::<2>().0, self.green.as_chunks_mut::<2>().0);
-        let blue = self.blue.as_chunks_mut::<2>().0;
-        for (((red, green), blue), (luma, u, v)) in red.iter_mut().zip(green).zip(blue).zip(pairs) {
-            let chroma = chroma_of(u, v);
-            for pixel in 0..2 {
-                let [r, g, b] = rgb_of(luma[pixel], chroma);
-                (red[pixel], green[pixel], blue[pixel]) = (r, g, b);
-            }
+/// Parts luma, U and V of a row. Not inlined: see [`convert`].
+#[inline(never)]
+fn gather(
+    from: &[[u8; 4]],
+    parts: impl Fn(&[u8; 4]) -> ([u8; 2], u8, u8),
+    luma: &mut [[u8; 2]],
+    u: &mut [u8],
+    v: &mut [u8],
+) {
+    for (((luma, u), v), from) in luma.iter_mut().zip(u).zip(v).zip(from) {
+        (*luma, *u, *v) = parts(from);
+    }
+}
+
+/// Converts one row. Not inlined: as arguments the slices are known not to overlap, without which the compiler may
+/// not use vectors here, and the row takes three times as long.
+#[inline(never)]
+fn convert(
+    luma: &[[u8; 2]],
+    u: &[u8],
+    v: &[u8],
+    red: &mut [[u8; 2]],
+    green: &mut [[u8; 2]],
+    blue: &mut [[u8; 2]],
+) {
+    let to = red.iter_mut().zip(green).zip(blue);
+    for (((red, green), blue), ((&luma, &u), &v)) in to.zip(luma.iter().zip(u).zip(v)) {
+        let chroma = chroma_of(u, v);
+        for pixel in 0..2 {
+            let [r, g, b] = rgb_of(luma[pixel], chroma);
+            (red[pixel], green[pixel], blue[pixel]) = (r, g, b);
         }
     }
 }
