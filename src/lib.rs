@@ -29,6 +29,7 @@
     deny(
         clippy::exit,
         clippy::expect_used,
+        clippy::indexing_slicing,
         clippy::panic,
         clippy::print_stderr,
         clippy::print_stdout,

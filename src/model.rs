@@ -41,8 +41,8 @@ impl ModelPackage {
             return Err(Error::new(Status::ModelHash, format!("the file's SHA-256 is {}", hex(&hash))));
         }
         let model = wire::read(&bytes)?;
-        let spec =
-            read::spec(&model.metadata, hex(&Sha256::digest(&bytes[model.graph.clone()])), hex(&hash))?;
+        let graph = bytes.get(model.graph.clone()).unwrap_or_default();
+        let spec = read::spec(&model.metadata, hex(&Sha256::digest(graph)), hex(&hash))?;
         Ok(Self { spec, bytes: bytes.into() })
     }
 }

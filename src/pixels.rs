@@ -1,5 +1,8 @@
 //! Memory of one frame in the ring.
 
+// The ranges are those that `new` made.
+#![cfg_attr(not(test), expect(clippy::indexing_slicing))]
+
 use crate::stream::Pin;
 use crate::{Error, Result, Status};
 use std::ops::{Deref, DerefMut};

@@ -63,10 +63,8 @@ struct OrtSession {
     inputs: Vec<SessionInputValue<'static>>,
     /// Index of `fast`.
     fast: usize,
-    /// Two sets of outputs: a run reads the states of one and writes the other.
-    outputs: [RunOptions<HasSelectedOutputs>; 2],
-    /// The set that the next run writes.
-    next: usize,
+    /// Two sets of outputs: the next run writes the first, and reads the states of the other.
+    outputs: (RunOptions<HasSelectedOutputs>, RunOptions<HasSelectedOutputs>),
     logits: Vec<f32>,
 }
 
@@ -168,19 +166,16 @@ impl Backend for Ort {
         let spec = &self.0.spec;
         let allocator = Allocator::default();
         let inputs = super::expected_inputs(spec);
-        let initial = |index: usize| {
-            index
-                .checked_sub(inputs.len() - spec.states.len())
-                .map_or(0.0, |state| spec.states[state].initial)
-        };
-        let tensor = |(index, (_, shape)): (usize, &(String, Vec<usize>))| {
-            filled(&allocator, shape, initial(index)).map(SessionInputValue::from)
+        let fast = inputs.len() - spec.states.len() - 1;
+        let initials =
+            std::iter::repeat_n(0.0, fast + 1).chain(spec.states.iter().map(|state| state.initial));
+        let tensor = |((_, shape), initial): (&(String, Vec<usize>), f32)| {
+            filled(&allocator, shape, initial).map(SessionInputValue::from)
         };
         Ok(Box::new(OrtSession {
-            inputs: inputs.iter().enumerate().map(tensor).collect::<Result<_>>()?,
-            fast: inputs.len() - spec.states.len() - 1,
-            outputs: [outputs(&allocator, spec)?, outputs(&allocator, spec)?],
-            next: 0,
+            inputs: inputs.iter().zip(initials).map(tensor).collect::<Result<_>>()?,
+            fast,
+            outputs: (outputs(&allocator, spec)?, outputs(&allocator, spec)?),
             logits: vec![0.0; spec.labels.len()],
             shared: self.0.clone(),
         }))
@@ -208,16 +203,16 @@ impl Session for OrtSession {
 
     fn run(&mut self) -> Result<()> {
         let mut session = self.shared.session.lock();
-        let outputs = session.run_with_options(&self.inputs[..], &self.outputs[self.next]).map_err(failed)?;
+        let outputs = session.run_with_options(&self.inputs[..], &self.outputs.0).map_err(failed)?;
         let mut outputs = outputs.into_iter().map(|(_, value)| value);
         let logits = outputs.next().ok_or_else(|| Error::new(Status::Inference, "the graph gave nothing"))?;
         let (_, logits) = logits.try_extract_tensor::<f32>().map_err(failed)?;
         self.logits.copy_from_slice(logits);
         // The other set is free now: these were its last handles, apart from those that the next run writes by.
-        for (state, next) in self.inputs[self.fast + 1..].iter_mut().zip(outputs) {
+        for (state, next) in self.inputs.iter_mut().skip(self.fast + 1).zip(outputs) {
             *state = next.into();
         }
-        self.next = 1 - self.next;
+        std::mem::swap(&mut self.outputs.0, &mut self.outputs.1);
         Ok(())
     }
 
@@ -226,7 +221,7 @@ impl Session for OrtSession {
     }
 
     fn reset(&mut self) -> Result<()> {
-        for (input, state) in self.inputs[self.fast + 1..].iter_mut().zip(&self.shared.spec.states) {
+        for (input, state) in self.inputs.iter_mut().skip(self.fast + 1).zip(&self.shared.spec.states) {
             values(input).fill(state.initial);
         }
         Ok(())

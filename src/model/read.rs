@@ -124,7 +124,7 @@ pub(super) fn spec(
     let clip_samples: usize = keys.json("clip_samples")?;
     agree("clip_samples", clip_samples >= alpha, "must be at least alpha")?;
     let slow_indices: Vec<usize> = keys.json("slow_indices")?;
-    check("slow_indices", slow_indices.windows(2).all(|pair| pair[0] < pair[1]), "must ascend")?;
+    check("slow_indices", slow_indices.is_sorted_by(|earlier, later| earlier < later), "must ascend")?;
     agree("slow_indices", slow_indices.iter().all(|&i| i < clip_samples), "must lie below clip_samples")?;
     let temperature: f32 = keys.json("temperature")?;
     check("temperature", temperature.is_finite() && temperature > 0.0, "must be finite and positive")?;

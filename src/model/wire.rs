@@ -34,10 +34,8 @@ impl Reader<'_> {
         let start = self.at;
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
-            if self.at >= self.end {
-                return Err(invalid(start, "a number is cut off"));
-            }
-            let byte = self.bytes[self.at];
+            let byte = self.bytes.get(self.at).filter(|_| self.at < self.end);
+            let byte = *byte.ok_or_else(|| invalid(start, "a number is cut off"))?;
             self.at += 1;
             if shift == 63 && byte > 1 {
                 break;
@@ -119,7 +117,7 @@ fn entry(bytes: &[u8], range: Range<usize>) -> Result<(String, String)> {
     let (mut key, mut value) = (String::new(), String::new());
     while let Some((number, field)) = reader.field()? {
         let (Some(field), 1 | 2) = (field, number) else { continue };
-        let text = std::str::from_utf8(&bytes[field.clone()])
+        let text = std::str::from_utf8(bytes.get(field.clone()).unwrap_or_default())
             .map_err(|_| invalid(field.start, "metadata that is not UTF-8"))?;
         *(if number == 1 { &mut key } else { &mut value }) = text.to_owned();
     }
