@@ -8,15 +8,15 @@ use crate::Status;
 use crate::result::{ViewResult, flags};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
-use sync::{AtomicU32, AtomicU64, Ordering, fence};
+use sync::{AtomicU64, Ordering, fence};
 
 #[cfg(not(loom))]
 mod sync {
-    pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 #[cfg(loom)]
 mod sync {
-    pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
 /// Final results that stay readable by id, and letters that the newest result walks through.
@@ -29,38 +29,44 @@ const TRIES: usize = 64;
 const WORDS: usize = 15;
 
 struct Letter {
-    version: AtomicU32,
+    version: AtomicU64,
+    /// Which result the words are: 0 before the first.
+    number: AtomicU64,
     words: Box<[AtomicU64]>,
 }
 
 impl Letter {
     fn new(words: usize) -> Self {
-        Self { version: AtomicU32::new(0), words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+        let [version, number] = [0, 0].map(AtomicU64::new);
+        Self { version, number, words: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// Only ever called by the one writer.
-    fn write(&self, words: impl Iterator<Item = u64>) {
+    fn write(&self, number: u64, words: impl Iterator<Item = u64>) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version.wrapping_add(1), Ordering::Relaxed);
         // The odd version is visible before any of the words; readers fence likewise.
         fence(Ordering::Release);
+        self.number.store(number, Ordering::Relaxed);
         for (place, word) in self.words.iter().zip(words) {
             place.store(word, Ordering::Relaxed);
         }
         self.version.store(version.wrapping_add(2), Ordering::Release);
     }
 
-    /// Hands every word to `take`; false if the writer came in between, and what was taken is worth nothing.
-    fn read(&self, mut take: impl FnMut(usize, u64)) -> bool {
+    /// Hands every word to `take`, and returns their number. `None` if the writer came in between, and what was
+    /// taken is worth nothing.
+    fn read(&self, mut take: impl FnMut(usize, u64)) -> Option<u64> {
         let version = self.version.load(Ordering::Acquire);
         if !version.is_multiple_of(2) {
-            return false;
+            return None;
         }
+        let number = self.number.load(Ordering::Relaxed);
         for (index, word) in self.words.iter().enumerate() {
             take(index, word.load(Ordering::Relaxed));
         }
         fence(Ordering::Acquire);
-        self.version.load(Ordering::Relaxed) == version
+        (self.version.load(Ordering::Relaxed) == version).then_some(number)
     }
 }
 
@@ -89,11 +95,11 @@ impl Mailbox {
     pub(crate) fn publish(&self, result: &ViewResult) {
         let last = result.flags & flags::FINAL != 0;
         if last && let Some(letter) = self.finals.get(slot(result.acquisition)) {
-            letter.write(words(result));
+            letter.write(result.acquisition, words(result));
         }
         let number = self.published.load(Ordering::Relaxed) + 1;
         if let Some(letter) = self.newest.get(slot(number)) {
-            letter.write(words(result));
+            letter.write(number, words(result));
         }
         self.published.store(number, Ordering::Release);
         if last {
@@ -109,7 +115,10 @@ impl Mailbox {
             if number == 0 {
                 break;
             }
-            if let Some(found) = self.newest.get(slot(number)).and_then(|letter| read(letter, scores)) {
+            // A writer that has lapped this reader may be ahead of `published`, where the next call may not be.
+            if let Some((of, found)) = self.newest.get(slot(number)).and_then(|letter| read(letter, scores))
+                && of == number
+            {
                 return Ok(found);
             }
         }
@@ -128,8 +137,8 @@ impl Mailbox {
         let mut waiting = self.waiting.lock();
         loop {
             match read(letter, scores) {
-                Some(found) if found.acquisition == acquisition && acquisition != 0 => return Ok(found),
-                Some(found) if found.acquisition > acquisition => return Err(Status::Empty),
+                Some((of, found)) if of == acquisition && acquisition != 0 => return Ok(found),
+                Some((of, _)) if of > acquisition => return Err(Status::Empty),
                 Some(_) => {}
                 // The writer is at it right now; it does not hold the lock.
                 None => continue,
@@ -171,25 +180,22 @@ fn words(result: &ViewResult) -> impl Iterator<Item = u64> {
     header.into_iter().chain(result.scores.iter().map(|score| u64::from(score.to_bits())))
 }
 
-/// A result without its scores, which go into `scores`; `None` if the writer came in between.
-fn read(letter: &Letter, scores: &mut [f32]) -> Option<ViewResult> {
+/// A letter's number and its result without the scores, which go into `scores`; `None` if the writer came in between.
+fn read(letter: &Letter, scores: &mut [f32]) -> Option<(u64, ViewResult)> {
     let mut header = [0; WORDS];
-    let whole = letter.read(|index, word| match header.get_mut(index) {
+    let number = letter.read(|index, word| match header.get_mut(index) {
         Some(place) => *place = word,
         None => {
             if let Some(score) = scores.get_mut(index - WORDS) {
                 *score = f32::from_bits(word as u32);
             }
         }
-    });
-    if !whole {
-        return None;
-    }
+    })?;
     let [status, acquisition, chunks, confidence, first_sequence, last_sequence, used, dropped, rest @ ..] =
         header;
     let [first_time, last_time, latency, queue, preprocess, inference, _] = rest;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
-    Some(ViewResult {
+    let result = ViewResult {
         status: Status::from_code(high(status).cast_signed()).unwrap_or(Status::Internal),
         flags: low(status),
         acquisition,
@@ -208,7 +214,8 @@ fn read(letter: &Letter, scores: &mut [f32]) -> Option<ViewResult> {
         queue_ns: queue.cast_signed(),
         preprocess_ns: preprocess.cast_signed(),
         inference_ns: inference.cast_signed(),
-    })
+    };
+    Some((number, result))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -256,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_written_and_not_yet_published_is_not_read_in_place_of_an_older_one() {
+        let mailbox = Mailbox::new(5);
+        mailbox.publish(&numbered(1, 0));
+        mailbox.newest[slot(1)].write(1 + LETTERS as u64, words(&numbered(1 + LETTERS as u64, 0)));
+        assert_eq!(mailbox.newest(&mut [0.0; 5]), Err(Status::NotReady));
+    }
+
+    #[test]
     fn readers_never_see_a_torn_result_while_the_writer_hurries() {
         let mailbox = Mailbox::new(5);
         mailbox.publish(&numbered(1, 0));
@@ -291,12 +306,12 @@ mod loom_tests {
             let letter = loom::sync::Arc::new(Letter::new(2));
             let writer = letter.clone();
             let thread = loom::thread::spawn(move || {
-                writer.write([1, 1].into_iter());
-                writer.write([2, 2].into_iter());
+                writer.write(1, [1, 1].into_iter());
+                writer.write(2, [2, 2].into_iter());
             });
             let mut words = [0; 2];
-            if letter.read(|index, word| words[index] = word) {
-                assert_eq!(words[0], words[1]);
+            if let Some(number) = letter.read(|index, word| words[index] = word) {
+                assert_eq!(words, [number; 2]);
             }
             thread.join().unwrap();
         });

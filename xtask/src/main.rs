@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod fetch;
 mod host;
+mod instrumented;
 mod package;
 mod process;
 mod test;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and test of the repository.
 
-use crate::process::{Result, cargo, read, run as run_command, target};
-use crate::{fetch, host};
+use crate::process::{Result, cargo, run as run_command};
+use crate::{fetch, host, instrumented};
 use std::time::{Duration, Instant};
 
 /// A step: its name in the closing table, and what it does.
@@ -15,7 +15,8 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("runtimes", runtimes),
     ("hosts", host::hosts),
-    ("loom", loom),
+    ("loom", instrumented::loom),
+    ("sanitizer", instrumented::sanitizer),
 ];
 
 /// Runs the steps named, or all, until one fails, then prints a table of them.
@@ -63,26 +64,6 @@ fn runtimes() -> Result {
     Ok(())
 }
 
-/// Ring and mailbox under every thread interleaving loom can reach. Its own target directory, because the changed
-/// compiler flags would otherwise rebuild everything twice per run.
-fn loom() -> Result {
-    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags += " --cfg loom";
-    let lib = |more: &str| {
-        let mut command = cargo(&format!("test --release -p tteview --no-default-features --lib {more}"));
-        // CARGO_ENCODED_RUSTFLAGS would take precedence and drop the flag.
-        command.env("RUSTFLAGS", flags.trim()).env_remove("CARGO_ENCODED_RUSTFLAGS");
-        command.env("CARGO_TARGET_DIR", target().join("loom"));
-        command
-    };
-    // A filter that matches nothing passes, so a renamed module would end these tests unnoticed.
-    let listed = read(&mut lib("loom_tests -- --list"))?;
-    if !listed.lines().any(|line| line.ends_with(": test")) {
-        return Err("no test exists under --cfg loom".into());
-    }
-    run_command(&mut lib("loom_tests"))
-}
-
 /// A line of the closing table: the time is absent for a step that was not reached.
 type Line = (&'static str, Option<Duration>, &'static str);
 
@@ -108,10 +89,10 @@ fn run_steps(steps: &[Step]) -> Result {
 
 fn table(lines: &[Line]) -> String {
     let total = lines.iter().filter_map(|line| line.1).sum();
-    let mut text = format!("{:<10}{:>10}  result", "step", "time");
+    let mut text = format!("{:<12}{:>10}  result", "step", "time");
     for &(name, time, word) in lines.iter().chain(&[("total", Some(total), "")]) {
         let time = time.map_or_else(|| "-".into(), |time| format!("{:.1} s", time.as_secs_f64()));
-        text += format!("\n{name:<10}{time:>10}  {word}").trim_end();
+        text += format!("\n{name:<12}{time:>10}  {word}").trim_end();
     }
     text
 }
