@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Versions of ONNX Runtime that the library is tested with: old, in between, new. The compiler compares with the last.
 pub(crate) const ONNX_RUNTIMES: &[&str] = &["1.20.1", "1.23.2", "1.31.1"];
 
+/// Version of CMake that hosts are built with: that of Ubuntu 22.04, which a JetPack 6 has.
+const CMAKE: &str = "3.22.6";
+
 /// Version of pydicom, whose wheel ships a real cardiac cine and files of every coding.
 const PYDICOM: &str = "3.0.1";
 
@@ -81,12 +84,25 @@ pub(crate) fn cines() -> Result<PathBuf> {
             fs::copy(source.join(name), folder.join(name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
         }
         let packages = kept(&format!("python-pydicom-{PYDICOM}"), |packages| {
-            let options = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target"];
-            run(command("python3", options).arg(packages).args([&pydicom_requirement(), "pillow", "numpy"]))
+            install_packages(packages, &[&pydicom_requirement(), "pillow", "numpy"])
         })?;
         let mut script = command("python3", [root().join("xtask/src/cine.py")]);
         run(script.arg(folder).args(DECODED_BY_PYDICOM).env("PYTHONPATH", packages))
     })
+}
+
+/// CMake and Ninja, as `bin/cmake` and `bin/ninja` of a folder of Python packages.
+pub(crate) fn cmake() -> Result<PathBuf> {
+    let folder = kept(&format!("cmake-{CMAKE}"), |folder| {
+        install_packages(folder, &[&format!("cmake=={CMAKE}"), "ninja==1.13.2"])
+    })?;
+    std::path::absolute(folder).map_err(|e| e.to_string())
+}
+
+/// Python packages into a folder of their own.
+fn install_packages(folder: &Path, requirements: &[&str]) -> Result {
+    let options = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target"];
+    run(command("python3", options).arg(folder).args(requirements))
 }
 
 fn pydicom_requirement() -> String {

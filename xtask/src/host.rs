@@ -1,21 +1,18 @@
 //! The C header, and hosts in C and C++ built against the installed package.
 
-use crate::demo::{PERIOD_NS, STAND_IN, phantom_cine};
+use crate::demo::STAND_IN;
+use crate::examples::examples;
 use crate::fetch;
 use crate::package::own_prefix;
-use crate::process::{Result, cargo, command, no_arguments, read, root, run, target};
+use crate::process::{Result, command, no_arguments, read, root, run, target};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 /// Signal of a forbidden system call on Linux.
 const SIGSYS: i32 = 31;
 
 /// The stand-in packages.
 const MODELS: [&str; 2] = [STAND_IN, "models/standin.clip.onnx"];
-
-/// The examples; each takes a model, a cine and its frame period.
-const EXAMPLES: &[&str] = &["c_minimal.c", "c_zero_copy.c", "cpp_host.cpp", "scanner_sim.c"];
 
 /// Flags of every C and C++ compilation: warnings are errors.
 const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -129,32 +126,6 @@ fn no_system_call(prefix: &Path) -> Result {
         Ok(())
     } else {
         Err(format!("a system call made on purpose went unseen: {control}"))
-    }
-}
-
-/// Every example names a view, and they agree on it: the same frames are the same answer, whatever the pace and language.
-fn examples(prefix: &Path) -> Result {
-    let cine = phantom_cine()?;
-    let mut programs = Vec::new();
-    for source in EXAMPLES {
-        programs.push((*source, build_host(prefix, &format!("ffi-examples/{source}"), &[])?));
-    }
-    run(&mut cargo("build --release -p cxx-host"))?;
-    programs.push(("cxx_host", target().join("release/cxx-host")));
-    let mut views = Vec::new();
-    for (source, program) in programs {
-        let printed =
-            read(command(program, [Path::new(STAND_IN), &cine, Path::new(PERIOD_NS)]).stdin(Stdio::null()))?;
-        let view = printed.lines().find(|line| line.starts_with("view "));
-        let words =
-            view.map(|line| line.split([',', ' ']).filter(|word| !word.is_empty()).nth(1).map(String::from));
-        let view = words.flatten().ok_or_else(|| format!("{source} named no view:\n{printed}"))?;
-        views.push((source, view));
-    }
-    if views.windows(2).all(|pair| pair[0].1 == pair[1].1) {
-        Ok(())
-    } else {
-        Err(format!("the examples disagree: {views:?}"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod examples;
 mod fetch;
 mod host;
 mod instrumented;
