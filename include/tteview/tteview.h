@@ -224,7 +224,8 @@ typedef struct ttv_host {
   uint32_t abi_version;
   // Handed back to the hooks.
   void *user;
-  // Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
+  // Takes a message: level 1 error, 2 warning, 3 information. Called from any thread but never from an [rt] call,
+  // with locks of ours held: it must not call this library.
   void (*log)(void *user, int32_t level, const char *message, size_t length);
   // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
   void (*thread_start)(void *user, const char *role);

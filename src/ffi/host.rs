@@ -20,7 +20,8 @@ pub struct ttv_host {
     pub abi_version: u32,
     /// Handed back to the hooks.
     pub user: *mut c_void,
-    /// Takes a message: level 1 error, 2 warning, 3 information. Never called from an [rt] call.
+    /// Takes a message: level 1 error, 2 warning, 3 information. Called from any thread but never from an [rt] call,
+    /// with locks of ours held: it must not call this library.
     pub log:
         Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char, length: usize)>,
     /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
