@@ -1,8 +1,10 @@
 /*
  * tteview: labels the view of a transthoracic echo cine while it is acquired.
  *
- * Link: libtteview.a, then the system libraries that `cargo xtask demo` links: -lpthread -ldl -lm.
- * C11 and C++17.
+ * C11 and C++17. `cargo xtask install --prefix P` lays down the library; link it by one of
+ *   CMake:      find_package(tteview REQUIRED) and tteview::tteview
+ *   pkg-config: pkg-config --cflags --libs tteview
+ *   by hand:    -IP/include -LP/lib -ltteview -lpthread -ldl -lm
  *
  * Life of a stream:
  *   ttv_engine_create -> ttv_engine_prepare -> ttv_stream_create
@@ -12,6 +14,7 @@
  * Threads, the tag of every function:
  *   [ctl]  control threads; may block and allocate
  *   [acq]  the acquisition thread, one at a time per stream; a second one gets TTV_WRONG_THREAD
+ *   [wrk]  the thread that drives inference where the host does it, one at a time per stream
  *   [any]  every thread
  *   rt     bounded time: no allocation, no lock, no logging; one futex wake at most
  *
@@ -21,8 +24,9 @@
  * Structs: set struct_size to sizeof and zero the rest. Fields are only appended in later versions; a larger
  * struct is accepted if what this library does not know is zero.
  *
- * Ownership: handles belong to the caller from create to destroy. Frames are copied. Strings returned live as long
- * as the engine.
+ * Ownership: handles belong to the caller from create to destroy. A pushed frame is copied before the call returns;
+ * between ttv_stream_acquire and _commit the slot's memory is the caller's. Results go to memory of the caller.
+ * Strings returned live as long as the engine.
  */
 
 #ifndef TTEVIEW_TTEVIEW_H
