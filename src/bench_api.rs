@@ -1,4 +1,4 @@
-//! The inner parts, opened to `benches/`. No interface: it changes as they do.
+//! The inner parts, opened to `benches/` and `tteview bench`. No interface: it changes as they do.
 
 use crate::backend::Session;
 use crate::frame::Geometry;
@@ -7,6 +7,9 @@ use crate::preprocess::Preprocess;
 use crate::ring::{self, Consumer, Producer};
 use crate::sampling::{Arrival, Sampler};
 use crate::{Engine, Result};
+
+#[cfg(feature = "ort")]
+pub use crate::backend::ort::raw::RawGraph;
 
 /// The end of a ring that fills.
 pub struct RingProducer<T>(Producer<T>);

@@ -1,5 +1,7 @@
 //! ONNX Runtime, loaded at run time from a library of the host, on its CPU, CUDA or TensorRT provider.
 
+#[cfg(feature = "bench")]
+pub(crate) mod raw;
 mod runtime;
 
 use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};

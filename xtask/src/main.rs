@@ -6,6 +6,7 @@ mod examples;
 mod fetch;
 mod host;
 mod instrumented;
+mod latency;
 mod package;
 mod process;
 mod test;

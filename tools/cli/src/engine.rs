@@ -25,12 +25,22 @@ pub(crate) struct EngineArguments {
 impl EngineArguments {
     /// Loads the model and runs its self-test.
     pub(crate) fn load(&self) -> Result<Engine, Failure> {
+        self.with_model(&self.model)
+    }
+
+    /// Threads of the network.
+    pub(crate) fn threads(&self) -> u32 {
+        self.threads
+    }
+
+    /// Loads another model in the same way.
+    pub(crate) fn with_model(&self, model: &Path) -> Result<Engine, Failure> {
         let config = EngineConfig {
             providers: self.provider.clone(),
             threads: self.threads,
             runtime_library: self.runtime.clone(),
         };
-        load(&self.model, ModelPackage::from_path(&self.model, None), &config)
+        load(model, ModelPackage::from_path(model, None), &config)
     }
 }
 

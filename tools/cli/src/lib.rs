@@ -7,9 +7,11 @@
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
 //! | `frames` | a cine to PGM or PPM |
+//! | `bench` | latency on this machine |
 //! | `failure`, `output` | errors, exit codes, standard output |
 
 mod acquire;
+mod bench;
 pub mod cine;
 mod classify;
 mod compile;
@@ -55,6 +57,9 @@ enum Command {
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
     Phantom(phantom::Phantom),
+    /// Measure on this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 /// Does what the arguments say.
@@ -69,5 +74,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Compile(command) => command.run(),
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
+        Command::Bench(command) => command.run(),
     }
 }

@@ -15,22 +15,8 @@ mod onnx;
 #[path = "../../compiler/src/tests/source.rs"]
 mod source;
 
-mod self_test {
-    /// 32-bit xorshift, for the weights of the source network.
-    pub(crate) struct Xorshift(pub(crate) u32);
-
-    impl Xorshift {
-        pub(crate) fn fill(&mut self, count: usize) -> Vec<f32> {
-            let mut next = || {
-                self.0 ^= self.0 << 13;
-                self.0 ^= self.0 >> 17;
-                self.0 ^= self.0 << 5;
-                (f64::from(self.0) / f64::from(1u32 << 31) - 1.0) as f32
-            };
-            (0..count).map(|_| next()).collect()
-        }
-    }
-}
+#[path = "../../compiler/examples/self_test/mod.rs"]
+mod self_test;
 
 const STAND_IN: &str = "models/standin.stream.onnx";
 const LABELS: &str = r#"[{"code":"A4C","name":"apical four-chamber"},{"code":"OTHER","name":"other"}]"#;
