@@ -1,5 +1,6 @@
 //! The C header, and hosts in C and C++ built against the installed package.
 
+use crate::abi;
 use crate::demo::STAND_IN;
 use crate::examples::examples;
 use crate::fetch;
@@ -101,6 +102,7 @@ fn headers_alone() -> Result {
 pub(crate) fn hosts() -> Result {
     headers_alone()?;
     let prefix = own_prefix()?;
+    abi::check(&prefix)?;
     for (source, flags) in [
         ("tests/c/abi.c", &[][..]),
         ("tests/c/abi.c", &["-fsanitize=address", "-fno-omit-frame-pointer"]),
@@ -114,6 +116,7 @@ pub(crate) fn hosts() -> Result {
     no_system_call(&prefix)?;
     runtime_tests(&prefix)?;
     examples(&prefix)?;
+    second_library(&prefix)?;
     shared_object(&prefix)
 }
 
@@ -127,6 +130,17 @@ fn no_system_call(prefix: &Path) -> Result {
     } else {
         Err(format!("a system call made on purpose went unseen: {control}"))
     }
+}
+
+/// A second static library written in Rust, with link-time optimisation over its standard library, in the same host.
+fn second_library(prefix: &Path) -> Result {
+    let library = target().join("tteview/hosts/libsecond.a");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut build =
+        command(rustc, ["--edition=2024", "--crate-type=staticlib", "-Copt-level=2", "-Clto=fat"]);
+    run(build.arg("tests/c/second_library.rs").arg("-o").arg(&library))?;
+    let flags = ["-Wl,--whole-archive", &library.to_string_lossy(), "-Wl,--no-whole-archive"];
+    run(&mut command(build_host(prefix, "tests/c/second_library.c", &flags)?, [STAND_IN]))
 }
 
 /// The archive goes into a shared object without anything undefined.

@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask TASK`.
 
+mod abi;
 mod bench;
 mod demo;
 mod examples;
@@ -22,6 +23,7 @@ const TASKS: &[Task] = &[
     ("bench", "run the benches, or those with FILTER in their name, and print a table of ratios", bench::run),
     ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
     ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
+    ("abi", "write tests/c/abi.golden: struct layouts, constants, exported functions", abi::write),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
 ];
 

@@ -73,7 +73,7 @@ fn localise(archive: &Path) -> Result<PathBuf> {
 }
 
 /// Names of the global symbols that an archive defines.
-fn exported(archive: &Path) -> Result<Vec<String>> {
+pub(crate) fn exported(archive: &Path) -> Result<Vec<String>> {
     let mut nm = command("nm", ["--quiet", "--defined-only", "--extern-only", "--format=posix"]);
     let listing = read(nm.arg(archive))?;
     let mut names: Vec<String> = listing
