@@ -4,7 +4,7 @@ use super::border::{Versioned, control, fill, handle, output, place, read, text}
 use super::host::runtime_library;
 use crate::engine::{Engine, EngineConfig};
 use crate::model::{Mode, ModelPackage};
-use crate::{Error, Result, Status, classifier};
+use crate::{Error, Result, Status};
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn ttv_engine_get_info(engine: *const ttv_engine, info: *m
         info.self_test_error_ppm =
             engine.self_test_error.lock().map_or(-1, |error| (f64::from(error) * 1e6).ceil() as i64);
         info.step_ns = engine.engine.step_ns.load(Relaxed);
-        info.step_interval_ns = classifier::step_ns(spec);
+        info.step_interval_ns = i64::try_from(engine.engine.step_interval().as_nanos()).unwrap_or(i64::MAX);
         Ok(Status::Ok)
     })
 }
