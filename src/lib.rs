@@ -48,6 +48,9 @@ mod classifier;
 mod clock;
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+#[path = "../tests/counting/mod.rs"]
+mod counting;
 pub mod engine;
 pub mod error;
 mod exact;
@@ -56,6 +59,8 @@ pub mod frame;
 mod history;
 mod mailbox;
 pub mod model;
+#[cfg(test)]
+mod overload_tests;
 mod pixels;
 mod preprocess;
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(crate) struct Network {
     /// How long a run takes, on the clock that passes in tests.
     pub(crate) takes: Duration,
     /// Called in every run.
-    pub(crate) during: Option<fn()>,
+    pub(crate) during: Option<Box<dyn Fn() + Send + Sync>>,
     /// Log of all runs, if one is wanted.
     pub(crate) runs: Option<Arc<Mutex<Vec<Run>>>>,
     pub(crate) sessions: Arc<AtomicUsize>,
@@ -141,7 +141,7 @@ impl Session for NetworkSession {
 
     fn run(&mut self) -> Result<()> {
         clock::pass(self.network.takes);
-        if let Some(during) = self.network.during {
+        if let Some(during) = &self.network.during {
             during();
         }
         let grey = self.fast.iter().sum::<f32>() / self.fast.len() as f32;
