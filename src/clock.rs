@@ -2,25 +2,22 @@
 
 use std::time::Instant;
 
-/// Now; in tests later by what [`pass`] let pass on this thread.
+/// Now. In tests, on a thread that has called `pass`, the time that it let pass, and no other.
 pub(crate) fn now() -> Instant {
     #[cfg(test)]
-    {
-        Instant::now() + PASSED.get()
+    if let Some(virtual_now) = STANDING.get() {
+        return virtual_now;
     }
-    #[cfg(not(test))]
-    {
-        Instant::now()
-    }
+    Instant::now()
 }
 
 #[cfg(test)]
 thread_local! {
-    static PASSED: std::cell::Cell<std::time::Duration> = const { std::cell::Cell::new(std::time::Duration::ZERO) };
+    static STANDING: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Lets time pass on this thread without waiting for it.
+/// Stops the clock of this thread and lets time pass on it without waiting for it.
 #[cfg(test)]
 pub(crate) fn pass(time: std::time::Duration) {
-    PASSED.set(PASSED.get() + time);
+    STANDING.set(Some(now() + time));
 }

@@ -26,6 +26,7 @@ fn drive(stream: &mut Stream, frames: i64, mut every: impl FnMut(i64)) -> ViewRe
     let reader = stream.reader();
     let mut result = reader.result();
     let id = stream.begin().unwrap();
+    clock::pass(Duration::ZERO);
     let start = clock::now();
     let mut pushed = 0;
     loop {

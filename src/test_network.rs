@@ -140,7 +140,9 @@ impl Session for NetworkSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        clock::pass(self.network.takes);
+        if self.network.takes > Duration::ZERO {
+            clock::pass(self.network.takes);
+        }
         if let Some(during) = &self.network.during {
             during();
         }

@@ -293,7 +293,8 @@ typedef struct ttv_engine_info {
   int64_t self_test_error_ppm;
   // Time of one step (stream mode) or clip (window mode) as `ttv_engine_prepare` measured it; -1 before.
   int64_t step_ns;
-  // Time from one step to the next: the network keeps up, at any frame rate, if `step_ns` is less.
+  // Time from one step to the next: a chunk or, in window mode, the hop that a stream chooses now. The network keeps
+  // up, at any frame rate, if `step_ns` is less; with N streams that acquire at once, if N times `step_ns` is.
   int64_t step_interval_ns;
 } ttv_engine_info;
 
@@ -518,7 +519,9 @@ const char *ttv_status_string(int32_t status);
 int32_t ttv_engine_create(const struct ttv_engine_config *config,
                           struct ttv_engine **engine);
 
-// Runs the package's self-test on the provider that will really run, and so warms it up. May take long. [ctl]
+// Runs the package's self-test on the provider that will really run, and so warms it up; then measures the time of a
+// step, the median of five. `ttv_engine_get_info` then says whether real time holds, and streams in window mode that
+// are created from now on choose their hop by it. May take long. [ctl]
 //
 // # Safety
 // `engine` is NULL or a live handle.
@@ -662,7 +665,7 @@ int32_t ttv_stream_last_event(const struct ttv_stream *stream);
 // them with initial state at the first of them and wherever the stream had a gap or a change; a partial chunk is
 // treated as at an end. Nothing before the interval counts: the look-back is 0. Not in real time: it runs in the
 // calling thread, one step at a time, and every step lets the live streams of the engine go first, so a live step
-// waits for one exact step at most. `timeout_ns` bounds the whole call, so 0 is too little. One such query at a time
+// waits for one exact step at most: give that thread the workers' priority, for a live step waits for it. `timeout_ns` bounds the whole call, so 0 is too little. One such query at a time
 // runs on a stream; another waits. Needs `exact_history_ns`, else `TTV_UNSUPPORTED`.
 //
 // `TTV_PARTIAL`: older chunks or samples are forgotten (see `history_ns`, `exact_history_ns`), or one is still to come and

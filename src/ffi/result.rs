@@ -189,7 +189,7 @@ pub unsafe extern "C" fn ttv_stream_last_event(stream: *const ttv_stream) -> i32
 /// them with initial state at the first of them and wherever the stream had a gap or a change; a partial chunk is
 /// treated as at an end. Nothing before the interval counts: the look-back is 0. Not in real time: it runs in the
 /// calling thread, one step at a time, and every step lets the live streams of the engine go first, so a live step
-/// waits for one exact step at most. `timeout_ns` bounds the whole call, so 0 is too little. One such query at a time
+/// waits for one exact step at most: give that thread the workers' priority, for a live step waits for it. `timeout_ns` bounds the whole call, so 0 is too little. One such query at a time
 /// runs on a stream; another waits. Needs `exact_history_ns`, else `TTV_UNSUPPORTED`.
 ///
 /// `TTV_PARTIAL`: older chunks or samples are forgotten (see `history_ns`, `exact_history_ns`), or one is still to come and
