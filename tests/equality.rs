@@ -2,6 +2,7 @@
 //! chunk against the clip graph over all samples, for small random causal networks, in both runtimes, whatever the
 //! length, the pace, the drive and the company.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use tteview::frame::{FrameView, Geometry, PixelFormat};
@@ -141,19 +142,20 @@ fn stream(engine: &Engine, pace: Pace, partial: PartialChunk) -> Stream {
         max_height_px: FRAME_SIDE,
         max_frame_bytes: (FRAME_SIDE * FRAME_SIDE) as usize,
         partial,
+        exact_history_ns: 100 * INTERVAL_NS,
         drive: pace.drive,
         ..StreamConfig::default()
     };
     Stream::new(engine, &config).unwrap()
 }
 
-/// An acquisition of the first `frames` frames of a cine, one a sample.
-fn acquire(stream: &mut Stream, pace: Pace, cine: u32, frames: usize) -> (ViewResult, StreamStats) {
+/// An acquisition of these frames of a cine, one a sample.
+fn acquire(stream: &mut Stream, pace: Pace, cine: u32, frames: Range<usize>) -> (ViewResult, StreamStats) {
     let reader = stream.reader();
     let mut pixels = vec![0; (FRAME_SIDE * FRAME_SIDE) as usize];
     let mut random = Xorshift(pace.pauses.max(1));
     let id = stream.begin().unwrap();
-    for index in 0..frames {
+    for index in frames.clone() {
         picture(cine, index, &mut pixels);
         if pace.pauses > 0 {
             for _ in 0..random.next() % 4 {
@@ -172,7 +174,7 @@ fn acquire(stream: &mut Stream, pace: Pace, cine: u32, frames: usize) -> (ViewRe
     let mut result = reader.result();
     assert_eq!(reader.wait(id, Duration::from_secs(300), &mut result), Status::Ok);
     assert_eq!(result.status, Status::Ok);
-    assert_eq!(result.frames_used, frames as u64);
+    assert_eq!(result.frames_used, frames.len() as u64);
     (result, reader.stats())
 }
 
@@ -213,7 +215,7 @@ fn compare(runtime: Runtime, seed: u32, alpha: usize, lengths: &[usize]) -> f64 
         let clip = engine(runtime, &clip, 1);
         let frames = samples.min(chunks * alpha);
         let (expected, stats) =
-            acquire(&mut stream(&clip, AT_ONCE, PartialChunk::Auto), AT_ONCE, seed, frames);
+            acquire(&mut stream(&clip, AT_ONCE, PartialChunk::Auto), AT_ONCE, seed, 0..frames);
         assert_eq!((stats.chunks, expected.chunks), (1, 1), "one window");
         let mut same: Option<ViewResult> = None;
         let pauses = seed * 31 + index as u32 + 1;
@@ -223,7 +225,7 @@ fn compare(runtime: Runtime, seed: u32, alpha: usize, lengths: &[usize]) -> f64 
             (&engines[0], Pace { drive: Drive::Host, ring_slots: 5, pauses }),
             (&engines[1], Pace { drive: Drive::Poll, ring_slots: 16, pauses: pauses + 7 }),
         ] {
-            let (found, stats) = acquire(&mut stream(engine, pace, partial), pace, seed, samples);
+            let (found, stats) = acquire(&mut stream(engine, pace, partial), pace, seed, 0..samples);
             let what = format!("{runtime:?}, network {seed}, {samples} samples, {partial:?}, {pace:?}");
             assert_eq!((stats.samples, stats.skipped_chunks), (samples as u64, 0), "{what}");
             assert_eq!(found.chunks as usize, chunks, "{what}");
@@ -262,13 +264,53 @@ fn streams_say_what_the_clip_graph_says_of_the_whole_acquisition_in_onnx_runtime
     compare_networks(Runtime::OnnxRuntime);
 }
 
+/// The exact form of a query against the clip graph over the samples of the interval alone.
+fn compare_exact(runtime: Runtime) -> f64 {
+    let (seed, alpha, samples) = (7, 4, 180);
+    let [_, step] = compiled(seed, alpha, 2);
+    let engine = engine(runtime, &step, 1);
+    let mut streaming = stream(&engine, AT_ONCE, PartialChunk::Hold);
+    acquire(&mut streaming, AT_ONCE, seed, 0..samples);
+    let reader = streaming.reader();
+    let (mut exact, mut plain) = (reader.result(), reader.result());
+    let mut worst = 0.0f64;
+    for interval in [100..180, 83..84, 91..98, 121..177] {
+        let [clip, _] = compiled(seed, alpha, interval.len().div_ceil(alpha));
+        let clip = self::engine(runtime, &clip, 1);
+        let mut alone = stream(&clip, AT_ONCE, PartialChunk::Auto);
+        let (expected, _) = acquire(&mut alone, AT_ONCE, seed, interval.clone());
+        let (from, to) = (interval.start as i64 * INTERVAL_NS, (interval.end - 1) as i64 * INTERVAL_NS);
+        assert_eq!(reader.query_exact(from, to, Duration::from_secs(60), &mut exact), Status::Ok);
+        let error = relative_error(&exact.scores, &expected.scores);
+        assert!(error <= TOLERANCE, "{runtime:?}, samples {interval:?}: relative error {error:e}");
+        worst = worst.max(error);
+        if interval.len() > 2 * alpha {
+            // The plain form has the samples before the interval in its look-back.
+            assert_eq!(reader.query(from, to, Duration::ZERO, &mut plain), Status::Ok);
+            assert!(relative_error(&plain.scores, &expected.scores) > 10.0 * TOLERANCE);
+        }
+    }
+    worst
+}
+
+#[test]
+fn exact_queries_say_what_the_clip_graph_says_of_the_interval_in_the_embedded_runtime() {
+    println!("exact, embedded: {:.1e}", compare_exact(Runtime::Embedded));
+}
+
+#[test]
+#[ignore = "needs ONNX Runtime, cargo xtask test runs it"]
+fn exact_queries_say_what_the_clip_graph_says_of_the_interval_in_onnx_runtime() {
+    println!("exact, ONNX Runtime: {:.1e}", compare_exact(Runtime::OnnxRuntime));
+}
+
 /// The comparison would pass if the network did not listen; it does.
 #[test]
 fn another_cine_or_another_length_is_another_answer() {
     let [_, step] = compiled(1, 4, 2);
     let engine = engine(Runtime::Embedded, &step, 1);
     let mut stream = stream(&engine, AT_ONCE, PartialChunk::Hold);
-    let mut scores = |cine, frames| acquire(&mut stream, AT_ONCE, cine, frames).0.scores;
+    let mut scores = |cine, frames| acquire(&mut stream, AT_ONCE, cine, 0..frames).0.scores;
     let whole = scores(1, 101);
     for other in [scores(2, 101), scores(1, 100), scores(1, 97)] {
         let error = relative_error(&other, &whole);

@@ -603,7 +603,8 @@ int32_t ttv_stream_commit(struct ttv_stream *stream,
                           const struct ttv_slot *slot,
                           const struct ttv_frame *frame);
 
-// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
+// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it, so an acquisition that ends
+// before the next frame has none; end it without a mark to keep the label. [acq rt]
 //
 // # Safety
 // `stream` is NULL or a live handle.

@@ -337,7 +337,8 @@ pub unsafe extern "C" fn ttv_stream_commit(
     })
 }
 
-/// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
+/// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it, so an acquisition that ends
+/// before the next frame has none; end it without a mark to keep the label. [acq rt]
 ///
 /// # Safety
 /// `stream` is NULL or a live handle.
