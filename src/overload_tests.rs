@@ -167,7 +167,7 @@ fn window_mode_leaves_out_windows_and_counts_every_one() {
 }
 
 #[test]
-fn chunks_that_an_end_finds_skipped_are_counted_too() {
+fn wherever_an_acquisition_ends_its_chunks_ran_or_were_counted_as_skipped() {
     // The first ten seconds end in every phase of a skip.
     for frames in 900..950 {
         let network = too_slow(Mode::Stream, 0);

@@ -144,6 +144,10 @@ fn a_short_look_elsewhere_or_a_small_margin_is_no_view_change() {
     };
     let glance = |sample: i64| if (80..96).contains(&sample) { BRIGHT } else { DARK };
     assert!(!run(changing(4, 5, 0.5), &mut (0..128).map(|sample| (sample, glance(sample)))));
+    // Two chunks of every three are bright, but never three in a row.
+    let restless = |sample: i64| if sample < 160 || sample / 4 % 3 == 0 { DARK } else { BRIGHT };
+    assert!(!run(changing(1, 3, 0.5), &mut (0..240).map(|sample| (sample, restless(sample)))));
+    assert!(run(changing(1, 2, 0.5), &mut (0..240).map(|sample| (sample, restless(sample)))));
     let faint = |sample: i64| if sample < 80 { DARK } else { 122 };
     let faint = || (0..160).map(|sample| (sample, faint(sample)));
     assert!(!run(changing(4, 4, 0.5), &mut faint()), "the scores are 0.1 apart");

@@ -57,10 +57,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Skip {
     /// Grid time of the first sample that no chunk has.
     from_ns: i64,
-    /// The first frame of this time or later ends it.
+    /// The frame of this time ends it; it waits in the ring already, so a run ends before its acquisition does.
     to_ns: i64,
-    /// Time of the last frame that was left out.
-    last_ns: i64,
 }
 
 impl Worker {
@@ -192,13 +190,13 @@ impl Pipeline {
         let slow = self.recent_ns.iter().all(|&took| took > self.step_ns);
         let behind = slow && ahead_ns >= self.step_ns;
         self.classifier.set_behind(behind);
-        if let Some(skip) = &mut self.skipping {
+        if let Some(skip) = self.skipping {
             if time_ns < skip.to_ns {
-                skip.last_ns = time_ns;
                 return Ok(());
             }
-            let skipped_ns = time_ns - skip.from_ns;
-            self.end_skip(skipped_ns);
+            let chunks = u64::try_from((time_ns - skip.from_ns) / self.step_ns).unwrap_or(0);
+            self.shared.stats.skipped.fetch_add(chunks, Relaxed);
+            self.skipping = None;
         }
         if self.streams && behind && self.segment_chunks >= self.rest_chunks {
             let start_ns = self.sampler.segment_start_ns();
@@ -209,16 +207,9 @@ impl Pipeline {
             self.result.flags |= flags::DEGRADED | flags::DISCONTINUITY;
             let ran_ns = self.segment_chunks.cast_signed() * self.step_ns;
             let from_ns = start_ns.map_or(time_ns, |start| start + ran_ns);
-            self.skipping = Some(Skip { from_ns, to_ns: time_ns + ahead_ns, last_ns: time_ns });
+            self.skipping = Some(Skip { from_ns, to_ns: time_ns + ahead_ns });
         }
         Ok(())
-    }
-
-    /// Counts the whole chunks that were skipped in this time.
-    fn end_skip(&mut self, skipped_ns: i64) {
-        let chunks = u64::try_from(skipped_ns / self.step_ns).unwrap_or(0);
-        self.shared.stats.skipped.fetch_add(chunks, Relaxed);
-        self.skipping = None;
     }
 
     /// New segment, initial state, and the mean restarts.
@@ -369,9 +360,6 @@ impl Pipeline {
             && let Err(error) = self.end_segment()
         {
             self.result.status = self.fail(&error);
-        }
-        if let Some(skip) = self.skipping {
-            self.end_skip(skip.last_ns + self.interval_ns - skip.from_ns);
         }
         self.close();
         self.read_posterior();
