@@ -1,16 +1,13 @@
 //! What the worker does to the heap once a first acquisition is through: nothing but what the resizer and the runtime
 //! do inside. A network that allocates nothing stands behind the backend trait, and the test drives the worker itself.
 
-#[path = "../tests/counting/mod.rs"]
-mod counting;
-
 use crate::backend::{Backend, RuntimeReport, Session};
+use crate::counting::allocations;
 use crate::frame::{FrameView, Geometry, PixelFormat};
 use crate::model::{ModelPackage, ModelSpec};
 use crate::preprocess::Preprocess;
 use crate::stream::Drive;
-use crate::{Engine, Result, Status, Stream, StreamConfig};
-use counting::allocations;
+use crate::{EarlyStop, Engine, Result, Status, Stream, StreamConfig, ViewChange};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use std::sync::Arc;
@@ -102,22 +99,32 @@ fn the_worker_allocates_nothing_after_the_first_acquisition() {
         let side = u32::try_from(spec.width_px).unwrap();
         let backend = Arc::new(StandIn(Arc::clone(&spec)));
         let engine = Engine::with_backend(spec.as_ref().clone(), backend);
-        let config = StreamConfig {
+        let plain = StreamConfig {
             ring_slots: 7,
             max_width_px: side,
             max_height_px: side,
             drive: Drive::Host,
             ..StreamConfig::default()
         };
-        let mut stream = Stream::new(&engine, &config).unwrap();
+        let rules = |early_margin| StreamConfig {
+            exact_history_ns: 1_000_000_000,
+            label_span_ns: 500_000_000,
+            early_stop: Some(EarlyStop { outputs: 1, margin: early_margin }),
+            view_change: Some(ViewChange { span: 2, outputs: 2, margin: 0.01 }),
+            ..plain.clone()
+        };
         // Of the sample's size, so that the resizer copies: what it does on its own account is the next test's.
         let formats = [PixelFormat::Gray8, PixelFormat::Nv12, PixelFormat::Bgra32];
         let geometries = formats.map(|format| Geometry::whole(format, side, side));
-        acquire(&mut stream, &geometries);
-        for _ in 0..3 {
-            let (allocated, chunks) = acquire(&mut stream, &geometries);
-            assert_eq!(allocated, 0);
-            assert!(chunks > 5, "the network ran {chunks} times");
+        // The last of them settles early, the one before never.
+        for config in [plain.clone(), rules(1.0), rules(1e-6)] {
+            let mut stream = Stream::new(&engine, &config).unwrap();
+            acquire(&mut stream, &geometries);
+            for _ in 0..3 {
+                let (allocated, chunks) = acquire(&mut stream, &geometries);
+                assert_eq!(allocated, 0);
+                assert!(chunks > 5, "the network ran {chunks} times");
+            }
         }
     }
 }

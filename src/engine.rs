@@ -2,8 +2,8 @@
 
 use crate::backend::{self, Backend, RuntimeReport};
 use crate::model::{ModelPackage, ModelSpec};
+use crate::turn::Turn;
 use crate::{Error, Result, Status, classifier};
-use parking_lot::FairMutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -31,16 +31,14 @@ pub struct EngineConfig {
 pub struct Engine {
     pub(crate) spec: Arc<ModelSpec>,
     pub(crate) backend: Arc<dyn Backend>,
-    /// Whose turn it is to run: first come, first served, so that of N streams one waits for N-1 runs at most.
-    pub(crate) turn: Arc<FairMutex<()>>,
+    pub(crate) turn: Arc<Turn>,
     /// What [`Self::prepare`] measured; negative before.
     pub(crate) step_ns: AtomicI64,
 }
 
 impl Engine {
     pub(crate) fn with_backend(spec: ModelSpec, backend: Arc<dyn Backend>) -> Self {
-        let turn = Arc::new(FairMutex::new(()));
-        Self { spec: Arc::new(spec), backend, turn, step_ns: AtomicI64::new(-1) }
+        Self { spec: Arc::new(spec), backend, turn: Arc::default(), step_ns: AtomicI64::new(-1) }
     }
 
     /// Loads the model on the first provider of the list that can run it.
@@ -72,7 +70,7 @@ impl Engine {
     /// # Errors
     /// [`Status::SelfTest`] if the provider computes something else, or the runtime's failure.
     pub fn prepare(&self) -> Result<f32> {
-        let _turn = self.turn.lock();
+        let _running = self.turn.live();
         let error = backend::self_test(self.backend.as_ref(), &self.spec)?;
         let step = backend::step_time(self.backend.as_ref())?;
         self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
@@ -85,12 +83,20 @@ impl Engine {
         u64::try_from(self.step_ns.load(Relaxed)).ok().map(Duration::from_nanos)
     }
 
-    /// Whether the network keeps up with the frames: a step takes less than the time to the next one. It does not depend
-    /// on the frame rate, for samples are taken by time. `None` before [`Self::prepare`].
+    /// Time from one step to the next in a stream of this engine: a chunk lasts so long or, in window mode, it is the hop
+    /// that a stream chooses now.
+    #[must_use]
+    pub fn step_interval(&self) -> Duration {
+        let hop = classifier::window_hop(&self.spec, self.step_time());
+        Duration::from_nanos(classifier::step_ns(&self.spec, hop).cast_unsigned())
+    }
+
+    /// Whether the network keeps up with the frames of one stream: a step takes less than the time to the next one. It
+    /// does not depend on the frame rate, for samples are taken by time. N streams that acquire at once need N times
+    /// as much. `None` before [`Self::prepare`].
     #[must_use]
     pub fn keeps_up(&self) -> Option<bool> {
-        let available = u64::try_from(classifier::step_ns(&self.spec)).map(Duration::from_nanos).ok()?;
-        self.step_time().map(|step| step < available)
+        self.step_time().map(|step| step < self.step_interval())
     }
 
     /// The package's metadata.

@@ -1,9 +1,10 @@
 //! What the network said and when, for a bounded time back: the label of any past interval is a mean over it.
 //!
-//! The worker adds a chunk a few times a second; queries hold the lock for a few microseconds.
+//! The worker adds a chunk a few times a second; a query holds the lock for the sum over its chunks, microseconds.
 
 use crate::{Error, Result, Status};
 use parking_lot::{Condvar, Mutex};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Grid times of the first and last sample of a chunk, of a window, or of several.
@@ -32,6 +33,7 @@ struct Kept {
     /// Ring of outputs: entry `n` is at `n % spans.len()`.
     spans: Vec<Span>,
     values: Vec<f32>,
+    sums: Vec<f64>,
     /// Outputs ever added.
     added: usize,
     /// First output of this run of times.
@@ -51,6 +53,7 @@ impl History {
         let kept = Kept {
             spans: vec![Span { first_ns: 0, last_ns: 0 }; slots],
             values: vec![0.0; values],
+            sums: vec![0.0; labels],
             added: 0,
             since: 0,
             pending_ns: None,
@@ -74,7 +77,7 @@ impl History {
         kept.added += 1;
     }
 
-    /// Says when the output that comes next ends, or that none comes.
+    /// Says when the output that comes next ends, or that none comes in this acquisition.
     pub(crate) fn expect(&self, pending_ns: Option<i64>) {
         self.kept.lock().pending_ns = pending_ns;
         self.news.notify_all();
@@ -82,10 +85,11 @@ impl History {
 
     /// Mean of those of the last `count` outputs that end within `span_ns` of the newest, into `out`.
     pub(crate) fn recent(&self, count: usize, span_ns: i64, out: &mut [f32]) -> Option<Covered> {
-        let kept = self.kept.lock();
+        let mut kept = self.kept.lock();
         let from = kept.newest()?.last_ns.saturating_sub(span_ns);
-        let start = kept.added.saturating_sub(count).max(kept.oldest());
-        kept.mean(start, out, |span| span.last_ns > from)
+        let start = kept.first(|span| span.last_ns > from).max(kept.added.saturating_sub(count));
+        let end = kept.added;
+        kept.mean(start..end, out)
     }
 
     /// Mean of the outputs that lie in [from, to] with both ends, into `out`. Waits at most `timeout` for one that is
@@ -109,8 +113,9 @@ impl History {
             }
         }
         let oldest = kept.oldest();
-        let inside = |span: &Span| span.first_ns >= asked.first_ns && span.last_ns <= asked.last_ns;
-        let covered = kept.mean(oldest, out, inside).ok_or(Status::Empty)?;
+        let start = kept.first(|span| span.first_ns >= asked.first_ns);
+        let end = kept.first(|span| span.last_ns > asked.last_ns);
+        let covered = kept.mean(start..end, out).ok_or(Status::Empty)?;
         let forgotten =
             oldest > kept.since && kept.span(oldest).is_some_and(|span| asked.first_ns < span.first_ns);
         let pending = kept.pending_ns.is_some_and(|pending| pending <= asked.last_ns);
@@ -131,20 +136,33 @@ impl Kept {
         if self.added == self.since { None } else { self.span(self.added - 1) }
     }
 
-    fn mean(&self, start: usize, out: &mut [f32], wanted: impl Fn(&Span) -> bool) -> Option<Covered> {
-        let (labels, mut covered) = (out.len(), None::<Covered>);
-        out.fill(0.0);
-        for entry in start..self.added {
-            let Some(span) = self.span(entry).filter(&wanted) else { continue };
-            let row = entry % self.spans.len() * labels;
-            for (sum, value) in out.iter_mut().zip(self.values.iter().skip(row)) {
-                *sum += value;
-            }
-            covered = Some(covered.map_or((1, span), |(count, all)| (count + 1, all.join(span))));
+    /// The first output for which `holds`; times rise from the oldest on, so it holds for all after it.
+    fn first(&self, holds: impl Fn(Span) -> bool) -> usize {
+        let (mut low, mut high) = (self.oldest(), self.added);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.span(middle).is_some_and(&holds) { high = middle } else { low = middle + 1 }
         }
-        let count = covered?.0 as f32;
-        out.iter_mut().for_each(|sum| *sum /= count);
-        covered
+        low
+    }
+
+    /// Mean of these outputs into `out`.
+    fn mean(&mut self, entries: Range<usize>, out: &mut [f32]) -> Option<Covered> {
+        let count = entries.len();
+        if count == 0 {
+            return None;
+        }
+        let joined = self.span(entries.start)?.join(self.span(entries.end - 1)?);
+        let labels = self.sums.len();
+        let (before, from) = self.values.split_at(entries.start % self.spans.len() * labels);
+        self.sums.fill(0.0);
+        for values in from.chunks_exact(labels).chain(before.chunks_exact(labels)).take(count) {
+            self.sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+        for (to, sum) in out.iter_mut().zip(&self.sums) {
+            *to = (sum / count as f64) as f32;
+        }
+        Some((count, joined))
     }
 }
 

@@ -19,6 +19,8 @@
 //! | `backend` | what runs the network |
 //! | `classifier` | samples to a posterior: stream and window |
 //! | `history` | what the network said and when |
+//! | `samples`, `exact` | kept samples, and queries that run them again |
+//! | `turn` | whose turn it is to run the network |
 //! | `worker` | drives a frame through all of it |
 //! | [`result`], `mailbox` | results, and where they are read from |
 //! | [`stream`] | the acquisition thread's end, and the readers |
@@ -44,24 +46,40 @@ mod backend;
 #[doc(hidden)]
 pub mod bench_api;
 mod classifier;
+mod clock;
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+#[path = "../tests/counting/mod.rs"]
+mod counting;
 pub mod engine;
 pub mod error;
+mod exact;
 pub mod ffi;
 pub mod frame;
 mod history;
 mod mailbox;
 pub mod model;
+#[cfg(test)]
+mod overload_tests;
 mod pixels;
 mod preprocess;
+#[cfg(test)]
+mod query_tests;
 pub mod result;
 mod ring;
+#[cfg(test)]
+mod rule_tests;
+mod samples;
 mod sampling;
 pub mod stream;
+#[cfg(test)]
+mod test_network;
+mod turn;
 mod worker;
 
 pub use backend::RuntimeReport;
+pub use classifier::{EarlyStop, ViewChange};
 pub use engine::{Engine, EngineConfig};
 pub use error::{Error, Result, Status};
 pub use result::ViewResult;

@@ -18,6 +18,10 @@ pub mod flags {
     pub const DISCONTINUITY: u32 = 1 << 5;
     /// Work was thinned because the network was slower than the frames.
     pub const DEGRADED: u32 = 1 << 6;
+    /// The label was settled and the network stopped before the acquisition ended.
+    pub const SETTLED: u32 = 1 << 7;
+    /// The posterior said that the view had changed, and the mean began anew.
+    pub const VIEW_CHANGED: u32 = 1 << 8;
 }
 
 /// The label of an acquisition, so far or final.

@@ -1,14 +1,13 @@
 //! The worker: ring -> preprocess -> sample grid -> classifier -> mailbox.
 
-use crate::classifier::{Classifier, Outcome};
+use crate::classifier::{Classifier, Outcome, Verdict};
 use crate::frame::Geometry;
 use crate::preprocess::Preprocess;
 use crate::result::{ViewResult, flags};
 use crate::ring::Consumer;
 use crate::sampling::{Arrival, Sampler};
 use crate::stream::{OnResult, Shared, Slot};
-use crate::{Result, Status};
-use parking_lot::FairMutex;
+use crate::{Result, Status, clock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,7 +24,6 @@ pub(crate) struct Worker {
 /// What a frame goes through; apart from the ring, which lends it the frames.
 pub(crate) struct Pipeline {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) turn: Arc<FairMutex<()>>,
     pub(crate) preprocess: Preprocess,
     pub(crate) sampler: Sampler,
     pub(crate) classifier: Box<dyn Classifier>,
@@ -35,9 +33,16 @@ pub(crate) struct Pipeline {
     pub(crate) streams: bool,
     /// Time from one chunk or window to the next.
     pub(crate) step_ns: i64,
+    /// Time from one sample to the next.
+    pub(crate) interval_ns: i64,
     /// Chunks that a segment has before the first may be skipped.
     pub(crate) rest_chunks: u64,
     pub(crate) segment_chunks: u64,
+    pub(crate) segment_samples: i64,
+    /// The label is settled: the network does not run until a change or the next acquisition.
+    pub(crate) settled: bool,
+    /// Times that the view changed in this acquisition.
+    pub(crate) view_changes: u64,
     /// How long the last steps took, the newest first.
     pub(crate) recent_ns: [i64; 4],
     pub(crate) skipping: Option<Skip>,
@@ -47,10 +52,12 @@ pub(crate) struct Pipeline {
     pub(crate) on_result: Option<OnResult>,
 }
 
-/// Frames of these times are left out.
+/// A run of frames that are left out.
 #[derive(Clone, Copy)]
 pub(crate) struct Skip {
+    /// Grid time of the first sample that no chunk has.
     from_ns: i64,
+    /// The frame of this time ends it; it waits in the ring already, so a run ends before its acquisition does.
     to_ns: i64,
 }
 
@@ -106,7 +113,7 @@ impl Worker {
 impl Pipeline {
     /// Takes one slot: what it says of the acquisition, then its frame, then its end.
     fn take(&mut self, previous: Option<&Slot>, slot: &Slot, newest_ns: Option<i64>) {
-        let seen = Instant::now();
+        let seen = clock::now();
         if let Some(acquisition) = slot.begins {
             self.begin(acquisition);
         }
@@ -116,6 +123,7 @@ impl Pipeline {
             && let Err(status) = self.advance(previous, slot, newest_ns)
         {
             self.result.status = status;
+            self.close();
         }
         if let Some(ended) = slot.ended {
             self.result.queue_ns = nanos(ended, seen);
@@ -142,6 +150,7 @@ impl Pipeline {
         self.samples = 0;
         self.segment_chunks = 0;
         self.skipping = None;
+        (self.settled, self.view_changes) = (false, 0);
         self.geometry = None;
         self.sampler.restart();
         if let Err(error) = self.classifier.begin() {
@@ -170,10 +179,13 @@ impl Pipeline {
         self.frame(previous, slot, frame.time_ns).map_err(|error| self.fail(&error))
     }
 
-    /// Overload: where a step takes longer than a chunk lasts and the frames are a step ahead, whole chunks are skipped in one run until the newest frame, and a
-    /// new segment starts there; not before a segment has had the chunks of a clip. A window network leaves out
-    /// windows instead.
+    /// Overload: where a step takes longer than a chunk lasts and the frames are a step ahead, whole chunks are skipped
+    /// in one run until the newest frame, and a new segment starts there; not before a segment has had the chunks of a
+    /// clip. A window network leaves out windows instead.
     fn thin(&mut self, time_ns: i64, ahead_ns: i64) -> Result<()> {
+        if self.settled {
+            return Ok(());
+        }
         // The shortest of the last steps: one that was held up once is no overload, nor is a burst from a file.
         let slow = self.recent_ns.iter().all(|&took| took > self.step_ns);
         let behind = slow && ahead_ns >= self.step_ns;
@@ -182,14 +194,20 @@ impl Pipeline {
             if time_ns < skip.to_ns {
                 return Ok(());
             }
-            let chunks = (skip.to_ns - skip.from_ns) / self.step_ns;
-            self.shared.stats.skipped.fetch_add(chunks.cast_unsigned(), Relaxed);
+            let chunks = u64::try_from((time_ns - skip.from_ns) / self.step_ns).unwrap_or(0);
+            self.shared.stats.skipped.fetch_add(chunks, Relaxed);
             self.skipping = None;
         }
         if self.streams && behind && self.segment_chunks >= self.rest_chunks {
+            let start_ns = self.sampler.segment_start_ns();
             self.end_segment()?;
+            if self.settled {
+                return Ok(());
+            }
             self.result.flags |= flags::DEGRADED | flags::DISCONTINUITY;
-            self.skipping = Some(Skip { from_ns: time_ns, to_ns: time_ns + ahead_ns });
+            let ran_ns = self.segment_chunks.cast_signed() * self.step_ns;
+            let from_ns = start_ns.map_or(time_ns, |start| start + ran_ns);
+            self.skipping = Some(Skip { from_ns, to_ns: time_ns + ahead_ns });
         }
         Ok(())
     }
@@ -198,6 +216,8 @@ impl Pipeline {
     fn change(&mut self) -> Result<()> {
         self.end_segment()?;
         self.classifier.change();
+        self.settled = false;
+        self.result.flags &= !flags::SETTLED;
         self.result.flags |= flags::DISCONTINUITY;
         self.shared.stats.changes.fetch_add(1, Relaxed);
         Ok(())
@@ -206,7 +226,9 @@ impl Pipeline {
     fn end_segment(&mut self) -> Result<()> {
         if self.sampler.segment_start_ns().is_some() {
             self.sampler.end_segment();
-            self.run(|classifier| classifier.end_segment())?;
+            if !self.settled {
+                self.run(|classifier| classifier.end_segment())?;
+            }
         }
         Ok(())
     }
@@ -221,8 +243,10 @@ impl Pipeline {
             return Ok(());
         };
         if starts {
-            self.segment_chunks = 0;
-            self.classifier.start_segment(time_ns)?;
+            (self.segment_chunks, self.segment_samples) = (0, 0);
+            if !self.settled {
+                self.classifier.start_segment(time_ns)?;
+            }
         }
         if let Some(previous) = previous {
             self.sample(previous, of_previous)?;
@@ -234,44 +258,79 @@ impl Pipeline {
     fn sample(&mut self, slot: &Slot, times: usize) -> Result<()> {
         let Some(frame) = slot.frame else { return Ok(()) };
         for time in 0..times {
-            if time == 0 {
-                let start = Instant::now();
+            let runs = !self.settled;
+            if time > 0 && runs {
+                self.classifier.repeat_sample();
+            } else if runs || self.shared.exact.is_some() {
+                let start = clock::now();
                 let pixels = slot.pixels.get(..frame.geometry.frame_bytes()).unwrap_or_default();
                 self.preprocess.run(&frame.geometry, pixels, self.classifier.sample())?;
-                self.result.preprocess_ns += nanos(start, Instant::now());
-            } else {
-                self.classifier.repeat_sample();
+                self.result.preprocess_ns += nanos(start, clock::now());
             }
+            self.keep();
             self.samples += 1;
+            self.segment_samples += 1;
             self.shared.stats.samples.fetch_add(1, Relaxed);
-            self.run(|classifier| classifier.commit_sample())?;
+            if runs {
+                self.run(|classifier| classifier.commit_sample())?;
+            }
         }
         Ok(())
     }
 
-    /// Does something that may run the network, in turn with the other streams of the engine.
+    /// Keeps the next sample, which is written, for exact queries.
+    fn keep(&mut self) {
+        let (Some(exact), Some(start_ns)) = (&self.shared.exact, self.sampler.segment_start_ns()) else {
+            return;
+        };
+        let at = |sample: i64| start_ns.saturating_add(sample.saturating_mul(self.interval_ns));
+        let (time_ns, next_ns) = (at(self.segment_samples), at(self.segment_samples + 1));
+        exact.samples.keep(time_ns, next_ns, self.segment_samples == 0, self.classifier.sample());
+    }
+
+    /// Nothing more comes in this acquisition that a query could wait for.
+    fn close(&self) {
+        self.shared.history.expect(None);
+        if let Some(exact) = &self.shared.exact {
+            exact.samples.close();
+        }
+    }
+
+    /// Does something that may run the network.
     fn run(&mut self, work: impl FnOnce(&mut dyn Classifier) -> Result<Outcome>) -> Result<()> {
-        let start = Instant::now();
-        let turn = self.turn.lock();
-        let outcome = work(self.classifier.as_mut());
-        drop(turn);
-        let outcome = outcome?;
+        let start = clock::now();
+        let outcome = work(self.classifier.as_mut())?;
         if outcome == Outcome::Skipped {
             self.shared.stats.skipped.fetch_add(1, Relaxed);
             self.result.flags |= flags::DEGRADED;
         }
         if outcome == Outcome::News {
-            let took = nanos(start, Instant::now());
+            let took = nanos(start, clock::now());
             self.recent_ns.rotate_right(1);
             self.recent_ns[0] = took;
             self.segment_chunks += 1;
             self.result.inference_ns += took;
             self.shared.stats.chunks.fetch_add(1, Relaxed);
             self.result.flags |= flags::PROVISIONAL;
+            self.follow(self.classifier.verdict());
             self.read_posterior();
             self.publish();
         }
         Ok(())
+    }
+
+    /// Does what the rules say.
+    fn follow(&mut self, verdict: Verdict) {
+        if verdict.settled && !self.settled {
+            self.settled = true;
+            self.result.flags |= flags::SETTLED;
+            self.shared.history.expect(None);
+        }
+        if verdict.view_changes > self.view_changes {
+            self.shared.stats.view_changes.fetch_add(verdict.view_changes - self.view_changes, Relaxed);
+            self.view_changes = verdict.view_changes;
+            self.result.flags |= flags::VIEW_CHANGED;
+        }
     }
 
     fn read_posterior(&mut self) {
@@ -302,12 +361,13 @@ impl Pipeline {
         {
             self.result.status = self.fail(&error);
         }
+        self.close();
         self.read_posterior();
         if self.result.status != Status::Ok {
             self.result.label = None;
         }
         self.result.flags = (self.result.flags & !flags::PROVISIONAL) | flags::FINAL;
-        self.result.latency_ns = nanos(ended, Instant::now());
+        self.result.latency_ns = nanos(ended, clock::now());
         self.publish();
     }
 
@@ -321,6 +381,7 @@ impl Pipeline {
     /// After a panic: whoever waits for this acquisition hears of it.
     fn poison(&mut self) {
         self.result.status = self.shared.note(Status::Poisoned);
+        self.close();
         self.result.label = None;
         self.result.flags |= flags::FINAL;
         self.shared.mailbox.publish(&self.result);

@@ -4,7 +4,7 @@ mod counting;
 
 use counting::allocations;
 use std::time::Duration;
-use tteview::ffi::{engine::*, frame::*, stream::*};
+use tteview::ffi::{engine::*, frame::*, result::*, stream::*};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
 use tteview::model::ModelPackage;
 use tteview::stream::Drive;

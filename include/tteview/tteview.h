@@ -214,6 +214,15 @@
 // Work was thinned because the network was slower than the frames.
 #define TTV_RESULT_DEGRADED 64
 
+// The label was settled before the acquisition ended, and the network stopped (`early_stop_margin`).
+#define TTV_RESULT_SETTLED 128
+
+// The posterior said that the view had changed, and the label is that of the time since (`view_change_margin`).
+#define TTV_RESULT_VIEW_CHANGED 256
+
+// Query: the interval is run again over kept samples with fresh state. Not in real time.
+#define TTV_QUERY_EXACT 1
+
 // One model on one provider; shared by streams. Opaque.
 typedef struct ttv_engine ttv_engine;
 
@@ -289,7 +298,8 @@ typedef struct ttv_engine_info {
   int64_t self_test_error_ppm;
   // Time of one step (stream mode) or clip (window mode) as `ttv_engine_prepare` measured it; -1 before.
   int64_t step_ns;
-  // Time from one step to the next: the network keeps up, at any frame rate, if `step_ns` is less.
+  // Time from one step to the next: a chunk or, in window mode, the hop that a stream chooses now. The network keeps
+  // up, at any frame rate, if `step_ns` is less; with N streams that acquire at once, if N times `step_ns` is.
   int64_t step_interval_ns;
 } ttv_engine_info;
 
@@ -368,6 +378,36 @@ typedef struct ttv_stream_config {
   void (*on_result)(void *user, const struct ttv_result *result);
   // Handed back to `on_result`.
   void *user;
+  // How far back `ttv_stream_query` with `TTV_QUERY_EXACT` can look, at most an hour; 0: not at all. All of it is
+  // allocated when the stream is created: float samples, one every sample interval, and a second session;
+  // `ttv_stream_memory` says how much.
+  int64_t exact_history_ns;
+  // Window mode: samples from one window to the next, at most a clip. 0: chosen now, from the time of a clip that
+  // `ttv_engine_prepare` measured: so that windows take half of the time at most, but at least a quarter of a clip
+  // and at most a clip; half of a clip if nothing was measured. `ttv_stats` says which it is. N streams that acquire
+  // at once need N times as much. Whatever the hop, the last window ends at the last sample.
+  uint32_t window_hop_samples;
+  // Early stop, with `early_stop_margin`: outputs (chunks or windows) in a row that must agree, at most 1024; those
+  // of a clip if that is more.
+  uint32_t early_stop_outputs;
+  // Early stop; 0: off. The network stops when the label is settled, and the end leaves nothing to run. Settled:
+  // after each of the last `early_stop_outputs` outputs, which are a clip at least, the output's own label was that
+  // of the mean, and the mean's largest score was at least `early_stop_margin` (at most 1) above its second and not
+  // under the model's threshold. The result then has `TTV_RESULT_SETTLED` and `last_time_ns` of the last output that
+  // ran; queries find nothing after it but with `TTV_QUERY_EXACT`. Where nothing runs nothing is seen: another view
+  // goes unnoticed until the host marks a change or the geometry changes, which arms the rule and the network again.
+  float early_stop_margin;
+  // View change by posterior; 0: off. For a probe that moves in mid-acquisition without a mark. The view has changed
+  // when after each of the last `view_change_outputs` outputs the posterior of the last `view_change_span` outputs
+  // (of those in the mean) had another label than the mean, with a score at least `view_change_margin` (at most 1)
+  // above its score for the mean's label. The mean begins anew at the first of these outputs, the result has
+  // `TTV_RESULT_VIEW_CHANGED` until the acquisition ends. The temporal state goes on: the first outputs of the new
+  // mean have the old view in their look-back. Off while nothing runs after an early stop.
+  float view_change_margin;
+  // Outputs whose posterior is held against the mean's, at most 1024; 0: those of a clip.
+  uint32_t view_change_span;
+  // Outputs in a row that must disagree, at most 1024; 0: those of a clip.
+  uint32_t view_change_outputs;
 } ttv_stream_config;
 
 // One frame in memory of the host. Zero every field that is not set.
@@ -442,6 +482,10 @@ typedef struct ttv_stats {
   uint64_t gaps;
   // Changes.
   uint64_t changes;
+  // Times that the posterior said that the view had changed (`view_change_margin`).
+  uint64_t view_changes;
+  // Window mode: samples from one window to the next in this stream; else 0.
+  uint64_t window_hop_samples;
 } ttv_stats;
 
 #ifdef __cplusplus
@@ -480,7 +524,9 @@ const char *ttv_status_string(int32_t status);
 int32_t ttv_engine_create(const struct ttv_engine_config *config,
                           struct ttv_engine **engine);
 
-// Runs the package's self-test on the provider that will really run, and so warms it up. May take long. [ctl]
+// Runs the package's self-test on the provider that will really run, and so warms it up; then measures the time of a
+// step, the median of five. `ttv_engine_get_info` then says whether real time holds, and streams in window mode that
+// are created from now on choose their hop by it. May take long. [ctl]
 //
 // # Safety
 // `engine` is NULL or a live handle.
@@ -515,8 +561,8 @@ int32_t ttv_stream_create(struct ttv_engine *engine,
                           const struct ttv_stream_config *config,
                           struct ttv_stream **stream);
 
-// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history. What
-// the runtime takes for itself comes on top. [ctl]
+// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history,
+// samples for exact queries. What the runtime takes for itself comes on top. [ctl]
 //
 // # Safety
 // As `ttv_stream_create`; `bytes` points to a place for a number.
@@ -562,7 +608,8 @@ int32_t ttv_stream_commit(struct ttv_stream *stream,
                           const struct ttv_slot *slot,
                           const struct ttv_frame *frame);
 
-// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
+// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it, so an acquisition that ends
+// before the next frame has none; end it without a mark to keep the label. [acq rt]
 //
 // # Safety
 // `stream` is NULL or a live handle.
@@ -573,6 +620,13 @@ int32_t ttv_stream_mark(struct ttv_stream *stream);
 // # Safety
 // `stream` is NULL or a live handle.
 int32_t ttv_stream_end(struct ttv_stream *stream);
+
+// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
+// waits. One thread at a time. [wrk]
+//
+// # Safety
+// `stream` is NULL or a live handle.
+int32_t ttv_stream_process(struct ttv_stream *stream);
 
 // Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any rt]
 //
@@ -592,13 +646,6 @@ int32_t ttv_stream_wait(struct ttv_stream *stream,
                         int64_t timeout_ns,
                         struct ttv_result *result);
 
-// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
-// waits. One thread at a time. [wrk]
-//
-// # Safety
-// `stream` is NULL or a live handle.
-int32_t ttv_stream_process(struct ttv_stream *stream);
-
 // A file descriptor that is readable while there is a result that was not announced before; read its 8 bytes to clear it.
 // It belongs to the stream. -1 where the system has no eventfd. [ctl]
 //
@@ -613,12 +660,23 @@ int32_t ttv_stream_event_fd(const struct ttv_stream *stream);
 // `stream` is NULL or a live handle.
 int32_t ttv_stream_last_event(const struct ttv_stream *stream);
 
-// Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over
-// what the network said while frames came. `result` carries the times really covered; acquisition and frame counts
-// are 0. The network also knew what came up to its look-back before. [any]
+// Writes the label of a past interval, from grid time `from_ns` to `to_ns`, both included; it may still go on. `result`
+// carries the times really covered; acquisition and frame counts are 0. [any]
 //
-// `TTV_PARTIAL`: older chunks are forgotten (see `history_ns`), or one is still to come and did not within `timeout_ns`
-// (negative: wait for ever). `TTV_EMPTY`: no chunk lies inside. `flags` is 0.
+// `flags` 0: of the chunks (or windows) that lie inside with both ends, a few additions over what the network said while
+// frames came. The network also knew what came up to its look-back before. `timeout_ns` (negative: wait for ever)
+// bounds the wait for a chunk that is still to come.
+//
+// `TTV_QUERY_EXACT`: of the samples inside, as if they were an acquisition of their own. The network runs again over
+// them with initial state at the first of them and wherever the stream had a gap or a change; a partial chunk is
+// treated as at an end. Nothing before the interval counts: the look-back is 0. Not in real time: it runs in the
+// calling thread, one step at a time, and every step lets the live streams of the engine go first, so a live step
+// waits for one exact step at most: give that thread the workers' priority, for a live step waits for it. `timeout_ns` bounds the whole call, so 0 is too little. One such query at a time
+// runs on a stream; another waits. Needs `exact_history_ns`, else `TTV_UNSUPPORTED`.
+//
+// `TTV_PARTIAL`: older chunks or samples are forgotten (see `history_ns`, `exact_history_ns`), or one is still to come and
+// did not within `timeout_ns`. `TTV_EMPTY`: nothing lies inside. `TTV_TIMED_OUT`: the exact form was not through;
+// `result` is as it was, as after every status but `TTV_OK` and `TTV_PARTIAL`. Other flags: `TTV_UNKNOWN_FLAGS`.
 //
 // # Safety
 // As `ttv_stream_poll`.

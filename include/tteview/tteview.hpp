@@ -229,6 +229,12 @@ class Stream {
                ViewResult &result) const noexcept {
     return {ttv_stream_query(get(), from.count(), to.count(), 0, timeout.count(), result.prepare())};
   }
+  /* The same, run again over kept samples with fresh state; the timeout bounds the whole call, which runs the network.
+   * Needs exact_history_ns. [any] */
+  Status query_exact(std::chrono::nanoseconds from, std::chrono::nanoseconds to, std::chrono::nanoseconds timeout,
+                     ViewResult &result) const noexcept {
+    return {ttv_stream_query(get(), from.count(), to.count(), TTV_QUERY_EXACT, timeout.count(), result.prepare())};
+  }
   /* Counters. [any rt] */
   ttv_stats stats() const noexcept {
     auto stats = detail::sized<ttv_stats>();

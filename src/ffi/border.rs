@@ -3,6 +3,7 @@
 use crate::{Error, Result, Status};
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
@@ -32,10 +33,13 @@ pub(super) fn real_time(call: impl FnOnce() -> std::result::Result<Status, Statu
 ///
 /// # Safety
 /// The type is `repr(C)`, starts with a `u32` that is its size, and every bit pattern of it is valid.
-pub(super) unsafe trait Versioned: Copy {}
+pub(super) unsafe trait Versioned: Copy {
+    /// Its size in the first version that had it.
+    const FIRST_SIZE: usize = size_of::<Self>();
+}
 
-/// Size that the caller gave, checked: at least ours, and zero bytes after ours.
-fn check_size<T: Versioned>(pointer: *const T) -> std::result::Result<(), Status> {
+/// Size that the caller gave, checked: at least that of the first version, and zero bytes after ours.
+fn check_size<T: Versioned>(pointer: *const T) -> std::result::Result<usize, Status> {
     if pointer.is_null() {
         return Err(Status::NullArgument);
     }
@@ -44,27 +48,43 @@ fn check_size<T: Versioned>(pointer: *const T) -> std::result::Result<(), Status
     }
     // SAFETY: the caller promises a readable struct of the size that its first field says; that field is a u32.
     let size = unsafe { *pointer.cast::<u32>() } as usize;
-    if !(size_of::<T>()..=1 << 16).contains(&size) {
+    if !(T::FIRST_SIZE..=1 << 16).contains(&size) {
         return Err(Status::StructSize);
     }
     // SAFETY: as above, `size` bytes are readable.
     let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), size) };
     let tail = bytes.get(size_of::<T>()..).unwrap_or_default();
-    if tail.iter().any(|&byte| byte != 0) { Err(Status::StructSize) } else { Ok(()) }
+    if tail.iter().any(|&byte| byte != 0) { Err(Status::StructSize) } else { Ok(size.min(size_of::<T>())) }
 }
 
-/// Reads a struct of the caller.
+/// Reads a struct of the caller; fields that its version does not have are zero.
 pub(super) fn read<T: Versioned>(pointer: *const T) -> std::result::Result<T, Status> {
-    check_size(pointer)?;
-    // SAFETY: not NULL, aligned, at least size_of::<T>() bytes readable, and every bit pattern is valid.
-    Ok(unsafe { *pointer })
+    let size = check_size(pointer)?;
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: `size` bytes are readable, and no more than T has; T is Versioned, so every bit pattern is valid.
+    unsafe {
+        std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), size);
+        Ok(value.assume_init())
+    }
 }
 
-/// A struct of the caller to write into.
+/// A struct of the caller to write into, of which there is one version.
 pub(super) fn output<'a, T: Versioned>(pointer: *mut T) -> std::result::Result<&'a mut T, Status> {
+    const { assert!(T::FIRST_SIZE == size_of::<T>(), "an older struct is shorter: deliver") };
     check_size(pointer)?;
     // SAFETY: not NULL, aligned, large enough; the caller promises that no other thread uses it during the call.
     Ok(unsafe { &mut *pointer })
+}
+
+/// Writes a struct of the caller, all but its size, as far as its version goes.
+pub(super) fn deliver<T: Versioned>(pointer: *mut T, value: T) -> std::result::Result<(), Status> {
+    let size = check_size(pointer)?;
+    let (to, from) = (pointer.cast::<u8>(), (&raw const value).cast::<u8>());
+    let skip = size_of::<u32>();
+    // SAFETY: `size` bytes are writable, no more than T has, and the first of them are the size, a u32; the caller
+    // promises that no other thread uses them during the call.
+    unsafe { std::ptr::copy_nonoverlapping(from.add(skip), to.add(skip), size - skip) };
+    Ok(())
 }
 
 /// A handle of ours.
@@ -140,6 +160,33 @@ mod tests {
         assert_eq!(read([16, 7, 0, 0]), Ok(7));
         assert_eq!(read([16, 7, 0, 1]), Err(Status::StructSize));
         assert_eq!(super::read(std::ptr::null::<Sized>()).map(|s| s.value), Err(Status::NullArgument));
+    }
+
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Grown {
+        struct_size: u32,
+        value: u32,
+        added: [u32; 2],
+    }
+    // SAFETY: repr(C), four u32.
+    unsafe impl Versioned for Grown {
+        const FIRST_SIZE: usize = 8;
+    }
+
+    #[test]
+    fn a_struct_of_an_older_version_is_read_with_zeros_and_written_no_further_than_it_goes() {
+        let read = |words: [u32; 4]| super::read(words.as_ptr().cast::<Grown>()).map(|s| (s.value, s.added));
+        assert_eq!(read([8, 7, 1, 2]), Ok((7, [0, 0])));
+        assert_eq!(read([12, 7, 1, 2]), Ok((7, [1, 0])));
+        assert_eq!(read([16, 7, 1, 2]), Ok((7, [1, 2])));
+        assert_eq!(read([4, 7, 1, 2]), Err(Status::StructSize));
+        for (size, expected) in [(8, [8, 5, 1, 1]), (12, [12, 5, 6, 1]), (16, [16, 5, 6, 7])] {
+            let mut words = [size, 1, 1, 1];
+            let value = Grown { struct_size: 99, value: 5, added: [6, 7] };
+            deliver(words.as_mut_ptr().cast::<Grown>(), value).unwrap();
+            assert_eq!(words, expected);
+        }
     }
 
     #[test]

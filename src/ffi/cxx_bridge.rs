@@ -67,6 +67,16 @@ pub mod bridge {
         frame_period_ns: i64,
         partial: Partial,
         driver: Driver,
+        /// How far back `query_exact` can look; 0: not at all.
+        exact_history_ns: i64,
+        /// Window mode: samples from one window to the next; 0: chosen from the time of a clip that `prepare` measured.
+        window_hop_samples: u32,
+        /// As the fields of the C header; a margin of 0 is off.
+        early_stop_outputs: u32,
+        early_stop_margin: f32,
+        view_change_margin: f32,
+        view_change_span: u32,
+        view_change_outputs: u32,
     }
 
     /// Pixel formats, with the numbers of the C header.
@@ -152,6 +162,14 @@ pub mod bridge {
         fn wait(self: &Reader, acquisition: u64, timeout_ns: i64, result: &mut ViewResult) -> i32;
         /// The label of a past interval.
         fn query(self: &Reader, from_ns: i64, to_ns: i64, timeout_ns: i64, result: &mut ViewResult) -> i32;
+        /// The same, run again over kept samples with fresh state; `timeout_ns` bounds the whole call.
+        fn query_exact(
+            self: &Reader,
+            from_ns: i64,
+            to_ns: i64,
+            timeout_ns: i64,
+            result: &mut ViewResult,
+        ) -> i32;
     }
 }
 
@@ -223,6 +241,17 @@ fn create_stream(engine: &Engine, config: &bridge::StreamConfig) -> crate::Resul
             bridge::Driver::Host => Drive::Host,
             _ => return Err(unknown("driver")),
         },
+        exact_history_ns: config.exact_history_ns,
+        window_hop_samples: config.window_hop_samples as usize,
+        early_stop: (config.early_stop_margin != 0.0).then_some(crate::EarlyStop {
+            outputs: config.early_stop_outputs,
+            margin: config.early_stop_margin,
+        }),
+        view_change: (config.view_change_margin != 0.0).then_some(crate::ViewChange {
+            span: config.view_change_span,
+            outputs: config.view_change_outputs,
+            margin: config.view_change_margin,
+        }),
         pin: None,
     };
     Ok(Box::new(Stream(crate::Stream::new(&engine.0, &config)?)))
@@ -294,6 +323,10 @@ impl Reader {
 
     fn query(&self, from_ns: i64, to_ns: i64, timeout_ns: i64, result: &mut bridge::ViewResult) -> i32 {
         self.read(result, |reader, found| reader.query(from_ns, to_ns, duration(timeout_ns), found))
+    }
+
+    fn query_exact(&self, from_ns: i64, to_ns: i64, timeout_ns: i64, result: &mut bridge::ViewResult) -> i32 {
+        self.read(result, |reader, found| reader.query_exact(from_ns, to_ns, duration(timeout_ns), found))
     }
 
     /// Reads, and writes what was found; the result stays as it was if nothing was.

@@ -4,7 +4,7 @@ use super::border::{Versioned, control, fill, handle, output, place, read, text}
 use super::host::runtime_library;
 use crate::engine::{Engine, EngineConfig};
 use crate::model::{Mode, ModelPackage};
-use crate::{Error, Result, Status, classifier};
+use crate::{Error, Result, Status};
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -74,7 +74,8 @@ pub struct ttv_engine_info {
     pub self_test_error_ppm: i64,
     /// Time of one step (stream mode) or clip (window mode) as `ttv_engine_prepare` measured it; -1 before.
     pub step_ns: i64,
-    /// Time from one step to the next: the network keeps up, at any frame rate, if `step_ns` is less.
+    /// Time from one step to the next: a chunk or, in window mode, the hop that a stream chooses now. The network keeps
+    /// up, at any frame rate, if `step_ns` is less; with N streams that acquire at once, if N times `step_ns` is.
     pub step_interval_ns: i64,
 }
 // SAFETY: repr(C); numbers and arrays of them.
@@ -157,7 +158,9 @@ fn providers(config: &ttv_engine_config) -> Result<Vec<String>> {
         .collect()
 }
 
-/// Runs the package's self-test on the provider that will really run, and so warms it up. May take long. [ctl]
+/// Runs the package's self-test on the provider that will really run, and so warms it up; then measures the time of a
+/// step, the median of five. `ttv_engine_get_info` then says whether real time holds, and streams in window mode that
+/// are created from now on choose their hop by it. May take long. [ctl]
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.
@@ -193,7 +196,7 @@ pub unsafe extern "C" fn ttv_engine_get_info(engine: *const ttv_engine, info: *m
         info.self_test_error_ppm =
             engine.self_test_error.lock().map_or(-1, |error| (f64::from(error) * 1e6).ceil() as i64);
         info.step_ns = engine.engine.step_ns.load(Relaxed);
-        info.step_interval_ns = classifier::step_ns(spec);
+        info.step_interval_ns = i64::try_from(engine.engine.step_interval().as_nanos()).unwrap_or(i64::MAX);
         Ok(Status::Ok)
     })
 }

@@ -16,5 +16,6 @@ pub mod host;
 mod memory;
 #[cfg(feature = "ort")]
 pub(crate) mod onnxruntime;
+pub mod result;
 pub mod status;
 pub mod stream;

@@ -6,26 +6,27 @@ use super::event::Event;
 use super::frame::{committed, ttv_frame, view};
 use super::host;
 use super::memory;
+use super::result::{RESULT_SIZE, Room, copied, ttv_result};
 use crate::result::ViewResult;
 use crate::sampling::PartialChunk;
 use crate::stream::{Drive, Hooks, Pin, Reader, Stream, StreamConfig};
 use crate::worker::Worker;
-use crate::{Error, Status};
+use crate::{EarlyStop, Error, Status, ViewChange};
 use parking_lot::{Mutex, MutexGuard};
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One probe's stream. Opaque.
 #[allow(non_camel_case_types)]
 pub struct ttv_stream {
     /// Only ever tried, never waited for: a second thread gets a status.
     input: Mutex<Stream>,
-    reader: Reader,
+    pub(super) reader: Reader,
     /// The worker of a host-driven stream; only ever tried.
     driven: Option<Mutex<Worker>>,
     /// Readable when a result is new.
-    event: Option<Arc<Event>>,
+    pub(super) event: Option<Arc<Event>>,
 }
 
 /// A partial chunk at the end is dropped unless it is the only one. Default: completed if at least half full.
@@ -39,21 +40,6 @@ pub const TTV_STREAM_POLLING: u32 = 8;
 
 /// The ring's frames are locked into memory. `TTV_SYSTEM` where the process may not lock so much.
 pub const TTV_STREAM_LOCK_MEMORY: u32 = 16;
-
-/// The acquisition still runs.
-pub const TTV_RESULT_PROVISIONAL: u32 = 1;
-/// Nothing is left to compute.
-pub const TTV_RESULT_FINAL: u32 = 2;
-/// The confidence is under the model's threshold: the label is -1.
-pub const TTV_RESULT_ABSTAINED: u32 = 4;
-/// Fewer samples than a clip has.
-pub const TTV_RESULT_SHORT: u32 = 8;
-/// Frames were dropped because the ring was full.
-pub const TTV_RESULT_DROPPED: u32 = 16;
-/// A gap or change restarted the temporal state.
-pub const TTV_RESULT_DISCONTINUITY: u32 = 32;
-/// Work was thinned because the network was slower than the frames.
-pub const TTV_RESULT_DEGRADED: u32 = 64;
 
 /// Settings of a stream. Zero every field that is not set.
 #[repr(C)]
@@ -85,62 +71,41 @@ pub struct ttv_stream_config {
     pub on_result: Option<unsafe extern "C" fn(user: *mut c_void, result: *const ttv_result)>,
     /// Handed back to `on_result`.
     pub user: *mut c_void,
+    /// How far back `ttv_stream_query` with `TTV_QUERY_EXACT` can look, at most an hour; 0: not at all. All of it is
+    /// allocated when the stream is created: float samples, one every sample interval, and a second session;
+    /// `ttv_stream_memory` says how much.
+    pub exact_history_ns: i64,
+    /// Window mode: samples from one window to the next, at most a clip. 0: chosen now, from the time of a clip that
+    /// `ttv_engine_prepare` measured: so that windows take half of the time at most, but at least a quarter of a clip
+    /// and at most a clip; half of a clip if nothing was measured. `ttv_stats` says which it is. N streams that acquire
+    /// at once need N times as much. Whatever the hop, the last window ends at the last sample.
+    pub window_hop_samples: u32,
+    /// Early stop, with `early_stop_margin`: outputs (chunks or windows) in a row that must agree, at most 1024; those
+    /// of a clip if that is more.
+    pub early_stop_outputs: u32,
+    /// Early stop; 0: off. The network stops when the label is settled, and the end leaves nothing to run. Settled:
+    /// after each of the last `early_stop_outputs` outputs, which are a clip at least, the output's own label was that
+    /// of the mean, and the mean's largest score was at least `early_stop_margin` (at most 1) above its second and not
+    /// under the model's threshold. The result then has `TTV_RESULT_SETTLED` and `last_time_ns` of the last output that
+    /// ran; queries find nothing after it but with `TTV_QUERY_EXACT`. Where nothing runs nothing is seen: another view
+    /// goes unnoticed until the host marks a change or the geometry changes, which arms the rule and the network again.
+    pub early_stop_margin: f32,
+    /// View change by posterior; 0: off. For a probe that moves in mid-acquisition without a mark. The view has changed
+    /// when after each of the last `view_change_outputs` outputs the posterior of the last `view_change_span` outputs
+    /// (of those in the mean) had another label than the mean, with a score at least `view_change_margin` (at most 1)
+    /// above its score for the mean's label. The mean begins anew at the first of these outputs, the result has
+    /// `TTV_RESULT_VIEW_CHANGED` until the acquisition ends. The temporal state goes on: the first outputs of the new
+    /// mean have the old view in their look-back. Off while nothing runs after an early stop.
+    pub view_change_margin: f32,
+    /// Outputs whose posterior is held against the mean's, at most 1024; 0: those of a clip.
+    pub view_change_span: u32,
+    /// Outputs in a row that must disagree, at most 1024; 0: those of a clip.
+    pub view_change_outputs: u32,
 }
 // SAFETY: repr(C); numbers, a pointer and a nullable function pointer.
-unsafe impl Versioned for ttv_stream_config {}
-
-/// The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-#[allow(non_camel_case_types)]
-pub struct ttv_result {
-    /// `sizeof(ttv_result)`.
-    pub struct_size: u32,
-    /// 0, or what went wrong while inferring.
-    pub status: i32,
-    /// The id that begin gave.
-    pub acquisition: u64,
-    /// `TTV_RESULT_*`.
-    pub flags: u32,
-    /// Chunks or windows that the scores are the mean of.
-    pub chunks: u32,
-    /// Index into the model's labels; -1 if withheld or if there is none.
-    pub label: i32,
-    /// Largest score.
-    pub confidence: f32,
-    /// Largest minus second largest score.
-    pub margin: f32,
-    /// 0.
-    pub reserved: u32,
-    /// Sequence number of the first accepted frame.
-    pub first_sequence: u64,
-    /// Sequence number of the last accepted frame.
-    pub last_sequence: u64,
-    /// Frames accepted.
-    pub frames_used: u64,
-    /// Frames dropped because the ring was full.
-    pub frames_dropped: u64,
-    /// Grid time of the first sample covered.
-    pub first_time_ns: i64,
-    /// Grid time of the last sample covered.
-    pub last_time_ns: i64,
-    /// Final results: from end to the result being visible.
-    pub latency_ns: i64,
-    /// Final results: the part of it before the worker saw the end.
-    pub queue_ns: i64,
-    /// Preprocessing, over the acquisition.
-    pub preprocess_ns: i64,
-    /// Network, over the acquisition.
-    pub inference_ns: i64,
-    /// Memory of the caller for the posterior, or NULL.
-    pub scores: *mut f32,
-    /// Its room in values.
-    pub scores_capacity: u32,
-    /// Values that the posterior has; no more than the capacity are written.
-    pub scores_length: u32,
+unsafe impl Versioned for ttv_stream_config {
+    const FIRST_SIZE: usize = offset_of!(Self, exact_history_ns);
 }
-// SAFETY: repr(C); numbers and a pointer.
-unsafe impl Versioned for ttv_result {}
 
 /// A slot of the ring that the host writes a frame into. The caller sets `struct_size`.
 #[repr(C)]
@@ -158,35 +123,6 @@ pub struct ttv_slot {
 }
 // SAFETY: repr(C); numbers and a pointer.
 unsafe impl Versioned for ttv_slot {}
-
-/// Counters since the stream was created.
-#[repr(C)]
-#[derive(Clone, Copy)]
-#[allow(non_camel_case_types)]
-pub struct ttv_stats {
-    /// `sizeof(ttv_stats)`.
-    pub struct_size: u32,
-    /// 0.
-    pub flags: u32,
-    /// Frames accepted.
-    pub pushed: u64,
-    /// Frames dropped because the ring was full.
-    pub dropped: u64,
-    /// Frames refused because of their time.
-    pub refused: u64,
-    /// Samples decided.
-    pub samples: u64,
-    /// Chunks or windows run.
-    pub chunks: u64,
-    /// Chunks or windows left out because the network was slower than the frames.
-    pub skipped_chunks: u64,
-    /// Gaps in time.
-    pub gaps: u64,
-    /// Changes.
-    pub changes: u64,
-}
-// SAFETY: repr(C); numbers.
-unsafe impl Versioned for ttv_stats {}
 
 /// Allocates all memory of a stream and starts its worker thread. [ctl]
 ///
@@ -249,8 +185,8 @@ fn announce(caller: Caller, event: Option<Arc<Event>>) -> impl FnMut(&ViewResult
     }
 }
 
-/// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history. What
-/// the runtime takes for itself comes on top. [ctl]
+/// Writes the bytes that a stream of this configuration allocates by code of ours: ring, tensors, states, history,
+/// samples for exact queries. What the runtime takes for itself comes on top. [ctl]
 ///
 /// # Safety
 /// As `ttv_stream_create`; `bytes` points to a place for a number.
@@ -300,6 +236,15 @@ fn settings(config: &ttv_stream_config) -> crate::Result<StreamConfig> {
         label_span_ns: config.label_span_ns,
         history_ns: config.history_ns,
         frame_period_ns: config.frame_period_ns,
+        exact_history_ns: config.exact_history_ns,
+        window_hop_samples: config.window_hop_samples as usize,
+        early_stop: (config.early_stop_margin != 0.0)
+            .then_some(EarlyStop { outputs: config.early_stop_outputs, margin: config.early_stop_margin }),
+        view_change: (config.view_change_margin != 0.0).then_some(ViewChange {
+            span: config.view_change_span,
+            outputs: config.view_change_outputs,
+            margin: config.view_change_margin,
+        }),
         partial,
         drive,
         pin: (flags & TTV_STREAM_LOCK_MEMORY != 0)
@@ -392,7 +337,8 @@ pub unsafe extern "C" fn ttv_stream_commit(
     })
 }
 
-/// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it. [acq rt]
+/// Marks a change (freeze, preset, probe, depth): the label speaks of the frames after it, so an acquisition that ends
+/// before the next frame has none; end it without a mark to keep the label. [acq rt]
 ///
 /// # Safety
 /// `stream` is NULL or a live handle.
@@ -410,45 +356,6 @@ pub unsafe extern "C" fn ttv_stream_end(stream: *mut ttv_stream) -> i32 {
     real_time(|| Ok(acquire(stream)?.end()))
 }
 
-/// Writes the newest result, provisional or final; `TTV_NOT_READY` before the first. [any rt]
-///
-/// # Safety
-/// `stream` is NULL or a live handle; `result` points to a struct of the size its first field says, and its `scores`
-/// to `scores_capacity` values.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_poll(stream: *const ttv_stream, result: *mut ttv_result) -> i32 {
-    real_time(|| {
-        let reader = &handle(stream)?.reader;
-        let out = output(result)?;
-        let found = reader.poll_into(scores(out, reader.labels()))?;
-        write(&found, reader.labels(), out);
-        Ok(Status::Ok)
-    })
-}
-
-/// Waits for the final result of an acquisition; `TTV_TIMED_OUT` after `timeout_ns` (negative: wait for ever), `TTV_EMPTY`
-/// if four newer acquisitions have taken its place. [ctl]
-///
-/// # Safety
-/// As `ttv_stream_poll`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_wait(
-    stream: *mut ttv_stream,
-    acquisition: u64,
-    timeout_ns: i64,
-    result: *mut ttv_result,
-) -> i32 {
-    control(|| {
-        let reader = &handle(stream).map_err(|status| Error::new(status, "stream"))?.reader;
-        let out = output(result).map_err(|status| Error::new(status, "result"))?;
-        match reader.wait_into(acquisition, duration(timeout_ns), scores(out, reader.labels())) {
-            Ok(found) => write(&found, reader.labels(), out),
-            Err(status) => return Ok(status),
-        }
-        Ok(Status::Ok)
-    })
-}
-
 /// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
 /// waits. One thread at a time. [wrk]
 ///
@@ -460,143 +367,4 @@ pub unsafe extern "C" fn ttv_stream_process(stream: *mut ttv_stream) -> i32 {
         let driven = handle(stream)?.driven.as_ref().ok_or(Status::WrongState)?;
         Ok(driven.try_lock().ok_or(Status::WrongThread)?.process_guarded())
     })
-}
-
-/// A file descriptor that is readable while there is a result that was not announced before; read its 8 bytes to clear it.
-/// It belongs to the stream. -1 where the system has no eventfd. [ctl]
-///
-/// # Safety
-/// `stream` is NULL or a live handle.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
-    handle(stream).ok().and_then(|stream| stream.event.as_ref()).map_or(-1, |event| event.descriptor())
-}
-
-/// The last status other than `TTV_OK` of a call of the acquisition thread, or of a failure in the worker; `TTV_OK`
-/// before the first. [any rt]
-///
-/// # Safety
-/// `stream` is NULL or a live handle.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_last_event(stream: *const ttv_stream) -> i32 {
-    real_time(|| Ok(handle(stream)?.reader.last_event()))
-}
-
-/// Writes the label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends: a few additions over
-/// what the network said while frames came. `result` carries the times really covered; acquisition and frame counts
-/// are 0. The network also knew what came up to its look-back before. [any]
-///
-/// `TTV_PARTIAL`: older chunks are forgotten (see `history_ns`), or one is still to come and did not within `timeout_ns`
-/// (negative: wait for ever). `TTV_EMPTY`: no chunk lies inside. `flags` is 0.
-///
-/// # Safety
-/// As `ttv_stream_poll`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_query(
-    stream: *const ttv_stream,
-    from_ns: i64,
-    to_ns: i64,
-    flags: u32,
-    timeout_ns: i64,
-    result: *mut ttv_result,
-) -> i32 {
-    control(|| {
-        let reader = &handle(stream).map_err(|status| Error::new(status, "stream"))?.reader;
-        let out = output(result).map_err(|status| Error::new(status, "result"))?;
-        if flags != 0 {
-            return Err(Error::new(Status::UnknownFlags, format!("flags is {flags:#x}")));
-        }
-        if from_ns > to_ns {
-            return Err(Error::new(Status::InvalidArgument, format!("from {from_ns} is after to {to_ns}")));
-        }
-        let mut posterior = vec![0.0; reader.labels()];
-        Ok(match reader.query_into(from_ns, to_ns, duration(timeout_ns), &mut posterior) {
-            Ok((status, found)) => {
-                scores(out, posterior.len()).iter_mut().zip(&posterior).for_each(|(to, from)| *to = *from);
-                write(&found, posterior.len(), out);
-                status
-            }
-            Err(status) => status,
-        })
-    })
-}
-
-/// Negative: for ever.
-fn duration(timeout_ns: i64) -> Duration {
-    u64::try_from(timeout_ns).map_or(Duration::MAX, Duration::from_nanos)
-}
-
-/// Writes the counters. [any rt]
-///
-/// # Safety
-/// `stream` is NULL or a live handle; `stats` points to a struct of the size its first field says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_stream_get_stats(stream: *const ttv_stream, stats: *mut ttv_stats) -> i32 {
-    real_time(|| {
-        let counted = handle(stream)?.reader.stats();
-        let out = output(stats)?;
-        *out = ttv_stats {
-            struct_size: out.struct_size,
-            flags: 0,
-            pushed: counted.pushed,
-            dropped: counted.dropped,
-            refused: counted.refused,
-            samples: counted.samples,
-            chunks: counted.chunks,
-            skipped_chunks: counted.skipped_chunks,
-            gaps: counted.gaps,
-            changes: counted.changes,
-        };
-        Ok(Status::Ok)
-    })
-}
-
-/// The caller's memory for scores.
-fn scores<'a>(result: &ttv_result, labels: usize) -> &'a mut [f32] {
-    if result.scores.is_null() {
-        return &mut [];
-    }
-    // SAFETY: not NULL; the caller promises `scores_capacity` values, used by no one else during the call.
-    unsafe { std::slice::from_raw_parts_mut(result.scores, labels.min(result.scores_capacity as usize)) }
-}
-
-const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
-
-/// What the caller set in its result.
-struct Room {
-    struct_size: u32,
-    scores: *mut f32,
-    capacity: u32,
-}
-
-fn write(found: &ViewResult, labels: usize, out: &mut ttv_result) {
-    let room = Room { struct_size: out.struct_size, scores: out.scores, capacity: out.scores_capacity };
-    *out = copied(found, labels, room);
-}
-
-fn copied(found: &ViewResult, labels: usize, room: Room) -> ttv_result {
-    ttv_result {
-        struct_size: room.struct_size,
-        status: found.status.code(),
-        acquisition: found.acquisition,
-        flags: found.flags,
-        chunks: found.chunks,
-        label: found.label.and_then(|label| i32::try_from(label).ok()).unwrap_or(-1),
-        confidence: found.confidence,
-        margin: found.margin,
-        reserved: 0,
-        first_sequence: found.first_sequence,
-        last_sequence: found.last_sequence,
-        frames_used: found.frames_used,
-        frames_dropped: found.frames_dropped,
-        first_time_ns: found.first_time_ns,
-        last_time_ns: found.last_time_ns,
-        latency_ns: found.latency_ns,
-        queue_ns: found.queue_ns,
-        preprocess_ns: found.preprocess_ns,
-        inference_ns: found.inference_ns,
-        scores: room.scores,
-        scores_capacity: room.capacity,
-        scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
-    }
 }

@@ -194,6 +194,9 @@ static void frames(ttv_stream *stream) {
   EXPECT(TTV_EMPTY, ttv_stream_query(stream, 2, 1000, 0, 0, &past));
   EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_query(stream, 2, 1, 0, 0, &past));
   EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_query(stream, 1, 2, 4, 0, &past));
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_query(stream, 1, 2, TTV_QUERY_EXACT | 2, 0, &past));
+  EXPECT(TTV_UNSUPPORTED, ttv_stream_query(stream, 1, 2, TTV_QUERY_EXACT, -1, &past));
+  says("exact_history_ns");
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_query(NULL, 1, 2, 0, 0, &past));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_wait(stream, id, 0, NULL));
   EXPECT(TTV_WRONG_STATE, ttv_stream_last_event(stream));

@@ -17,10 +17,12 @@ static LIVE_BYTES: AtomicIsize = AtomicIsize::new(0);
 thread_local! {
     // Constant and without a destructor, so that counting neither allocates nor outlives its thread.
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
     CALLS.set(CALLS.get() + 1);
+    BYTES.set(BYTES.get() + bytes);
     LIVE_BYTES.fetch_add(bytes, Relaxed);
 }
 
@@ -57,6 +59,13 @@ pub(crate) fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = CALLS.get();
     let result = work();
     (CALLS.get() - before, result)
+}
+
+/// Bytes that this thread takes in `work` and does not give back.
+pub(crate) fn grown<T>(work: impl FnOnce() -> T) -> (isize, T) {
+    let before = BYTES.get();
+    let result = work();
+    (BYTES.get() - before, result)
 }
 
 /// Bytes that the whole process holds.

@@ -21,6 +21,7 @@ static_assert(!std::is_copy_constructible_v<tteview::Stream> && std::is_nothrow_
 static void acquisition(const tteview::Engine &engine, std::uint32_t labels) {
   ttv_stream_config config = tteview::Stream::config();
   config.max_width_px = config.max_height_px = 64;
+  config.exact_history_ns = 1000000000;
   auto made = tteview::Stream::create(engine, config);
   EXPECT(made.has_value());
   if (!made) return;
@@ -60,6 +61,8 @@ static void acquisition(const tteview::Engine &engine, std::uint32_t labels) {
   EXPECT(stream.poll(newest).ok() && newest.scores() == result.scores());
   EXPECT(stream.query(std::chrono::seconds(0), std::chrono::seconds(9), std::chrono::seconds(0), past).ok());
   EXPECT(past.label() == result.label());
+  EXPECT(stream.query_exact(std::chrono::seconds(0), std::chrono::seconds(9), std::chrono::seconds(60), past).ok());
+  EXPECT(past.scores() == result.scores());
 }
 
 int main(int argc, char **argv) {

@@ -21,7 +21,7 @@ const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror
 fn generated() -> Result<String> {
     let config = cbindgen::Config::from_root_or_default(root());
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for name in ["status", "border", "host", "engine", "frame", "stream"] {
+    for name in ["status", "border", "host", "engine", "frame", "stream", "result"] {
         builder = builder.with_src(root().join("src/ffi").join(name).with_extension("rs"));
     }
     let bindings = builder.generate().map_err(|error| format!("cbindgen: {error}"))?;
@@ -106,6 +106,7 @@ pub(crate) fn hosts() -> Result {
     for (source, flags) in [
         ("tests/c/abi.c", &[][..]),
         ("tests/c/abi.c", &["-fsanitize=address", "-fno-omit-frame-pointer"]),
+        ("tests/c/queries.c", &["-fsanitize=address", "-fno-omit-frame-pointer"]),
         ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
     ] {
         let program = build_host(&prefix, source, flags)?;
