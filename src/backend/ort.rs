@@ -5,12 +5,12 @@ pub(crate) mod raw;
 mod runtime;
 
 use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};
-use crate::model::{ModelPackage, ModelSpec, Precision};
+use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
 use crate::{Error, Result, Status};
 use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
-use ort::memory::Allocator;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
-use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
+use ort::value::{Outlet, Tensor, TensorElementType, TensorValueType, ValueType};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,12 +47,23 @@ impl Provider {
         };
         Some(provider.error_on_failure())
     }
+
+    /// Where the states lie from step to step, if not in host memory. What enters a step (samples) and leaves it
+    /// (logits) is in host memory.
+    fn device(self) -> Option<AllocationDevice<'static>> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda | Self::TensorRt => Some(AllocationDevice::CUDA),
+        }
+    }
 }
 
 struct Shared {
     /// Runs one graph at a time: the `ort` crate does not trust concurrent runs of one session.
     session: Mutex<ort::session::Session>,
     provider: Provider,
+    /// Of the states; `None`: host memory.
+    device: Option<AllocationDevice<'static>>,
     version: String,
     spec: ModelSpec,
 }
@@ -67,6 +78,8 @@ struct OrtSession {
     fast: usize,
     /// Two sets of outputs: the next run writes the first, and reads the states of the other.
     outputs: (RunOptions<HasSelectedOutputs>, RunOptions<HasSelectedOutputs>),
+    /// Initial states in host memory, where the states themselves lie in that of a device.
+    initial: Vec<Tensor<f32>>,
     logits: Vec<f32>,
 }
 
@@ -87,7 +100,8 @@ pub(crate) fn load(
     let session = session(&runtime, package, provider, threads)?;
     check_inputs(&spec, session.inputs().iter().map(found))?;
     check_outputs(&spec, session.outputs().iter().map(found))?;
-    let shared = Shared { session: Mutex::new(session), provider, version: runtime.version, spec };
+    let device = provider.device();
+    let shared = Shared { session: Mutex::new(session), provider, device, version: runtime.version, spec };
     Ok(Arc::new(Ort(Arc::new(shared))))
 }
 
@@ -136,21 +150,36 @@ fn failed(error: ort::Error) -> Error {
     Error::new(Status::Inference, error.to_string())
 }
 
+fn out_of_memory(error: ort::Error) -> Error {
+    Error::new(Status::OutOfMemory, error.to_string())
+}
+
 /// A tensor in host memory that holds `value` everywhere.
-fn filled(allocator: &Allocator, shape: &[usize], value: f32) -> Result<Tensor<f32>> {
-    let mut tensor =
-        Tensor::new(allocator, shape).map_err(|e| Error::new(Status::OutOfMemory, e.to_string()))?;
+fn filled(shape: &[usize], value: f32) -> Result<Tensor<f32>> {
+    let mut tensor = Tensor::new(&Allocator::default(), shape).map_err(out_of_memory)?;
     tensor.try_extract_tensor_mut().map_err(failed)?.1.fill(value);
     Ok(tensor)
 }
 
-/// Where the outputs of a run go: logits and next states.
-fn outputs(allocator: &Allocator, spec: &ModelSpec) -> Result<RunOptions<HasSelectedOutputs>> {
-    let mut selector = OutputSelector::default();
-    for (name, shape) in super::expected_outputs(spec) {
-        selector = selector.preallocate(name, filled(allocator, &shape, 0.0)?);
+impl Shared {
+    /// A tensor where the states lie, with any content.
+    fn state(&self, shape: &[usize]) -> Result<Tensor<f32>> {
+        let Some(device) = self.device.clone() else { return filled(shape, 0.0) };
+        let memory =
+            MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
+        let allocator = Allocator::new(&self.session.lock(), memory).map_err(failed)?;
+        Tensor::new(&allocator, shape).map_err(out_of_memory)
     }
-    Ok(RunOptions::new().map_err(failed)?.with_outputs(selector))
+
+    /// Where the outputs of a run go: logits and next states.
+    fn outputs(&self) -> Result<RunOptions<HasSelectedOutputs>> {
+        let mut selector = OutputSelector::default();
+        for (index, (name, shape)) in super::expected_outputs(&self.spec).into_iter().enumerate() {
+            let tensor = if index == 0 { filled(&shape, 0.0)? } else { self.state(&shape)? };
+            selector = selector.preallocate(name, tensor);
+        }
+        Ok(RunOptions::new().map_err(failed)?.with_outputs(selector))
+    }
 }
 
 impl Backend for Ort {
@@ -165,22 +194,33 @@ impl Backend for Ort {
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        let spec = &self.0.spec;
-        let allocator = Allocator::default();
-        let inputs = super::expected_inputs(spec);
-        let fast = inputs.len() - spec.states.len() - 1;
-        let initials =
-            std::iter::repeat_n(0.0, fast + 1).chain(spec.states.iter().map(|state| state.initial));
-        let tensor = |((_, shape), initial): (&(String, Vec<usize>), f32)| {
-            filled(&allocator, shape, initial).map(SessionInputValue::from)
-        };
-        Ok(Box::new(OrtSession {
-            inputs: inputs.iter().zip(initials).map(tensor).collect::<Result<_>>()?,
+        OrtSession::new(&self.0).map(|session| Box::new(session) as Box<dyn Session>)
+    }
+}
+
+impl OrtSession {
+    fn new(shared: &Arc<Shared>) -> Result<Self> {
+        let states = &shared.spec.states;
+        let shapes = super::expected_inputs(&shared.spec);
+        let fast = shapes.len() - states.len() - 1;
+        let mut inputs = Vec::new();
+        for (index, (_, shape)) in shapes.iter().enumerate() {
+            let tensor = if index <= fast { filled(shape, 0.0)? } else { shared.state(shape)? };
+            inputs.push(tensor.into());
+        }
+        let initial = |state: &StateSpec| filled(&state.shape, state.initial);
+        let on_device = shared.device.is_some();
+        let initial: Vec<_> = states.iter().filter(|_| on_device).map(initial).collect::<Result<_>>()?;
+        let mut session = Self {
+            inputs,
             fast,
-            outputs: (outputs(&allocator, spec)?, outputs(&allocator, spec)?),
-            logits: vec![0.0; spec.labels.len()],
-            shared: self.0.clone(),
-        }))
+            outputs: (shared.outputs()?, shared.outputs()?),
+            initial,
+            logits: vec![0.0; shared.spec.labels.len()],
+            shared: shared.clone(),
+        };
+        session.reset()?;
+        Ok(session)
     }
 }
 
@@ -223,9 +263,62 @@ impl Session for OrtSession {
     }
 
     fn reset(&mut self) -> Result<()> {
-        for (input, state) in self.inputs.iter_mut().skip(self.fast + 1).zip(&self.shared.spec.states) {
-            values(input).fill(state.initial);
+        let states = self.inputs.iter_mut().skip(self.fast + 1);
+        if self.shared.device.is_none() {
+            for (input, state) in states.zip(&self.shared.spec.states) {
+                values(input).fill(state.initial);
+            }
+            return Ok(());
+        }
+        for (input, initial) in states.zip(&self.initial) {
+            let SessionInputValue::Owned(state) = input else { continue };
+            let state = state.view_mut().downcast::<TensorValueType<f32>>().map_err(failed)?;
+            initial.copy_into(state).map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Logits of five steps on samples that differ from step to step.
+    fn five_steps(session: &mut OrtSession) -> Vec<f32> {
+        let mut logits = Vec::new();
+        for step in 0..5u8 {
+            let (slow, fast) = session.inputs();
+            for (index, value) in slow.iter_mut().chain(fast).enumerate() {
+                *value = ((index % 97) as f32 - 48.0) / 48.0 * f32::from(step + 1);
+            }
+            session.run().unwrap();
+            logits.extend_from_slice(session.logits());
+        }
+        logits
+    }
+
+    /// The way of a device's memory, with the host's as the device: no machine with a GPU runs these tests.
+    #[test]
+    #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
+    fn states_in_memory_of_a_device_give_the_same_logits_and_start_anew_bit_for_bit() {
+        let library = std::env::var_os("TTEVIEW_ORT_DYLIB").expect("TTEVIEW_ORT_DYLIB names no ONNX Runtime");
+        let bytes = include_bytes!("../../models/standin.stream.onnx").to_vec();
+        let package = ModelPackage::from_bytes(bytes, None).unwrap();
+        let runtime = runtime::runtime(Some(Path::new(&library))).unwrap();
+        let shared = |device| {
+            Arc::new(Shared {
+                session: Mutex::new(session(&runtime, &package, Provider::Cpu, 1).unwrap()),
+                provider: Provider::Cpu,
+                device,
+                version: String::new(),
+                spec: package.spec.clone(),
+            })
+        };
+        let expected = five_steps(&mut OrtSession::new(&shared(None)).unwrap());
+        let mut on_device = OrtSession::new(&shared(Some(AllocationDevice::CPU))).unwrap();
+        assert_eq!(five_steps(&mut on_device), expected);
+        assert_ne!(five_steps(&mut on_device), expected, "the states were not carried on");
+        on_device.reset().unwrap();
+        assert_eq!(five_steps(&mut on_device), expected);
     }
 }

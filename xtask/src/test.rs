@@ -58,7 +58,7 @@ fn runtimes() -> Result {
     for library in fetch::onnx_runtimes()? {
         println!("ONNX Runtime: {}", library.display());
         run_command(
-            cargo("test -p tteview --test ort --test equality -- --include-ignored")
+            cargo("test -p tteview --lib --test ort --test equality -- --include-ignored")
                 .env("TTEVIEW_ORT_DYLIB", library),
         )?;
     }

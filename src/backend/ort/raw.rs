@@ -2,7 +2,6 @@
 
 use super::{failed, filled, found, runtime};
 use crate::{Error, Result, Status};
-use ort::memory::Allocator;
 use ort::session::{Session, SessionInputValue};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,10 +27,9 @@ impl RawGraph {
         };
         let session =
             load().map_err(|e| Error::new(Status::ModelInvalid, format!("{}: {e}", file.display())))?;
-        let allocator = Allocator::default();
         let input = |outlet| {
             let shape: Vec<usize> = found(outlet).shape.iter().map(|side| side.unwrap_or(1)).collect();
-            filled(&allocator, &shape, 0.5).map(SessionInputValue::from)
+            filled(&shape, 0.5).map(SessionInputValue::from)
         };
         let inputs = session.inputs().iter().map(input).collect::<Result<_>>()?;
         Ok(Self { session, inputs })
