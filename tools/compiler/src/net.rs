@@ -94,6 +94,9 @@ pub(crate) enum NetOp {
     },
     Reshape(Vec<usize>),
     Gemm,
+    /// A constant matrix from the left on a matrix.
+    MatMul,
+    Transpose([usize; 4]),
     Softmax(usize),
     Cast(DType),
 }

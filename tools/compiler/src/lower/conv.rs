@@ -11,6 +11,7 @@
 //! - **tap by tap**: `k` convolutions on shifted frames, added. The only form for grouped convolutions, whose groups
 //!   must not mix.
 
+use super::winograd::Along;
 use super::{Lowering, pool};
 use crate::error::Result;
 use crate::graph::{Node, Window};
@@ -78,6 +79,19 @@ impl Taps {
         let inputs = (self.kernel() + 1) * channels;
         let shape = self.stride == 1 && self.count.is_multiple_of(2) && !self.kernel().is_multiple_of(2);
         shape && 2 * self.outputs <= BLOCK && (inputs < BLOCK || inputs.is_multiple_of(4))
+    }
+
+    /// As a convolution along the frames, which a step has not all at once.
+    fn along(&self) -> Option<Along<'_>> {
+        let fits = self.group == 1 && self.stride == 1 && !self.streams;
+        fits.then(|| Along {
+            taps: &self.taps,
+            outputs: self.outputs,
+            bias: self.bias.as_deref(),
+            space: self.space,
+            before: self.before,
+            count: self.count,
+        })
     }
 
     fn tensor(&self, data: Vec<f32>, outputs: usize, inputs: usize) -> Option<Tensor> {
@@ -169,6 +183,8 @@ impl Lowering<'_> {
         };
         let lowered = if taps.kernel() == 1 {
             self.single(x, &taps)
+        } else if let Some(m) = taps.along().and_then(|along| along.tile(shape, self.source.products)) {
+            taps.along().and_then(|along| self.winograd(x, &along, m))
         } else {
             match taps.form(shape) {
                 Form::FramesIn => self.frames_in(x, &taps),
@@ -188,6 +204,11 @@ impl Lowering<'_> {
     fn single(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
         let all = self.timeline(x, c.before, (c.count - 1) * c.stride + 1, 0.0, c.streams);
         let frames = self.frames_at(all, 0, c.stride, c.count);
+        if c.group == 1
+            && let Some(y) = self.winograd_rows(frames, &c.taps[0], c.outputs, c.bias.as_deref(), c.space)
+        {
+            return Some(y);
+        }
         Some(self.net.conv(frames, c.tap(0)?, c.bias.clone(), c.space, c.group))
     }
 

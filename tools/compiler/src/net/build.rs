@@ -76,10 +76,23 @@ impl Net {
         window: Window2,
         group: usize,
     ) -> NetId {
+        let weights = self.tensor(weights);
+        self.conv_by(x, weights, bias, window, group)
+    }
+
+    /// As [`Self::conv`], by weights that a node made.
+    pub(crate) fn conv_by(
+        &mut self,
+        x: NetId,
+        weights: NetId,
+        bias: Option<Vec<f32>>,
+        window: Window2,
+        group: usize,
+    ) -> NetId {
         let [t, _, h, w] = self.dims(x);
-        let co = weights.shape[0];
+        let co = self.shape(weights)[0];
         let [oh, ow] = window.extent(h, w);
-        let mut inputs = vec![x, self.tensor(weights)];
+        let mut inputs = vec![x, weights];
         if let Some(bias) = bias.and_then(|b| Tensor::f32(vec![co], b)) {
             inputs.push(self.tensor(bias));
         }
@@ -249,6 +262,19 @@ impl Net {
             inputs.push(self.tensor(bias));
         }
         self.node(NetOp::Gemm, inputs, vec![rows, columns], DType::F32)
+    }
+
+    /// `left [rows, k] x [k, columns]`.
+    pub(crate) fn matmul(&mut self, left: Tensor, x: NetId) -> NetId {
+        let shape = vec![left.shape[0], self.shape(x)[1]];
+        let left = self.tensor(left);
+        self.node(NetOp::MatMul, vec![left, x], shape, DType::F32)
+    }
+
+    /// Axis `i` of the result is axis `perm[i]` of `x`.
+    pub(crate) fn transpose(&mut self, x: NetId, perm: [usize; 4]) -> NetId {
+        let shape = perm.iter().map(|&axis| self.shape(x)[axis]).collect();
+        self.node(NetOp::Transpose(perm), vec![x], shape, DType::F32)
     }
 
     pub(crate) fn cast(&mut self, x: NetId, to: DType) -> NetId {
