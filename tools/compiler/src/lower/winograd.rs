@@ -23,10 +23,12 @@ use crate::tensor::Tensor;
 /// Taps along the axis.
 const TAPS: usize = 3;
 /// Outputs per tile that are tried.
-const TILES: [usize; 3] = [2, 4, 7];
-/// Where the polynomials are evaluated, besides infinity. Halves keep every entry exact; the order is that of least
-/// rounding. The second must be 1: there every output takes the product once, so it carries the bias.
+const TILES: [usize; 4] = [2, 4, 7, 8];
+/// Where the polynomials of up to 7 outputs are evaluated, besides infinity, and those of 8. Of all sets of small binary
+/// fractions, which keep every entry exact, these rounded least. The second must be 1: there every output takes the
+/// product once, so it carries the bias.
 const POINTS: [f64; 8] = [0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 4.0];
+const POINTS_OF_8: [f64; 9] = [0.0, 1.0, -1.0, 0.375, -0.375, 1.25, -1.25, 2.5, -2.5];
 /// Longest axis; the matrices grow with its square.
 const MAX_AXIS: usize = 256;
 
@@ -59,7 +61,7 @@ struct Tile {
 
 impl Tile {
     fn new(m: usize) -> Self {
-        let points = &POINTS[..m + 1];
+        let points = if m == 8 { &POINTS_OF_8[..] } else { &POINTS[..m + 1] };
         let others = |i: usize| points.iter().enumerate().filter(move |&(j, _)| j != i).map(|(_, &p)| p);
         let mut bt: Vec<Vec<f64>> = (0..=m).map(|i| polynomial(others(i), m + 2)).collect();
         bt.push(polynomial(points.iter().copied(), m + 2));

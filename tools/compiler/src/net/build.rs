@@ -195,6 +195,12 @@ impl Net {
                     let (source, begin, stride) = (node.inputs[0], s0 + start * t0, step * t0);
                     return self.slice(source, axis, begin, begin + (count - 1) * stride + 1, stride);
                 }
+                NetOp::Pad { before, .. }
+                    if before.iter().all(|&b| b >= 0) && self.is_inside(node, axis, start, end) =>
+                {
+                    let (source, front) = (node.inputs[0], before[axis] as usize);
+                    return self.slice(source, axis, start - front, end - front, step);
+                }
                 NetOp::Concat(at) if *at == axis => {
                     let mut base = 0;
                     for part in node.inputs.clone() {
@@ -212,6 +218,16 @@ impl Net {
         shape[axis] = count;
         let dtype = self.values[x.0].dtype;
         self.node(NetOp::Slice { axis, start, end, step }, vec![x], shape, dtype)
+    }
+
+    /// Whether `start..end` along `axis` lies within what `pad` pads, and no other axis is padded.
+    fn is_inside(&self, pad: &super::NetNode, axis: usize, start: usize, end: usize) -> bool {
+        let NetOp::Pad { before, after, .. } = &pad.op else { return false };
+        let others = (0..4).filter(|&other| other != axis);
+        let front = before[axis] as usize;
+        others.into_iter().all(|other| before[other] == 0 && after[other] == 0)
+            && start >= front
+            && end <= front + self.shape(pad.inputs[0])[axis]
     }
 
     pub(crate) fn gather(&mut self, x: NetId, axis: usize, indices: Vec<usize>) -> NetId {
