@@ -4,6 +4,7 @@
 //! merge slices and joins on the spot, so that a lowering rule can be written plainly and still leave no waste.
 
 mod build;
+mod joins;
 
 use crate::tensor::{DType, Tensor};
 use std::collections::HashMap;

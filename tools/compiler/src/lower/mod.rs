@@ -380,6 +380,7 @@ impl<'a> Lowering<'a> {
             self.net.output(&format!("{}_next", state.name), *next);
         }
         self.net.remove_dead_nodes();
+        self.net.split_joins();
         Lowered { net: self.net, states: self.states.into_iter().map(|(state, _)| state).collect() }
     }
 }
