@@ -2,7 +2,7 @@
 
 use super::source::{LABELS, Padding, Source, Val};
 use super::{RUNTIME, checked, options, self_test_error};
-use crate::compile;
+use crate::{Products, compile};
 use proptest::prelude::*;
 
 /// Largest relative error allowed, clip against source and steps against clip.
@@ -44,6 +44,8 @@ struct Recipe {
     fast: Vec<Block>,
     head: usize,
     dynamic_batch: bool,
+    /// Winograd's form wherever there is one; networks as small as these never get it otherwise.
+    fewest_products: bool,
 }
 
 fn block() -> impl Strategy<Value = Block> {
@@ -77,8 +79,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         0usize..6,
     );
     let blocks = || proptest::collection::vec(block(), 1..4);
-    (numbers, padding, any::<[bool; 3]>(), blocks(), blocks()).prop_map(
-        |(numbers, padding, [two_pathways, packed, dynamic_batch], slow, fast)| {
+    (numbers, padding, any::<[bool; 4]>(), blocks(), blocks()).prop_map(
+        |(numbers, padding, [two_pathways, packed, dynamic_batch, fewest_products], slow, fast)| {
             let (seed, channels, alpha, (slow_frames, chunk), lateral, head) = numbers;
             Recipe {
                 seed,
@@ -94,6 +96,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
                 fast,
                 head,
                 dynamic_batch,
+                fewest_products,
             }
         },
     )
@@ -263,6 +266,9 @@ proptest! {
         let mut options = options(LABELS);
         options.chunk = recipe.chunk;
         options.self_test = true;
+        if recipe.fewest_products {
+            options.products = Products::Fewest;
+        }
         let compiled = compile(source.bytes(), &options).map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(compiled.stream.is_some(), streams(&recipe), "{:?}", compiled.window_only);
         let nonlinear = recipe.head > 3;
