@@ -111,6 +111,7 @@ impl Taps {
             space: self.space,
             before: self.before,
             count: self.count,
+            around: 0,
         })
     }
 
@@ -211,8 +212,10 @@ impl Lowering<'_> {
         };
         let lowered = if taps.kernel() == 1 {
             self.single(x, &taps)
-        } else if let Some(m) = taps.along().and_then(|along| along.tile(shape, self.source.products)) {
-            taps.along().and_then(|along| self.winograd(x, &along, m))
+        } else if let Some((along, tiling)) =
+            taps.along().and_then(|along| Some((along, along.tiling(shape, self.source.products)?)))
+        {
+            self.winograd(x, &along, tiling)
         } else {
             match taps.form(shape) {
                 Form::FramesIn => self.frames_in(x, &taps),

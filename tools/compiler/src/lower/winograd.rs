@@ -32,12 +32,31 @@ const POINTS_OF_8: [f64; 9] = [0.0, 1.0, -1.0, 0.375, -0.375, 1.25, -1.25, 2.5, 
 /// Longest axis; the matrices grow with its square.
 const MAX_AXIS: usize = 256;
 
-/// Multiply-adds in the time of moving one activation through both transforms and back to the kernels' layout, and of
-/// reading one more weight. Measured in ONNX Runtime on one core of a Zen 4 (`docs/compiler.md`).
-const PER_MOVED: i128 = 80;
-const PER_WEIGHT: i128 = 20;
+/// Costs in multiply-adds, measured in ONNX Runtime on one core of a Zen 4 (`docs/compiler.md`): moving one activation
+/// into the transform and from there to the kernels' layout, copying one more, reading one more weight, and one node.
+const PER_MOVED: i128 = 40;
+const PER_COPIED: i128 = 15;
+const PER_WEIGHT: i128 = 28;
+const PER_NODE: i128 = 250_000;
+/// The same for turning rows into the batch and back, within the core's own cache and beyond it.
+const PER_TRANSPOSED: i128 = 10;
+const PER_TRANSPOSED_FAR: i128 = 50;
+/// Activations that stay in that cache.
+const NEAR: usize = 1 << 18;
+
+/// Tiles of `m` outputs, in this many blocks of rows with a transform each: the matrices of a long axis are mostly
+/// zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tiling {
+    m: usize,
+    blocks: usize,
+}
+
+/// Most blocks that are tried.
+const MAX_BLOCKS: usize = 4;
 
 /// A convolution whose batch is convolved too.
+#[derive(Clone, Copy)]
 pub(super) struct Along<'a> {
     /// Weights `[co, ci, kh, kw]` of each of the three taps.
     pub(super) taps: &'a [Vec<f32>],
@@ -48,6 +67,8 @@ pub(super) struct Along<'a> {
     /// Padding in front of the batch, and how many come out.
     pub(super) before: usize,
     pub(super) count: usize,
+    /// What the nodes around it cost.
+    pub(super) around: i128,
 }
 
 /// One tile's matrices: outputs `at [m, m+2]` of products of `g [m+2, 3]` on the weights and `bt [m+2, m+2]` on the
@@ -105,28 +126,33 @@ fn polynomial(roots: impl Iterator<Item = f64>, length: usize) -> Vec<f64> {
 }
 
 impl Along<'_> {
-    /// Outputs per tile that pay most for an input of `[batch, channels, height, width]`; `None` where none pays.
-    pub(super) fn tile(&self, shape: [usize; 4], products: Products) -> Option<usize> {
+    /// The tiling that pays most for an input of `[batch, channels, height, width]`; `None` where none pays.
+    pub(super) fn tiling(&self, shape: [usize; 4], products: Products) -> Option<Tiling> {
         let fits = self.taps.len() == TAPS && self.count > 1 && self.count.max(shape[0]) <= MAX_AXIS;
         if !fits || products == Products::Plain {
             return None;
         }
-        let gain = |m: &usize| self.gain(*m, shape);
-        let best = TILES.into_iter().max_by_key(gain)?;
-        (products == Products::Fewest || gain(&best) > 0).then_some(best)
+        let all = TILES.into_iter().flat_map(|m| (1..=MAX_BLOCKS).map(move |blocks| Tiling { m, blocks }));
+        let tiles = |t: &Tiling| self.count.div_ceil(t.m);
+        let even = all.filter(|t| t.blocks == 1 || tiles(t).is_multiple_of(t.blocks));
+        let best = even.max_by_key(|t| self.gain(*t, shape))?;
+        (products == Products::Fewest || self.gain(best, shape) > 0).then_some(best)
     }
 
-    /// What tiles of `m` outputs save, in multiply-adds.
-    fn gain(&self, m: usize, [batch, channels, height, width]: [usize; 4]) -> i128 {
+    /// What a tiling saves, in multiply-adds.
+    fn gain(&self, t: Tiling, [batch, channels, height, width]: [usize; 4]) -> i128 {
         let [oh, ow] = self.space.extent(height, width);
         let big = |v: usize| v as i128;
         let (inputs, outputs) = (big(channels * height * width), big(self.outputs * oh * ow));
         let kernel = big(channels * self.outputs * self.space.kernel[0] * self.space.kernel[1]);
-        let rows = big(self.count.div_ceil(m) * (m + 2));
+        let rows = big(self.count.div_ceil(t.m) * (t.m + 2));
         let saved = (big(TAPS * self.count) - rows) * kernel * big(oh * ow);
-        let transforms = rows * (big(batch) * inputs + big(self.count) * outputs);
-        let moved = (big(batch) + rows) * inputs + (big(self.count) + rows) * outputs;
-        saved - transforms - PER_MOVED * moved - PER_WEIGHT * big(m + 2 - TAPS) * kernel
+        let (batch, count, blocks) = (big(batch), big(self.count), big(t.blocks));
+        let transforms = rows * (batch * inputs + count * outputs) / blocks;
+        let moved = PER_MOVED * ((batch + rows) * inputs + (count + rows) * outputs);
+        let copied = if t.blocks > 1 { PER_COPIED * (batch * inputs + count * outputs) } else { 0 };
+        let weights = PER_WEIGHT * big(t.m + 2 - TAPS) * kernel;
+        saved - transforms - moved - copied - weights - PER_NODE * 8 * blocks - self.around
     }
 
     /// The bias, at the product of point 1.
@@ -167,19 +193,35 @@ impl Along<'_> {
 }
 
 impl Lowering<'_> {
-    /// The convolution `c` of `x`, in tiles of `m` outputs along the batch.
-    pub(super) fn winograd(&mut self, x: NetId, c: &Along, m: usize) -> Option<NetId> {
+    /// The convolution `c` of `x`, in tiles along the batch.
+    pub(super) fn winograd(&mut self, x: NetId, c: &Along, t: Tiling) -> Option<NetId> {
+        let tile = Tile::new(t.m);
+        let weights = self.transformed(c, &tile)?;
+        let batch = self.net.shape(x)[0];
+        let per_block = c.count.div_ceil(t.m) / t.blocks * t.m;
+        let mut blocks = Vec::new();
+        for block in 0..t.blocks {
+            let start = block * per_block;
+            let count = if block + 1 == t.blocks { c.count - start } else { per_block };
+            // What a block reads, and how much padding is left in front of it.
+            let (first, last) = (start.saturating_sub(c.before), start + count + TAPS - 1);
+            let rows = self.net.slice(x, 0, first, last.saturating_sub(c.before).clamp(first + 1, batch), 1);
+            let before = c.before.saturating_sub(start);
+            blocks.push(self.block(rows, &Along { before, count, ..*c }, &tile, weights)?);
+        }
+        Some(self.net.concat(0, &blocks))
+    }
+
+    fn block(&mut self, x: NetId, c: &Along, tile: &Tile, weights: NetId) -> Option<NetId> {
         let [batch, channels, height, width] = <[usize; 4]>::try_from(self.net.shape(x)).ok()?;
         let [oh, ow] = c.space.extent(height, width);
-        let tile = Tile::new(m);
-        let (tiles, products) = (c.count.div_ceil(m), tile.products());
+        let (tiles, products) = (c.count.div_ceil(tile.m), tile.products());
         let flat = self.net.reshape(x, vec![batch, channels * height * width]);
-        let data = self.net.matmul(c.into_tiles(&tile, batch)?, flat);
+        let data = self.net.matmul(c.into_tiles(tile, batch)?, flat);
         let data = self.net.reshape(data, vec![tiles, products * channels, height, width]);
-        let weights = self.transformed(c, &tile)?;
-        let y = self.net.conv_by(data, weights, c.bias(&tile), c.space, products);
+        let y = self.net.conv_by(data, weights, c.bias(tile), c.space, products);
         let flat = self.net.reshape(y, vec![tiles * products, c.outputs * oh * ow]);
-        let y = self.net.matmul(c.out_of_tiles(&tile)?, flat);
+        let y = self.net.matmul(c.out_of_tiles(tile)?, flat);
         Some(self.net.reshape(y, vec![c.count, c.outputs, oh, ow]))
     }
 
@@ -212,11 +254,15 @@ impl Lowering<'_> {
             |r: usize| weights.chunks_exact(kw).skip(r).step_by(kh).flatten().copied().collect::<Vec<_>>();
         let taps: Vec<Vec<f32>> = (0..kh).map(row).collect();
         let [count, _] = space.extent(height, width);
+        let transposed =
+            frames * (channels * height * width + outputs * count * space.extent(height, width)[1]);
+        let each = if transposed > 2 * NEAR { PER_TRANSPOSED_FAR } else { PER_TRANSPOSED };
+        let around = each * transposed as i128;
         let space = Window2 { kernel: [1, kw], strides: [1, space.strides[1]], pads: [0, left, 0, right] };
-        let along = Along { taps: &taps, outputs, bias, space, before: top, count };
-        let m = along.tile([height, channels, frames, width], self.source.products)?;
+        let along = Along { taps: &taps, outputs, bias, space, before: top, count, around };
+        let tiling = along.tiling([height, channels, frames, width], self.source.products)?;
         let rows = self.net.transpose(x, [2, 1, 0, 3]);
-        let y = self.winograd(rows, &along, m)?;
+        let y = self.winograd(rows, &along, tiling)?;
         Some(self.net.transpose(y, [2, 1, 0, 3]))
     }
 }
@@ -235,7 +281,7 @@ mod tests {
             for before in 0..3 {
                 for count in [2, 7, 9, 11] {
                     let space = Window2::POINT;
-                    let c = Along { taps: &taps, outputs: 1, bias: None, space, before, count };
+                    let c = Along { taps: &taps, outputs: 1, bias: None, space, before, count, around: 0 };
                     let tile = Tile::new(m);
                     let into = c.into_tiles(&tile, data.len()).unwrap();
                     let out = c.out_of_tiles(&tile).unwrap();
