@@ -255,6 +255,9 @@ impl Lowering<'_> {
         };
         let all = self.timeline(x, c.before, total, 0.0, c.streams);
         let unfolded = if c.count == 1 {
+            if c.streams && 0 < c.before && c.before < kernel {
+                return self.state_and_frames(x, all, c, &weights);
+            }
             let frames = self.net.slice(all, 0, 0, kernel, 1);
             self.net.reshape(frames, vec![1, kernel * channels, height, width])
         } else if c.stride > 1 && self.net.shape(all)[0] >= (c.count - 1 + groups) * c.stride {
@@ -275,6 +278,28 @@ impl Lowering<'_> {
             self.net.concat(1, &parts)
         };
         Some(self.net.conv(unfolded, weights, c.bias.clone(), c.space, 1))
+    }
+
+    /// One window of a step, `all` being its state and its frames `x` joined: one convolution over either, added, so
+    /// that the join is never made.
+    fn state_and_frames(&mut self, x: NetId, all: NetId, c: &Taps, weights: &Tensor) -> Option<NetId> {
+        let [_, channels, height, width] = <[usize; 4]>::try_from(self.net.shape(x)).ok()?;
+        let window = c.space.kernel.iter().product::<usize>() * channels;
+        let mut bias = c.bias.clone();
+        let mut sum = None;
+        for (first, last) in [(0, c.before), (c.before, c.kernel())] {
+            let frames = self.net.slice(all, 0, first, last, 1);
+            let part = self.net.reshape(frames, vec![1, (last - first) * channels, height, width]);
+            let rows = weights.as_f32()?.chunks_exact(c.kernel() * window);
+            let rows = rows.flat_map(|row| &row[first * window..last * window]).copied().collect();
+            let weights = c.tensor(rows, c.outputs, (last - first) * channels)?;
+            let y = self.net.conv(part, weights, bias.take(), c.space, 1);
+            sum = Some(match sum {
+                Some(sum) => self.net.binary(NetOp::Add, y, sum),
+                None => y,
+            });
+        }
+        sum
     }
 
     fn frames_in_pairs(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
