@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod fetch;
+mod graphs;
 mod host;
 mod package;
 mod process;

@@ -165,7 +165,7 @@ impl Along<'_> {
 
     /// From the batch to the data of every tile: `[tiles*(m+2), batch]`. What lies outside the batch is zero, so it
     /// has no column.
-    fn into_tiles(&self, tile: &Tile, batch: usize) -> Option<Tensor> {
+    fn data_matrix(&self, tile: &Tile, batch: usize) -> Option<Tensor> {
         let rows = self.count.div_ceil(tile.m) * tile.products();
         let mut data = vec![0.0; rows * batch];
         for row in 0..rows {
@@ -180,7 +180,7 @@ impl Along<'_> {
     }
 
     /// From the products of every tile to the outputs: `[count, tiles*(m+2)]`.
-    fn out_of_tiles(&self, tile: &Tile) -> Option<Tensor> {
+    fn output_matrix(&self, tile: &Tile) -> Option<Tensor> {
         let columns = self.count.div_ceil(tile.m) * tile.products();
         let mut data = vec![0.0; self.count * columns];
         for out in 0..self.count {
@@ -217,11 +217,11 @@ impl Lowering<'_> {
         let [oh, ow] = c.space.extent(height, width);
         let (tiles, products) = (c.count.div_ceil(tile.m), tile.products());
         let flat = self.net.reshape(x, vec![batch, channels * height * width]);
-        let data = self.net.matmul(c.into_tiles(tile, batch)?, flat);
+        let data = self.net.matmul(c.data_matrix(tile, batch)?, flat);
         let data = self.net.reshape(data, vec![tiles, products * channels, height, width]);
         let y = self.net.conv_by(data, weights, c.bias(tile), c.space, products);
         let flat = self.net.reshape(y, vec![tiles * products, c.outputs * oh * ow]);
-        let y = self.net.matmul(c.out_of_tiles(tile)?, flat);
+        let y = self.net.matmul(c.output_matrix(tile)?, flat);
         Some(self.net.reshape(y, vec![c.count, c.outputs, oh, ow]))
     }
 
@@ -283,8 +283,8 @@ mod tests {
                     let space = Window2::POINT;
                     let c = Along { taps: &taps, outputs: 1, bias: None, space, before, count, around: 0 };
                     let tile = Tile::new(m);
-                    let into = c.into_tiles(&tile, data.len()).unwrap();
-                    let out = c.out_of_tiles(&tile).unwrap();
+                    let into = c.data_matrix(&tile, data.len()).unwrap();
+                    let out = c.output_matrix(&tile).unwrap();
                     let weights = tile.weights().unwrap();
                     let times = |matrix: &Tensor, v: &[f64]| -> Vec<f64> {
                         let rows = matrix.as_f32().unwrap().chunks_exact(v.len());
