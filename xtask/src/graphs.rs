@@ -3,6 +3,7 @@
 use crate::process::{Result, cargo, command, root, run as run_command, target};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// The network of the table, by its name in `real_sources.py`.
 const NETWORK: &str = "slowfast_r50";
@@ -31,7 +32,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     let packages = python_packages(&folder)?;
     let python = |script: &str| {
         let mut python = command("python3", [root().join("tools/compiler").join(script)]);
-        python.env("PYTHONPATH", &packages);
+        // Deprecations in the packages, at pinned versions, tell nobody anything.
+        python.env("PYTHONPATH", &packages).env("PYTHONWARNINGS", "ignore");
         python
     };
     let source = folder.join(format!("{NETWORK}.causal.torchscript.onnx"));
@@ -41,7 +43,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
     // Compiled each time: the compiler is what the table is about.
     for (name, flags) in [("colour", &[][..]), ("grey", &["grey"])] {
         let mut compile = cargo("run --release --quiet -p tteview-compiler --example compile_graph --");
-        run_command(compile.arg(&source).arg(folder.join(name)).args(flags))?;
+        run_command(compile.arg(&source).arg(folder.join(name)).args(flags).stdout(Stdio::null()))?;
     }
     let build = folder.join("build");
     let mut rust =
