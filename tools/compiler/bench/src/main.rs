@@ -57,7 +57,8 @@ fn rten(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
     }
     let mut inputs = Vec::new();
     for (&id, shape) in model.input_ids().iter().zip(shapes) {
-        let value = Value::from_shape(shape, numbers(shape.iter().product())).map_err(|e| format!("{e:?}"))?;
+        let value =
+            Value::from_shape(shape, numbers(shape.iter().product())).map_err(|e| format!("{e:?}"))?;
         inputs.push((id, value));
     }
     let pool = Arc::new(ThreadPool::with_num_threads(1));
