@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Exports the networks of pytorchvideo that the compiler is tested with, randomly initialised.
 
-Batch norm gets random statistics, because fresh ones (mean 0, variance 1) would hide a wrong fold.
+Batch norm gets random statistics, because fresh ones (mean 0, variance 1) would hide a wrong fold. With --causal all
+padding of time is in front, so that a network with two pathways streams; the multiply-adds stay the same.
 
   pip install torch torchvision onnx onnxscript fvcore iopath pytorchvideo
-  real_sources.py slowfast_r50 --exporter dynamo --out DIR
+  real_sources.py slowfast_r50 --causal --exporter dynamo --out DIR
   cargo run --release -p tteview-compiler --example compile_graph -- DIR/slowfast_r50.dynamo.onnx DIR/slowfast_r50 verify
 """
 
@@ -57,22 +58,52 @@ def randomise_statistics(network):
             module.bias.data.normal_(0, 0.1)
 
 
+class PaddedInFront(torch.nn.Module):
+    """A convolution whose padding of time is all in front."""
+
+    def __init__(self, conv):
+        super().__init__()
+        # A strided window reaches behind its chunk by its padding alone; the others see the past only.
+        self.frames = 2 * conv.padding[0] if conv.stride[0] > 1 else conv.kernel_size[0] - 1
+        conv.padding = (0,) + tuple(conv.padding[1:])
+        self.conv = conv
+
+    def forward(self, x):
+        return self.conv(torch.nn.functional.pad(x, (0, 0, 0, 0, self.frames, 0)))
+
+
+def make_causal(module):
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.Conv3d) and child.padding[0] > 0:
+            setattr(module, name, PaddedInFront(child))
+        else:
+            make_causal(child)
+
+
+def build_network(name, causal):
+    """The network in evaluation mode and random inputs for it."""
+    torch.manual_seed(0)
+    build, frames, size = NETWORKS[name]
+    network = build()
+    randomise_statistics(network)
+    if causal:
+        make_causal(network)
+    if len(frames) == 2:
+        network = TwoInputs(network)
+    return network.eval(), tuple(torch.randn(1, 3, count, size, size) for count in frames)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--exporter", choices=("torchscript", "dynamo"), default="torchscript")
     parser.add_argument("--out", default=".")
+    parser.add_argument("--causal", action="store_true")
     args = parser.parse_args()
-    torch.manual_seed(0)
-    build, frames, size = NETWORKS[args.network]
-    network = build()
-    randomise_statistics(network)
-    if len(frames) == 2:
-        network = TwoInputs(network)
-    network.eval()
-    names = ["slow", "fast"] if len(frames) == 2 else ["frames"]
-    inputs = tuple(torch.randn(1, 3, count, size, size) for count in frames)
-    path = os.path.join(args.out, f"{args.network}.{args.exporter}.onnx")
+    network, inputs = build_network(args.network, args.causal)
+    names = ["slow", "fast"] if len(inputs) == 2 else ["frames"]
+    causal = ".causal" if args.causal else ""
+    path = os.path.join(args.out, f"{args.network}{causal}.{args.exporter}.onnx")
     kwargs = {"input_names": names, "output_names": ["logits"]}
     if args.exporter == "dynamo":
         torch.onnx.export(network, inputs, path, dynamo=True, **kwargs)

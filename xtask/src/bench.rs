@@ -3,10 +3,11 @@
 use crate::process::{Result, cargo, run as run_command, target};
 use std::fs;
 
-/// Runs the benches whose names contain the filter, or all of them; `latency` is a run of its own. A missed bar is said, and is no failure: the
-/// machine may be busy.
+/// Runs the benches whose names contain the filter, or all of them; `graphs` and `latency` are runs of their own. A missed
+/// bar is said, and is no failure: the machine may be busy.
 pub(crate) fn run(filters: &[&str]) -> Result {
     let filter = match filters {
+        ["graphs", rest @ ..] => return crate::graphs::run(rest),
         ["latency", rest @ ..] => return crate::latency::bench(rest),
         [] => "",
         [filter] => filter,

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod examples;
 mod fetch;
+mod graphs;
 mod host;
 mod instrumented;
 mod latency;

@@ -179,6 +179,11 @@ impl<'a> Exporter<'a> {
                 ("Reshape", vec![])
             }
             NetOp::Gemm => ("Gemm", vec![]),
+            NetOp::MatMul => ("MatMul", vec![]),
+            NetOp::Transpose(perm) => {
+                let perm: Vec<i64> = perm.iter().map(|&axis| axis as i64).collect();
+                ("Transpose", vec![ints("perm", &perm)])
+            }
             NetOp::Softmax(axis) => ("Softmax", vec![int("axis", *axis as i64)]),
             NetOp::Cast(to) => ("Cast", vec![int("to", element_type(*to).into())]),
         };

@@ -104,6 +104,10 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
 
 fn multiply_adds(graph: &Graph, node: &crate::graph::Node) -> u64 {
     let out: u64 = graph.shape(node.output).iter().map(|&d| d as u64).product();
+    if node.inputs.iter().all(|&id| graph.constant(id).is_some()) {
+        // Done once, when a runtime loads the graph.
+        return 0;
+    }
     let weights = node.inputs.get(1).map(|&id| graph.shape(id)).unwrap_or_default();
     let per_output: u64 = match &node.op {
         Op::Conv { .. } => weights.iter().skip(1).map(|&d| d as u64).product(),

@@ -63,6 +63,7 @@
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--chunk N` | [`CompileOptions::chunk`] |
+//! | | [`CompileOptions::products`] |
 //! | `--verify` | [`verify::verify`] |
 
 mod error;
@@ -87,7 +88,7 @@ pub mod verify;
 
 pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{Inspection, TensorInfo, inspect, inspect_in};
-pub use options::{CompileOptions, Label, Precision, Spec, labels_from_json};
+pub use options::{CompileOptions, Label, Precision, Products, Spec, labels_from_json};
 
 use bytes::Bytes;
 use lower::{Analysed, Lowered};
@@ -151,7 +152,13 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<Compiled> {
         pathways::fold_grey(&mut graph, &layout, &pathways)?;
     }
     let timing = time::analyse(&graph, &layout, &pathways, options.chunk)?;
-    let analysed = Analysed { graph: &graph, layout: &layout, pathways: &pathways, timing: &timing };
+    let analysed = Analysed {
+        graph: &graph,
+        layout: &layout,
+        pathways: &pathways,
+        timing: &timing,
+        products: options.form_of_products(),
+    };
     let [_, channels, height, width] = layout.lowered_shape(&graph, pathways.fast);
     options.spec.check(channels)?;
     let common = Common {

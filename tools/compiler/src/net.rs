@@ -4,6 +4,7 @@
 //! merge slices and joins on the spot, so that a lowering rule can be written plainly and still leave no waste.
 
 mod build;
+mod joins;
 
 use crate::tensor::{DType, Tensor};
 use std::collections::HashMap;
@@ -94,6 +95,9 @@ pub(crate) enum NetOp {
     },
     Reshape(Vec<usize>),
     Gemm,
+    /// A constant matrix from the left on a matrix.
+    MatMul,
+    Transpose([usize; 4]),
     Softmax(usize),
     Cast(DType),
 }

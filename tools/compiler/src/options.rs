@@ -124,6 +124,21 @@ impl Precision {
     }
 }
 
+/// How convolutions of kernel 3 are multiplied out, along time and along rows.
+///
+/// Runtimes for CPUs multiply as the graph says, so that fewer products are less time; TensorRT picks such kernels
+/// itself and is better served by plain convolutions. Half precision is always plain: its rounding would show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    /// As in the source network.
+    Plain,
+    /// Winograd's form where it saves more time than its transforms take on a CPU.
+    #[default]
+    WherePaying,
+    /// Winograd's form wherever there is one. For tests: small networks gain nothing from it.
+    Fewest,
+}
+
 /// How to compile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
@@ -137,6 +152,8 @@ pub struct CompileOptions {
     pub grey: bool,
     /// Precision inside the graph.
     pub precision: Precision,
+    /// How convolutions are multiplied out.
+    pub products: Products,
     /// Slow frames per step (`--chunk`), at least 1.
     pub chunk: usize,
     /// Folder of the source file, where its external weights lie; `None` refuses external weights.
@@ -155,9 +172,18 @@ impl CompileOptions {
             spec: Spec::default(),
             grey: false,
             precision: Precision::Fp32,
+            products: Products::default(),
             chunk: 1,
             folder: None,
             self_test: true,
+        }
+    }
+
+    /// The form of products that suits the precision.
+    pub(crate) fn form_of_products(&self) -> Products {
+        match self.precision {
+            Precision::Fp32 => self.products,
+            Precision::Fp16 => Products::Plain,
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Any bytes as a model: the compiler and the inspector give a result or an error.
 //!
 //! `cargo +nightly fuzz run compile -- -rss_limit_mb=1024 -timeout=5`, seeded with small real models in
-//! `corpus/compile` (`cargo test -p tteview-compiler writes_fuzz_seeds -- --ignored` writes some).
+//! `corpus/compile` (`cargo run -p tteview-compiler --example fuzz_seeds -- tools/compiler/fuzz/corpus/compile` writes
+//! some).
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use tteview_compiler::{CompileOptions, Label, Precision, compile, inspect};
+use tteview_compiler::{CompileOptions, Label, Precision, Products, compile, inspect};
 
-static OPTIONS: LazyLock<[CompileOptions; 2]> = LazyLock::new(|| {
+static OPTIONS: LazyLock<[CompileOptions; 3]> = LazyLock::new(|| {
     let label = |i| Label { code: format!("L{i}"), name: String::new(), scheme: None, scheme_code: None };
-    let plain = CompileOptions {
-        self_test: false,
-        ..CompileOptions::new("fuzz", (0..5).map(label).collect())
-    };
+    let plain =
+        CompileOptions { self_test: false, ..CompileOptions::new("fuzz", (0..5).map(label).collect()) };
     let half = CompileOptions { precision: Precision::Fp16, grey: true, chunk: 2, ..plain.clone() };
-    [plain, half]
+    let fewest = CompileOptions { products: Products::Fewest, ..plain.clone() };
+    [plain, half, fewest]
 });
 
 fuzz_target!(|data: &[u8]| {

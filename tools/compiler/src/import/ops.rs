@@ -292,8 +292,9 @@ impl Node<'_> {
     fn conv(&mut self) -> Converted<ValueId> {
         let w = self.input(1, "weights")?;
         let weights = self.shape(w).to_vec();
-        if self.importer.graph.constant_f32(w).is_none() {
-            return fail("its weights must be constant floats");
+        // Weights that a package transforms are no constants here; to compile, they must be.
+        if self.importer.graph.value(w).dtype != DType::F32 {
+            return fail("its weights must be floats");
         }
         let (Some(&outputs), Some(&per_group), Some(kernel)) =
             (weights.first(), weights.get(1), weights.get(2..))
@@ -404,10 +405,13 @@ impl Node<'_> {
     fn matmul(&mut self) -> Converted<ValueId> {
         let b = self.input(1, "weights")?;
         let (mut out, w) = (self.shape(self.x).to_vec(), self.shape(b).to_vec());
+        let out_rank = out.len();
         let (Some(last), &[depth, columns]) = (out.last_mut(), w.as_slice()) else {
             return fail("needs an input and a weight matrix");
         };
-        if *last != depth || self.importer.graph.constant_f32(b).is_none() {
+        // A package also multiplies by a constant from the left.
+        let constant = |id| self.importer.graph.constant_f32(id).is_some();
+        if *last != depth || !(constant(b) || constant(self.x) && out_rank == 2) {
             return fail("its weights must be constant and fit the input");
         }
         *last = columns;

@@ -11,6 +11,7 @@
 //! - **tap by tap**: `k` convolutions on shifted frames, added. The only form for grouped convolutions, whose groups
 //!   must not mix.
 
+use super::winograd::Along;
 use super::{Lowering, pool};
 use crate::error::Result;
 use crate::graph::{Node, Window};
@@ -46,6 +47,15 @@ enum Form {
     TapByTap,
 }
 
+/// How the window of two output frames is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pairs {
+    /// All its frames side by side in the channels.
+    Joined,
+    /// Two frames at a time, one convolution for each, added.
+    InParts,
+}
+
 impl Taps {
     fn kernel(&self) -> usize {
         self.taps.len()
@@ -63,9 +73,11 @@ impl Taps {
         let shifts = self.stride == 1 && self.count == frames && self.before < self.kernel();
         // A step's taps all lie in the past; a clip's may lie on both sides.
         let aligned = !self.streams || self.before + 1 == self.kernel();
-        if shifts && aligned && taps < unfolded {
+        if self.pairs_fit(channels) == Some(Pairs::InParts) {
+            Form::FramesInPairs
+        } else if shifts && aligned && taps < unfolded {
             Form::TapsOut
-        } else if self.pairs_fit(channels) {
+        } else if self.pairs_fit(channels).is_some() {
             Form::FramesInPairs
         } else {
             Form::FramesIn
@@ -73,11 +85,34 @@ impl Taps {
     }
 
     /// Whether two output frames at once fill a block that one would leave half empty. ONNX Runtime's blocked kernels
-    /// take fewer input channels than a block, or multiples of four; others fall to a slower kernel.
-    fn pairs_fit(&self, channels: usize) -> bool {
+    /// take fewer input channels than a block, or multiples of four; others fall to a slower kernel. A window of more
+    /// channels is read two frames at a time where these are fewer than a block.
+    fn pairs_fit(&self, channels: usize) -> Option<Pairs> {
         let inputs = (self.kernel() + 1) * channels;
         let shape = self.stride == 1 && self.count.is_multiple_of(2) && !self.kernel().is_multiple_of(2);
-        shape && 2 * self.outputs <= BLOCK && (inputs < BLOCK || inputs.is_multiple_of(4))
+        if !shape || 2 * self.outputs > BLOCK {
+            None
+        } else if inputs < BLOCK {
+            Some(Pairs::Joined)
+        } else if 2 * channels < BLOCK {
+            Some(Pairs::InParts)
+        } else {
+            inputs.is_multiple_of(4).then_some(Pairs::Joined)
+        }
+    }
+
+    /// As a convolution along the frames, which a step has not all at once.
+    fn along(&self) -> Option<Along<'_>> {
+        let fits = self.group == 1 && self.stride == 1 && !self.streams;
+        fits.then(|| Along {
+            taps: &self.taps,
+            outputs: self.outputs,
+            bias: self.bias.as_deref(),
+            space: self.space,
+            before: self.before,
+            count: self.count,
+            around: 0,
+        })
     }
 
     fn tensor(&self, data: Vec<f32>, outputs: usize, inputs: usize) -> Option<Tensor> {
@@ -110,6 +145,14 @@ impl Taps {
             }
         }
         self.tensor(data, 2 * self.outputs, self.per_group * frames)
+    }
+
+    /// `weights` of [`Self::paired`] as `count` tensors, each for two frames of the window.
+    fn in_parts(&self, weights: &Tensor, count: usize) -> Option<Vec<Tensor>> {
+        let per_part = 2 * self.taps[0].len() / self.outputs;
+        let data = weights.as_f32()?;
+        let part = |p: usize| data.chunks_exact(per_part).skip(p).step_by(count).flatten().copied().collect();
+        (0..count).map(|p| self.tensor(part(p), 2 * self.outputs, 2 * self.per_group)).collect()
     }
 
     /// All taps one after another along the output channels.
@@ -169,6 +212,10 @@ impl Lowering<'_> {
         };
         let lowered = if taps.kernel() == 1 {
             self.single(x, &taps)
+        } else if let Some((along, tiling)) =
+            taps.along().and_then(|along| Some((along, along.tiling(shape, self.source.products)?)))
+        {
+            self.winograd(x, &along, tiling)
         } else {
             match taps.form(shape) {
                 Form::FramesIn => self.frames_in(x, &taps),
@@ -188,6 +235,11 @@ impl Lowering<'_> {
     fn single(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
         let all = self.timeline(x, c.before, (c.count - 1) * c.stride + 1, 0.0, c.streams);
         let frames = self.frames_at(all, 0, c.stride, c.count);
+        if c.group == 1
+            && let Some(y) = self.winograd_rows(frames, &c.taps[0], c.outputs, c.bias.as_deref(), c.space)
+        {
+            return Some(y);
+        }
         Some(self.net.conv(frames, c.tap(0)?, c.bias.clone(), c.space, c.group))
     }
 
@@ -203,6 +255,9 @@ impl Lowering<'_> {
         };
         let all = self.timeline(x, c.before, total, 0.0, c.streams);
         let unfolded = if c.count == 1 {
+            if c.streams && 0 < c.before && c.before < kernel {
+                return self.state_and_frames(x, all, c, &weights);
+            }
             let frames = self.net.slice(all, 0, 0, kernel, 1);
             self.net.reshape(frames, vec![1, kernel * channels, height, width])
         } else if c.stride > 1 && self.net.shape(all)[0] >= (c.count - 1 + groups) * c.stride {
@@ -225,20 +280,62 @@ impl Lowering<'_> {
         Some(self.net.conv(unfolded, weights, c.bias.clone(), c.space, 1))
     }
 
+    /// One window of a step, `all` being its state and its frames `x` joined: one convolution over either, added, so
+    /// that the join is never made.
+    fn state_and_frames(&mut self, x: NetId, all: NetId, c: &Taps, weights: &Tensor) -> Option<NetId> {
+        let [_, channels, height, width] = <[usize; 4]>::try_from(self.net.shape(x)).ok()?;
+        let window = c.space.kernel.iter().product::<usize>() * channels;
+        let mut bias = c.bias.clone();
+        let mut sum = None;
+        for (first, last) in [(0, c.before), (c.before, c.kernel())] {
+            let frames = self.net.slice(all, 0, first, last, 1);
+            let part = self.net.reshape(frames, vec![1, (last - first) * channels, height, width]);
+            let rows = weights.as_f32()?.chunks_exact(c.kernel() * window);
+            let rows = rows.flat_map(|row| &row[first * window..last * window]).copied().collect();
+            let weights = c.tensor(rows, c.outputs, (last - first) * channels)?;
+            let y = self.net.conv(part, weights, bias.take(), c.space, 1);
+            sum = Some(match sum {
+                Some(sum) => self.net.binary(NetOp::Add, y, sum),
+                None => y,
+            });
+        }
+        sum
+    }
+
     fn frames_in_pairs(&mut self, x: NetId, c: &Taps) -> Option<NetId> {
         let (channels, height, width) = (self.net.shape(x)[1], self.net.shape(x)[2], self.net.shape(x)[3]);
         let (pairs, window) = (c.count / 2, c.kernel().div_ceil(2));
         let all = self.timeline(x, c.before, c.count + c.kernel() - 1, 0.0, c.streams);
-        let frames = self.net.slice(all, 0, 0, 2 * (pairs + window - 1), 1);
-        let paired = self.net.reshape(frames, vec![pairs + window - 1, 2 * channels, height, width]);
-        let unfolded = if pairs == 1 {
-            self.net.reshape(paired, vec![1, 2 * window * channels, height, width])
-        } else {
-            let parts: Vec<NetId> = (0..window).map(|w| self.net.slice(paired, 0, w, w + pairs, 1)).collect();
-            self.net.concat(1, &parts)
+        // Cut before two frames become one, so that a part that is just the state or the input is no copy.
+        let mut parts = Vec::new();
+        for part in 0..window {
+            let frames = self.net.slice(all, 0, 2 * part, 2 * part + c.count, 1);
+            parts.push(self.net.reshape(frames, vec![pairs, 2 * channels, height, width]));
+        }
+        let (weights, mut bias) = (c.paired()?, c.bias.as_ref().map(|b| [b.as_slice(), b].concat()));
+        let y = match c.pairs_fit(channels)? {
+            Pairs::Joined if pairs == 1 => {
+                let frames = self.net.slice(all, 0, 0, 2 * window, 1);
+                let unfolded = self.net.reshape(frames, vec![1, 2 * window * channels, height, width]);
+                self.net.conv(unfolded, weights, bias, c.space, 1)
+            }
+            Pairs::Joined => {
+                let unfolded = self.net.concat(1, &parts);
+                self.net.conv(unfolded, weights, bias, c.space, 1)
+            }
+            Pairs::InParts => {
+                let weights = c.in_parts(&weights, window)?;
+                let mut sum = None;
+                for (part, weights) in parts.into_iter().zip(weights) {
+                    let y = self.net.conv(part, weights, bias.take(), c.space, 1);
+                    sum = Some(match sum {
+                        Some(sum) => self.net.binary(NetOp::Add, y, sum),
+                        None => y,
+                    });
+                }
+                sum?
+            }
         };
-        let bias = c.bias.as_ref().map(|b| [b.as_slice(), b].concat());
-        let y = self.net.conv(unfolded, c.paired()?, bias, c.space, 1);
         let (oh, ow) = (self.net.shape(y)[2], self.net.shape(y)[3]);
         Some(self.net.reshape(y, vec![c.count, c.outputs, oh, ow]))
     }

@@ -6,11 +6,13 @@
 mod conv;
 mod pool;
 mod timeline;
+mod winograd;
 
 use crate::error::{CompileError, Result};
 use crate::graph::{Graph, Node, Op, ValueId};
 use crate::layout::{self, Lane, Layout};
 use crate::net::{Net, NetId, NetOp};
+use crate::options::Products;
 use crate::pathways::Pathways;
 use crate::tensor::{DType, Tensor};
 use crate::time::{Time, Timing};
@@ -49,6 +51,7 @@ pub(crate) struct Analysed<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) pathways: &'a Pathways,
     pub(crate) timing: &'a Timing,
+    pub(crate) products: Products,
 }
 
 /// Name of the output that carries pooled features where the head is not linear.
@@ -377,6 +380,7 @@ impl<'a> Lowering<'a> {
             self.net.output(&format!("{}_next", state.name), *next);
         }
         self.net.remove_dead_nodes();
+        self.net.split_joins();
         Lowered { net: self.net, states: self.states.into_iter().map(|(state, _)| state).collect() }
     }
 }

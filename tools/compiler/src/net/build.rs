@@ -76,10 +76,23 @@ impl Net {
         window: Window2,
         group: usize,
     ) -> NetId {
+        let weights = self.tensor(weights);
+        self.conv_by(x, weights, bias, window, group)
+    }
+
+    /// As [`Self::conv`], by weights that a node made.
+    pub(crate) fn conv_by(
+        &mut self,
+        x: NetId,
+        weights: NetId,
+        bias: Option<Vec<f32>>,
+        window: Window2,
+        group: usize,
+    ) -> NetId {
         let [t, _, h, w] = self.dims(x);
-        let co = weights.shape[0];
+        let co = self.shape(weights)[0];
         let [oh, ow] = window.extent(h, w);
-        let mut inputs = vec![x, self.tensor(weights)];
+        let mut inputs = vec![x, weights];
         if let Some(bias) = bias.and_then(|b| Tensor::f32(vec![co], b)) {
             inputs.push(self.tensor(bias));
         }
@@ -182,6 +195,12 @@ impl Net {
                     let (source, begin, stride) = (node.inputs[0], s0 + start * t0, step * t0);
                     return self.slice(source, axis, begin, begin + (count - 1) * stride + 1, stride);
                 }
+                NetOp::Pad { before, .. }
+                    if before.iter().all(|&b| b >= 0) && self.is_inside(node, axis, start, end) =>
+                {
+                    let (source, front) = (node.inputs[0], before[axis] as usize);
+                    return self.slice(source, axis, start - front, end - front, step);
+                }
                 NetOp::Concat(at) if *at == axis => {
                     let mut base = 0;
                     for part in node.inputs.clone() {
@@ -199,6 +218,16 @@ impl Net {
         shape[axis] = count;
         let dtype = self.values[x.0].dtype;
         self.node(NetOp::Slice { axis, start, end, step }, vec![x], shape, dtype)
+    }
+
+    /// Whether `start..end` along `axis` lies within what `pad` pads, and no other axis is padded.
+    fn is_inside(&self, pad: &super::NetNode, axis: usize, start: usize, end: usize) -> bool {
+        let NetOp::Pad { before, after, .. } = &pad.op else { return false };
+        let others = (0..4).filter(|&other| other != axis);
+        let front = before[axis] as usize;
+        others.into_iter().all(|other| before[other] == 0 && after[other] == 0)
+            && start >= front
+            && end <= front + self.shape(pad.inputs[0])[axis]
     }
 
     pub(crate) fn gather(&mut self, x: NetId, axis: usize, indices: Vec<usize>) -> NetId {
@@ -249,6 +278,19 @@ impl Net {
             inputs.push(self.tensor(bias));
         }
         self.node(NetOp::Gemm, inputs, vec![rows, columns], DType::F32)
+    }
+
+    /// `left [rows, k] x [k, columns]`.
+    pub(crate) fn matmul(&mut self, left: Tensor, x: NetId) -> NetId {
+        let shape = vec![left.shape[0], self.shape(x)[1]];
+        let left = self.tensor(left);
+        self.node(NetOp::MatMul, vec![left, x], shape, DType::F32)
+    }
+
+    /// Axis `i` of the result is axis `perm[i]` of `x`.
+    pub(crate) fn transpose(&mut self, x: NetId, perm: [usize; 4]) -> NetId {
+        let shape = perm.iter().map(|&axis| self.shape(x)[axis]).collect();
+        self.node(NetOp::Transpose(perm), vec![x], shape, DType::F32)
     }
 
     pub(crate) fn cast(&mut self, x: NetId, to: DType) -> NetId {

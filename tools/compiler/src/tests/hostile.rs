@@ -142,14 +142,3 @@ fn an_old_operator_set_is_refused() {
     model.opset_import[0].version = 11;
     assert!(matches!(compile(model.encode_to_vec(), &options(LABELS)), Err(CompileError::File(_))));
 }
-
-/// Not a check: writes small networks of every kind as seeds for the fuzzer.
-#[test]
-#[ignore = "writes files into fuzz/corpus"]
-fn writes_fuzz_seeds() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/compile");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    for (name, source) in super::equality::seeds().into_iter().enumerate() {
-        std::fs::write(folder.join(format!("seed{name}")), source.bytes()).expect("a file");
-    }
-}

@@ -4,6 +4,7 @@
 mod equality;
 mod hostile;
 mod package;
+mod recipe;
 mod source;
 mod streaming;
 

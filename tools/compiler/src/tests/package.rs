@@ -2,7 +2,7 @@
 
 use super::source::{LABELS, Padding, Source};
 use super::{checked, compiled, options};
-use crate::{CompileError, Precision, Spec, compile, inspect};
+use crate::{CompileError, Precision, Products, Spec, compile, inspect};
 use sha2::Digest;
 
 fn causal(channels: usize) -> Source {
@@ -68,6 +68,33 @@ fn half_precision_packages_run_with_float32_at_the_border() {
     assert!(result.clip < 2e-2 && result.stream.expect("streams") < 2e-2, "{result}");
     assert!(result.clip > 1e-6, "an error this small is that of float32: {result}");
     assert_eq!(inspect(&compiled.clip.bytes).expect("reads").metadata["precision"], "fp16");
+}
+
+#[test]
+fn wide_kernels_of_three_take_fewer_products_but_not_in_half_precision_nor_where_plain_is_asked_for() {
+    let mut source = Source::new(12);
+    let x = source.input("frames", &[1, 3, 8, 14, 14]);
+    let x = source.conv(&x, 192, [1, 1, 1], [1, 1, 1], 1, Padding::Left);
+    let x = source.unary("Relu", &x);
+    let x = source.conv(&x, 192, [3, 1, 1], [1, 1, 1], 1, Padding::Left);
+    let x = source.unary("Relu", &x);
+    let x = source.conv(&x, 192, [1, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let x = source.unary("Relu", &x);
+    let pooled = source.mean(&x, &[2, 3, 4], true);
+    let flat = source.flatten(&pooled);
+    let logits = source.gemm(&flat, LABELS);
+    source.output(&logits);
+    let cost = |products, precision| {
+        let options = crate::CompileOptions { products, precision, ..options(LABELS) };
+        let compiled = compile(source.bytes(), &options).expect("compiles");
+        let multiply_adds = inspect(&compiled.clip.bytes).expect("reads").multiply_adds;
+        (multiply_adds as f64, checked(&source, &compiled).expect("runs"))
+    };
+    let (plain, _) = cost(Products::Plain, Precision::Fp32);
+    let (fewer, result) = cost(Products::default(), Precision::Fp32);
+    assert!(fewer < 0.6 * plain, "{fewer} of {plain}");
+    assert!(result.clip < 1e-5 && result.stream.expect("streams") < 1e-5, "{result}");
+    assert_eq!(cost(Products::default(), Precision::Fp16).0, plain);
 }
 
 #[test]
