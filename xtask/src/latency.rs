@@ -19,12 +19,12 @@ const MEASUREMENTS: &[Measurement] = &[
     (
         "stand-in at 112x112, ONNX Runtime",
         "standin-cpu",
-        "--model standin.stream.onnx --clip standin.clip.onnx --provider cpu --rate 30,60,120,max --load 0,2",
+        "--model standin.stream.onnx --clip standin.clip.onnx --provider cpu --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     ),
     (
         "stand-in at 112x112, rten",
         "standin-embedded",
-        "--model standin.stream.onnx --clip standin.clip.onnx --provider embedded --rate 30,60,120,max --load 0,2",
+        "--model standin.stream.onnx --clip standin.clip.onnx --provider embedded --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     ),
 ];
 

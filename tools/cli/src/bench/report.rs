@@ -9,7 +9,7 @@ use tteview::Engine;
 pub(super) fn table(engine: &Engine, measured: &Measured) -> String {
     let report = engine.report();
     let mut lines = vec![
-        format!("model    {}, {:?} mode", engine.spec().model_version, engine.spec().mode),
+        format!("model    {}, {:?} mode", name(engine), engine.spec().mode),
         format!("runs on  {}, {}, {} threads", report.provider, report.runtime_version, measured.threads),
         format!(
             "step     {}, real time {}",
@@ -25,6 +25,15 @@ pub(super) fn table(engine: &Engine, measured: &Measured) -> String {
     rows.extend(measured.cases.iter().map(|case| row(case, step_ns)));
     lines.push(aligned(&rows));
     lines.join("\n")
+}
+
+/// The version that the package gives itself, or the beginning of its hash.
+fn name(engine: &Engine) -> String {
+    let spec = engine.spec();
+    match spec.model_version.as_str() {
+        "" => format!("SHA-256 {}...", spec.package_sha256.get(..12).unwrap_or_default()),
+        version => version.into(),
+    }
 }
 
 const HEADINGS: [&str; 18] = [
