@@ -260,7 +260,8 @@ impl Stream {
         let ring = (config.ring_slots + EXTRA_SLOTS) * frame;
         let values = |shape: &[usize]| shape.iter().product::<usize>();
         let inputs: usize = spec.input_shapes().iter().map(|shape| values(shape)).sum();
-        let states: usize = spec.states.iter().map(|state| 2 * values(&state.shape)).sum();
+        // At most three sets: those that a run reads and writes, and the initial ones.
+        let states: usize = spec.states.iter().map(|state| 3 * values(&state.shape)).sum();
         let clip = if spec.mode == Mode::Window { spec.clip_samples * spec.sample_len() } else { 0 };
         let tensors = inputs + states + clip;
         let step_ns = classifier::step_ns(spec, hop(engine, config));

@@ -5,12 +5,12 @@ pub(crate) mod raw;
 mod runtime;
 
 use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};
-use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
+use crate::model::{ModelPackage, ModelSpec, Precision};
 use crate::{Error, Result, Status};
 use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
-use ort::value::{Outlet, Tensor, TensorElementType, TensorValueType, ValueType};
+use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ struct Shared {
     /// Runs one graph at a time: the `ort` crate does not trust concurrent runs of one session.
     session: Mutex<ort::session::Session>,
     provider: Provider,
-    /// Of the states; `None`: host memory.
+    /// Where the states lie that runs write; `None`: in host memory.
     device: Option<AllocationDevice<'static>>,
     version: String,
     spec: ModelSpec,
@@ -78,8 +78,11 @@ struct OrtSession {
     fast: usize,
     /// Two sets of outputs: the next run writes the first, and reads the states of the other.
     outputs: (RunOptions<HasSelectedOutputs>, RunOptions<HasSelectedOutputs>),
-    /// Initial states in host memory, where the states themselves lie in that of a device.
-    initial: Vec<Tensor<f32>>,
+    /// Initial states, in host memory, while they are not among the inputs. The first run after a reset reads them where
+    /// they lie, so nothing has to be copied into the memory of a device.
+    initial: Vec<SessionInputValue<'static>>,
+    /// The next run starts from the initial states.
+    fresh: bool,
     logits: Vec<f32>,
 }
 
@@ -162,8 +165,8 @@ fn filled(shape: &[usize], value: f32) -> Result<Tensor<f32>> {
 }
 
 impl Shared {
-    /// A tensor where the states lie, with any content.
-    fn state(&self, shape: &[usize]) -> Result<Tensor<f32>> {
+    /// A tensor for a state that a run writes, with any content.
+    fn next_state(&self, shape: &[usize]) -> Result<Tensor<f32>> {
         let Some(device) = self.device.clone() else { return filled(shape, 0.0) };
         let memory =
             MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
@@ -175,7 +178,7 @@ impl Shared {
     fn outputs(&self) -> Result<RunOptions<HasSelectedOutputs>> {
         let mut selector = OutputSelector::default();
         for (index, (name, shape)) in super::expected_outputs(&self.spec).into_iter().enumerate() {
-            let tensor = if index == 0 { filled(&shape, 0.0)? } else { self.state(&shape)? };
+            let tensor = if index == 0 { filled(&shape, 0.0)? } else { self.next_state(&shape)? };
             selector = selector.preallocate(name, tensor);
         }
         Ok(RunOptions::new().map_err(failed)?.with_outputs(selector))
@@ -203,24 +206,19 @@ impl OrtSession {
         let states = &shared.spec.states;
         let shapes = super::expected_inputs(&shared.spec);
         let fast = shapes.len() - states.len() - 1;
-        let mut inputs = Vec::new();
-        for (index, (_, shape)) in shapes.iter().enumerate() {
-            let tensor = if index <= fast { filled(shape, 0.0)? } else { shared.state(shape)? };
-            inputs.push(tensor.into());
-        }
-        let initial = |state: &StateSpec| filled(&state.shape, state.initial);
-        let on_device = shared.device.is_some();
-        let initial: Vec<_> = states.iter().filter(|_| on_device).map(initial).collect::<Result<_>>()?;
-        let mut session = Self {
-            inputs,
+        let values = std::iter::repeat_n(0.0, fast + 1).chain(states.iter().map(|state| state.initial));
+        let tensor = |((_, shape), value): (&(String, Vec<usize>), f32)| {
+            filled(shape, value).map(SessionInputValue::from)
+        };
+        Ok(Self {
+            inputs: shapes.iter().zip(values).map(tensor).collect::<Result<_>>()?,
             fast,
             outputs: (shared.outputs()?, shared.outputs()?),
-            initial,
+            initial: Vec::with_capacity(states.len()),
+            fresh: true,
             logits: vec![0.0; shared.spec.labels.len()],
             shared: shared.clone(),
-        };
-        session.reset()?;
-        Ok(session)
+        })
     }
 }
 
@@ -252,8 +250,12 @@ impl Session for OrtSession {
         self.logits.copy_from_slice(logits);
         // The other set is free now: these were its last handles, apart from those that the next run writes by.
         for (state, next) in self.inputs.iter_mut().skip(self.fast + 1).zip(outputs) {
-            *state = next.into();
+            let read = std::mem::replace(state, next.into());
+            if self.fresh {
+                self.initial.push(read);
+            }
         }
+        self.fresh = false;
         std::mem::swap(&mut self.outputs.0, &mut self.outputs.1);
         Ok(())
     }
@@ -263,18 +265,10 @@ impl Session for OrtSession {
     }
 
     fn reset(&mut self) -> Result<()> {
-        let states = self.inputs.iter_mut().skip(self.fast + 1);
-        if self.shared.device.is_none() {
-            for (input, state) in states.zip(&self.shared.spec.states) {
-                values(input).fill(state.initial);
-            }
-            return Ok(());
+        for (state, initial) in self.inputs.iter_mut().skip(self.fast + 1).zip(self.initial.drain(..)) {
+            *state = initial;
         }
-        for (input, initial) in states.zip(&self.initial) {
-            let SessionInputValue::Owned(state) = input else { continue };
-            let state = state.view_mut().downcast::<TensorValueType<f32>>().map_err(failed)?;
-            initial.copy_into(state).map_err(failed)?;
-        }
+        self.fresh = true;
         Ok(())
     }
 }
