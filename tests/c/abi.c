@@ -2,44 +2,10 @@
 #define _POSIX_C_SOURCE 200809L /* poll */
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <threads.h>
 
-#include "tteview/tteview.h"
-
-static int checks, failures;
-
-#define EXPECT(want, call)                                                                        \
-  do {                                                                                            \
-    long long got_ = (call), want_ = (want);                                                      \
-    checks++;                                                                                     \
-    if (got_ != want_) {                                                                          \
-      failures++;                                                                                 \
-      fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #call, got_, want_);   \
-    }                                                                                             \
-  } while (0)
-
-static uint8_t pixels[64 * 64];
-
-static ttv_frame good_frame(int64_t time_ns) {
-  ttv_frame frame = {.struct_size = sizeof frame, .format = TTV_FORMAT_GRAY8, .width_px = 64, .height_px = 64};
-  frame.plane[0] = pixels;
-  frame.stride_bytes[0] = 64;
-  frame.time_ns = time_ns;
-  return frame;
-}
-
-static void says(const char *word) {
-  char cause[512] = "";
-  ttv_last_error(cause, sizeof cause);
-  checks++;
-  if (!strstr(cause, word)) {
-    failures++;
-    fprintf(stderr, "last error \"%s\" does not name \"%s\"\n", cause, word);
-  }
-}
+#include "check.h"
 
 static void engines(const char *model) {
   ttv_engine *engine = (ttv_engine *)pixels;

@@ -10,32 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tteview/tteview.h"
-
-static int checks, failures;
-static FILE *report;
-
-#define EXPECT(want, call)                                                                        \
-  do {                                                                                            \
-    long long got_ = (call), want_ = (want);                                                      \
-    checks++;                                                                                     \
-    if (got_ != want_) {                                                                          \
-      failures++;                                                                                 \
-      char cause_[512] = "";                                                                      \
-      ttv_last_error(cause_, sizeof cause_);                                                      \
-      fprintf(report, "%s:%d: %s is %lld, not %lld (%s)\n", __FILE__, __LINE__, #call, got_, want_, cause_); \
-    }                                                                                             \
-  } while (0)
-
-static void says(const char *word) {
-  char cause[512] = "";
-  ttv_last_error(cause, sizeof cause);
-  checks++;
-  if (!strstr(cause, word)) {
-    failures++;
-    fprintf(report, "last error \"%s\" does not name \"%s\"\n", cause, word);
-  }
-}
+#include "check.h"
 
 /* Counts messages per level; they come from any thread of ours, here one at a time. */
 static void log_hook(void *user, int32_t level, const char *message, size_t length) {

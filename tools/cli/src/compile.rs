@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use tteview_compiler::verify::{Runtime, Source, verify};
 use tteview_compiler::{
-    CompileOptions, Compiled, Precision, Spec, TensorInfo, compile, inspect, labels_from_json,
+    CompileOptions, Compiled, Precision, Products, Spec, TensorInfo, compile, inspect, labels_from_json,
 };
 
 /// Seed of the random clip that `--verify` runs.
@@ -30,6 +30,9 @@ pub(crate) struct Compile {
     /// Precision inside the graph
     #[arg(long, value_enum, default_value_t = PrecisionArgument::Fp32)]
     precision: PrecisionArgument,
+    /// How convolutions of kernel 3 are multiplied out
+    #[arg(long, value_enum, default_value_t = ProductsArgument::Paying)]
+    products: ProductsArgument,
     /// Slow frames per step
     #[arg(long, value_name = "N", default_value_t = 1)]
     chunk: usize,
@@ -45,6 +48,23 @@ pub(crate) struct Compile {
 enum PrecisionArgument {
     Fp32,
     Fp16,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProductsArgument {
+    /// In Winograd's form where it saves time on a CPU
+    Paying,
+    /// As in the source, for runtimes that choose themselves, as TensorRT does
+    Plain,
+}
+
+impl ProductsArgument {
+    fn products(self) -> Products {
+        match self {
+            Self::Paying => Products::WherePaying,
+            Self::Plain => Products::Plain,
+        }
+    }
 }
 
 impl PrecisionArgument {
@@ -76,6 +96,7 @@ impl Compile {
         }
         options.grey = self.channels.is_some();
         options.precision = self.precision.precision();
+        options.products = self.products.products();
         options.chunk = self.chunk;
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
         let source = std::fs::read(&self.model).map_err(|error| model(error.to_string()))?;

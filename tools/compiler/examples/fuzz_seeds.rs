@@ -16,22 +16,7 @@ mod recipe;
 #[path = "../src/tests/source.rs"]
 mod source;
 
-mod self_test {
-    /// 32-bit xorshift, as in the self-test.
-    pub(crate) struct Xorshift(pub(crate) u32);
-
-    impl Xorshift {
-        pub(crate) fn fill(&mut self, count: usize) -> Vec<f32> {
-            let mut next = || {
-                self.0 ^= self.0 << 13;
-                self.0 ^= self.0 >> 17;
-                self.0 ^= self.0 << 5;
-                (f64::from(self.0) / f64::from(1u32 << 31) - 1.0) as f32
-            };
-            (0..count).map(|_| next()).collect()
-        }
-    }
-}
+mod self_test;
 
 const SEEDS: usize = 40;
 

@@ -63,7 +63,7 @@
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--chunk N` | [`CompileOptions::chunk`] |
-//! | | [`CompileOptions::products`] |
+//! | `--products` | [`CompileOptions::products`] |
 //! | `--verify` | [`verify::verify`] |
 
 mod error;
