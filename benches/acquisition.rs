@@ -4,7 +4,7 @@ mod compare;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
-use tteview::bench_api::Network;
+use tteview::bench_api::{self, Network};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
 use tteview::model::ModelPackage;
 use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
@@ -22,6 +22,25 @@ fn network(criterion: &mut Criterion, engine: &Engine) {
     let mut network = Network::new(engine).unwrap();
     let mut ours = || compare::time(|| network.run().unwrap());
     compare::measure(criterion, "rten, one step of the stand-in", 1, &mut ours);
+    // The two sets of states swap inside a step; a new segment also brings the initial ones back.
+    let mut ours = || {
+        network.run().unwrap();
+        compare::time(|| network.reset().unwrap())
+    };
+    compare::measure(criterion, "rten, initial states of the stand-in", 1, &mut ours);
+}
+
+/// From the mean of the logits to the label.
+fn head(criterion: &mut Criterion, engine: &Engine) {
+    let spec = engine.spec();
+    let logits: Vec<f32> = (0..spec.labels.len()).map(|label| label as f32 * 0.1).collect();
+    let mut scores = logits.clone();
+    let mut result = stream(engine, Geometry::whole(PixelFormat::Gray8, 64, 64)).reader().result();
+    let mut ours = || {
+        scores.copy_from_slice(&logits);
+        compare::time(|| bench_api::head(std::hint::black_box(&mut scores), spec, &mut result))
+    };
+    compare::measure(criterion, "head, posterior and label", 1, &mut ours);
 }
 
 fn stream(engine: &Engine, geometry: Geometry) -> Stream {
@@ -99,6 +118,7 @@ fn label(criterion: &mut Criterion, engine: &Engine, clip: &Engine) {
 fn acquisition(criterion: &mut Criterion) {
     let engine = engine(include_bytes!("../models/standin.stream.onnx"));
     network(criterion, &engine);
+    head(criterion, &engine);
     whole(criterion, &engine);
     let clip = self::engine(include_bytes!("../models/standin.clip.onnx"));
     label(criterion, &engine, &clip);

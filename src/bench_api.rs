@@ -1,12 +1,13 @@
 //! The inner parts, opened to `benches/` and `tteview bench`. No interface: it changes as they do.
 
 use crate::backend::Session;
+use crate::classifier::softmax;
 use crate::frame::Geometry;
 use crate::model::ModelSpec;
 use crate::preprocess::Preprocess;
 use crate::ring::{self, Consumer, Producer};
 use crate::sampling::{Arrival, Sampler};
-use crate::{Engine, Result};
+use crate::{Engine, Result, ViewResult};
 
 #[cfg(feature = "ort")]
 pub use crate::backend::ort::raw::RawGraph;
@@ -99,4 +100,18 @@ impl Network {
     pub fn run(&mut self) -> Result<()> {
         self.0.run()
     }
+
+    /// Brings the states back to their initial values, as at the start of a segment.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn reset(&mut self) -> Result<()> {
+        self.0.reset()
+    }
+}
+
+/// What comes after the network: the mean logits become the posterior, in place, and the label.
+pub fn head(logits: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
+    softmax(logits, spec.temperature);
+    result.decide(logits, spec.threshold);
 }
