@@ -225,6 +225,10 @@ fn a_plain_query_waits_through_a_gap_for_what_still_comes() {
     let reader = stream.reader();
     stream.begin().unwrap();
     (0..8).for_each(|sample| assert_eq!(push(&mut stream, sample, DARK), Status::Ok));
+    // Before the worker has seen a frame nothing is there and nothing is known to come.
+    while reader.stats().chunks == 0 {
+        std::thread::yield_now();
+    }
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| ask(&reader, 0..=111, false, LONG));
         (100..114).for_each(|sample| assert_eq!(push(&mut stream, sample, DARK), Status::Ok));
