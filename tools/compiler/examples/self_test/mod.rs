@@ -4,13 +4,14 @@
 pub(crate) struct Xorshift(pub(crate) u32);
 
 impl Xorshift {
+    pub(crate) fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
     pub(crate) fn fill(&mut self, count: usize) -> Vec<f32> {
-        let mut next = || {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            (f64::from(self.0) / f64::from(1u32 << 31) - 1.0) as f32
-        };
-        (0..count).map(|_| next()).collect()
+        (0..count).map(|_| (f64::from(self.next()) / f64::from(1u32 << 31) - 1.0) as f32).collect()
     }
 }
