@@ -3,7 +3,7 @@
 use crate::{Failure, output};
 use clap::Args;
 use std::path::PathBuf;
-use tteview_phantom::{Settings, View, write_set};
+use tteview_phantom::{Scanner, Set, Settings, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Phantom {
@@ -19,6 +19,15 @@ pub(crate) struct Phantom {
     /// Frames of a cine
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     frames: u16,
+    /// Length of a cine in seconds, in place of a number of frames
+    #[arg(long, value_name = "SECONDS", conflicts_with = "frames", value_parser = seconds)]
+    seconds: Option<f32>,
+    /// Machine and body of each cine: a well-kept bench, those to train with, or those of the field
+    #[arg(long, value_name = "SCANNER", default_value = "bench", value_parser = scanner)]
+    scanner: Scanner,
+    /// Split of every patient; of ten, eight train, one validates and one tests if not given
+    #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
+    split: Option<String>,
     /// Width in pixels
     #[arg(long, default_value_t = 112, value_parser = clap::value_parser!(u16).range(32..=4096))]
     width: u16,
@@ -33,15 +42,22 @@ pub(crate) struct Phantom {
 impl Phantom {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let views = if self.views.is_empty() { View::ALL.to_vec() } else { self.views };
-        let settings = Settings {
-            width: self.width.into(),
-            height: self.height.into(),
-            frames: self.frames.into(),
-            ..Settings::default()
+        let set = Set {
+            views,
+            patients: self.count,
+            seed: self.seed,
+            settings: Settings {
+                width: self.width.into(),
+                height: self.height.into(),
+                frames: self.frames.into(),
+                scanner: self.scanner,
+                ..Settings::default()
+            },
+            seconds: self.seconds,
+            split: self.split,
         };
-        write_set(&self.out, &views, self.count, self.seed, &settings)
-            .map_err(|error| Failure::file(&self.out, error))?;
-        let (cines, views) = (views.len() * self.count, views.len());
+        set.write(&self.out).map_err(|error| Failure::file(&self.out, error))?;
+        let (cines, views) = (set.views.len() * set.patients, set.views.len());
         output::line(&format!("{}: {cines} cines of {views} views", self.out.display()))
     }
 }
@@ -50,4 +66,18 @@ impl Phantom {
 pub(crate) fn view(code: &str) -> Result<View, String> {
     let codes = || View::ALL.iter().map(|view| view.code()).collect::<Vec<_>>().join(", ");
     View::from_code(code).ok_or_else(|| format!("no view has this code; there are {}", codes()))
+}
+
+/// A scanner by its name.
+fn scanner(name: &str) -> Result<Scanner, String> {
+    [Scanner::Bench, Scanner::Training, Scanner::Field]
+        .into_iter()
+        .find(|scanner| scanner.name() == name)
+        .ok_or_else(|| "there are bench, training and field".to_owned())
+}
+
+/// A length of time that a cine can have.
+fn seconds(text: &str) -> Result<f32, String> {
+    let seconds: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.05..=600.0).contains(&seconds) { Ok(seconds) } else { Err("from 0.05 to 600 seconds".to_owned()) }
 }

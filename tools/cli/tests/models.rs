@@ -155,3 +155,26 @@ fn phantom_writes_frames_dicom_and_manifest_of_the_views_named() {
         assert!(folder.join(file).exists(), "{file}");
     }
 }
+
+#[test]
+fn phantom_draws_a_frame_rate_for_each_cine_of_a_field_machine() {
+    let folder = folder("phantom-field");
+    let out = folder.to_str().unwrap();
+    let size =
+        ["--seconds", "0.2", "--width", "64", "--height", "48", "--scanner", "field", "--split", "test"];
+    let outcome = tteview(["phantom", "--views", "A4C", "--count", "6", "--out", out].iter().chain(&size));
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let manifest = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let mut lines = manifest.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let period = lines.next().unwrap().iter().position(|&column| column == "frame_period_ns").unwrap();
+    let (mut rows, mut periods) = (0, std::collections::HashSet::new());
+    for row in lines {
+        let period_ns: f64 = row[period].parse().unwrap();
+        let frames = std::fs::read_dir(folder.join(row[0])).unwrap().count();
+        assert_eq!(frames, (0.2e9 / period_ns).ceil() as usize);
+        assert_eq!(row[3], "test");
+        periods.insert(row[period].to_owned());
+        rows += 1;
+    }
+    assert_eq!((rows, periods.len()), (6, 6));
+}

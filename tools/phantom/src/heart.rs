@@ -3,6 +3,7 @@
 //! Millimetres. Origin at the left ventricular base, `z` to the apex, `x` to the lateral wall, `y` to the
 //! anterior wall. The heart is the same for every view; a view only chooses the plane.
 
+use crate::rhythm::{Rhythm, RhythmKind};
 use crate::rng::Rng;
 
 pub(crate) type P3 = [f32; 3];
@@ -44,6 +45,10 @@ impl Tube {
         let r = sub(ap, [ab[0] * t, ab[1] * t, ab[2] * t]);
         dot(r, r).sqrt() - (self.ra + (self.rb - self.ra) * t)
     }
+    /// Direction of the blood, from the tube's start to its end.
+    fn direction(&self) -> P3 {
+        unit(sub(self.b, self.a))
+    }
     /// Whether the tube can reach a plane through `o` with unit normal `n`, beat motion included.
     pub(crate) fn reaches(&self, o: P3, n: P3) -> bool {
         let (da, db) = (dot(sub(self.a, o), n), dot(sub(self.b, o), n));
@@ -64,7 +69,32 @@ pub struct Heart {
     /// Beats a minute.
     pub rate: f32,
     descent: f32,
+    rhythm: Rhythm,
     pub(crate) tubes: Vec<Tube>,
+}
+
+/// What a point sends back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Echo {
+    pub(crate) amplitude: f32,
+    /// Speed of blood toward the probe, metres a second; zero in tissue.
+    pub(crate) toward: f32,
+}
+
+impl Echo {
+    pub(crate) fn tissue(amplitude: f32) -> Self {
+        Self { amplitude, toward: 0.0 }
+    }
+}
+
+/// Signed distances of a point to the surfaces around it, mm, negative inside.
+struct Depths {
+    outer: f32,
+    lv: f32,
+    rv_shell: f32,
+    la: f32,
+    ra: f32,
+    vessel_wall: f32,
 }
 
 /// State of the heart at one instant.
@@ -76,6 +106,8 @@ pub(crate) struct Beat {
     av_open: f32,
     /// Opening of the semilunar valves, 0 to 1.
     sl_open: f32,
+    /// Sine and cosine of the angle at which the leaflets of the atrioventricular valves hang.
+    leaflet: (f32, f32),
     /// Radial scale of the left ventricular cavity against end-diastole.
     squeeze: f32,
 }
@@ -90,8 +122,8 @@ impl Heart {
     pub fn draw(seed: u64) -> Self {
         let mut r = Rng::new(seed ^ 0xA11C_E0DE);
         let mut j = |v: f32, spread: f32| v * (1.0 + spread * r.normal().clamp(-2.0, 2.0));
-        let (w, ao) = (j(22.5, 0.06), j(13.0, 0.06));
-        let (rv, at) = (j(1.0, 0.06), j(1.0, 0.07));
+        let (w, ao) = (j(22.5, 0.09), j(13.0, 0.08));
+        let (rv, at) = (j(1.0, 0.09), j(1.0, 0.11));
         let t = |a, b, ra, rb, wall| Tube { a, b, ra, rb, wall };
         let arch: [P3; 9] = [
             [-5.0, 14.0, 5.0],
@@ -130,31 +162,44 @@ impl Heart {
         ]);
         Self {
             lv: [w, w, 65.0],
-            wall: j(9.5, 0.12),
-            rv: [30.0 * rv, 35.0 * rv, 52.0],
+            wall: j(9.5, 0.16),
+            rv: [30.0 * rv, 35.0 * rv, 47.0],
             la: [20.0 * at, 18.0 * at, 25.0],
             ra: [21.0 * at, 21.0 * at, 25.0],
-            ejection_fraction: j(0.58, 0.12),
-            rate: j(72.0, 0.15),
-            descent: j(12.0, 0.15),
+            ejection_fraction: j(0.57, 0.17),
+            rate: j(74.0, 0.2),
+            descent: j(12.0, 0.2),
+            rhythm: Rhythm::draw(&mut Rng::new(seed ^ 0x5EED_BEA7)),
             tubes,
         }
     }
 
+    /// The rhythm's kind.
+    pub fn rhythm(&self) -> RhythmKind {
+        self.rhythm.kind
+    }
+
+    /// Position within the beat `t` seconds after an end-diastole, 0 to 1.
+    pub(crate) fn position(&self, t: f32) -> f32 {
+        self.rhythm.position(t * self.rate / 60.0)
+    }
+
     /// Beat state `t` seconds after end-diastole.
     pub(crate) fn beat(&self, t: f32) -> Beat {
-        let f = (t * self.rate / 60.0).rem_euclid(1.0);
+        let f = self.position(t);
         let ramp = |a: f32, b: f32| {
             let u = ((f - a) / (b - a)).clamp(0.0, 1.0);
             u * u * (3.0 - 2.0 * u)
         };
         let e_wave = ramp(0.42, 0.5) * (1.0 - 0.55 * ramp(0.55, 0.68) + 0.4 * ramp(0.8, 0.88));
         let systole = ramp(0.03, 0.36) - 0.75 * ramp(0.42, 0.6) - 0.25 * ramp(0.8, 0.95);
+        let av_open = (e_wave * (1.0 - ramp(0.92, 0.99))).clamp(0.0, 1.0);
         Beat {
             systole,
             squeeze: self.squeeze(systole),
-            av_open: (e_wave * (1.0 - ramp(0.92, 0.99))).clamp(0.0, 1.0),
+            av_open,
             sl_open: ramp(0.05, 0.1) * (1.0 - ramp(0.36, 0.41)),
+            leaflet: (0.3 + 0.95 * av_open).sin_cos(),
         }
     }
 
@@ -187,8 +232,9 @@ impl Heart {
         [m[0] * g, m[1] * g, m[2]]
     }
 
-    /// Echo amplitude at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list.
-    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube]) -> f32 {
+    /// Echo at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list and
+    /// `background` the amplitude of what lies around the heart.
+    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube], background: f32) -> Echo {
         let k = b.squeeze;
         let c = [0.0, 0.0, 15.0];
         let cav = [self.lv[0] * k, self.lv[1] * k, self.lv[2]];
@@ -202,14 +248,16 @@ impl Heart {
         let ak = 1.0 + 0.08 * b.systole;
         let la = ellipsoid(p, [3.0, -13.0, -19.0], self.la.map(|v| v * ak)).max(p[2]);
         let ra = ellipsoid(p, [-43.0, 0.0, -18.0], self.ra.map(|v| v * ak)).max(p[2]);
-        let (mut vessel, mut vessel_wall) = (f32::MAX, f32::MAX);
+        let (mut vessel, mut vessel_wall, mut course) = (f32::MAX, f32::MAX, None);
         for t in tubes {
             let d = t.distance(p);
-            vessel = vessel.min(d);
+            if d < vessel {
+                (vessel, course) = (d, Some(t));
+            }
             vessel_wall = vessel_wall.min(if d > 0.0 && d < t.wall { d } else { f32::MAX });
         }
         if self.leaflet(p, b) {
-            return 0.8;
+            return Echo::tissue(0.7);
         }
         let blood = lv.min(rv).min(la).min(ra).min(vessel);
         if blood < 0.0 {
@@ -219,41 +267,70 @@ impl Heart {
                 for q in [[14.0, 7.0], [-1.0, -16.0]] {
                     let d = (p[0] - q[0] * k).powi(2) + (p[1] - q[1] * k).powi(2);
                     if d < r * r * (1.0 - along_z * along_z) {
-                        return 0.3;
+                        return Echo::tissue(0.25);
                     }
                 }
             }
             if rv < 0.0 && vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5 {
-                return 0.22;
+                return Echo::tissue(0.2);
             }
-            return if vessel < 0.0 && vessel > -1.0 { 0.02 } else { 0.003 };
+            let amplitude = if vessel < 0.0 && vessel > -1.0 { 0.02 } else { 0.003 };
+            return Echo { amplitude, toward: self.flow(p, dir, b, lv.min(rv), vessel, course) };
         }
         // Surfaces reflect most when the beam meets them head on; walls along the beam drop out.
         let n = unit([p[0] / o, p[1] / o, (p[2] - 15.0) * o / (self.lv[2] * self.lv[2])]);
         let facing = if p[2] > -5.0 { dot(n, dir).abs() } else { 0.6 };
-        if vessel_wall < f32::MAX {
-            return 0.5;
+        Echo::tissue(self.solid(p, facing, Depths { outer, lv, rv_shell, la, ra, vessel_wall }, background))
+    }
+
+    /// Amplitude of what is not blood.
+    fn solid(&self, p: P3, facing: f32, d: Depths, background: f32) -> f32 {
+        if d.vessel_wall < f32::MAX {
+            return 0.4;
         }
-        if outer < 0.0 {
-            let edge = if lv < 1.5 || outer > -1.2 { 0.25 * facing } else { 0.0 };
-            return 0.13 + 0.12 * facing + edge;
+        if d.outer < 0.0 {
+            let edge = if d.lv < 1.5 || d.outer > -1.2 { 0.22 * facing * facing } else { 0.0 };
+            return 0.09 + 0.14 * facing + edge;
         }
-        let atrium = la.min(ra);
-        if rv_shell.max(-outer) < 4.0 || atrium < 2.5 {
-            return 0.3;
+        let atrium = d.la.min(d.ra);
+        if d.rv_shell.max(-d.outer) < 4.0 || atrium < 2.5 {
+            return 0.14 + 0.16 * facing;
         }
-        let heart = outer.min(rv_shell - 4.0).min(atrium - 2.5);
+        let heart = d.outer.min(d.rv_shell - 4.0).min(atrium - 2.5);
         if heart < 2.0 {
-            return 0.35 + 0.6 * facing; // pericardium
+            return 0.25 + 0.65 * facing; // pericardium
         }
-        if p[2].abs() < 8.0 && heart < 12.0 {
-            return 0.4; // fat and fibrous tissue of the atrioventricular groove
-        }
-        let liver = ellipsoid(p, [-62.0, -118.0, 5.0], [88.0, 88.0, 88.0]);
+        // Fat and fibrous tissue of the atrioventricular groove, thinning out.
+        let groove = (1.0 - p[2].abs() / 9.0).max(0.0) * (1.0 - heart / 12.0).max(0.0);
+        let liver = ellipsoid(p, [-62.0, -118.0, 5.0], [88.0, 88.0, 88.0]).min(ellipsoid(
+            p,
+            [-112.0, -30.0, 22.0],
+            [42.0, 46.0, 55.0],
+        ));
         if liver < 0.0 {
-            return if liver > -1.5 { 0.7 } else { 0.2 };
+            return if liver > -1.5 { 0.6 } else { 0.17 };
         }
-        0.03
+        background + 0.4 * groove
+    }
+
+    /// Speed of the blood toward the probe, metres a second: filling flow runs to the apex while the inlet valves
+    /// are open, ejection to the base while the outlet valves are, great vessels follow ejection along their course.
+    fn flow(&self, p: P3, dir: P3, b: Beat, ventricle: f32, vessel: f32, course: Option<&Tube>) -> f32 {
+        let velocity: P3 = match course {
+            // Veins bring blood back all the time, faster in systole.
+            Some(tube) if vessel < 0.0 && p[1] < -20.0 && p[0] < -40.0 => {
+                tube.direction().map(|v| -v * (0.2 + 0.2 * b.systole))
+            }
+            Some(tube) if vessel < 0.0 => tube.direction().map(|v| v * 0.9 * b.sl_open),
+            _ => {
+                let filling =
+                    0.75 * b.av_open * if ventricle < 0.0 { 1.0 - p[2].max(0.0) / 90.0 } else { 0.7 };
+                let ejection =
+                    if ventricle < 0.0 { 0.6 * b.sl_open * (1.0 - p[2].max(0.0) / 80.0) } else { 0.0 };
+                [-0.1 * ejection, 0.3 * ejection, filling - ejection]
+            }
+        };
+        -dot(velocity, dir)
     }
 
     /// Whether `p` lies on a valve leaflet.
@@ -261,7 +338,7 @@ impl Heart {
         for (c, r) in [(MV, 17.0f32), (TV, 16.0)] {
             if (p[2] - c[2]).abs() < 22.0 {
                 let rho = ((p[0] - c[0]).powi(2) + (p[1] - c[1]).powi(2)).sqrt();
-                let (sn, cs) = (0.3 + 0.95 * b.av_open).sin_cos();
+                let (sn, cs) = b.leaflet;
                 let t = ((r - rho) * cs + (p[2] - c[2]) * sn).clamp(0.0, r);
                 let d = (r - rho - t * cs).powi(2) + (p[2] - c[2] - t * sn).powi(2);
                 if d < 1.1 {

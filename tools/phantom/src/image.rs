@@ -1,7 +1,12 @@
-//! Image formation on a polar grid of beams and samples, then scan conversion.
+//! Image formation on a polar grid of beams and samples.
 
-use crate::heart::{Heart, P3, along, dot, sub};
+use crate::doppler::ColourBox;
+use crate::heart::{Beat, Echo, Heart, P3, Tube, along, dot, sub};
+use crate::look::{Look, Scanner};
+use crate::other::Other;
+use crate::overlay::Overlay;
 use crate::rng::Rng;
+use crate::screen::{Pixel, mm_per_px, scan_map};
 use crate::view::{Plane, View};
 
 /// What to render.
@@ -15,8 +20,12 @@ pub struct Settings {
     pub frames: usize,
     /// Nanoseconds between frames.
     pub frame_period_ns: u64,
-    /// Draw ECG and depth ticks over the image.
+    /// Whose machine and what body.
+    pub scanner: Scanner,
+    /// Draw ECG, ticks, text and bars over the image.
     pub burn_in: bool,
+    /// Colour Doppler: frames are RGB.
+    pub colour: bool,
     /// Ejection fraction to use in place of the drawn one, 0 to 1.
     pub ejection_fraction: Option<f32>,
 }
@@ -28,21 +37,25 @@ impl Default for Settings {
             height: 112,
             frames: 32,
             frame_period_ns: 33_333_333,
+            scanner: Scanner::Bench,
             burn_in: true,
+            colour: false,
             ejection_fraction: None,
         }
     }
 }
 
-/// A rendered cine, 8-bit grey, row-major, top row first.
-#[derive(Clone, Debug, PartialEq)]
+/// A rendered cine, 8 bits a channel, row-major, top row first.
+#[derive(Clone, Debug)]
 pub struct Cine {
-    /// One buffer of `width * height` bytes for each frame.
+    /// One buffer of `width * height * channels` bytes for each frame.
     pub frames: Vec<Vec<u8>>,
     /// Pixels in a row.
     pub width: usize,
     /// Rows.
     pub height: usize,
+    /// 1 (grey) or 3 (RGB, colour Doppler).
+    pub channels: usize,
     /// Nanoseconds between frames.
     pub frame_period_ns: u64,
     /// Micrometres a pixel spans, the same in both directions.
@@ -51,6 +64,12 @@ pub struct Cine {
     pub view: View,
     /// The seed that made it.
     pub seed: u64,
+    /// Machine and body.
+    pub look: Look,
+    /// Depth of the deepest sample, mm.
+    pub depth_mm: f32,
+    /// Angle of the sector, degrees.
+    pub angle_deg: f32,
 }
 
 const TEX: usize = 256;
@@ -86,8 +105,10 @@ fn envelope(tex: &[[f32; 2]], u: f32, v: f32) -> f32 {
     let (p, q, r, s) = (tex[y * TEX + x], tex[y * TEX + x1], tex[y1 * TEX + x], tex[y1 * TEX + x1]);
     let mix = |i: usize| (p[i] * (1.0 - a) + q[i] * a) * (1.0 - b) + (r[i] * (1.0 - a) + s[i] * a) * b;
     let norm = ((a * a + (1.0 - a) * (1.0 - a)) * (b * b + (1.0 - b) * (1.0 - b))).sqrt();
-    // Partly undo the loss of variance between grid points (neighbours are correlated).
-    (mix(0).powi(2) + mix(1).powi(2)).sqrt() / norm.powf(0.15)
+    // Partly undo the loss of variance between grid points (neighbours are correlated): the norm to the power -0.15,
+    // to second order around 1.
+    let lost = 1.0 - norm;
+    (mix(0).powi(2) + mix(1).powi(2)).sqrt() * (1.0 + lost * (0.15 + 0.0863 * lost))
 }
 
 /// Renders one cine. Pure: the same arguments give the same bytes on any thread.
@@ -97,154 +118,259 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
         heart.ejection_fraction = ef.clamp(0.05, 0.85);
     }
     let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(view as u64));
-    let mut plane = view.plane();
-    for v in &mut plane.probe {
-        *v += rng.normal().clamp(-2.0, 2.0) * 1.5;
-    }
-    plane.depth *= rng.range(0.94, 1.08);
-    plane.half *= rng.range(0.94, 1.06);
-    let other = if view == View::Other { rng.bits() % 3 } else { 9 };
-    let (w, h) = (settings.width, settings.height);
-    let (nb, ns) = if w > 200 { (160, 360) } else { (60, 100) };
-    let tex = speckle_field(&mut rng);
-    let gain_db = rng.range(-4.0, 5.0);
-    let range_db = rng.range(46.0, 58.0);
-    let gamma = rng.range(0.85, 1.2);
-    let clutter = rng.range(0.01, 0.05);
+    let look = Look::draw(settings.scanner, settings.burn_in, &mut rng);
+    let other = (view == View::Other).then(|| Other::draw(&mut rng));
+    let plane = hand(view, other, &look, &mut rng);
+    let size = [settings.width, settings.height];
+    let grid = if settings.width > 200 { [160, 360] } else { [60, 100] };
     let phase = rng.range(0.0, 1.0);
-    let rib = if rng.range(0.0, 1.0) < 0.3 { rng.range(-1.1, 1.1) } else { 9.0 };
-    let dropout: Vec<f32> = {
-        let (f, p, d) = (rng.range(2.0, 7.0), rng.range(0.0, 6.0), rng.range(0.1, 0.4));
-        (0..nb)
-            .map(|i| {
-                let u = 2.0 * i as f32 / nb as f32 - 1.0;
-                let edge = 1.0 - 0.4 * u.powi(4);
-                let shadow = 1.0 - 0.9 * (-((u - rib) / 0.12).powi(2)).exp();
-                (1.0 - d * (0.5 + 0.5 * (f * u + p).sin())) * edge * shadow
-            })
-            .collect()
-    };
-    let haze: Vec<f32> = (0..ns)
-        .map(|s| {
-            // Near-field ring-down, then reverberation that fades with depth.
-            let r = (s as f32 + 0.5) / ns as f32 * plane.depth;
-            clutter * (8.0 * (-r / 8.0).exp() + 0.15 * (-r / 60.0).exp())
+    let former = Former::new(&heart, plane, &look, grid, other, &mut rng);
+    let map = scan_map(&plane, look.screen, size, grid);
+    let overlay = Overlay::draw(&look, size, &mut rng);
+    let colour_box = settings.colour.then(|| ColourBox::draw(grid, &mut rng));
+    let mut noise = Rng::new(rng.bits());
+    let mut polar = Polar::new(grid);
+    let frames = (0..settings.frames)
+        .map(|i| {
+            let t = i as f32 * settings.frame_period_ns as f32 * 1e-9;
+            let mut grey = vec![0u8; settings.width * settings.height];
+            let traced =
+                other.is_some_and(|other| other.draw_trace(&mut grey, size, &heart, phase + t, &mut noise));
+            if !traced {
+                former.form(t + phase, &mut polar);
+                for pixel in &map {
+                    grey[pixel.at as usize] = pixel.between(&polar.grey, grid[1]) as u8;
+                }
+            }
+            let mut frame = match &colour_box {
+                None => grey,
+                Some(colour) => coloured(&grey, colour, &map, &polar, &mut noise),
+            };
+            let channels = frame.len() / (settings.width * settings.height);
+            overlay.put(&mut frame, channels, &heart, t, phase);
+            frame
         })
         .collect();
-    // Attenuation left over after time-gain compensation, dB at full depth.
-    let residual_db = rng.range(2.0, 9.0);
-    let curve: Vec<f32> = (0..=255).map(|i| (i as f32 / 255.0).powf(gamma) * 255.0).collect();
-    let map = scan_map(&plane, w, h, nb, ns);
-    let n = [
-        plane.axis[1] * plane.right[2] - plane.axis[2] * plane.right[1],
-        plane.axis[2] * plane.right[0] - plane.axis[0] * plane.right[2],
-        plane.axis[0] * plane.right[1] - plane.axis[1] * plane.right[0],
-    ];
-    let tubes: Vec<_> = heart.tubes.iter().copied().filter(|t| t.reaches(plane.probe, n)).collect();
-    let mut polar = vec![0f32; nb * ns];
-    let mut frames = Vec::with_capacity(settings.frames);
-    for i in 0..settings.frames {
-        let t = i as f32 * settings.frame_period_ns as f32 * 1e-9 + phase;
-        let beat = heart.beat(t);
-        let mut cut = plane;
-        if other == 2 {
-            cut.probe = along(plane.probe, plane.right, 60.0 * (t * 1.3).sin());
-        }
-        for b in 0..nb {
-            let (sn, cs) = ((2.0 * (b as f32 + 0.5) / nb as f32 - 1.0) * plane.half).sin_cos();
-            let dir: P3 = std::array::from_fn(|k| cut.axis[k] * cs + cut.right[k] * sn);
-            for s in 0..ns {
-                let r = (s as f32 + 0.5) / ns as f32 * plane.depth;
-                let m = heart.material(along(cut.probe, dir, r), beat);
-                let tissue = match other {
-                    0 => 0.6 * (-r / 6.0).exp() + 0.002, // air: ring-down only
-                    1 => 0.15 + 0.2 * ((r * 0.35).sin() * (b as f32 * 0.1).cos()).max(0.0),
-                    _ => heart.echo(m, dir, beat, &tubes),
-                };
-                let q = sub(heart.scatterer(m, beat), cut.probe);
-                let (ax, la) = (dot(q, cut.axis), dot(q, cut.right));
-                // Texture in beam coordinates, so that lateral resolution falls with depth as in a phased array.
-                let (u, v) = (la / ax.max(4.0) / plane.half * 36.0, dot(q, q).sqrt() * 64.0 / plane.depth);
-                polar[b * ns + s] = envelope(&tex, u * 2.0 + 80.0, v * 2.0) * (tissue + haze[s]) * dropout[b]
-                    + 0.001 * (r / plane.depth);
-            }
-        }
-        // Side lobes: each beam hears its neighbours, 26 dB down.
-        let src = polar.clone();
-        for b in 2..nb - 2 {
-            for s in 0..ns {
-                polar[b * ns + s] += 0.05 * (src[(b - 2) * ns + s] + src[(b + 2) * ns + s]);
-            }
-        }
-        for (i, v) in polar.iter_mut().enumerate() {
-            let fade = residual_db * (i % ns) as f32 / ns as f32;
-            let db = 6.0206 * (*v + 1e-5).log2() + gain_db - fade + range_db - 3.0;
-            *v = curve[(db / range_db * 255.0).clamp(0.0, 255.0) as usize];
-        }
-        let mut frame = vec![0u8; w * h];
-        for &(px, at, fa, fb) in &map {
-            let at = at as usize;
-            let l = polar[at] * (1.0 - fa) + polar[at + 1] * fa;
-            let r = polar[at + ns] * (1.0 - fa) + polar[at + ns + 1] * fa;
-            frame[px as usize] = (l * (1.0 - fb) + r * fb) as u8;
-        }
-        if settings.burn_in {
-            overlay(&mut frame, w, h, i, settings, &heart, phase);
-        }
-        frames.push(frame);
-    }
     Cine {
         frames,
-        width: w,
-        height: h,
+        width: settings.width,
+        height: settings.height,
+        channels: if settings.colour { 3 } else { 1 },
         frame_period_ns: settings.frame_period_ns,
-        um_per_px: (mm_per_px(&plane, h) * 1000.0) as u32,
+        um_per_px: (mm_per_px(&plane, look.screen, settings.height) * 1000.0) as u32,
         view,
         seed,
+        depth_mm: plane.depth,
+        angle_deg: 2.0 * plane.half.to_degrees(),
+        look,
     }
 }
 
-fn mm_per_px(plane: &Plane, h: usize) -> f32 {
-    plane.depth / (0.96 * h as f32) / plane.zoom.map_or(1.0, |z| z.1)
+/// The plane that a hand really finds, at the depth and angle that were set.
+fn hand(view: View, other: Option<Other>, look: &Look, rng: &mut Rng) -> Plane {
+    let mut unsteady = |spread: f32| std::array::from_fn(|_| rng.normal().clamp(-2.0, 2.0) * spread);
+    let (shift, tilt) = (unsteady(look.shift_mm), unsteady(look.tilt_rad));
+    let mut plane = view.plane().moved(shift, tilt);
+    plane.depth *= look.depth;
+    plane.half *= look.angle;
+    if let Some(zoom) = &mut plane.zoom {
+        // A zoom is set on its structure, whatever the depth.
+        zoom.1 *= look.depth * rng.range(0.92, 1.08);
+    }
+    other.map_or(plane, |other| other.plane(plane, rng))
 }
 
-/// For each pixel inside the sector: pixel index, polar index and the two interpolation weights.
-fn scan_map(plane: &Plane, w: usize, h: usize, nb: usize, ns: usize) -> Vec<(u32, u32, f32, f32)> {
-    let mm = mm_per_px(plane, h);
-    let top = plane.zoom.map_or(-0.02 * h as f32 * mm, |z| z.0 - 0.5 * h as f32 * mm);
-    let mut out = Vec::new();
-    for y in 0..h {
-        for x in 0..w {
-            let (px, py) = ((x as f32 + 0.5 - w as f32 / 2.0) * mm, top + (y as f32 + 0.5) * mm);
-            let (r, th) = (px.hypot(py), px.atan2(py));
-            if py <= 0.0 || th.abs() >= plane.half || r >= plane.depth {
-                continue;
-            }
-            let s = (r / plane.depth * ns as f32 - 0.5).clamp(0.0, ns as f32 - 1.01);
-            let b = ((th / plane.half + 1.0) / 2.0 * nb as f32 - 0.5).clamp(0.0, nb as f32 - 1.01);
-            let at = b as usize * ns + s as usize;
-            out.push(((y * w + x) as u32, at as u32, s.fract(), b.fract()));
+/// RGB frame: the grey picture with the blood in the box coloured.
+fn coloured(grey: &[u8], colour: &ColourBox, map: &[Pixel], polar: &Polar, noise: &mut Rng) -> Vec<u8> {
+    let mut rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
+    for pixel in map {
+        let at = pixel.at as usize;
+        let toward = pixel.between(&polar.toward, polar.samples);
+        if let Some(value) = colour.colour(pixel.polar, toward, grey[at], noise.range(-1.0, 1.0)) {
+            rgb[at * 3..at * 3 + 3].copy_from_slice(&value);
         }
     }
-    out
+    rgb
 }
 
-/// ECG trace with a running marker along the bottom, depth ticks on the right edge.
-fn overlay(f: &mut [u8], w: usize, h: usize, i: usize, s: &Settings, heart: &Heart, phase: f32) {
-    for k in 0..=10 {
-        let y = (h - 1) * k / 10;
-        f[y * w + w - 2..y * w + w].fill(170);
+/// One frame on the polar grid, beam by beam.
+struct Polar {
+    samples: usize,
+    /// Amplitude of the tissue, then smeared sideways.
+    tissue: Vec<f32>,
+    smeared: Vec<f32>,
+    /// Speed of blood toward the probe, metres a second.
+    toward: Vec<f32>,
+    /// Grey, 0 to 255.
+    grey: Vec<f32>,
+}
+
+impl Polar {
+    fn new([beams, samples]: [usize; 2]) -> Self {
+        let field = || vec![0f32; beams * samples];
+        Self { samples, tissue: field(), smeared: field(), toward: field(), grey: field() }
     }
-    let now = (i * 2) % w;
-    for x in 0..w {
-        let t = phase + (i as f32 - (now as f32 - x as f32) / 2.0) * s.frame_period_ns as f32 * 1e-9;
-        let p = (t * heart.rate / 60.0 + 0.02).rem_euclid(1.0);
-        let bump = |c: f32, wd: f32, a: f32| a * (-((p - c) / wd).powi(2)).exp();
-        let v =
-            bump(0.03, 0.012, 1.0) - bump(0.055, 0.012, 0.3) + bump(0.3, 0.05, 0.25) + bump(0.88, 0.03, 0.15);
-        let y = (h as f32 * (0.96 - 0.06 * v)) as usize;
-        f[y.min(h - 1) * w + x] = if x == now { 255 } else { 140 };
+}
+
+/// Beams to the side that a beam hears.
+const REACH: usize = 5;
+
+/// Forms frames of one cine.
+struct Former<'a> {
+    heart: &'a Heart,
+    plane: Plane,
+    look: &'a Look,
+    other: Option<Other>,
+    grid: [usize; 2],
+    tubes: Vec<Tube>,
+    tex: Vec<[f32; 2]>,
+    /// Loss of each beam: edge of the aperture, ribs, contact.
+    gain: Vec<f32>,
+    /// What each depth adds to every beam: ring-down, haze, repeated echoes.
+    haze: Vec<f32>,
+    /// Gain left over after time-gain compensation, dB.
+    fade_db: Vec<f32>,
+    /// Lateral point-spread function by depth, with side lobes: weight by distance in beams.
+    lateral: Vec<[f32; REACH + 1]>,
+    /// Grey map.
+    curve: Vec<f32>,
+}
+
+impl<'a> Former<'a> {
+    fn new(
+        heart: &'a Heart,
+        plane: Plane,
+        look: &'a Look,
+        grid: [usize; 2],
+        other: Option<Other>,
+        rng: &mut Rng,
+    ) -> Self {
+        let [beams, samples] = grid;
+        let [f, p, d] = look.dropout;
+        let gain = (0..beams)
+            .map(|i| {
+                let u = 2.0 * (i as f32 + 0.5) / beams as f32 - 1.0;
+                let edge = 1.0 - (0.3 + 0.5 * look.habitus) * u.powi(4);
+                let shadow = 1.0 - 0.9 * (-((u - look.rib) / 0.12).powi(2)).exp();
+                (1.0 - d * (0.5 + 0.5 * (f * u + p).sin())) * edge * shadow
+            })
+            .collect();
+        let depth = |s: usize| (s as f32 + 0.5) / samples as f32 * plane.depth;
+        let (every, strength) = look.reverberation;
+        let haze = (0..samples)
+            .map(|s| {
+                let r = depth(s);
+                let order = (r / every).round().max(1.0);
+                let line = strength.max(0.0) / order * (-((r - order * every) / 1.2).powi(2)).exp();
+                look.clutter * (8.0 * (-r / 8.0).exp() + (0.1 + 0.5 * look.habitus) * (-r / 60.0).exp())
+                    + line
+            })
+            .collect();
+        let fade_db = (0..samples).map(|s| look.residual_db * s as f32 / samples as f32).collect();
+        let lateral = (0..samples).map(|s| spread(look, &plane, beams, s as f32 / samples as f32)).collect();
+        let curve = (0..=255)
+            .map(|i| ((i as f32 / 255.0).powf(look.gamma) * 255.0 + look.black).clamp(0.0, 255.0))
+            .collect();
+        let tubes =
+            heart.tubes.iter().copied().filter(|t| {
+                matches!(other, Some(Other::Sweep { .. })) || t.reaches(plane.probe, plane.normal())
+            });
+        let tubes = tubes.collect();
+        let tex = speckle_field(rng);
+        Self { heart, plane, look, other, grid, tubes, tex, gain, haze, fade_db, lateral, curve }
     }
+
+    /// Forms the frame `t` seconds after an end-diastole.
+    fn form(&self, t: f32, out: &mut Polar) {
+        let beat = self.heart.beat(t);
+        let cut = self.other.map_or(self.plane, |other| other.moved(self.plane, t));
+        self.cut(&cut, beat, out);
+        self.smear(out);
+        let [beams, samples] = self.grid;
+        for b in 0..beams {
+            for s in 0..samples {
+                let at = b * samples + s;
+                let v = out.grey[at] * (out.smeared[at] + self.haze[s]) * self.gain[b]
+                    + 0.001 * (s as f32 / samples as f32);
+                let db = 6.0206 * (v + 1e-5).log2() + self.look.gain_db - self.fade_db[s];
+                let level = (db + self.look.range_db - 3.0) / self.look.range_db * 255.0;
+                out.grey[at] = self.curve[level.clamp(0.0, 255.0) as usize];
+            }
+        }
+    }
+
+    /// Cuts the heart: tissue, blood and the speckle's envelope (left in `grey`) at every sample.
+    fn cut(&self, cut: &Plane, beat: Beat, out: &mut Polar) {
+        let [beams, samples] = self.grid;
+        let (normal, fine) = (cut.normal(), 1.0 / self.look.grain);
+        for b in 0..beams {
+            let angle = (2.0 * (b as f32 + 0.5) / beams as f32 - 1.0) * cut.half;
+            let (sn, cs) = angle.sin_cos();
+            let dir: P3 = std::array::from_fn(|k| cut.axis[k] * cs + cut.right[k] * sn);
+            for s in 0..samples {
+                let r = (s as f32 + 0.5) / samples as f32 * cut.depth;
+                let m = self.heart.material(along(cut.probe, dir, r), beat);
+                let organ = self.other.and_then(|other| other.echo(m, r, angle));
+                let echo: Echo = match organ {
+                    Some(echo) => echo,
+                    None => self.heart.echo(m, dir, beat, &self.tubes, self.look.background),
+                };
+                let place = self.heart.scatterer(m, beat);
+                let q = sub(place, cut.probe);
+                let (ax, la) = (dot(q, cut.axis), dot(q, cut.right));
+                // Texture in beam coordinates, so that lateral resolution falls with depth as in a phased array; a
+                // slice further out of the plane meets other scatterers.
+                let u = (la / ax.max(4.0) / cut.half * 36.0 + 0.6 * dot(q, normal)) * fine;
+                let v = dot(q, q).sqrt() * 64.0 / cut.depth * fine;
+                let at = b * samples + s;
+                out.tissue[at] = echo.amplitude * self.mottle(place);
+                out.toward[at] = echo.toward;
+                out.grey[at] = envelope(&self.tex, u * 2.0 + 80.0, v * 2.0);
+            }
+        }
+    }
+
+    /// Brightness of one tissue from place to place: the real part of the speckle field, 12 mm wide.
+    fn mottle(&self, p: P3) -> f32 {
+        let (u, v) = (p[0] * 0.14 + p[1] * 0.1 + 99.0, p[2] * 0.14 - p[1] * 0.08 + 77.0);
+        let (uf, vf) = (u.floor(), v.floor());
+        let (a, b) = (u - uf, v - vf);
+        let (x, y) = (uf as i32 as usize & (TEX - 1), vf as i32 as usize & (TEX - 1));
+        let (x1, y1) = ((x + 1) & (TEX - 1), (y + 1) & (TEX - 1));
+        let value = (self.tex[y * TEX + x][0] * (1.0 - a) + self.tex[y * TEX + x1][0] * a) * (1.0 - b)
+            + (self.tex[y1 * TEX + x][0] * (1.0 - a) + self.tex[y1 * TEX + x1][0] * a) * b;
+        (1.0 + 1.4 * self.look.mottle * value).clamp(0.12, 3.0)
+    }
+
+    /// Lateral point-spread function: each beam hears its neighbours.
+    fn smear(&self, out: &mut Polar) {
+        let [beams, samples] = self.grid;
+        out.smeared.fill(0.0);
+        for b in 0..beams {
+            for d in -(REACH as i32)..=REACH as i32 {
+                let Some(from) = b.checked_add_signed(d as isize).filter(|&from| from < beams) else {
+                    continue;
+                };
+                let source = &out.tissue[from * samples..][..samples];
+                let target = &mut out.smeared[b * samples..][..samples];
+                for ((to, from), weights) in target.iter_mut().zip(source).zip(&self.lateral) {
+                    *to += from * weights[d.unsigned_abs() as usize];
+                }
+            }
+        }
+    }
+}
+
+/// Weight of a beam by its distance: the main lobe, wider with depth, and side lobes 30 dB down and less.
+fn spread(look: &Look, plane: &Plane, beams: usize, down: f32) -> [f32; REACH + 1] {
+    let beam_deg = 2.0 * plane.half.to_degrees() / beams as f32;
+    // The focus is at mid-depth: before it the beam is nearly as narrow, behind it diverges.
+    let sigma = look.lateral_deg / beam_deg * (0.75 + 0.5 * down);
+    let lobes: [f32; REACH + 1] = std::array::from_fn(|d| {
+        (-((d as f32 / sigma).powi(2)) / 2.0).exp() + if d > 2 { 0.015 } else { 0.0 }
+    });
+    let sum = lobes[0] + 2.0 * lobes[1..].iter().sum::<f32>();
+    lobes.map(|w| w / sum)
 }
 
 #[cfg(test)]

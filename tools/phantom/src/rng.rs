@@ -24,4 +24,8 @@ impl Rng {
         let u = self.range(1e-7, 1.0);
         (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * self.range(0.0, 1.0)).cos()
     }
+    /// Uniform in `0..n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n.max(1) as u64) as usize
+    }
 }
