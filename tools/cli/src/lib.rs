@@ -8,6 +8,7 @@
 //! | `phantom` | synthetic cines |
 //! | `frames` | a cine to PGM or PPM |
 //! | `bench` | latency on this machine |
+//! | `doctor`, `machine` | what this machine has and lacks |
 //! | `failure`, `output` | errors, exit codes, standard output |
 
 mod acquire;
@@ -16,10 +17,12 @@ pub mod cine;
 mod classify;
 mod compile;
 mod demo;
+mod doctor;
 mod engine;
 mod failure;
 mod frames;
 mod inspect;
+mod machine;
 mod output;
 mod phantom;
 
@@ -60,6 +63,8 @@ enum Command {
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Show what this machine has for the library, what it lacks, and what to do about it
+    Doctor(doctor::Doctor),
 }
 
 /// Does what the arguments say.
@@ -75,5 +80,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Doctor(command) => command.run(),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::acquisition::{Acquired, Rate, Scanner};
 use super::load::Load;
-use super::machine::Machine;
 use super::one_shot::OneShot;
 use super::spread::Spread;
 use super::{plot, report};
 use crate::engine::EngineArguments;
+use crate::machine::Machine;
 use crate::{Failure, output};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};

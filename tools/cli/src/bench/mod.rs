@@ -6,7 +6,6 @@
 //! | `acquisition` | one acquisition, paced by the clock |
 //! | `one_shot` | the same network run after the end, to compare with |
 //! | `load` | other work on the machine's cores |
-//! | `machine` | power mode, clocks and temperatures |
 //! | `spread` | percentiles |
 //! | `report` | table and JSON |
 //! | `plot` | the picture |
@@ -14,7 +13,6 @@
 mod acquisition;
 mod latency;
 mod load;
-mod machine;
 mod one_shot;
 mod plot;
 mod report;

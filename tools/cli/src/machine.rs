@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the machine says of itself at one moment. What it does not say is left out.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// NVIDIA's power mode, of a Jetson.
     power_mode: Option<String>,
     /// Clock of each processor in kHz.
@@ -18,7 +18,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { power_mode: power_mode(), ..Self::of(Path::new("/sys")) }
     }
 
@@ -41,7 +41,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "power_mode": self.power_mode,
             "cpu_khz": self.cpu_khz,
@@ -51,7 +51,7 @@ impl Machine {
     }
 
     /// One line for people.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.power_mode.as_ref().map(|mode| format!("power mode {mode}")));
         if let (Some(low), Some(high)) = (self.cpu_khz.iter().min(), self.cpu_khz.iter().max()) {
