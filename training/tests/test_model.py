@@ -184,7 +184,7 @@ def test_a_head_of_other_features_is_refused():
         ({"time": "both"}, "time"),
         ({"lateral_kernel": 4}, "odd"),
         ({"lateral_kernel": 9}, "chunk"),
-        ({"width": 12}, "multiple"),
+        ({"width": 13}, "multiple"),
         ({"blocks": (1, 1, 1)}, "blocks"),
         ({"in_channels": 2}, "channels"),
     ],
