@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from tteview_train.augment import NO_GEOMETRY, AugmentSettings, augment, jitter_times
 from tteview_train.overlay import outside_sector
 from tteview_train.random_keys import keyed
@@ -42,7 +43,7 @@ def test_values_stay_in_range_for_many_draws_and_the_source_is_not_touched():
         assert out.shape == frames.shape
         assert out.dtype == np.float32
         assert np.isfinite(out).all()
-        assert 0 <= out.min()
+        assert out.min() >= 0
         assert out.max() <= 255
 
 

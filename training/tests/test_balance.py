@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+
 from tteview_train.balance import METHODS, class_shares, draw_epoch, drawn_counts
 
 LABELS = [0] * 200 + [1] * 40 + [2] * 10
@@ -30,12 +31,16 @@ def test_sqrt_lies_between():
 
 
 def test_effective_number_goes_from_none_to_oversampling():
-    assert class_shares([200, 40, 10], "effective-number", 0) == pytest.approx(class_shares([200, 40, 10], "none"))
+    assert class_shares([200, 40, 10], "effective-number", 0) == pytest.approx(
+        class_shares([200, 40, 10], "none")
+    )
     near = class_shares([200, 40, 10], "effective-number", 0.999999)
     assert near == pytest.approx([1 / 3] * 3, abs=1e-3)
     # By hand for beta 0.9: n (1 - beta) / (1 - beta^n).
     weights = [n * 0.1 / (1 - 0.9**n) for n in (200, 40, 10)]
-    assert class_shares([200, 40, 10], "effective-number", 0.9) == pytest.approx([w / sum(weights) for w in weights])
+    assert class_shares([200, 40, 10], "effective-number", 0.9) == pytest.approx(
+        [w / sum(weights) for w in weights]
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

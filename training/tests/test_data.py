@@ -7,6 +7,7 @@ from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
+
 from tteview_train.data import Cache, SampleSettings, decode, fitted, preprocess
 from tteview_train.manifest import (
     Entry,
@@ -210,9 +211,7 @@ def test_filling_the_cache_names_every_bad_file(tmp_path):
 
 
 def test_a_manifest_keeps_unknown_columns_as_attributes(tmp_path):
-    path = manifest(
-        tmp_path, "x.dcm,A4C,p1,train,1,40000000,Acme", header=HEADER + ",frame_period_ns,vendor"
-    )
+    path = manifest(tmp_path, "x.dcm,A4C,p1,train,1,40000000,Acme", header=HEADER + ",frame_period_ns,vendor")
     (entry,) = read_manifest(path)
     assert (entry.path, entry.label, entry.period_ns) == (tmp_path / "x.dcm", "A4C", 40_000_000)
     assert entry.attributes == {"colour": "1", "vendor": "Acme"}

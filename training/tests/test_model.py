@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from tteview_train.model import CENTRED, ModelConfig, SlowFast, look_back, parameter_count, preset
 from tteview_train.weights import load_pretrained
 
@@ -35,7 +36,12 @@ def clip(config, chunks, seed=1):
 
 @pytest.mark.parametrize(
     "config",
-    [TINY, replace(TINY, blocks=(1, 2, 2, 1)), replace(TINY, lateral_kernel=7), replace(TINY, alpha=2, lateral_kernel=3)],
+    [
+        TINY,
+        replace(TINY, blocks=(1, 2, 2, 1)),
+        replace(TINY, lateral_kernel=7),
+        replace(TINY, alpha=2, lateral_kernel=3),
+    ],
     ids=["blocks 1111", "blocks 1221", "lateral 7", "alpha 2"],
 )
 def test_the_look_back_is_exact_and_no_chunk_sees_a_later_sample(config):
@@ -128,7 +134,14 @@ def kinetics(config):
                 if block == 0:
                     conv(f"{name}.branch1_conv", 4 * inner, inputs[pathway], 1, 1, 1)
                     norm(f"{name}.branch1_norm", 4 * inner)
-                conv(f"{name}.branch2.conv_a", inner, inputs[pathway] if block == 0 else 4 * inner, kernel, 1, 1)
+                conv(
+                    f"{name}.branch2.conv_a",
+                    inner,
+                    inputs[pathway] if block == 0 else 4 * inner,
+                    kernel,
+                    1,
+                    1,
+                )
                 conv(f"{name}.branch2.conv_b", inner, inner, 1, 3, 3)
                 conv(f"{name}.branch2.conv_c", 4 * inner, inner, 1, 1, 1)
                 for letter, channels in (("a", inner), ("b", inner), ("c", 4 * inner)):
@@ -157,7 +170,9 @@ def test_a_kinetics_state_dict_initialises_a_grey_network_of_other_classes(time)
     with torch.no_grad():
         grey = model.eval()(fast[:, :, ::4], fast)
         rgb = fast.expand(-1, 3, -1, -1, -1)
-        assert torch.allclose(grey, colour(rgb[:, :, ::4], rgb), rtol=1e-3, atol=1e-3 * float(grey.abs().max()))
+        assert torch.allclose(
+            grey, colour(rgb[:, :, ::4], rgb), rtol=1e-3, atol=1e-3 * float(grey.abs().max())
+        )
 
 
 def test_weights_that_do_not_fit_are_named():

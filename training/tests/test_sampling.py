@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tteview_train.sampling import accepted, plan, slow_indices, windows
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "contract" / "stream_fixtures.json"
@@ -29,7 +30,9 @@ def test_samples_and_chunks_are_those_of_the_contract(case):
         settings.get("partial", "auto"),
         changes,
     )
-    assert [(s.t0_ns, s.samples) for s in got.segments] == [(s["t0"], s["samples"]) for s in expect["segments"]]
+    assert [(s.t0_ns, s.samples) for s in got.segments] == [
+        (s["t0"], s["samples"]) for s in expect["segments"]
+    ]
     fields = ("segment", "slow", "fast", "first_ns", "last_ns", "held")
     assert [[getattr(c, f) for f in fields] for c in got.chunks] == [
         [c[f] for f in fields] for c in expect["chunks"]

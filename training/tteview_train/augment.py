@@ -1,8 +1,9 @@
 """Random changes to a cine that leave its view what it is: one draw per cine, the same for all of its frames.
 
-Broad on purpose, so that another scanner's images are nothing new: geometry, gain curves, speckle, sharpness, the
-shape of the sector, what is burned in around it (as BackMix, Bransby et al. 2024, does: what lies outside the sector
-must not tell the view), and the times of the frames. No horizontal flip unless asked for: left and right have meaning.
+Broad on purpose, so that another scanner's images are nothing new: geometry, gain curves, speckle, sharpness,
+the shape of the sector, what is burned in around it (as BackMix, Bransby et al. 2024, does: what lies outside
+the sector must not tell the view), and the times of the frames. No horizontal flip unless asked for: left and
+right have meaning.
 """
 
 from __future__ import annotations
@@ -58,11 +59,18 @@ class AugmentSettings:
 
 
 NO_GEOMETRY = replace(
-    AugmentSettings(), crop=(1.0, 1.0), aspect=0.0, zoom_out=1.0, zoom_defined_crop=(1.0, 1.0), rotation_deg=0.0
+    AugmentSettings(),
+    crop=(1.0, 1.0),
+    aspect=0.0,
+    zoom_out=1.0,
+    zoom_defined_crop=(1.0, 1.0),
+    rotation_deg=0.0,
 )
 
 
-def jitter_times(times_ns: Times, rng: np.random.Generator, settings: AugmentSettings) -> tuple[list[int], float]:
+def jitter_times(
+    times_ns: Times, rng: np.random.Generator, settings: AugmentSettings
+) -> tuple[list[int], float]:
     """Which frames are kept, and the factor on the sample interval."""
     count = len(times_ns)
     keep = np.ones(count, bool)

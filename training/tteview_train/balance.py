@@ -15,9 +15,9 @@ METHODS = ("none", "oversample", "sqrt", "effective-number")
 def class_shares(counts: Sequence[int], method: str, beta: float = 0.999) -> list[float]:
     """The share of an epoch that each class gets; they sum to 1.
 
-    `none`: its share of the cines. `oversample`: all classes the same. `sqrt`: by the square root of its count.
-    `effective-number`: a cine is weighted with 1 / E, E = (1 - beta^n) / (1 - beta) (Cui et al., CVPR 2019), so a
-    class gets n / E.
+    `none`: its share of the cines. `oversample`: all classes the same. `sqrt`: by the square root of its
+    count. `effective-number`: a cine is weighted with 1 / E, E = (1 - beta^n) / (1 - beta) (Cui et al., CVPR
+    2019), so a class gets n / E.
     """
     n = np.asarray(counts, np.float64)
     if method == "none":
@@ -40,8 +40,8 @@ def draw_epoch(
 ) -> list[int]:
     """Indices of the cines of an epoch, as many as there are cines, in the order in which they are shown.
 
-    Within a class every cine is shown n times before any is shown n + 1 times. Classes get whole numbers of draws;
-    what remains of their shares is drawn. Every class must have a cine.
+    Within a class every cine is shown n times before any is shown n + 1 times. Classes get whole numbers of
+    draws; what remains of their shares is drawn. Every class must have a cine.
     """
     counts = [list(labels).count(c) for c in range(classes)]
     if 0 in counts:

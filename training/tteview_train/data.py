@@ -79,12 +79,21 @@ def cache_key(entry: Entry, settings: SampleSettings) -> str:
         stamps = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
     except OSError as error:
         raise CineError(f"{entry.path}: {error.strerror}") from error
-    what = [CACHE_FORMAT, str(entry.path.resolve()), stamps, entry.period_ns, settings.size_px, settings.channels]
+    what = [
+        CACHE_FORMAT,
+        str(entry.path.resolve()),
+        stamps,
+        entry.period_ns,
+        settings.size_px,
+        settings.channels,
+    ]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
 
 class Cache:
-    """Decoded cines in a folder, two .npy files each; safe against being killed and against a second process."""
+    """Decoded cines in a folder, two .npy files each; safe against being killed and against a second
+    process.
+    """
 
     def __init__(self, folder: Path, settings: SampleSettings) -> None:
         self.folder, self.settings = folder, settings

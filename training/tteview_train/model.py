@@ -2,9 +2,9 @@
 
 Parameters are named as in PyTorchVideo's `slowfast`, so its state dicts can be read (`weights.py`).
 
-Shapes: `fast` is `[B, C, n * alpha, H, W]`, `slow` is `[B, C, n, H, W]`; n is the number of chunks. In the causal
-form chunk c is the fast samples `alpha * c .. alpha * c + alpha - 1`, its slow sample is the first of them, and no
-logit of chunk c depends on a later sample.
+Shapes: `fast` is `[B, C, n * alpha, H, W]`, `slow` is `[B, C, n, H, W]`; n is the number of chunks. In the
+causal form chunk c is the fast samples `alpha * c .. alpha * c + alpha - 1`, its slow sample is the first of
+them, and no logit of chunk c depends on a later sample.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def preset(name: str, num_classes: int, **changes: Any) -> ModelConfig:
 def look_back(config: ModelConfig) -> int:
     """Samples before the first of a chunk that can influence its logits, in the causal form.
 
-    Every temporal convolution of kernel k reaches k-1 of its frames back; one frame of the slow pathway is alpha
-    samples. The longest way crosses from fast to slow at one of the lateral connections.
+    Every temporal convolution of kernel k reaches k-1 of its frames back; one frame of the slow pathway is
+    alpha samples. The longest way crosses from fast to slow at one of the lateral connections.
     """
     fast_reach = 4  # the stem's kernel of 5
     lateral = config.lateral_kernel // 2
@@ -131,8 +131,9 @@ class TimeConv(nn.Conv3d):
         k = kernel[0]
         before, after = k // 2, k // 2
         if time == CAUSAL:
-            # Stride 1: all on the left. A strided (lateral) one stays inside its chunk by its k // 2 on the left;
-            # on the right it gets what the number of output frames needs, which the configuration keeps at 0.
+            # Stride 1: all on the left. A strided (lateral) one stays inside its chunk by its k // 2 on the
+            # left; on the right it gets what the number of output frames needs, which the configuration keeps
+            # at 0.
             before, after = (k - 1, 0) if stride[0] == 1 else (k // 2, max(0, k - k // 2 - stride[0]))
         padding = (before if before == after else 0, kernel[1] // 2, kernel[2] // 2)
         super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
@@ -163,7 +164,9 @@ class Stem(nn.Module):
 class Bottleneck(nn.Module):
     """The three convolutions of a block; the stride is in the second."""
 
-    def __init__(self, inputs: int, inner: int, outputs: int, time_kernel: int, stride: int, time: str) -> None:
+    def __init__(
+        self, inputs: int, inner: int, outputs: int, time_kernel: int, stride: int, time: str
+    ) -> None:
         super().__init__()
         self.conv_a = TimeConv(inputs, inner, (time_kernel, 1, 1), time=time)
         self.norm_a = nn.BatchNorm3d(inner)
@@ -184,7 +187,9 @@ class Bottleneck(nn.Module):
 class ResBlock(nn.Module):
     """Bottleneck and shortcut."""
 
-    def __init__(self, inputs: int, inner: int, outputs: int, time_kernel: int, stride: int, time: str) -> None:
+    def __init__(
+        self, inputs: int, inner: int, outputs: int, time_kernel: int, stride: int, time: str
+    ) -> None:
         super().__init__()
         self.branch1_conv: nn.Module | None = None
         self.branch1_norm: nn.Module | None = None
@@ -211,7 +216,9 @@ class ResStage(nn.Module):
         super().__init__()
         self.res_blocks = nn.Sequential(
             *(
-                ResBlock(inputs if i == 0 else outputs, inner, outputs, time_kernel, stride if i == 0 else 1, time)
+                ResBlock(
+                    inputs if i == 0 else outputs, inner, outputs, time_kernel, stride if i == 0 else 1, time
+                )
                 for i in range(blocks)
             )
         )

@@ -52,7 +52,7 @@ def _background(height: int, width: int, rng: np.random.Generator) -> Floats:
     if kind < 0.8:
         return np.full((height, width), rng.uniform(0, 60), np.float32)
     if kind < 0.9:
-        edge = np.linspace(*rng.uniform(0, 60, 2), height, dtype=np.float32)
+        edge = np.linspace(rng.uniform(0, 60), rng.uniform(0, 60), height, dtype=np.float32)
         return np.repeat(edge[:, None], width, 1)
     return rng.uniform(0, 50, (height, width)).astype(np.float32)
 

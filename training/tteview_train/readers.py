@@ -1,12 +1,13 @@
 """Reads cines: folders of PNG frames, DICOM, GIF, AVI and MP4, with the time of each frame.
 
-Where to look for times and for the image region follows `tools/cli/src/cine`, so that a cine is the same to the
-trainer and to the command line.
+Where to look for times and for the image region follows `tools/cli/src/cine`, so that a cine is the same to
+the trainer and to the command line.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,7 @@ def _video(path: Path) -> Cine:
     known = [time for time in seconds if time is not None]
     times: list[int] | None = None
     if len(known) == len(frames) > 1:
-        times = _times([(b - a) * 1e9 for a, b in zip(known, known[1:], strict=False)], len(frames))
+        times = _times([(b - a) * 1e9 for a, b in itertools.pairwise(known)], len(frames))
     if times is None and rate > 0:
         times = regular(len(frames), round(1e9 / rate))
     return Cine(frames, times or regular(len(frames), ASSUMED_PERIOD_NS))
@@ -211,8 +212,8 @@ def _dicom_times(dataset: Any, frames: int) -> list[int]:
 def _image_region(dataset: Any, width: int, height: int) -> tuple[tuple[int, int, int, int] | None, float]:
     """The largest two-dimensional image (PS3.3, C.8.5.5) and the aspect of its pixels.
 
-    No region is believed where one of them does not fit into the frame: then the frames were resized after the
-    regions were written. One smaller than a sixteenth of the frame is not believed either.
+    No region is believed where one of them does not fit into the frame: then the frames were resized after
+    the regions were written. One smaller than a sixteenth of the frame is not believed either.
     """
     best: tuple[int, int, int, int] | None = None
     aspect = 1.0

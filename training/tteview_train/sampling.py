@@ -70,8 +70,8 @@ def accepted(times_ns: Iterable[int]) -> list[int]:
 def grid_samples(times_ns: Times, interval_ns: int) -> list[int]:
     """The frame of each decided sample of one segment.
 
-    Sample k is the frame nearest in time to `times_ns[0] + k * interval_ns`, of two equally near ones the earlier.
-    It is decided if some frame is as late as its grid time.
+    Sample k is the frame nearest in time to `times_ns[0] + k * interval_ns`, of two equally near ones the
+    earlier. It is decided if some frame is as late as its grid time.
     """
     t0, last = int(times_ns[0]), int(times_ns[-1])
     grid = t0 + np.arange((last - t0) // interval_ns + 1, dtype=np.int64) * interval_ns

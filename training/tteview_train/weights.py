@@ -16,9 +16,9 @@ STEMS = tuple(f"blocks.0.multipathway_blocks.{pathway}.conv.weight" for pathway 
 def load_pretrained(model: SlowFast, state: Mapping[str, Tensor]) -> list[str]:
     """Initialises `model`, centred or causal, from a state dict under PyTorchVideo's names.
 
-    Two things may differ: the number of classes, where the head keeps its random weights, and three input channels
-    where the network has one, where the stem's weights are summed over them, which is exact for grey frames
-    normalised alike in all three. Returns the names that were not taken.
+    Two things may differ: the number of classes, where the head keeps its random weights, and three input
+    channels where the network has one, where the stem's weights are summed over them, which is exact for grey
+    frames normalised alike in all three. Returns the names that were not taken.
 
     Raises `ValueError` naming all other missing, additional or mis-shaped parameters.
     """
