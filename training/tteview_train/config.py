@@ -57,8 +57,8 @@ class TrainConfig:
             raise ValueError(f"{self.samples} samples are not whole chunks of {alpha}")
         if self.model.time == "causal" and self.samples < back + alpha:
             raise ValueError(
-                f"{self.samples} samples are not longer than the look-back of {back}: the network would never "
-                "be trained in the state that it streams in; give at least "
+                f"{self.samples} samples are not longer than the look-back of {back}: the network would "
+                "never be trained in the state that it streams in; give at least "
                 f"--samples {(-(-back // alpha) + 1) * alpha}"
             )
         if self.optimiser not in ("adamw", "sgd"):

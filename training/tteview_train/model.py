@@ -130,11 +130,10 @@ class TimeConv(nn.Conv3d):
     ) -> None:
         k = kernel[0]
         before, after = k // 2, k // 2
-        if time == CAUSAL:
-            # Stride 1: all on the left. A strided (lateral) one stays inside its chunk by its k // 2 on the
-            # left; on the right it gets what the number of output frames needs, which the configuration keeps
-            # at 0.
-            before, after = (k - 1, 0) if stride[0] == 1 else (k // 2, max(0, k - k // 2 - stride[0]))
+        if time == CAUSAL and stride[0] == 1:
+            # All on the left. A strided (lateral) one needs no change: with k // 2 <= stride - 1 it stays inside its
+            # chunk, and never reads the padding on the right.
+            before, after = k - 1, 0
         padding = (before if before == after else 0, kernel[1] // 2, kernel[2] // 2)
         super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
         self.time_pads = (0, 0) if before == after else (before, after)

@@ -346,8 +346,9 @@ class _Training:
         value = loss.item()
         if not math.isfinite(value):
             raise TrainError(
-                f"the loss is {value} in epoch {progress.epoch + 1}, step {progress.step + 1}: stopped before "
-                "it reaches the weights. A lower --lr or a longer warm-up helps; the last checkpoint is good"
+                f"the loss is {value} in epoch {progress.epoch + 1}, step {progress.step + 1}: stopped "
+                "before it reaches the weights. A lower --lr or a longer warm-up helps; the last checkpoint is "
+                "good"
             )
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
