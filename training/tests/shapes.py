@@ -1,4 +1,4 @@
-"""A small labelled set of moving shapes, for real trainings in the tests; or phantoms, where a path is given."""
+"""A small labelled set of moving shapes, for real trainings in the tests; or phantoms, if they are given."""
 
 import csv
 import os

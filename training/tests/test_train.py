@@ -1,5 +1,6 @@
 import csv
 import errno
+import itertools
 import json
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from shapes import CODES, training_manifest, write_set
+
 from tteview_train import checkpoint
 from tteview_train.cli import main
 from tteview_train.config import TrainConfig, config_from_json, load_config
@@ -62,7 +64,7 @@ def uninterrupted(manifest, tmp_path_factory):
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("save_every", [0, 1, 2])
-def test_killed_at_any_step_it_goes_on_to_the_same_weights(manifest, uninterrupted, tmp_path, step, save_every):
+def test_killed_at_any_step_it_ends_in_the_same_weights(manifest, uninterrupted, tmp_path, step, save_every):
     config, machine = config_for(manifest), replace(QUIET, save_every=save_every)
 
     def kill(done):
@@ -104,7 +106,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(manifest, uninterrupted, tm
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", torch_save)
-    with pytest.raises(TrainError, match="one before it is kept.*No space left"):
+    with pytest.raises(TrainError, match=r"one before it is kept.*No space left"):
         train(config, tmp_path, QUIET)
     monkeypatch.undo()
     assert (tmp_path / "last.pt").read_bytes() == good
@@ -137,7 +139,7 @@ def test_settings_survive_json(manifest):
 
 
 def test_sequences_must_be_longer_than_the_look_back(manifest):
-    with pytest.raises(ValueError, match="look-back of 26.*--samples 32"):
+    with pytest.raises(ValueError, match=r"look-back of 26.*--samples 32"):
         config_for(manifest, samples=28)
     with pytest.raises(ValueError, match="whole chunks"):
         config_for(manifest, samples=33)
@@ -179,7 +181,7 @@ def test_the_learning_rate_rises_and_falls_to_zero(manifest):
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[10] == rates[9] == 1.0
     assert rates[-1] < 0.001
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates))
 
 
 def test_a_short_cine_repeats_its_last_frame_and_a_gap_is_not_crossed(manifest):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .ablate import ablate
 from .balance import METHODS
 from .config import TrainConfig
 from .export import export
@@ -45,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     _train_parser(commands.add_parser("train", help="train a network, or go on with a training"))
     _predict_parser(commands.add_parser("predict", help="stream cines and write the posteriors"))
     _export_parser(commands.add_parser("export", help="write ONNX for `tteview compile`"))
+    _ablate_parser(
+        commands.add_parser("ablate", help="measure what balance, augmentation and the rest are worth")
+    )
     for command in commands.choices.values():
         command.add_argument("--threads", type=int, default=0, help="threads of torch; 0: its own choice")
     return parser
@@ -192,3 +196,30 @@ def _export(options: argparse.Namespace) -> None:
         options.model_version,
     )
     print(f"{options.out}\ncompile it with:\n  {command}")
+
+
+def _ablate_parser(parser: argparse.ArgumentParser) -> None:
+    training_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of ablations.md")
+    parser.add_argument("--seeds", type=int, default=2, help="how many; the first is --seed")
+    parser.add_argument(
+        "--imbalance", type=int, default=20, help="common to rare classes, in the rows on balance"
+    )
+    parser.add_argument("--wide", type=int, default=32, help="width of the wide network")
+    parser.add_argument("--field-manifest", type=Path, help="cines of other scanners, all of its splits")
+    parser.set_defaults(command=_ablate)
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    config = config_of(options, labels_from(options))
+    seeds = range(options.seed, options.seed + options.seeds)
+    path = ablate(
+        config,
+        options.out,
+        seeds,
+        options.imbalance,
+        options.wide,
+        options.field_manifest,
+        machine_of(options),
+    )
+    print(path.read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shlex
 import warnings
@@ -45,7 +46,8 @@ def write_onnx(model: SlowFast, path: Path) -> None:
     shapes.
     """
     config = model.config
-    model = model.cpu().eval()
+    # A copy: the exporter changes modes, and the caller's network may be on a GPU.
+    clip = _Clip(copy.deepcopy(model).cpu()).eval()
     shape = (1, config.in_channels, config.clip_samples, config.size_px, config.size_px)
     fast = torch.zeros(shape)
     slow = torch.zeros(shape)[:, :, :: config.alpha].contiguous()
@@ -53,9 +55,9 @@ def write_onnx(model: SlowFast, path: Path) -> None:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # The exporter by tracing: the newer one needs another package for the same graph.
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Clip(model),
+                clip,
                 (slow, fast),
                 str(temporary),
                 input_names=["slow", "fast"],

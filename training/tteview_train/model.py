@@ -131,8 +131,8 @@ class TimeConv(nn.Conv3d):
         k = kernel[0]
         before, after = k // 2, k // 2
         if time == CAUSAL and stride[0] == 1:
-            # All on the left. A strided (lateral) one needs no change: with k // 2 <= stride - 1 it stays inside its
-            # chunk, and never reads the padding on the right.
+            # All on the left. A strided (lateral) one needs no change: with k // 2 <= stride - 1 it
+            # stays inside its chunk, and never reads the padding on the right.
             before, after = k - 1, 0
         padding = (before if before == after else 0, kernel[1] // 2, kernel[2] // 2)
         super().__init__(inputs, outputs, kernel, stride, padding, bias=False)

@@ -347,8 +347,7 @@ class _Training:
         if not math.isfinite(value):
             raise TrainError(
                 f"the loss is {value} in epoch {progress.epoch + 1}, step {progress.step + 1}: stopped "
-                "before it reaches the weights. A lower --lr or a longer warm-up helps; the last checkpoint is "
-                "good"
+                "before it reaches the weights. Try a lower --lr or longer --warmup; last.pt is good"
             )
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
