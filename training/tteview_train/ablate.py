@@ -1,6 +1,4 @@
-"""Measures what the choices are worth: trains with and without each, over several seeds, and writes a
-table.
-"""
+"""Measures what the choices are worth: trains with and without each, over seeds, and writes a table."""
 
 from __future__ import annotations
 
@@ -57,8 +55,8 @@ def imbalanced(manifest: Path, out: Path, codes: Sequence[str], ratio: int, seed
         wanted = len(cines) if number % 2 == 0 else len(cines) // ratio
         if wanted < 1:
             raise ManifestError(
-                f"{manifest}: {len(cines)} training cines of {code}: an imbalance of {ratio} to 1 needs at least "
-                f"{ratio}; give more cines or a smaller --imbalance"
+                f"{manifest}: {len(cines)} training cines of {code}: an imbalance of {ratio} to 1 needs at "
+                f"least {ratio}; give more cines or a smaller --imbalance"
             )
         order = keyed(seed, SUBSAMPLE, number).permutation(len(cines))[:wanted]
         kept.update(cines[i].name for i in order)
@@ -174,8 +172,8 @@ def table(rows: Sequence[Variant], results: dict[str, list[dict[str, Any]]], con
         "# Ablations",
         "",
         f"{len(config.labels)} classes; cines: {cines}. {config.epochs} epochs of batches of {config.batch}, "
-        f"learning rate {config.lr:g}; width {config.model.width}, blocks {config.model.blocks}. Each row changes "
-        "one setting of this reference. Macro F1 of whole cines, mean over seeds (smallest to largest).",
+        f"learning rate {config.lr:g}; width {config.model.width}, blocks {config.model.blocks}. Each row "
+        "changes one setting of this reference. Macro F1 of whole cines, mean over seeds (smallest to largest).",
         "",
         "| question | setting | seeds | macro F1, test | accuracy, test | macro F1, field |",
         "| --- | --- | --- | --- | --- | --- |",

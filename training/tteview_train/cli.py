@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -145,7 +146,8 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> None:
     config = config_of(options, labels_from(options))
     progress = train(config, options.out, machine_of(options))
-    print(f"{options.out}: {progress.epoch} epochs, best macro F1 on val {progress.best_f1:.4f}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{options.out}: {progress.epoch} epochs, best macro F1 on val {progress.best_f1:.4f}")
 
 
 def _predict_parser(parser: argparse.ArgumentParser) -> None:
