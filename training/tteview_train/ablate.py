@@ -172,8 +172,9 @@ def table(rows: Sequence[Variant], results: dict[str, list[dict[str, Any]]], con
         "# Ablations",
         "",
         f"{len(config.labels)} classes; cines: {cines}. {config.epochs} epochs of batches of {config.batch}, "
-        f"learning rate {config.lr:g}; width {config.model.width}, blocks {config.model.blocks}. Each row "
-        "changes one setting of this reference. Macro F1 of whole cines, mean over seeds (smallest to largest).",
+        f"learning rate {config.lr:g}; width {config.model.width}, blocks {config.model.blocks}. "
+        "Each row changes one setting of this reference. "
+        "Macro F1 of whole cines, mean over seeds (smallest to largest).",
         "",
         "| question | setting | seeds | macro F1, test | accuracy, test | macro F1, field |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -152,7 +152,7 @@ class Stem(nn.Module):
         super().__init__()
         self.conv = TimeConv(inputs, outputs, (time_kernel, 7, 7), (1, 2, 2), time)
         self.norm = nn.BatchNorm3d(outputs)
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -169,10 +169,10 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.conv_a = TimeConv(inputs, inner, (time_kernel, 1, 1), time=time)
         self.norm_a = nn.BatchNorm3d(inner)
-        self.act_a = nn.ReLU()
+        self.act_a = nn.ReLU(inplace=True)
         self.conv_b = TimeConv(inner, inner, (1, 3, 3), (1, stride, stride))
         self.norm_b = nn.BatchNorm3d(inner)
-        self.act_b = nn.ReLU()
+        self.act_b = nn.ReLU(inplace=True)
         self.conv_c = TimeConv(inner, outputs, (1, 1, 1))
         self.norm_c = nn.BatchNorm3d(outputs)
 
@@ -196,7 +196,7 @@ class ResBlock(nn.Module):
             self.branch1_conv = TimeConv(inputs, outputs, (1, 1, 1), (1, stride, stride))
             self.branch1_norm = nn.BatchNorm3d(outputs)
         self.branch2 = Bottleneck(inputs, inner, outputs, time_kernel, stride, time)
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, T, H, W] to [B, outputs, T, H / stride, W / stride]."""
@@ -235,7 +235,7 @@ class FuseFastToSlow(nn.Module):
         kernel, stride = (config.lateral_kernel, 1, 1), (config.alpha, 1, 1)
         self.conv_fast_to_slow = TimeConv(fast_channels, 2 * fast_channels, kernel, stride, config.time)
         self.norm = nn.BatchNorm3d(2 * fast_channels)
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
     def forward(self, slow: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
         """The slow pathway gets the channels; the fast one stays."""
