@@ -147,10 +147,9 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type of convolutions; `None` is single precision. A CPU can do bf16, but only when asked: about twice as
-    fast where it has instructions for it.
-    instructions for it, but only when asked.
+    """The type of convolutions; `None` is single precision.
 
+    A CPU can do bf16, but only when asked: about twice as fast where it has instructions for it.
     Raises `TrainError` for fp16 without a GPU.
     """
     on_gpu = device.type == "cuda"
