@@ -2,6 +2,7 @@ import csv
 import errno
 import itertools
 import json
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,21 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(manifest, uninterrupted, tm
     assert not list(tmp_path.glob("*.tmp"))
     train(config, tmp_path, QUIET)
     assert same(weights(tmp_path), weights(uninterrupted))
+
+
+def test_a_write_that_the_system_refuses_leaves_the_last_good_checkpoint(manifest, tmp_path):
+    train(config_for(manifest, epochs=1), tmp_path, QUIET)
+    good = (tmp_path / "last.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may be longer than half a checkpoint: write fails as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="last"):
+            checkpoint.save_checkpoint(tmp_path / "last.pt", checkpoint.load_checkpoint(tmp_path / "last.pt"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "last.pt").read_bytes() == good
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_disk_that_is_full_at_the_sync_keeps_the_file_too(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ class Variant:
     @property
     def folder(self) -> str:
         """Name of its runs' folders, less the seed."""
-        return f"{self.question} {self.setting}".replace(" ", "-").replace(":", "")
+        return f"{self.question} {self.setting}".replace(" ", "-").replace(":", "-to-")
 
 
 def imbalanced(manifest: Path, out: Path, codes: Sequence[str], ratio: int, seed: int = 0) -> None:
