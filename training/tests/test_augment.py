@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tteview_train.augment import NO_GEOMETRY, AugmentSettings, augment, jitter_times
+from tteview_train.overlay import outside_sector
+from tteview_train.random_keys import keyed
+
+SETTINGS = AugmentSettings()
+OFF = replace(
+    NO_GEOMETRY,
+    gain=0.0,
+    contrast=0.0,
+    gamma=(1.0, 1.0),
+    depth_gain=0.0,
+    speckle_p=0.0,
+    blur_p=0.0,
+    sector_p=0.0,
+    background_p=0.0,
+)
+
+
+def cine(frames=6, size=48):
+    """A bright disc that stays, on black."""
+    y, x = np.mgrid[0:size, 0:size]
+    disc = (np.hypot(y - size / 2, x - size / 2) < size / 3) * 160
+    return np.repeat(disc[None, None].astype(np.uint8), frames, 0)
+
+
+def test_the_same_key_gives_the_same_cine_and_another_one_another():
+    frames = cine()
+    a, b, c = (augment(frames, "A4C", keyed(1, 3, n), SETTINGS) for n in (5, 5, 6))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_values_stay_in_range_for_many_draws_and_the_source_is_not_touched():
+    frames = cine()
+    frames.setflags(write=False)
+    for n in range(60):
+        out = augment(frames, "A4C", keyed(0, n), SETTINGS)
+        assert out.shape == frames.shape
+        assert out.dtype == np.float32
+        assert np.isfinite(out).all()
+        assert out.min() >= 0
+        assert out.max() <= 255
+
+
+def test_with_everything_off_nothing_changes_but_the_darkest_greys():
+    frames = cine()
+    out = augment(frames, "A4C", keyed(0), OFF)
+    assert np.abs(out - frames).max() < 1.0
+
+
+def test_geometry_is_one_draw_for_all_frames():
+    out = augment(cine(), "A4C", keyed(4), replace(SETTINGS, speckle_p=0, background_p=0))
+    assert np.allclose(out, out[:1], atol=1e-3)
+    assert np.abs(out[0] - cine()[0]).max() > 50
+
+
+def test_views_that_the_zoom_defines_keep_it():
+    def area(label, n):
+        wide = replace(OFF, crop=(0.7, 0.72), zoom_defined_crop=(0.95, 1.0), zoom_out=1.0)
+        return (augment(cine(2), label, keyed(0, n), wide)[0] > 80).mean()
+
+    plain = (cine(2)[0] > 80).mean()
+    for n in range(10):
+        assert area("A4C-RV", n) < 1.2 * plain
+    assert max(area("A4C", n) for n in range(10)) > 1.5 * plain
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_there_is_no_flip_unless_asked_for(flip):
+    frames = np.zeros((2, 1, 32, 32), np.uint8)
+    frames[..., :10] = 200
+    for n in range(10):
+        out = augment(frames, "A4C", keyed(n), replace(OFF, flip_p=flip))
+        assert (out[..., :10].mean() > out[..., -10:].mean()) == (flip == 0)
+
+
+def test_background_is_replaced_outside_of_the_image_only():
+    frames = cine(8)
+    inside = ~outside_sector(frames.astype(np.float32), None)
+    changed = 0
+    for n in range(30):
+        out = augment(frames, "A4C", keyed(n), replace(OFF, background_p=1.0))
+        assert np.abs(out - frames)[:, :, inside].max() < 1.5
+        changed += np.abs(out - frames)[:, :, ~inside].max() > 20
+    assert changed > 15
+
+
+def test_cavities_are_not_outside():
+    frames = cine(2).astype(np.float32)
+    frames[:, :, 20:28, 20:28] = 0
+    outside = outside_sector(frames, None)
+    assert not outside[24, 24]
+    assert outside[0, 0]
+
+
+def test_frames_are_dropped_and_the_rate_changes_within_limits():
+    times = np.arange(60, dtype=np.int64) * 33_333_333
+    kept = []
+    for n in range(200):
+        frames, rate = jitter_times(times, keyed(n), SETTINGS)
+        assert frames == sorted(set(frames))
+        assert frames
+        assert SETTINGS.rate[0] <= rate <= SETTINGS.rate[1]
+        kept.append(len(frames))
+    assert min(kept) < 32
+    assert max(kept) == 60
+    one, _ = jitter_times(times[:1], keyed(0), replace(SETTINGS, drop_frames_p=1.0, drop_frames=1.0))
+    assert one == [0]
+
+
+def test_colour_cines_change_as_grey_ones_do():
+    out = augment(np.repeat(cine(), 3, 1), "A4C", keyed(2), SETTINGS)
+    assert out.shape == (6, 3, 48, 48)

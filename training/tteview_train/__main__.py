@@ -1,0 +1,5 @@
+"""`python -m tteview_train`."""
+
+from .cli import main
+
+raise SystemExit(main())
