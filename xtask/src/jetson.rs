@@ -10,7 +10,7 @@ mod tools;
 use crate::host::build_host_for;
 use crate::package::install_to;
 use crate::platform::Platform;
-use crate::process::{Result, run as run_command};
+use crate::process::{Result, command, run as run_command};
 use crate::sizes;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -100,6 +100,11 @@ fn hosts(platform: &Platform, prefix: &std::path::Path) -> Result<Vec<PathBuf>> 
 
 /// The Orin's core, as GCC knows it.
 const CORE: &str = "-mcpu=cortex-a78ae";
+
+/// The sysroot script on a made-up root file system.
+pub(crate) fn sysroot_script() -> Result {
+    run_command(&mut command("sh", ["jetson-sysroot/test-make-sysroot.sh"]))
+}
 
 #[cfg(test)]
 mod tests {
