@@ -45,8 +45,6 @@ impl Platform {
         command.env(variable("RUNNER"), self.emulator.join(" "));
         let flags: Vec<String> = self.link_flags().iter().map(|flag| format!("-Clink-arg={flag}")).collect();
         command.env(variable("RUSTFLAGS"), flags.join(" "));
-        // For tests that build a C library to load.
-        command.env("CC", self.compiler("CC"));
         if let Some(rustc) = &self.rustc {
             command.env("RUSTC", rustc);
         }

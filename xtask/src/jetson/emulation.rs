@@ -51,8 +51,10 @@ pub(super) fn run(record: &mut Record, platform: &Platform, prefix: &Path) -> Re
 
 /// Cargo runs the test programs behind the emulator.
 fn library_tests(platform: &Platform, runtime: &Path) -> Result<String> {
-    let tests = "--release -p tteview --lib --test stream --test equality --test ort --test runtime_library";
+    let tests = "--release -p tteview --lib --test stream --test equality --test ort --test runtime_library -- --include-ignored";
     let mut cargo = platform.cargo("test", tests);
+    // For the tests that build a C library to load.
+    cargo.env("CC", platform.compiler("CC"));
     // The stress of the ring is for real cores: emulated, it takes minutes and shows nothing more.
     let printed = read(cargo.env("TTEVIEW_ORT_DYLIB", runtime).env("TTEVIEW_STRESS_HANDOVERS", "20000"))?;
     print!("{printed}");
