@@ -79,6 +79,10 @@ fn steps(record: &mut Record, glibc: &str) -> Result {
     let prefix = std::path::absolute(platform.folder().join("sdk")).map_err(|error| error.to_string())?;
     let mut programs = Vec::new();
     record.step("library, command line and examples", "cross-built", || {
+        if prefix.exists() {
+            // What an earlier run left must not be packed.
+            std::fs::remove_dir_all(&prefix).map_err(|error| format!("{}: {error}", prefix.display()))?;
+        }
         install_to(&prefix, &platform)?;
         run_command(&mut platform.cargo("build", "--release -p tteview-cli"))?;
         programs = hosts(&platform, &prefix)?;
@@ -87,9 +91,10 @@ fn steps(record: &mut Record, glibc: &str) -> Result {
     })?;
     record.step("glibc and libstdc++", "read from the programs", || floor::check(&programs, glibc))?;
     record.step("processor", "disassembled", || cpu::check(&platform, &prefix))?;
-    record.step("size in a stripped host", "aarch64", || sizes::check(&platform))?;
     emulation::run(record, &platform, &prefix)?;
-    record.step("archive", "packed", || sdk::pack(&platform, &prefix, &programs))
+    record.step("archive", "packed", || sdk::pack(&platform, &prefix, &programs))?;
+    // Last, for it builds the library anew with each runtime alone.
+    record.step("size in a stripped host", "aarch64", || sizes::check(&platform))
 }
 
 /// The examples, linked against the package.
