@@ -2,6 +2,7 @@
 
 use crate::host::build_host;
 use crate::package::{exported, own_prefix};
+use crate::platform::Platform;
 use crate::process::{Result, command, no_arguments, read, root, target};
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,7 @@ fn described(prefix: &Path) -> Result<String> {
             text += &format!("constant {name} {value}\n");
         }
     }
-    for name in exported(&prefix.join("lib/libtteview.a"))? {
+    for name in exported(&prefix.join("lib/libtteview.a"), &Platform::here())? {
         text += &format!("function {name}\n");
     }
     Ok(text)

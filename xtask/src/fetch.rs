@@ -59,15 +59,28 @@ pub(crate) fn newest_onnx_runtime() -> Result<PathBuf> {
 /// because it is the one build of ONNX Runtime that package mirrors carry.
 fn onnx_runtime(version: &str) -> Result<PathBuf> {
     let folder = kept(&format!("onnxruntime-{version}"), |folder| {
-        unpack_wheel(&format!("onnxruntime=={version}"), folder)?;
+        unpack_wheel(&format!("onnxruntime=={version}"), folder, &[])?;
         library_in(folder).map(|_| ())
+    })?;
+    library_in(&folder)
+}
+
+/// The newest of [`ONNX_RUNTIMES`] for aarch64, which this machine cannot load itself.
+pub(crate) fn onnx_runtime_aarch64() -> Result<PathBuf> {
+    let version = ONNX_RUNTIMES.last().ok_or("no ONNX Runtime to test with")?;
+    let folder = kept(&format!("onnxruntime-aarch64-{version}"), |folder| {
+        // The wheels' own glibc floors: old ones were built for 2.17, new ones for 2.27 or 2.28.
+        let platforms = ["2_17", "2_27", "2_28"].map(|glibc| format!("--platform=manylinux_{glibc}_aarch64"));
+        unpack_wheel(&format!("onnxruntime=={version}"), folder, &platforms)?;
+        library_in(folder).map(drop)
     })?;
     library_in(&folder)
 }
 
 /// The DICOM files that the Python package pydicom ships for its own tests.
 pub(crate) fn pydicom() -> Result<PathBuf> {
-    let wheel = kept(&format!("pydicom-{PYDICOM}"), |folder| unpack_wheel(&pydicom_requirement(), folder))?;
+    let wheel =
+        kept(&format!("pydicom-{PYDICOM}"), |folder| unpack_wheel(&pydicom_requirement(), folder, &[]))?;
     Ok(wheel.join("pydicom/data/test_files"))
 }
 
@@ -126,12 +139,12 @@ fn kept(name: &str, fill: impl FnOnce(&Path) -> Result) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// Downloads the wheel and unpacks it into `folder`.
-fn unpack_wheel(requirement: &str, folder: &Path) -> Result {
+/// Downloads the wheel, for this machine unless pip is told otherwise, and unpacks it into `folder`.
+fn unpack_wheel(requirement: &str, folder: &Path, platforms: &[String]) -> Result {
     // A fixed Python version: what is used is the same in every wheel, and the host's Python may have none.
     let options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest"];
     let mut pip = command("python3", ["-m", "pip", "download"]);
-    run(pip.args(options).arg(folder).arg(requirement))?;
+    run(pip.args(options).arg(folder).args(platforms).arg(requirement))?;
     let wheel = files(folder)?
         .into_iter()
         .find(|path| path.extension().is_some_and(|end| end == "whl"))

@@ -5,6 +5,7 @@ use crate::demo::STAND_IN;
 use crate::examples::examples;
 use crate::fetch;
 use crate::package::own_prefix;
+use crate::platform::Platform;
 use crate::process::{Result, command, no_arguments, read, root, run, target};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -53,16 +54,27 @@ pub(crate) fn check_header() -> Result {
 
 /// Builds a host from one source against the installed package, as its pkg-config file says.
 pub(crate) fn build_host(prefix: &Path, source: &str, more_flags: &[&str]) -> Result<PathBuf> {
-    let folder = target().join("tteview/hosts");
+    build_host_for(&Platform::here(), prefix, source, more_flags)
+}
+
+/// The same for another platform.
+pub(crate) fn build_host_for(
+    platform: &Platform,
+    prefix: &Path,
+    source: &str,
+    more_flags: &[&str],
+) -> Result<PathBuf> {
+    let folder = platform.folder().join("hosts");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let source = Path::new(source);
     let program = folder.join(source.file_stem().unwrap_or_default());
-    let (variable, default, standard) = match source.extension().and_then(|end| end.to_str()) {
-        Some("c") => ("CC", "cc", "-std=c11"),
-        _ => ("CXX", "c++", "-std=c++17"),
+    let (variable, standard) = match source.extension().and_then(|end| end.to_str()) {
+        Some("c") => ("CC", "-std=c11"),
+        _ => ("CXX", "-std=c++17"),
     };
-    let mut compiler = command(compiler(variable, default), FLAGS);
-    compiler.arg(standard).args(more_flags).arg(source).arg("-o").arg(&program).args(pkg_config(prefix)?);
+    let mut compiler = command(platform.compiler(variable), FLAGS);
+    compiler.arg(standard).args(more_flags).args(platform.link_flags());
+    compiler.arg(source).arg("-o").arg(&program).args(pkg_config(prefix)?);
     run(&mut compiler)?;
     Ok(program)
 }

@@ -8,9 +8,12 @@ mod fetch;
 mod graphs;
 mod host;
 mod instrumented;
+mod jetson;
 mod latency;
 mod package;
+mod platform;
 mod process;
+mod sizes;
 mod test;
 
 use std::process::ExitCode;
@@ -23,6 +26,12 @@ const TASKS: &[Task] = &[
     ("test", "run every check and test, or the steps named; stop at the first that fails", test::run),
     ("bench", "run the benches, or those with FILTER in their name, and print a table of ratios", bench::run),
     ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
+    (
+        "jetson",
+        "cross-build for aarch64, prove it under emulation and pack an archive: [--glibc 2.31]",
+        jetson::run,
+    ),
+    ("sizes", "measure what the library adds to a stripped host, and fail over the bars", sizes::run),
     ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
     ("abi", "write tests/c/abi.golden: struct layouts, constants, exported functions", abi::write),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),

@@ -1,7 +1,8 @@
 //! The installable package: archive with only `ttv_*` exported, headers, pkg-config and CMake files.
 
 use crate::host::check_header;
-use crate::process::{Result, cargo, command, read, root, run, target};
+use crate::platform::Platform;
+use crate::process::{Result, command, read, root, run, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) fn install(arguments: &[&str]) -> Result {
     let ["--prefix", prefix] = arguments else { return Err("usage: cargo xtask install --prefix P".into()) };
     let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
-    install_to(&prefix)?;
+    install_to(&prefix, &Platform::here())?;
     println!("installed tteview {VERSION} in {}", prefix.display());
     Ok(())
 }
@@ -22,14 +23,15 @@ pub(crate) fn install(arguments: &[&str]) -> Result {
 /// Installs the package where the tests, the examples and the demo use it.
 pub(crate) fn own_prefix() -> Result<PathBuf> {
     let prefix = std::path::absolute(target().join("tteview/prefix")).map_err(|error| error.to_string())?;
-    install_to(&prefix)?;
+    install_to(&prefix, &Platform::here())?;
     Ok(prefix)
 }
 
-fn install_to(prefix: &Path) -> Result {
+/// Builds the library for a platform and lays the package down.
+pub(crate) fn install_to(prefix: &Path, platform: &Platform) -> Result {
     check_header()?;
-    run(&mut cargo("build --release -p tteview"))?;
-    let archive = localise(&target().join("release/libtteview.a"))?;
+    run(&mut platform.cargo("build", "--release -p tteview"))?;
+    let archive = localise(&platform.release().join("libtteview.a"), platform)?;
     place(&archive, &prefix.join("lib/libtteview.a"))?;
     for header in ["tteview.h", "tteview.hpp"] {
         place(&root().join("include/tteview").join(header), &prefix.join("include/tteview").join(header))?;
@@ -37,7 +39,7 @@ fn install_to(prefix: &Path) -> Result {
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         place(&root().join(licence), &prefix.join("share/doc/tteview").join(licence))?;
     }
-    write(&prefix.join("lib/pkgconfig/tteview.pc"), &pkg_config(prefix))?;
+    write(&prefix.join("lib/pkgconfig/tteview.pc"), &pkg_config())?;
     let cmake = prefix.join("lib/cmake/tteview");
     write(&cmake.join("tteview-config.cmake"), CMAKE_CONFIG)?;
     write(&cmake.join("tteview-config-version.cmake"), &CMAKE_VERSION.replace("@VERSION@", VERSION))
@@ -45,26 +47,29 @@ fn install_to(prefix: &Path) -> Result {
 
 /// One object of the whole archive in which only `ttv_*` is global, so that two Rust libraries fit into one host.
 /// Sections stay apart, so the host's linker still leaves out what it does not use.
-fn localise(archive: &Path) -> Result<PathBuf> {
-    let folder = target().join("tteview/archive");
+pub(crate) fn localise(archive: &Path, platform: &Platform) -> Result<PathBuf> {
+    let folder = platform.folder().join("archive");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (object, exports, packed) =
         (folder.join("tteview.o"), folder.join("exports"), folder.join("libtteview.a"));
-    let names = exported(archive)?;
+    let names = exported(archive, platform)?;
     write(
         &exports,
         &names.into_iter().filter(|name| name.starts_with("ttv_")).collect::<Vec<_>>().join("\n"),
     )?;
-    run(command("ld", ["-r", "--whole-archive"]).arg(archive).arg("-o").arg(&object))?;
-    let mut objcopy =
-        command("objcopy", ["--strip-debug", "--remove-section=.llvmbc", "--remove-section=.llvmcmd"]);
+    run(command(platform.tool("ld"), ["-r", "--whole-archive"]).arg(archive).arg("-o").arg(&object))?;
+    let mut objcopy = command(
+        platform.tool("objcopy"),
+        ["--strip-debug", "--remove-section=.llvmbc", "--remove-section=.llvmcmd"],
+    );
     run(objcopy.arg(format!("--keep-global-symbols={}", exports.display())).arg(&object))?;
     // `ar` adds to an archive that is there.
     if packed.exists() {
         fs::remove_file(&packed).map_err(|error| format!("{}: {error}", packed.display()))?;
     }
-    run(command("ar", ["crsD"]).arg(&packed).arg(&object))?;
-    let strangers: Vec<_> = exported(&packed)?.into_iter().filter(|name| !name.starts_with("ttv_")).collect();
+    run(command(platform.tool("ar"), ["crsD"]).arg(&packed).arg(&object))?;
+    let strangers: Vec<_> =
+        exported(&packed, platform)?.into_iter().filter(|name| !name.starts_with("ttv_")).collect();
     if strangers.is_empty() {
         Ok(packed)
     } else {
@@ -73,8 +78,9 @@ fn localise(archive: &Path) -> Result<PathBuf> {
 }
 
 /// Names of the global symbols that an archive defines.
-pub(crate) fn exported(archive: &Path) -> Result<Vec<String>> {
-    let mut nm = command("nm", ["--quiet", "--defined-only", "--extern-only", "--format=posix"]);
+pub(crate) fn exported(archive: &Path, platform: &Platform) -> Result<Vec<String>> {
+    let mut nm =
+        command(platform.tool("nm"), ["--quiet", "--defined-only", "--extern-only", "--format=posix"]);
     let listing = read(nm.arg(archive))?;
     let mut names: Vec<String> = listing
         .lines()
@@ -87,12 +93,12 @@ pub(crate) fn exported(archive: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn pkg_config(prefix: &Path) -> String {
+/// The prefix is where the file lies, so that the package may be moved.
+fn pkg_config() -> String {
     format!(
-        "prefix={}\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\nName: tteview\n\
+        "prefix=${{pcfiledir}}/../..\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\nName: tteview\n\
          Description: Labels the view of a transthoracic echo cine while it is acquired\n\
-         Version: {VERSION}\nCflags: -I${{includedir}}\nLibs: -L${{libdir}} -ltteview {NATIVE}\n",
-        prefix.display()
+         Version: {VERSION}\nCflags: -I${{includedir}}\nLibs: -L${{libdir}} -ltteview {NATIVE}\n"
     )
 }
 
@@ -122,12 +128,12 @@ else()
 endif()
 "#;
 
-fn place(from: &Path, to: &Path) -> Result {
+pub(crate) fn place(from: &Path, to: &Path) -> Result {
     make_folder(to)?;
     fs::copy(from, to).map(drop).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
 }
 
-fn write(to: &Path, text: &str) -> Result {
+pub(crate) fn write(to: &Path, text: &str) -> Result {
     make_folder(to)?;
     fs::write(to, text).map_err(|error| format!("{}: {error}", to.display()))
 }

@@ -1,0 +1,62 @@
+//! What the library adds to a stripped host, with each runtime alone.
+
+use crate::package::localise;
+use crate::platform::Platform;
+use crate::process::{Result, command, no_arguments, root, run as run_command};
+use std::fs;
+use std::path::Path;
+
+/// Features, and the most bytes that each alone may add.
+const BARS: &[(&str, u64)] = &[("ort", 3_000_000), ("rten", 9_000_000)];
+
+/// The host: it uses an engine and a stream, so all of the library is reached.
+const HOST: &str = "ffi-examples/c_minimal.c";
+
+/// `cargo xtask sizes`.
+pub(crate) fn run(arguments: &[&str]) -> Result {
+    no_arguments(arguments)?;
+    check(&Platform::here()).map(drop)
+}
+
+/// Measures, prints a table and fails over a bar; the sentence has the additions in megabytes.
+pub(crate) fn check(platform: &Platform) -> Result<String> {
+    let folder = platform.folder().join("sizes");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // What it calls stays unresolved: the host alone, without the library.
+    let bare = linked(platform, &folder.join("bare"), None)?;
+    println!(
+        "| features | archive | host | stripped host | library adds | bar |\n| --- | --- | --- | --- | --- | --- |"
+    );
+    let (mut parts, mut over) = (Vec::new(), Vec::new());
+    for (features, bar) in BARS {
+        let build = "--release -p tteview --no-default-features --features";
+        run_command(platform.cargo("build", build).arg(features))?;
+        let archive = localise(&platform.release().join("libtteview.a"), platform)?;
+        let host = linked(platform, &folder.join("host"), Some(&archive))?;
+        let added = host.saturating_sub(bare);
+        let packed = length(&archive)?;
+        println!("| {features} | {packed} | {bare} | {host} | {added} | {bar} |");
+        let text = format!("{features} {:.2} of {} MB", added as f64 / 1e6, bar / 1_000_000);
+        if added > *bar {
+            over.push(text.clone());
+        }
+        parts.push(text);
+    }
+    if over.is_empty() { Ok(parts.join("; ")) } else { Err(format!("over the bar: {}", over.join("; "))) }
+}
+
+/// Bytes of the stripped host.
+fn linked(platform: &Platform, program: &Path, archive: Option<&Path>) -> Result<u64> {
+    let mut compiler = command(platform.compiler("CC"), ["-std=c11", "-O2", "-s", "-Wl,--gc-sections"]);
+    compiler.args(platform.link_flags()).arg("-I").arg(root().join("include")).arg(HOST);
+    match archive {
+        Some(archive) => compiler.arg(archive),
+        None => compiler.arg("-Wl,--unresolved-symbols=ignore-all"),
+    };
+    run_command(compiler.arg("-o").arg(program).args(["-lpthread", "-ldl", "-lm"]))?;
+    length(program)
+}
+
+fn length(file: &Path) -> Result<u64> {
+    fs::metadata(file).map(|facts| facts.len()).map_err(|error| format!("{}: {error}", file.display()))
+}
