@@ -123,7 +123,7 @@ fn pydicom_requirement() -> String {
 }
 
 /// A folder under the target directory, filled on the first call.
-fn kept(name: &str, fill: impl FnOnce(&Path) -> Result) -> Result<PathBuf> {
+pub(crate) fn kept(name: &str, fill: impl FnOnce(&Path) -> Result) -> Result<PathBuf> {
     let kept = target().join("tteview").join(name);
     if kept.exists() {
         return Ok(kept);

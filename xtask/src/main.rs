@@ -13,8 +13,12 @@ mod latency;
 mod package;
 mod platform;
 mod process;
+mod requirements;
+mod sbom;
 mod sizes;
+mod source;
 mod test;
+mod training;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,11 @@ const TASKS: &[Task] = &[
         jetson::run,
     ),
     ("sizes", "measure what the library adds to a stripped host, and fail over the bars", sizes::run),
+    (
+        "source",
+        "pack the sources with all crates, and check that they build offline: --output FILE",
+        source::source,
+    ),
     ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
     ("abi", "write tests/c/abi.golden: struct layouts, constants, exported functions", abi::write),
     ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),

@@ -3,6 +3,7 @@
 use crate::host::check_header;
 use crate::platform::Platform;
 use crate::process::{Result, command, read, root, run, target};
+use crate::sbom;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,9 @@ pub(crate) fn install_to(prefix: &Path, platform: &Platform) -> Result {
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         place(&root().join(licence), &prefix.join("share/doc/tteview").join(licence))?;
     }
+    let (bill, licences) = sbom::bill(&platform.triple()?, &sbom::models()?)?;
+    write(&prefix.join("share/doc/tteview/sbom.cdx.json"), &bill)?;
+    write(&prefix.join("share/doc/tteview/THIRD-PARTY-LICENSES.txt"), &licences)?;
     write(&prefix.join("lib/pkgconfig/tteview.pc"), &pkg_config())?;
     let cmake = prefix.join("lib/cmake/tteview");
     write(&cmake.join("tteview-config.cmake"), CMAKE_CONFIG)?;

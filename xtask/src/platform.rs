@@ -1,6 +1,6 @@
 //! What is built for: this machine, or aarch64 with a cross toolchain.
 
-use crate::process::{cargo, target};
+use crate::process::{Result, cargo, command, read, target};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,6 +59,15 @@ impl Platform {
             (false, Some(named)) => named,
             (false, None) => if variable == "CC" { "cc" } else { "c++" }.into(),
         }
+    }
+
+    /// Rust's name for it.
+    pub(crate) fn triple(&self) -> Result<String> {
+        if self.cross {
+            return Ok(AARCH64.into());
+        }
+        let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        Ok(read(&mut command(program, ["--print", "host-tuple"]))?.trim().to_owned())
     }
 
     /// Name of a program of the binutils or of GCC.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and test of the repository.
 
 use crate::process::{Result, cargo, run as run_command};
-use crate::{fetch, host, instrumented, jetson, sizes};
+use crate::{fetch, host, instrumented, jetson, sizes, training};
 use std::time::{Duration, Instant};
 
 /// A step: its name in the closing table, and what it does.
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("sysroot", jetson::sysroot_script),
     ("loom", instrumented::loom),
     ("sanitizer", instrumented::sanitizer),
+    ("training", training::tests),
 ];
 
 /// Runs the steps named, or all, until one fails, then prints a table of them.
