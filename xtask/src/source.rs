@@ -53,7 +53,7 @@ fn committed(tree: &Path) -> Result {
 /// Every crate of `Cargo.lock` into `vendor/`, and the settings that make Cargo look there.
 fn vendor(tree: &Path) -> Result {
     let manifest = tree.join("Cargo.toml");
-    let mut vendor = cargo("vendor --locked --versioned-dirs --quiet --manifest-path");
+    let mut vendor = cargo("vendor --locked --versioned-dirs --manifest-path");
     let settings = read(vendor.arg(&manifest).arg("vendor").current_dir(tree))?;
     let file = tree.join(".cargo/config.toml");
     let before = fs::read_to_string(&file).unwrap_or_default();
