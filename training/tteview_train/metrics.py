@@ -1,7 +1,7 @@
 """What predictions come to. `tteview eval` computes the same numbers; both are held to one fixture.
 
-A cine's label is the largest value of its last posterior, the first of equals; what the model withholds counts
-as given, except under `coverage`. Every function is pure, and JSON goes in and comes out.
+A cine's label is the largest value of its last posterior, the first of equals; what the model withholds
+counts as given, except under `coverage`. Every function is pure, and JSON goes in and comes out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESAMPLES = 1000
 SEED = 1
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
-# The interval shrinks by 0.618 each time: T is right to five digits. More steps would compare rounding errors.
+# The interval shrinks by 0.618 each time: T is right to five digits. More would compare rounding errors.
 GOLDEN_STEPS = 30
 SECONDS = (0.5, 2.0, 10.0, 60.0)
 SECONDS_AFTER_CHANGE = (0.5, 1.0, 2.0)
@@ -266,8 +266,8 @@ def golden_section(f: Callable[[float], float], low: float, high: float) -> floa
 def calibration(cines: Cines, validation: Cines) -> Json:
     """As the model is, and after temperature scaling.
 
-    Fitted on split `val` if there is one; else on each half of the patients (every second name) for the other.
-    With one patient, on the cines themselves, and `fitted_on` says so.
+    Fitted on split `val` if there is one; else on each half of the patients (every second name) for the
+    other. With one patient, on the cines themselves, and `fitted_on` says so.
     """
     scaled = cines.log_posterior.copy()
     names = sorted(set(cines.patients))
