@@ -7,6 +7,7 @@
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
 //! | `frames` | a cine to PGM or PPM |
+//! | `eval` | how often labels are right, and when |
 //! | `bench` | latency on this machine |
 //! | `failure`, `output` | errors, exit codes, standard output |
 
@@ -17,6 +18,7 @@ mod classify;
 mod compile;
 mod demo;
 mod engine;
+mod eval;
 mod failure;
 mod frames;
 mod inspect;
@@ -57,6 +59,8 @@ enum Command {
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
     Phantom(phantom::Phantom),
+    /// Judge a model on labelled cines: predictions, metrics, a report
+    Eval(eval::Eval),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -74,6 +78,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Compile(command) => command.run(),
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
+        Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
     }
 }
