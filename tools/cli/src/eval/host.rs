@@ -154,8 +154,9 @@ impl<'e> Acquisition<'e> {
         let mut acquisition = Self { stream: null_mut(), said, sequence: 0, engine: PhantomData };
         // SAFETY: a live handle, a struct of the size it says, and a place for a pointer.
         check(unsafe { ttv_stream_create(engine.raw, &config, &mut acquisition.stream) })?;
-        // SAFETY: a live handle; NULL is allowed for the id.
-        check(unsafe { ttv_stream_begin(acquisition.stream, null_mut()) })?;
+        let mut id = 0;
+        // SAFETY: a live handle, and a place for a number.
+        check(unsafe { ttv_stream_begin(acquisition.stream, &mut id) })?;
         Ok(acquisition)
     }
 

@@ -35,8 +35,35 @@ use tteview::model::ModelPackage;
 pub(crate) struct Eval {
     #[command(subcommand)]
     merge: Option<Merging>,
+    /// CSV with path (relative to it), label, patient, split, colour; further columns are attributes
+    #[arg(long, value_name = "CSV", required = true)]
+    manifest: Option<PathBuf>,
     #[command(flatten)]
-    judge: Option<Judge>,
+    engine: Option<EngineArguments>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Folder to write: predictions.jsonl, metrics.json, report.html. A run that was cut off goes on
+    #[arg(long, value_name = "FOLDER", required = true)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Splits to judge, separated by commas, or "all". "val" only sets the temperature beside others
+    #[arg(long, value_delimiter = ',', default_value = "test")]
+    split: Vec<String>,
+    /// Shard I of N: its part of the cines, and no report before `tteview eval merge`
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<[usize; 2]>,
+    /// Pairs of cines to test a change of view on, at most two of a patient; 0 for none
+    #[arg(long, value_name = "PAIRS", default_value_t = 50)]
+    changes: usize,
+    /// Margin of the library's rule for a change of view (`view_change_margin`) where it is on
+    #[arg(long, value_name = "MARGIN", default_value_t = 0.2, value_parser = margin)]
+    change_margin: f32,
+    /// Count cines that cannot be read, and go on
+    #[arg(long)]
+    skip_unreadable: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,39 +82,22 @@ struct Merge {
     out: PathBuf,
 }
 
-#[derive(Debug, Args)]
+/// A run.
 struct Judge {
-    /// CSV with path (relative to it), label, patient, split, colour; further columns are attributes
-    #[arg(long, value_name = "CSV")]
     manifest: PathBuf,
-    #[command(flatten)]
     engine: EngineArguments,
-    /// Splits to judge, separated by commas, or "all". "val" only sets the temperature beside others
-    #[arg(long, value_delimiter = ',', default_value = "test")]
-    split: Vec<String>,
-    /// Shard I of N: its part of the cines, and no report before `tteview eval merge`
-    #[arg(long, value_name = "I/N", value_parser = shard)]
-    shard: Option<[usize; 2]>,
-    /// Pairs of cines to test a change of view on, at most two of a patient; 0 for none
-    #[arg(long, value_name = "PAIRS", default_value_t = 50)]
-    changes: usize,
-    /// Margin of the library's rule for a change of view (`view_change_margin`) where it is on
-    #[arg(long, value_name = "MARGIN", default_value_t = 0.2, value_parser = margin)]
-    change_margin: f32,
-    /// Count cines that cannot be read, and go on
-    #[arg(long)]
-    skip_unreadable: bool,
-    /// Folder to write: predictions.jsonl, metrics.json, report.html. A run that was cut off goes on
-    #[arg(long, value_name = "FOLDER")]
+    settings: Settings,
     out: PathBuf,
 }
 
 impl Eval {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        match (self.merge, self.judge) {
-            (Some(Merging::Merge(merge)), _) => merge.run(),
-            (None, Some(judge)) => judge.run(),
-            (None, None) => Err(Failure::usage("eval needs --manifest, --model and --out")),
+        match (self.merge, self.manifest, self.engine, self.out) {
+            (Some(Merging::Merge(merge)), ..) => merge.run(),
+            (None, Some(manifest), Some(engine), Some(out)) => {
+                Judge { manifest, engine, settings: self.settings, out }.run()
+            }
+            _ => Err(Failure::usage("eval needs --manifest, --model and --out")),
         }
     }
 }
@@ -158,8 +168,8 @@ impl Judge {
         let engine = Engine::create(model, &self.engine.provider, self.engine.threads(), runtime)?;
         let (provider, window) = engine.runs()?;
         let labels = engine.labels()?;
-        let entries = manifest::read(&self.manifest, &self.split, &labels)?;
-        let pairs = manifest::changes(&entries, self.changes);
+        let entries = manifest::read(&self.manifest, &self.settings.split, &labels)?;
+        let pairs = manifest::changes(&entries, self.settings.changes);
         let tasks: Vec<Task<'_>> = entries
             .iter()
             .map(Task::Cine)
@@ -168,7 +178,7 @@ impl Judge {
                 ["off", "on"].map(|rule| Task::Change { from, to, rule })
             }))
             .collect();
-        let [shard, shards] = self.shard.unwrap_or([1, 1]);
+        let [shard, shards] = self.settings.shard.unwrap_or([1, 1]);
         let header = Header {
             predictions: 1,
             labels,
@@ -180,13 +190,13 @@ impl Judge {
                 rows: tasks.len(),
                 provider,
                 mode: if window { "window" } else { "stream" }.into(),
-                change_margin: self.change_margin,
+                change_margin: self.settings.change_margin,
             }),
         };
         drop(package);
         let mine: Vec<Task<'_>> = tasks.into_iter().skip(shard - 1).step_by(shards).collect();
         make_folder(&self.out)?;
-        let path = match self.shard {
+        let path = match self.settings.shard {
             None => self.out.join("predictions.jsonl"),
             Some(_) => self.out.join(format!("predictions.{shard}-of-{shards}.jsonl")),
         };
@@ -200,7 +210,7 @@ impl Judge {
             progress.inc(1);
         }
         progress.finish_and_clear();
-        match self.shard {
+        match self.settings.shard {
             None => finish(&self.out, &header, &rows),
             Some(_) => output::line(&format!("{}: {} rows", path.display(), rows.len())),
         }
@@ -211,7 +221,7 @@ impl Judge {
         let said = match task {
             Task::Cine(entry) => cine(engine, entry, &mut row.attributes),
             Task::Change { from, to, rule } => {
-                let margin = if rule == "on" { self.change_margin } else { 0.0 };
+                let margin = if rule == "on" { self.settings.change_margin } else { 0.0 };
                 change(engine, from, to, margin).map(|(time_ns, said)| {
                     row.change.iter_mut().for_each(|change| change.time_ns = time_ns);
                     said
@@ -226,7 +236,7 @@ impl Judge {
             Err(Stop::Run(failure)) => return Err(failure),
             Err(Stop::Cine(cause)) => match &mut row.change {
                 Some(change) => change.left_out = Some(cause),
-                None if self.skip_unreadable => row.unreadable = Some(cause),
+                None if self.settings.skip_unreadable => row.unreadable = Some(cause),
                 None => {
                     return Err(Failure::files(format!("{cause} (--skip-unreadable counts it and goes on)")));
                 }
