@@ -90,7 +90,7 @@ impl Acquisition {
 }
 
 /// Time without a frame that ends a segment: the library's, or more where the frames are slower than that.
-fn gap_ns(period_ns: i64) -> i64 {
+pub(crate) fn gap_ns(period_ns: i64) -> i64 {
     let slow = period_ns.saturating_mul(FRAMES_IN_A_GAP).min(LONGEST_GAP_NS);
     StreamConfig::default().gap_ns.max(slow)
 }

@@ -10,16 +10,16 @@ use tteview::{Engine, EngineConfig};
 pub(crate) struct EngineArguments {
     /// Model package
     #[arg(short, long, value_name = "PACKAGE")]
-    model: PathBuf,
+    pub(crate) model: PathBuf,
     /// Providers in order of preference, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "embedded")]
-    provider: Vec<String>,
+    pub(crate) provider: Vec<String>,
     /// Threads of the network
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: u32,
     /// Shared library of ONNX Runtime, for the providers that need it
     #[arg(long, value_name = "LIBRARY")]
-    runtime: Option<PathBuf>,
+    pub(crate) runtime: Option<PathBuf>,
 }
 
 impl EngineArguments {

@@ -7,6 +7,7 @@
 //! | `inspect`, `compile` | models |
 //! | `phantom` | synthetic cines |
 //! | `frames` | a cine to PGM or PPM |
+//! | `eval` | how often labels are right, and when |
 //! | `bench` | latency on this machine |
 //! | `doctor`, `machine` | what this machine has and lacks |
 //! | `failure`, `output` | errors, exit codes, standard output |
@@ -19,6 +20,7 @@ mod compile;
 mod demo;
 mod doctor;
 mod engine;
+mod eval;
 mod failure;
 mod frames;
 mod inspect;
@@ -60,6 +62,8 @@ enum Command {
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
     Phantom(phantom::Phantom),
+    /// Judge a model on labelled cines: predictions, metrics, a report
+    Eval(eval::Eval),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -79,6 +83,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Compile(command) => command.run(),
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
+        Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
