@@ -29,7 +29,7 @@ phantom longest training 950000 2 60 --split test
     --blocks 1,1,1,1 --width 16 --samples 40 --epochs 24 --batch 16 --lr 3e-3 --precision bf16 --balance none \
     --seed 1 --workers 1 --save-every 50 --cache "$out/cache" --out "$out/run"
 
-"$python" -m tteview_train export --run "$out/run" --out "$out/demo.onnx" --version demo-1
+"$python" -m tteview_train export --run "$out/run" --out "$out/demo.onnx" --model-version demo-1
 "$tteview" compile "$out/demo.onnx" --labels "$out/demo.labels.json" --spec "$out/demo.spec.toml" -o "$out/demo"
 
 for set in test field long longest; do

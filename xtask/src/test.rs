@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and test of the repository.
 
 use crate::process::{Result, cargo, run as run_command};
-use crate::{fetch, host, instrumented, jetson, sizes, training};
+use crate::{fetch, host, instrumented, jetson, training};
 use std::time::{Duration, Instant};
 
 /// A step: its name in the closing table, and what it does.
@@ -15,7 +15,6 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("runtimes", runtimes),
     ("hosts", host::hosts),
-    ("sizes", || sizes::run(&[])),
     ("sysroot", jetson::sysroot_script),
     ("loom", instrumented::loom),
     ("sanitizer", instrumented::sanitizer),
