@@ -7,8 +7,9 @@
 // mistake of ours, and the border turns its panic into a poisoned stream.
 #![cfg_attr(not(test), expect(clippy::indexing_slicing))]
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::frame::{Geometry, Orientation, PixelFormat, Region};
 use crate::model::ModelSpec;
@@ -88,23 +89,28 @@ impl Preprocess {
         // Where the resizer can read the frame's bytes they are read in place; the order of the channels and a
         // channel too many are put right in the sample.
         let in_place = match (geometry.format, self.channels) {
-            (PixelFormat::Gray8, _) => Some((PixelType::U8, Layout::GREY)),
-            (PixelFormat::Rgb24, 3) => Some((PixelType::U8x3, Layout::of(3, [0, 1, 2]))),
-            (PixelFormat::Bgr24, 3) => Some((PixelType::U8x3, Layout::of(3, [2, 1, 0]))),
-            (PixelFormat::Rgba32, 3) => Some((PixelType::U8x4, Layout::of(4, [0, 1, 2]))),
-            (PixelFormat::Bgra32, 3) => Some((PixelType::U8x4, Layout::of(4, [2, 1, 0]))),
+            (PixelFormat::Gray8, _) => {
+                Some((scale.run::<U8>(packed, whole, region, &mut self.resized), Layout::GREY))
+            }
+            (PixelFormat::Rgb24 | PixelFormat::Bgr24, 3) => Some((
+                scale.run::<U8x3>(packed, whole, region, &mut self.resized),
+                Layout::three(3, geometry),
+            )),
+            (PixelFormat::Rgba32 | PixelFormat::Bgra32, 3) => Some((
+                scale.run::<U8x4>(packed, whole, region, &mut self.resized),
+                Layout::three(4, geometry),
+            )),
             _ => None,
         };
-        if let Some((kind, layout)) = in_place {
-            scale.run(kind, packed, whole, region, &mut self.resized)?;
-            return Ok(layout);
+        if let Some((resized, layout)) = in_place {
+            return resized.map(|()| layout);
         }
         if self.channels == 1 || geometry.format == PixelFormat::Gray16Le {
             let target = &mut self.region[..region.width_px as usize * region.height_px as usize];
             luma(geometry, packed, target);
             let cut = Region { x_px: 0, y_px: 0, ..region };
             let size = (region.width_px, region.height_px);
-            scale.run(PixelType::U8, target, size, cut, &mut self.resized)?;
+            scale.run::<U8>(target, size, cut, &mut self.resized)?;
             return Ok(Layout::GREY);
         }
         let pairs = yuv::Pairs::of(&region);
@@ -115,7 +121,7 @@ impl Preprocess {
         let resized_plane = width as usize * height as usize;
         let planes = self.region.chunks_exact(plane).zip(self.resized.chunks_exact_mut(resized_plane));
         for (from, to) in planes.take(3) {
-            scale.run(PixelType::U8, from, size, cut, to)?;
+            scale.run::<U8>(from, size, cut, to)?;
         }
         Ok(Layout { step: 1, first: [0, resized_plane, 2 * resized_plane] })
     }
@@ -162,8 +168,10 @@ impl Layout {
     /// One value a pixel, for however many channels.
     const GREY: Self = Self { step: 1, first: [0; 3] };
 
-    const fn of(step: usize, first: [usize; 3]) -> Self {
-        Self { step, first }
+    /// Red, green and blue of pixels of `step` bytes, in the order of the frame's format.
+    fn three(step: usize, geometry: &Geometry) -> Self {
+        let blue_first = matches!(geometry.format, PixelFormat::Bgr24 | PixelFormat::Bgra32);
+        Self { step, first: if blue_first { [2, 1, 0] } else { [0, 1, 2] } }
     }
 }
 
@@ -175,26 +183,26 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Resizes a part of a picture of the given width and height.
-    fn run(
+    /// Resizes a part of a picture of the given width and height, whose pixels are `P`. Generic, and not by the
+    /// resizer's own choice at run time: that one links the code for every kind of pixel there is, 2 MB of it.
+    fn run<P: PixelTrait + Default>(
         &mut self,
-        kind: PixelType,
         from: &[u8],
         (width, height): (u32, u32),
         part: Region,
         to: &mut [u8],
     ) -> Result<()> {
-        let source = ImageRef::new(width, height, from, kind).map_err(internal)?;
+        let source = TypedImageRef::<P>::from_buffer(width, height, from).map_err(internal)?;
         // Cropped as a view and not by the resizer's own option: that one lets the filter reach over the edge of
         // the region, into patient data that scanners write beside the image.
-        let source = CroppedImage::new(&source, part.x_px, part.y_px, part.width_px, part.height_px)
+        let source = TypedCroppedImage::new(source, part.x_px, part.y_px, part.width_px, part.height_px)
             .map_err(internal)?;
-        let to = &mut to[..self.width as usize * self.height as usize * kind.size()];
-        let mut target = Image::from_slice_u8(self.width, self.height, to, kind).map_err(internal)?;
+        let to = &mut to[..self.width as usize * self.height as usize * P::size()];
+        let mut target = TypedImage::<P>::from_buffer(self.width, self.height, to).map_err(internal)?;
         // The fourth channel is no alpha to the resizer: it is thrown away, whatever the host left in it.
         let options =
             ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        self.resizer.resize(&source, &mut target, &options).map_err(internal)
+        self.resizer.resize_typed(&source, &mut target, &options).map_err(internal)
     }
 }
 
