@@ -219,7 +219,7 @@ impl<'e> Acquisition<'e> {
         if let Some(failed) = said.iter().find(|result| result.status != TTV_OK) {
             check(failed.status)?;
         }
-        if !said.last().is_some_and(|last| last.flags & TTV_RESULT_FINAL != 0) {
+        if said.last().is_none_or(|last| last.flags & TTV_RESULT_FINAL == 0) {
             return Err(model("the acquisition has no final result"));
         }
         if said.iter().any(|result| result.flags & TTV_RESULT_DEGRADED != 0) {

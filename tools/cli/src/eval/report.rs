@@ -12,7 +12,8 @@ h1 { font-size: 1.6rem; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; padding-top: .8rem; border-top: 1px solid #e2e8f0; }
 p, figcaption { max-width: 46rem; color: #4a5568; margin: .3rem 0 .8rem; }
 figcaption { font-size: .85rem; }
-figure { margin: 0; min-width: 0; }
+figure { margin: 0; }
+.figures figure { flex: 1 1 0; min-width: 20rem; }
 code { overflow-wrap: anywhere; }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem; }
 .headline { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
@@ -22,7 +23,7 @@ code { overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0 1rem; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #edf2f7; }
 th { font-weight: 600; border-bottom-color: #a0aec0; vertical-align: bottom; }
-.words th:first-child, .words td:first-child, td.word, th.word { text-align: left; }
+.words th:first-child, .words td:first-child, .pairs :is(th, td):nth-child(2), td.word, th.word { text-align: left; }
 td.path { text-align: left; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; font: 12px system-ui, 'DejaVu Sans', sans-serif; fill: #2d3748; }
 svg .axis { fill: #4a5568; }
@@ -65,9 +66,9 @@ fn facts(header: &Header, found: &Value) -> String {
         let _ = write!(words, " Run in {} mode by provider {}.", escaped(&run.mode), escaped(&run.provider));
     }
     let model = header.model.as_deref().unwrap_or("not known");
-    let _ = write!(
+    let _ = writeln!(
         words,
-        " Temperature {}, threshold {}.<br>Model SHA-256 <code>{}</code></p>\n",
+        " Temperature {}, threshold {}.<br>Model SHA-256 <code>{}</code></p>",
         header.temperature,
         header.threshold,
         escaped(model)
@@ -177,7 +178,9 @@ fn calibration(found: &Value) -> String {
 
 fn over_time(found: &Value) -> String {
     let accuracy = points(&found["chunks"], "chunk", "accuracy");
-    let longest = accuracy.last().map_or(1.0, |point| point[0]).max(5.0);
+    let longest = accuracy.last().map_or(1.0, |point| point[0]).max(1.0);
+    // Whole chunks at the ticks.
+    let longest = (longest / 5.0).ceil() * 5.0;
     let picture = chart(&Chart {
         name: "accuracy by chunk",
         x_axis: "chunk (in window mode: result) since the begin",
@@ -186,9 +189,10 @@ fn over_time(found: &Value) -> String {
         diagonal: false,
         lines: vec![Line { name: String::new(), colour: BLUE, points: accuracy }],
     });
-    let rows = list(&found["durations"])
-        .iter()
-        .map(|row| vec![format!("{} s", row["seconds"]), shown(&row["accuracy"]), row["count"].to_string()]);
+    let rows = list(&found["durations"]).iter().map(|row| {
+        let seconds = row["seconds"].as_f64().unwrap_or_default();
+        vec![format!("{seconds} s"), shown(&row["accuracy"]), row["count"].to_string()]
+    });
     format!(
         "<h2>Over time</h2>\n<div class=\"figures\"><figure>{picture}<figcaption>Accuracy of the live label after each \
          chunk, over the cines that have so many.</figcaption></figure>\n<figure>{}<figcaption>The label when the \
@@ -218,7 +222,7 @@ fn robustness(found: &Value) -> String {
     let body = match rows.is_empty() {
         true => "<p>The manifest has no column with more than one value.</p>\n".into(),
         false => html_table(&["attribute", "group", "accuracy", "macro F1", "cines", "patients"], rows)
-            .replace("<table class=\"words\">", "<table class=\"words groups\">"),
+            .replace("<table class=\"words\">", "<table class=\"words pairs\">"),
     };
     format!(
         "<h2>Robustness</h2>\n<p>By the columns of the manifest: numbers in terciles, others by value.</p>\n{body}"
@@ -242,6 +246,7 @@ fn changes(header: &Header, found: &Value) -> String {
         changes["pairs"],
         changes["left_out"],
         html_table(&["rule", "when", "accuracy", "pairs"], rows)
+            .replace("<table class=\"words\">", "<table class=\"words pairs\">")
     )
 }
 
