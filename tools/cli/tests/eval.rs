@@ -79,7 +79,9 @@ fn shards_put_together_are_one_run_and_a_shard_goes_on_where_it_was_cut_off() {
     let (whole, merged) = (folder.join("whole"), folder.join("merged"));
     done(eval(&manifest, &whole, &["--split", "all"]));
     let shard = |name: &str| eval(&manifest, &folder, &["--split", "all", "--shard", name]);
-    ["1/2", "2/2"].map(|name| done(shard(name)));
+    for name in ["1/2", "2/2"] {
+        done(shard(name));
+    }
     let files = [1, 2].map(|shard| folder.join(format!("predictions.{shard}-of-2.jsonl")));
     let complete = read(&files[0]).unwrap();
     write(&files[0], &complete[..complete.len() / 2]).unwrap();
