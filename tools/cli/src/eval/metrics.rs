@@ -295,7 +295,7 @@ fn errors(labels: &[String], cines: &Judged<'_>) -> Vec<Value> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
 mod tests {
     use super::*;
     use crate::eval::predictions;
