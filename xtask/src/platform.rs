@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn a_sysroot_comes_before_the_folders_of_the_cross_compiler() {
-        let flags = Platform::cross(None, Some("/root".into()), Vec::new()).link_flags();
-        assert_eq!(flags[0], "--sysroot=/root");
-        assert!(flags.contains(&"-L/root/usr/lib/aarch64-linux-gnu".into()), "{flags:?}");
+        let flags = Platform::cross(None, Some("/board".into()), Vec::new()).link_flags();
+        assert_eq!(flags[0], "--sysroot=/board");
+        assert!(flags.contains(&"-L/board/usr/lib/aarch64-linux-gnu".into()), "{flags:?}");
         assert!(Platform::here().link_flags().is_empty());
     }
 }
