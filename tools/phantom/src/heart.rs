@@ -3,6 +3,7 @@
 //! Millimetres. Origin at the left ventricular base, `z` to the apex, `x` to the lateral wall, `y` to the
 //! anterior wall. The heart is the same for every view; a view only chooses the plane.
 
+use crate::anatomy::Structure;
 use crate::rhythm::{Rhythm, RhythmKind};
 use crate::rng::Rng;
 
@@ -28,9 +29,21 @@ fn ellipsoid(p: P3, c: P3, s: P3) -> f32 {
     (dot(q, q).sqrt() - 1.0) * s[0].min(s[1]).min(s[2])
 }
 
+/// Signed distance to the liver: right and left lobe.
+fn liver(p: P3) -> f32 {
+    let left = ellipsoid(p, [-112.0, -30.0, 22.0], [42.0, 46.0, 55.0]);
+    ellipsoid(p, [-62.0, -118.0, 5.0], [88.0, 88.0, 88.0]).min(left)
+}
+
+/// Signed distance to the heart with its walls.
+fn surface(d: &Depths) -> f32 {
+    d.outer.min(d.rv_shell - 4.0).min(d.la.min(d.ra) - 2.5)
+}
+
 /// A tapered vessel segment and the thickness of its wall.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tube {
+    pub(crate) part: Structure,
     a: P3,
     b: P3,
     ra: f32,
@@ -88,13 +101,23 @@ impl Echo {
 }
 
 /// Signed distances of a point to the surfaces around it, mm, negative inside.
-struct Depths {
+struct Depths<'a> {
     outer: f32,
     lv: f32,
     rv_shell: f32,
+    rv: f32,
     la: f32,
     ra: f32,
+    vessel: f32,
     vessel_wall: f32,
+    /// The nearest vessel.
+    course: Option<&'a Tube>,
+}
+
+impl Depths<'_> {
+    fn blood(&self) -> f32 {
+        self.lv.min(self.rv).min(self.la).min(self.ra).min(self.vessel)
+    }
 }
 
 /// State of the heart at one instant.
@@ -124,7 +147,7 @@ impl Heart {
         let mut j = |v: f32, spread: f32| v * (1.0 + spread * r.normal().clamp(-2.0, 2.0));
         let (w, ao) = (j(22.5, 0.09), j(13.0, 0.08));
         let (rv, at) = (j(1.0, 0.09), j(1.0, 0.11));
-        let t = |a, b, ra, rb, wall| Tube { a, b, ra, rb, wall };
+        let t = |part, a, b, ra, rb, wall| Tube { part, a, b, ra, rb, wall };
         let arch: [P3; 9] = [
             [-5.0, 14.0, 5.0],
             [-9.0, 19.0, -12.0],
@@ -141,24 +164,25 @@ impl Heart {
             .enumerate()
             .map(|(i, s)| {
                 let k = |n: usize| ao * [0.85, 1.08, 1.0, 1.0, 0.95, 0.88, 0.82, 0.8, 0.78][n];
-                t(s[0], s[1], k(i), k(i + 1), 1.8)
+                let part = if i < 5 { Structure::Aorta } else { Structure::DescendingAorta };
+                t(part, s[0], s[1], k(i), k(i + 1), 1.8)
             })
             .collect();
         tubes.extend([
-            t([-28.0, 34.0, 20.0], [-10.0, 42.0, -6.0], 13.0, 12.0, 3.0),
-            t([-10.0, 42.0, -6.0], PV, 12.0, 11.0, 2.5),
+            t(Structure::Outflow, [-28.0, 34.0, 20.0], [-10.0, 42.0, -6.0], 13.0, 12.0, 3.0),
+            t(Structure::Outflow, [-10.0, 42.0, -6.0], PV, 12.0, 11.0, 2.5),
             // Basal right ventricle that wraps the aortic root towards the tricuspid valve.
-            t([-38.0, 26.0, 1.0], [-10.0, 42.0, -6.0], 10.0, 11.0, 2.5),
-            t(PV, [20.0, 25.0, -42.0], 11.0, 11.0, 1.5),
-            t([20.0, 25.0, -42.0], [16.0, 8.0, -56.0], 11.0, 9.0, 1.5),
-            t([16.0, 8.0, -56.0], [-34.0, 0.0, -58.0], 8.0, 7.0, 1.5),
-            t([16.0, 8.0, -56.0], [38.0, -12.0, -54.0], 8.0, 7.0, 1.5),
-            t([-46.0, -12.0, -26.0], [-50.0, -100.0, -24.0], 10.0, 9.0, 1.5),
-            t([-50.0, -48.0, -25.0], [-60.0, -75.0, 14.0], 4.0, 2.5, 0.8),
-            t([-44.0, 14.0, -36.0], [-40.0, 50.0, -90.0], 9.0, 8.0, 1.0),
-            t([-5.0, 10.0, -92.0], [-10.0, 20.0, -135.0], 5.0, 4.5, 1.2),
-            t([5.0, -8.0, -94.0], [4.0, -6.0, -135.0], 4.0, 3.8, 1.2),
-            t([11.0, -20.0, -94.0], [16.0, -24.0, -135.0], 4.5, 4.0, 1.2),
+            t(Structure::Outflow, [-38.0, 26.0, 1.0], [-10.0, 42.0, -6.0], 10.0, 11.0, 2.5),
+            t(Structure::PulmonaryArtery, PV, [20.0, 25.0, -42.0], 11.0, 11.0, 1.5),
+            t(Structure::PulmonaryArtery, [20.0, 25.0, -42.0], [16.0, 8.0, -56.0], 11.0, 9.0, 1.5),
+            t(Structure::RightPulmonaryArtery, [16.0, 8.0, -56.0], [-34.0, 0.0, -58.0], 8.0, 7.0, 1.5),
+            t(Structure::LeftPulmonaryArtery, [16.0, 8.0, -56.0], [38.0, -12.0, -54.0], 8.0, 7.0, 1.5),
+            t(Structure::InferiorVenaCava, [-46.0, -12.0, -26.0], [-50.0, -100.0, -24.0], 10.0, 9.0, 1.5),
+            t(Structure::HepaticVein, [-50.0, -48.0, -25.0], [-60.0, -75.0, 14.0], 4.0, 2.5, 0.8),
+            t(Structure::SuperiorVenaCava, [-44.0, 14.0, -36.0], [-40.0, 50.0, -90.0], 9.0, 8.0, 1.0),
+            t(Structure::ArchBranch, [-5.0, 10.0, -92.0], [-10.0, 20.0, -135.0], 5.0, 4.5, 1.2),
+            t(Structure::ArchBranch, [5.0, -8.0, -94.0], [4.0, -6.0, -135.0], 4.0, 3.8, 1.2),
+            t(Structure::ArchBranch, [11.0, -20.0, -94.0], [16.0, -24.0, -135.0], 4.5, 4.0, 1.2),
         ]);
         Self {
             lv: [w, w, 65.0],
@@ -232,13 +256,12 @@ impl Heart {
         [m[0] * g, m[1] * g, m[2]]
     }
 
-    /// Echo at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list and
-    /// `background` the amplitude of what lies around the heart.
-    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube], background: f32) -> Echo {
+    /// Distances from end-diastolic point `p`; `tubes` is the culled list.
+    fn depths<'a>(&self, p: P3, b: Beat, tubes: &'a [Tube]) -> Depths<'a> {
         let k = b.squeeze;
         let c = [0.0, 0.0, 15.0];
         let cav = [self.lv[0] * k, self.lv[1] * k, self.lv[2]];
-        let o = (self.lv[0] + self.wall) * (1.0 - 0.05 * b.systole);
+        let o = self.outer_radius(b);
         let outer = ellipsoid(p, c, [o, o, self.lv[2] + self.wall]).max(-p[2] - 5.0);
         let lv = ellipsoid(p, c, cav).max(-p[2]);
         let rk = 1.0 - 0.16 * b.systole;
@@ -256,67 +279,114 @@ impl Heart {
             }
             vessel_wall = vessel_wall.min(if d > 0.0 && d < t.wall { d } else { f32::MAX });
         }
+        Depths { outer, lv, rv_shell, rv, la, ra, vessel, vessel_wall, course }
+    }
+
+    /// Short radius of the left ventricle with its wall.
+    fn outer_radius(&self, b: Beat) -> f32 {
+        (self.lv[0] + self.wall) * (1.0 - 0.05 * b.systole)
+    }
+
+    /// Whether a point of the blood lies in a papillary muscle.
+    fn papillary(p: P3, b: Beat, d: &Depths) -> bool {
+        let (r, along_z) = (4.5 + b.systole, (p[2] - 36.0) / 15.0);
+        let near = |q: [f32; 2]| {
+            let across = (p[0] - q[0] * b.squeeze).powi(2) + (p[1] - q[1] * b.squeeze).powi(2);
+            across < r * r * (1.0 - along_z * along_z)
+        };
+        d.lv < 0.0 && along_z.abs() < 1.0 && [[14.0, 7.0], [-1.0, -16.0]].into_iter().any(near)
+    }
+
+    /// Whether a point of the blood lies in the moderator band of the right apex.
+    fn moderator_band(p: P3, d: &Depths) -> bool {
+        d.rv < 0.0 && d.vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5
+    }
+
+    /// Echo at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list and
+    /// `background` the amplitude of what lies around the heart.
+    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube], background: f32) -> Echo {
+        let d = self.depths(p, b, tubes);
         if self.leaflet(p, b) {
             return Echo::tissue(0.7);
         }
-        let blood = lv.min(rv).min(la).min(ra).min(vessel);
-        if blood < 0.0 {
-            // Papillary muscles, trabeculae of the right apex (moderator band).
-            let (r, along_z) = (4.5 + b.systole, (p[2] - 36.0) / 15.0);
-            if lv < 0.0 && along_z.abs() < 1.0 {
-                for q in [[14.0, 7.0], [-1.0, -16.0]] {
-                    let d = (p[0] - q[0] * k).powi(2) + (p[1] - q[1] * k).powi(2);
-                    if d < r * r * (1.0 - along_z * along_z) {
-                        return Echo::tissue(0.25);
-                    }
-                }
+        if d.blood() < 0.0 {
+            if Self::papillary(p, b, &d) {
+                return Echo::tissue(0.25);
             }
-            if rv < 0.0 && vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5 {
+            if Self::moderator_band(p, &d) {
                 return Echo::tissue(0.2);
             }
-            let amplitude = if vessel < 0.0 && vessel > -1.0 { 0.02 } else { 0.003 };
-            return Echo { amplitude, toward: self.flow(p, dir, b, lv.min(rv), vessel, course) };
+            let amplitude = if d.vessel < 0.0 && d.vessel > -1.0 { 0.02 } else { 0.003 };
+            return Echo { amplitude, toward: self.flow(p, dir, b, &d) };
         }
         // Surfaces reflect most when the beam meets them head on; walls along the beam drop out.
+        let o = self.outer_radius(b);
         let n = unit([p[0] / o, p[1] / o, (p[2] - 15.0) * o / (self.lv[2] * self.lv[2])]);
         let facing = if p[2] > -5.0 { dot(n, dir).abs() } else { 0.6 };
-        Echo::tissue(self.solid(p, facing, Depths { outer, lv, rv_shell, la, ra, vessel_wall }, background))
+        let amplitude = match self.solid(p, &d) {
+            Structure::VesselWall => 0.4,
+            Structure::Muscle => {
+                let edge = if d.lv < 1.5 || d.outer > -1.2 { 0.22 * facing * facing } else { 0.0 };
+                0.09 + 0.14 * facing + edge
+            }
+            Structure::ThinWall => 0.14 + 0.16 * facing,
+            Structure::Pericardium => 0.25 + 0.65 * facing,
+            Structure::Liver if liver(p) > -1.5 => 0.6,
+            Structure::Liver => 0.17,
+            // Fat and fibrous tissue of the atrioventricular groove, thinning out.
+            _ => {
+                let groove = (1.0 - p[2].abs() / 9.0).max(0.0) * (1.0 - surface(&d) / 12.0).max(0.0);
+                background + 0.4 * groove
+            }
+        };
+        Echo::tissue(amplitude)
     }
 
-    /// Amplitude of what is not blood.
-    fn solid(&self, p: P3, facing: f32, d: Depths, background: f32) -> f32 {
+    /// What lies at end-diastolic point `p`; `tubes` is the culled list.
+    pub(crate) fn structure(&self, p: P3, b: Beat, tubes: &[Tube]) -> Structure {
+        let d = self.depths(p, b, tubes);
+        if self.leaflet(p, b) {
+            return Structure::Valve;
+        }
+        if d.blood() >= 0.0 {
+            return self.solid(p, &d);
+        }
+        if Self::papillary(p, b, &d) || Self::moderator_band(p, &d) {
+            return Structure::Muscle;
+        }
+        // Vessels begin and end inside chambers, which have the name there; the outflow of the right ventricle has its
+        // own.
+        match d.course {
+            _ if d.lv < 0.0 => Structure::LeftVentricle,
+            _ if d.la < 0.0 => Structure::LeftAtrium,
+            _ if d.ra < 0.0 => Structure::RightAtrium,
+            Some(course) if d.vessel < 0.0 => course.part,
+            _ => Structure::RightVentricle,
+        }
+    }
+
+    /// What of the solid lies at a point that is not blood.
+    fn solid(&self, p: P3, d: &Depths) -> Structure {
         if d.vessel_wall < f32::MAX {
-            return 0.4;
+            Structure::VesselWall
+        } else if d.outer < 0.0 {
+            Structure::Muscle
+        } else if d.rv_shell.max(-d.outer) < 4.0 || d.la.min(d.ra) < 2.5 {
+            Structure::ThinWall
+        } else if surface(d) < 2.0 {
+            Structure::Pericardium
+        } else if liver(p) < 0.0 {
+            Structure::Liver
+        } else {
+            Structure::Body
         }
-        if d.outer < 0.0 {
-            let edge = if d.lv < 1.5 || d.outer > -1.2 { 0.22 * facing * facing } else { 0.0 };
-            return 0.09 + 0.14 * facing + edge;
-        }
-        let atrium = d.la.min(d.ra);
-        if d.rv_shell.max(-d.outer) < 4.0 || atrium < 2.5 {
-            return 0.14 + 0.16 * facing;
-        }
-        let heart = d.outer.min(d.rv_shell - 4.0).min(atrium - 2.5);
-        if heart < 2.0 {
-            return 0.25 + 0.65 * facing; // pericardium
-        }
-        // Fat and fibrous tissue of the atrioventricular groove, thinning out.
-        let groove = (1.0 - p[2].abs() / 9.0).max(0.0) * (1.0 - heart / 12.0).max(0.0);
-        let liver = ellipsoid(p, [-62.0, -118.0, 5.0], [88.0, 88.0, 88.0]).min(ellipsoid(
-            p,
-            [-112.0, -30.0, 22.0],
-            [42.0, 46.0, 55.0],
-        ));
-        if liver < 0.0 {
-            return if liver > -1.5 { 0.6 } else { 0.17 };
-        }
-        background + 0.4 * groove
     }
 
     /// Speed of the blood toward the probe, metres a second: filling flow runs to the apex while the inlet valves
     /// are open, ejection to the base while the outlet valves are, great vessels follow ejection along their course.
-    fn flow(&self, p: P3, dir: P3, b: Beat, ventricle: f32, vessel: f32, course: Option<&Tube>) -> f32 {
-        let velocity: P3 = match course {
+    fn flow(&self, p: P3, dir: P3, b: Beat, d: &Depths) -> f32 {
+        let (ventricle, vessel) = (d.lv.min(d.rv), d.vessel);
+        let velocity: P3 = match d.course {
             // Veins bring blood back all the time, faster in systole.
             Some(tube) if vessel < 0.0 && p[1] < -20.0 && p[0] < -40.0 => {
                 tube.direction().map(|v| -v * (0.2 + 0.2 * b.systole))

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anatomy;
 mod doppler;
 mod heart;
 mod image;
@@ -17,6 +18,7 @@ mod rng;
 mod screen;
 mod view;
 
+pub use anatomy::{Structure, anatomy};
 pub use heart::Heart;
 pub use image::{Cine, Settings, render};
 pub use look::{Look, Scanner};

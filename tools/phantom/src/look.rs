@@ -85,6 +85,11 @@ pub(crate) struct Placement {
     pub(crate) top: f32,
 }
 
+impl Placement {
+    /// The sector fills the frame.
+    pub(crate) const FULL: Self = Self { scale: 1.0, middle: 0.5, top: 0.0 };
+}
+
 /// Layouts of burned-in marks of training machines; those of the field come after them.
 pub(crate) const TRAINING_LAYOUTS: usize = 5;
 pub(crate) const FIELD_LAYOUTS: usize = 4;
