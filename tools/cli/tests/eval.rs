@@ -184,3 +184,47 @@ fn a_folder_of_another_run_is_not_added_to() {
     assert_eq!(outcome.exit, 1);
     assert!(outcome.stderr.contains("predictions.jsonl: is of another run"), "{}", outcome.stderr);
 }
+
+#[test]
+fn two_files_are_compared_by_label_and_score() {
+    let folder = folder("eval_compare");
+    let manifest = set(&folder);
+    let (one, two) = (folder.join("one"), folder.join("two"));
+    done(eval(&manifest, &one, &["--changes", "0"]));
+    std::fs::create_dir(&two).unwrap();
+    let [one, two] = [one, two].map(|folder| folder.join("predictions.jsonl"));
+    let text = read_to_string(&one).unwrap();
+    let compare = |text: &str, more: &[&str]| {
+        write(&two, text).unwrap();
+        let fixed = ["eval", "compare", one.to_str().unwrap(), two.to_str().unwrap()];
+        tteview(fixed.iter().chain(more))
+    };
+
+    let same = done(compare(&text, &["--same-labels", "1", "--scores", "0"]));
+    assert!(same.starts_with("4 of 4 cines have the same label (100.00 %)\n"), "{same}");
+
+    // One cine whose last posterior is sure of the label after the one it had.
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    let mut row: Value = serde_json::from_str(&lines[2]).unwrap();
+    let last = row["log_posterior"].as_array_mut().unwrap().last_mut().unwrap().as_array_mut().unwrap();
+    let most =
+        |a: &(usize, &Value), b: &(usize, &Value)| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap());
+    let label = last.iter().enumerate().max_by(most).unwrap().0;
+    let count = last.len();
+    last.fill(Value::from(-80.0));
+    last[(label + 1) % count] = Value::from(0.0);
+    lines[2] = row.to_string();
+    let altered = lines.join("\n") + "\n";
+    let apart = done(compare(&altered, &[]));
+    assert!(apart.starts_with("3 of 4 cines have the same label (75.00 %)\n"), "{apart}");
+    for bar in [["--same-labels", "0.9"], ["--scores", "0.001"]] {
+        let refused = compare(&altered, &bar);
+        assert_eq!(refused.exit, 1);
+        assert!(refused.stderr.contains("does not agree"), "{}", refused.stderr);
+    }
+
+    let shorter: Vec<&str> = text.lines().take(4).collect();
+    let refused = compare(&(shorter.join("\n") + "\n"), &[]);
+    assert_eq!(refused.exit, 1);
+    assert!(refused.stderr.contains("is missing"), "{}", refused.stderr);
+}

@@ -5,11 +5,13 @@
 //! | `manifest` | which cine shows which view |
 //! | `host` | cines through the library's C ABI |
 //! | `predictions` | what was said of each cine: file, shards, merge |
+//! | `compare` | two files of predictions side by side |
 //! | `metrics`, `bootstrap`, `calibration` | what that comes to |
 //! | `report`, `figures` | for people |
 
 mod bootstrap;
 mod calibration;
+mod compare;
 mod figures;
 mod host;
 mod manifest;
@@ -34,7 +36,7 @@ use tteview::model::ModelPackage;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Eval {
     #[command(subcommand)]
-    merge: Option<Merging>,
+    files: Option<OfFiles>,
     /// CSV with path (relative to it), label, patient, split, colour; further columns are attributes
     #[arg(long, value_name = "CSV", required = true)]
     manifest: Option<PathBuf>,
@@ -67,9 +69,11 @@ struct Settings {
 }
 
 #[derive(Debug, Subcommand)]
-enum Merging {
+enum OfFiles {
     /// Put the shards of a run together, and write metrics and report
     Merge(Merge),
+    /// Say where two files of predictions differ: two runtimes, or a checkpoint and its package
+    Compare(compare::Compare),
 }
 
 #[derive(Debug, Args)]
@@ -92,8 +96,9 @@ struct Judge {
 
 impl Eval {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        match (self.merge, self.manifest, self.engine, self.out) {
-            (Some(Merging::Merge(merge)), ..) => merge.run(),
+        match (self.files, self.manifest, self.engine, self.out) {
+            (Some(OfFiles::Merge(merge)), ..) => merge.run(),
+            (Some(OfFiles::Compare(compare)), ..) => compare.run(),
             (None, Some(manifest), Some(engine), Some(out)) => {
                 Judge { manifest, engine, settings: self.settings, out }.run()
             }
