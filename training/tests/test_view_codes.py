@@ -1,0 +1,37 @@
+"""The labels of the demo model carry DICOM's codes."""
+
+from pathlib import Path
+
+from pydicom.sr.codedict import codes
+
+from tteview_train.manifest import read_labels
+
+VIEWS = Path(__file__).parents[2] / "models" / "views.json"
+
+MEANINGS = {
+    "PLAX": "Parasternal long axis",
+    "PLAX-RVIF": "Parasternal long axis view of the RV inflow tract",
+    "PLAX-RVOF": "Parasternal long axis view of the RV outflow tract",
+    "PSAX-AV": "Parasternal short axis at the aortic valve level",
+    "PSAX-MV": "Parasternal short axis at the Mitral Valve level",
+    "PSAX-PM": "Parasternal short axis at the Papillary Muscle level",
+    "A4C": "Apical four chamber",
+    "A4C-RV": "Apical four chamber RV Focused",
+    "A5C": "Five chamber",
+    "A2C": "Apical two chamber",
+    "A3C": "Apical long axis",
+    "SC-SAX": "Subcostal short axis",
+    "SSN-AO": "Suprasternal long axis view of aortic arch",
+}
+
+
+def test_codes_are_those_of_the_context_groups_for_echo_views() -> None:
+    # Echocardiography image views; before them volumetric views, which have the five chambers.
+    groups = (codes.cid501, codes.cid12226)
+    known = {
+        (code.scheme_designator, code.value): code.meaning
+        for group in groups
+        for code in (getattr(group, name) for name in group.dir())
+    }
+    coded = {label.code: (label.scheme, label.scheme_code) for label in read_labels(VIEWS) if label.scheme}
+    assert {view: known[code] for view, code in coded.items()} == MEANINGS
