@@ -7,9 +7,9 @@ use tteview_phantom::{Scanner, Set, Settings, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Phantom {
-    /// Views to render, by code and separated by commas; all if not given
-    #[arg(long, value_name = "VIEWS", value_delimiter = ',', value_parser = view)]
-    views: Vec<View>,
+    /// Views to render, by code and separated by commas
+    #[arg(long, value_name = "VIEWS", value_delimiter = ',', default_value = "all", value_parser = views)]
+    views: Vec<Views>,
     /// Cines of each view: one heart, drawn by seed, in every view
     #[arg(long, default_value_t = 1)]
     count: usize,
@@ -41,9 +41,13 @@ pub(crate) struct Phantom {
 
 impl Phantom {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let views = if self.views.is_empty() { View::ALL.to_vec() } else { self.views };
         let set = Set {
-            views,
+            // In label order, and each once.
+            views: View::ALL
+                .iter()
+                .copied()
+                .filter(|view| self.views.iter().any(|v| v.0.contains(view)))
+                .collect(),
             patients: self.count,
             seed: self.seed,
             settings: Settings {
@@ -62,10 +66,26 @@ impl Phantom {
     }
 }
 
+/// What `--views` may name: all of them, or one.
+#[derive(Clone, Copy, Debug)]
+struct Views(&'static [View]);
+
+fn views(name: &str) -> Result<Views, String> {
+    match View::ALL.iter().position(|view| view.code() == name) {
+        Some(at) => Ok(Views(&View::ALL[at..=at])),
+        None if name == "all" => Ok(Views(View::ALL)),
+        None => Err(format!("{}, or all", unknown())),
+    }
+}
+
 /// A view by its code.
 pub(crate) fn view(code: &str) -> Result<View, String> {
-    let codes = || View::ALL.iter().map(|view| view.code()).collect::<Vec<_>>().join(", ");
-    View::from_code(code).ok_or_else(|| format!("no view has this code; there are {}", codes()))
+    View::from_code(code).ok_or_else(unknown)
+}
+
+fn unknown() -> String {
+    let codes: Vec<_> = View::ALL.iter().map(|view| view.code()).collect();
+    format!("no view has this code; there are {}", codes.join(", "))
 }
 
 /// A scanner by its name.

@@ -157,6 +157,17 @@ fn phantom_writes_frames_dicom_and_manifest_of_the_views_named() {
 }
 
 #[test]
+fn phantom_writes_all_views_where_they_are_named_so_or_not_at_all() {
+    for (name, named) in [("all", &["--views", "all,A4C"][..]), ("not_at_all", &[])] {
+        let folder = folder(&format!("phantom-{name}"));
+        let out = ["--frames", "1", "--width", "32", "--height", "32", "--out", folder.to_str().unwrap()];
+        let outcome = tteview(["phantom"].iter().chain(named).chain(&out));
+        assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+        assert!(outcome.stdout.ends_with(": 21 cines of 21 views\n"), "{}", outcome.stdout);
+    }
+}
+
+#[test]
 fn phantom_draws_a_frame_rate_for_each_cine_of_a_field_machine() {
     let folder = folder("phantom-field");
     let out = folder.to_str().unwrap();
