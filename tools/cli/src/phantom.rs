@@ -22,7 +22,7 @@ pub(crate) struct Phantom {
     /// Length of a cine in seconds, in place of a number of frames
     #[arg(long, value_name = "SECONDS", conflicts_with = "frames", value_parser = seconds)]
     seconds: Option<f32>,
-    /// Machine and body of each cine: a well-kept bench, those to train with, or those of the field
+    /// Machine and body of each cine: a well-kept bench, those to train with, those of the field, or broad
     #[arg(long, value_name = "SCANNER", default_value = "bench", value_parser = scanner)]
     scanner: Scanner,
     /// Split of every patient; of ten, eight train, one validates and one tests if not given
@@ -90,10 +90,10 @@ fn unknown() -> String {
 
 /// A scanner by its name.
 fn scanner(name: &str) -> Result<Scanner, String> {
-    [Scanner::Bench, Scanner::Training, Scanner::Field]
+    [Scanner::Bench, Scanner::Training, Scanner::Field, Scanner::Broad]
         .into_iter()
         .find(|scanner| scanner.name() == name)
-        .ok_or_else(|| "there are bench, training and field".to_owned())
+        .ok_or_else(|| "there are bench, training, field and broad".to_owned())
 }
 
 /// A length of time that a cine can have.

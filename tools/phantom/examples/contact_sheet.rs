@@ -10,6 +10,7 @@ fn main() -> std::io::Result<()> {
     let scanner = match args.next().as_deref() {
         Some("training") => Scanner::Training,
         Some("field") => Scanner::Field,
+        Some("broad") => Scanner::Broad,
         _ => Scanner::Bench,
     };
     let settings = Settings { width: 224, height: 224, frames: 24, scanner, ..Settings::default() };

@@ -4,6 +4,7 @@
 //! anterior wall. The heart is the same for every view; a view only chooses the plane.
 
 use crate::anatomy::Structure;
+use crate::look::Tissue;
 use crate::rhythm::{Rhythm, RhythmKind};
 use crate::rng::Rng;
 
@@ -302,41 +303,41 @@ impl Heart {
         d.rv < 0.0 && d.vessel > 0.0 && (p[2] - 40.0 - 0.3 * (p[0] + 40.0)).abs() < 2.5
     }
 
-    /// Echo at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list and
-    /// `background` the amplitude of what lies around the heart.
-    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube], background: f32) -> Echo {
+    /// Echo at end-diastolic point `p`, seen along unit direction `dir`; `tubes` is the culled list, `body` the amplitude
+    /// of what lies around the heart here.
+    pub(crate) fn echo(&self, p: P3, dir: P3, b: Beat, tubes: &[Tube], tissue: &Tissue, body: f32) -> Echo {
         let d = self.depths(p, b, tubes);
         if self.leaflet(p, b) {
-            return Echo::tissue(0.7);
+            return Echo::tissue(0.7 * tissue.valve);
         }
         if d.blood() < 0.0 {
             if Self::papillary(p, b, &d) {
-                return Echo::tissue(0.25);
+                return Echo::tissue(0.25 * tissue.muscle);
             }
             if Self::moderator_band(p, &d) {
-                return Echo::tissue(0.2);
+                return Echo::tissue(0.2 * tissue.muscle);
             }
             let amplitude = if d.vessel < 0.0 && d.vessel > -1.0 { 0.02 } else { 0.003 };
-            return Echo { amplitude, toward: self.flow(p, dir, b, &d) };
+            return Echo { amplitude: amplitude * tissue.blood, toward: self.flow(p, dir, b, &d) };
         }
         // Surfaces reflect most when the beam meets them head on; walls along the beam drop out.
         let o = self.outer_radius(b);
         let n = unit([p[0] / o, p[1] / o, (p[2] - 15.0) * o / (self.lv[2] * self.lv[2])]);
         let facing = if p[2] > -5.0 { dot(n, dir).abs() } else { 0.6 };
         let amplitude = match self.solid(p, &d) {
-            Structure::VesselWall => 0.4,
+            Structure::VesselWall => 0.4 * tissue.vessel_wall,
             Structure::Muscle => {
                 let edge = if d.lv < 1.5 || d.outer > -1.2 { 0.22 * facing * facing } else { 0.0 };
-                0.09 + 0.14 * facing + edge
+                (0.09 * tissue.edge_on + 0.14 * facing + edge) * tissue.muscle
             }
-            Structure::ThinWall => 0.14 + 0.16 * facing,
-            Structure::Pericardium => 0.25 + 0.65 * facing,
-            Structure::Liver if liver(p) > -1.5 => 0.6,
-            Structure::Liver => 0.17,
+            Structure::ThinWall => (0.14 * tissue.edge_on + 0.16 * facing) * tissue.thin_wall,
+            Structure::Pericardium => (0.25 * tissue.edge_on + 0.65 * facing) * tissue.pericardium,
+            Structure::Liver if liver(p) > -1.5 => 0.6 * tissue.liver,
+            Structure::Liver => 0.17 * tissue.liver,
             // Fat and fibrous tissue of the atrioventricular groove, thinning out.
             _ => {
                 let groove = (1.0 - p[2].abs() / 9.0).max(0.0) * (1.0 - surface(&d) / 12.0).max(0.0);
-                background + 0.4 * groove
+                body + 0.4 * groove * tissue.vessel_wall
             }
         };
         Echo::tissue(amplitude)

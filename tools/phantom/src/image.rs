@@ -309,11 +309,16 @@ impl<'a> Former<'a> {
             let dir: P3 = std::array::from_fn(|k| cut.axis[k] * cs + cut.right[k] * sn);
             for s in 0..samples {
                 let r = (s as f32 + 0.5) / samples as f32 * cut.depth;
+                let window = window(self.look.lung, angle / cut.half, r);
                 let m = self.heart.material(along(cut.probe, dir, r), beat);
                 let organ = self.other.and_then(|other| other.echo(m, r, angle));
                 let echo: Echo = match organ {
                     Some(echo) => echo,
-                    None => self.heart.echo(m, dir, beat, &self.tubes, self.look.background),
+                    None => {
+                        let body = self.look.tissue.body * window;
+                        let echo = self.heart.echo(m, dir, beat, &self.tubes, &self.look.tissue, body);
+                        Echo { amplitude: echo.amplitude * (1.0 - 0.7 * (1.0 - window)), ..echo }
+                    }
                 };
                 let place = self.heart.scatterer(m, beat);
                 let q = sub(place, cut.probe);
@@ -359,6 +364,14 @@ impl<'a> Former<'a> {
             }
         }
     }
+}
+
+/// What passes where lung covers the window: 1 in the clear, next to nothing behind air. `across` runs from -1 to 1
+/// over the sector.
+fn window([left, right, depth]: [f32; 3], across: f32, r: f32) -> f32 {
+    let beside = (-left - across).max(across - right);
+    let behind = (beside / 0.15 + 0.5).clamp(0.0, 1.0) * ((r - depth) / 15.0).clamp(0.0, 1.0);
+    1.0 - 0.97 * behind
 }
 
 /// Weight of a beam by its distance: the main lobe, wider with depth, and side lobes 30 dB down and less.

@@ -12,6 +12,9 @@ pub enum Scanner {
     Training,
     /// Machines, bodies, frame rates and burned-in marks that `Training` does not have.
     Field,
+    /// As `Training`, with tissues of any brightness, lung in the window, darker grey maps and smaller sectors: nearer to
+    /// what clinics store.
+    Broad,
 }
 
 impl Scanner {
@@ -21,6 +24,7 @@ impl Scanner {
             Self::Bench => "bench",
             Self::Training => "training",
             Self::Field => "field",
+            Self::Broad => "broad",
         }
     }
 
@@ -31,7 +35,7 @@ impl Scanner {
         let (slow, fast) = (rng.range(14.0, 20.0), rng.range(60.0, 90.0));
         let rate = match self {
             Self::Bench => 30.0,
-            Self::Training => rng.range(22.0, 55.0),
+            Self::Training | Self::Broad => rng.range(22.0, 55.0),
             Self::Field if rng.range(0.0, 1.0) < 0.5 => slow,
             Self::Field => fast,
         };
@@ -63,7 +67,10 @@ pub struct Look {
     pub(crate) screen: Placement,
     pub(crate) clutter: f32,
     pub(crate) residual_db: f32,
-    pub(crate) background: f32,
+    pub(crate) tissue: Tissue,
+    /// Where lung covers the window: beyond which part of the sector's half angle to the left and right, and from which
+    /// depth, mm.
+    pub(crate) lung: [f32; 3],
     /// Position of a rib's shadow, -1 to 1 across the sector; beyond it there is none.
     pub(crate) rib: f32,
     pub(crate) dropout: [f32; 3],
@@ -72,6 +79,55 @@ pub struct Look {
     /// How much brightness varies from place to place in one tissue.
     pub(crate) mottle: f32,
     pub(crate) black: f32,
+}
+
+/// Amplitudes against the reference heart's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tissue {
+    pub(crate) muscle: f32,
+    pub(crate) thin_wall: f32,
+    pub(crate) vessel_wall: f32,
+    pub(crate) valve: f32,
+    pub(crate) pericardium: f32,
+    pub(crate) liver: f32,
+    pub(crate) blood: f32,
+    /// Of what lies around the heart; not relative.
+    pub(crate) body: f32,
+    /// Of walls that the beam runs along.
+    pub(crate) edge_on: f32,
+}
+
+impl Tissue {
+    fn reference(body: f32) -> Self {
+        Self {
+            muscle: 1.0,
+            thin_wall: 1.0,
+            vessel_wall: 1.0,
+            valve: 1.0,
+            pericardium: 1.0,
+            liver: 1.0,
+            blood: 1.0,
+            body,
+            edge_on: 1.0,
+        }
+    }
+
+    /// Each by itself: no two machines and bodies show the same tissues equally bright, and what tells a structure is its
+    /// shape and motion.
+    fn draw(rng: &mut Rng) -> Self {
+        let mut factor = |low: f32, high: f32| rng.range(low, high).exp();
+        Self {
+            muscle: factor(-0.7, 0.5),
+            thin_wall: factor(-0.8, 0.5),
+            vessel_wall: factor(-1.0, 0.4),
+            valve: factor(-1.0, 0.4),
+            pericardium: factor(-1.0, 0.4),
+            liver: factor(-0.8, 0.5),
+            blood: factor(-1.0, 1.3),
+            body: factor(-6.2, -2.8),
+            edge_on: factor(-2.5, 0.2),
+        }
+    }
 }
 
 /// Where the sector stands in the frame.
@@ -90,6 +146,9 @@ impl Placement {
     pub(crate) const FULL: Self = Self { scale: 1.0, middle: 0.5, top: 0.0 };
 }
 
+/// No lung in the window.
+const CLEAR: [f32; 3] = [2.0, 2.0, 0.0];
+
 /// Layouts of burned-in marks of training machines; those of the field come after them.
 pub(crate) const TRAINING_LAYOUTS: usize = 5;
 pub(crate) const FIELD_LAYOUTS: usize = 4;
@@ -101,7 +160,7 @@ impl Look {
         let mut pick = |bench: (f32, f32), training: (f32, f32), far: (f32, f32)| {
             let (lo, hi) = match scanner {
                 Scanner::Bench => bench,
-                Scanner::Training => training,
+                Scanner::Training | Scanner::Broad => training,
                 Scanner::Field => far,
             };
             rng.range(lo, hi)
@@ -131,7 +190,8 @@ impl Look {
             },
             clutter: pick((0.01, 0.02), (0.008, 0.05), (0.015, 0.06)) * (1.0 + habitus),
             residual_db: pick((2.0, 5.0), (0.0, 10.0), (2.0, 12.0)) + 10.0 * habitus * habitus,
-            background: pick((0.025, 0.035), (0.012, 0.06), (0.012, 0.08)),
+            tissue: Tissue::reference(pick((0.025, 0.035), (0.012, 0.06), (0.012, 0.08))),
+            lung: CLEAR,
             rib: pick((2.0, 2.0), (-3.0, 3.0), (-2.4, 2.4)),
             dropout: [
                 pick((2.0, 5.0), (2.0, 7.0), (2.0, 7.0)),
@@ -148,9 +208,15 @@ impl Look {
         if burn_in {
             look.layout = match scanner {
                 Scanner::Bench => Some(0),
-                Scanner::Training => Some(rng.below(TRAINING_LAYOUTS)),
+                Scanner::Training | Scanner::Broad => Some(rng.below(TRAINING_LAYOUTS)),
                 Scanner::Field => Some(TRAINING_LAYOUTS + rng.below(FIELD_LAYOUTS)),
             };
+        }
+        if scanner == Scanner::Broad {
+            look.tissue = Tissue::draw(rng);
+            look.lung = [rng.range(0.25, 1.6), rng.range(0.25, 1.6), rng.range(10.0, 70.0)];
+            look.gamma = rng.range(0.75, 1.9);
+            look.screen.scale *= rng.range(0.8, 1.0);
         }
         look
     }

@@ -7,7 +7,7 @@ fn small() -> Settings {
 
 #[test]
 fn the_same_seed_gives_the_same_cine_and_another_seed_another() {
-    for scanner in [Scanner::Bench, Scanner::Training, Scanner::Field] {
+    for scanner in [Scanner::Bench, Scanner::Training, Scanner::Field, Scanner::Broad] {
         let settings = Settings { scanner, burn_in: true, ..small() };
         let a = render(View::A4c, 3, &settings).frames;
         assert_eq!(a, render(View::A4c, 3, &settings).frames);
