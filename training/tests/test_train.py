@@ -81,6 +81,27 @@ def test_killed_at_any_step_it_ends_in_the_same_weights(manifest, uninterrupted,
     assert [row["epoch"] for row in rows] == ["1", "2"]
 
 
+def test_a_training_stopped_after_an_epoch_goes_on_and_may_be_what_another_begins_with(
+    manifest, uninterrupted, tmp_path
+):
+    config, run = config_for(manifest), tmp_path / "run"
+    assert train(config, run, replace(QUIET, stop_after=1)).epoch == 1
+    second = tmp_path / "second"
+    # After one small step its weights are still near those it began with; batch statistics move faster.
+    with pytest.raises(Killed):
+        train(config, second, replace(QUIET, pretrained=run / "best.pt", save_every=1), kill_after_saving)
+    learnt, begun = weights(run, "best.pt")["model"], weights(second)["average"]
+    kernels = [name for name, value in learnt.items() if value.dim() > 1]
+    assert kernels
+    assert all(torch.allclose(learnt[name], begun[name], atol=0.01) for name in kernels)
+    assert train(config, run, QUIET).epoch == 2
+    assert same(weights(run), weights(uninterrupted))
+
+
+def kill_after_saving(done):
+    raise Killed
+
+
 def test_another_seed_gives_other_weights_and_workers_change_nothing(manifest, uninterrupted, tmp_path):
     train(config_for(manifest), tmp_path / "workers", replace(QUIET, workers=2))
     assert same(weights(tmp_path / "workers"), weights(uninterrupted))

@@ -97,7 +97,18 @@ def training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument("--save-every", type=int, default=0, help="steps between checkpoints within an epoch")
     parser.add_argument("--cache", type=Path, help="folder of decoded cines; default: in the run's folder")
-    parser.add_argument("--pretrained", type=Path, help="state dict under PyTorchVideo's names to begin with")
+    parser.add_argument(
+        "--pretrained",
+        type=Path,
+        help="weights to begin with: a state dict under PyTorchVideo's names, or best.pt of a run",
+    )
+    parser.add_argument(
+        "--stop-after",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="stop after so many of the epochs; the same command without it goes on",
+    )
 
 
 def config_of(options: argparse.Namespace, labels: Sequence[Label]) -> TrainConfig:
@@ -134,7 +145,14 @@ def labels_from(options: argparse.Namespace) -> list[Label]:
 
 def machine_of(options: argparse.Namespace) -> Machine:
     """How it is to be computed."""
-    return Machine(options.device, options.workers, options.save_every, options.cache, options.pretrained)
+    return Machine(
+        device=options.device,
+        workers=options.workers,
+        save_every=options.save_every,
+        cache=options.cache,
+        pretrained=options.pretrained,
+        stop_after=options.stop_after,
+    )
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:

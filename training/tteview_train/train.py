@@ -57,7 +57,9 @@ class Machine:
     cache: Path | None = None
     """Folder of decoded cines; `None`: `cache` in the run's folder."""
     pretrained: Path | None = None
-    """State dict under PyTorchVideo's names to begin with."""
+    """State dict under PyTorchVideo's names to begin with, or a run's checkpoint."""
+    stop_after: int = 0
+    """Epochs after which to stop on the way; 0: the last. The same settings without it go on."""
     quiet: bool = False
 
 
@@ -307,7 +309,7 @@ class _Training:
             forward = DistributedDataParallel(forward)
         per_epoch = len(plan_batches(self.draws(0), 0, config.batch, 0, self.world))
         log = _Log(self.run, progress.epoch) if self.rank == 0 else None
-        while progress.epoch < config.epochs:
+        while progress.epoch < min(config.epochs, self.machine.stop_after or config.epochs):
             started = time.monotonic()
             draws = self.draws(progress.epoch)
             drawn = drawn_counts(draws, self.dataset.labels, [label.code for label in config.labels])
