@@ -12,6 +12,7 @@ from shapes import CODES, write_set
 from tteview_train.cli import main
 from tteview_train.config import TrainConfig
 from tteview_train.data import Decoded
+from tteview_train.evaluate import read_predictions
 from tteview_train.export import clip_slow_indices, write_onnx
 from tteview_train.manifest import Label, labels_of, read_manifest
 from tteview_train.model import ModelConfig, SlowFast
@@ -107,7 +108,27 @@ def test_the_command_writes_labels_and_specification(trained, tmp_path, capsys):
     spec = dict(line.split(" = ") for line in (tmp_path / "m" / "x.spec.toml").read_text().splitlines())
     assert spec["sample_interval_ns"] == "33333333"
     assert spec["slow_indices"] == "[0, 4, 8, 12]"
-    assert spec["mean"] == "[0.45]"
+    assert [spec["mean"], spec["temperature"]] == ["[0.45]", "1.0"]
+
+
+def test_the_temperature_of_a_package_can_be_fitted_on_val(trained, tmp_path):
+    run, out = trained / "run", tmp_path / "x.onnx"
+    assert main(["export", "--run", str(run), "--out", str(out), "--temperature", "val"]) == 0
+    spec = dict(line.split(" = ") for line in (tmp_path / "x.spec.toml").read_text().splitlines())
+    temperature = float(spec["temperature"])
+
+    def loss(t):
+        assert (
+            main(
+                ["predict", "--run", str(run), "--manifest", str(trained / "set/manifest.csv")]
+                + ["--split", "val", "--temperature", str(t), "--out", str(tmp_path / "p")]
+            )
+            == 0
+        )
+        header, rows = read_predictions(tmp_path / "p")
+        return -sum(row["log_posterior"][-1][header["labels"].index(row["label"])] for row in rows)
+
+    assert loss(temperature) < min(loss(temperature * 1.1), loss(temperature / 1.1))
 
 
 def test_a_long_cine_in_blocks_is_the_same_as_in_one_pass():

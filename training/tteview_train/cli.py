@@ -17,7 +17,7 @@ from .config import TrainConfig
 from .export import export
 from .manifest import Label, ManifestError, labels_of, read_labels, read_manifest
 from .model import CAUSAL, CENTRED, PRESETS, look_back, preset
-from .predict import predict
+from .predict import fitted_temperature, predict
 from .readers import CineError
 from .run_folder import RunError
 from .train import Machine, TrainError, train
@@ -200,18 +200,26 @@ def _export_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="NAME.onnx")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument(
+        "--temperature", default="1", help="a number, or `val`: fitted on that split of the run's manifest"
+    )
     parser.add_argument("--threshold", type=float, default=0.0)
     parser.add_argument("--model-version", default="")
+    parser.add_argument("--cache", type=Path, help="folder of decoded cines; default: in the run's folder")
     parser.set_defaults(command=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
+    if options.temperature == "val":
+        temperature = fitted_temperature(options.run, options.checkpoint, options.cache)
+        print(f"temperature {temperature:.4f}")
+    else:
+        temperature = float(options.temperature)
     command = export(
         options.run,
         options.out,
         options.checkpoint,
-        options.temperature,
+        temperature,
         options.threshold,
         options.model_version,
     )

@@ -13,6 +13,7 @@ from .checkpoint import write_atomically
 from .config import TrainConfig
 from .data import Cache, SampleSettings
 from .manifest import Entry, check_labels, of_split, read_manifest
+from .metrics import cines_of, fit_temperature
 from .model import SlowFast
 from .run_folder import load_run
 from .streaming import run_cine
@@ -73,3 +74,16 @@ def predict(
 
     write_atomically(out, write)
     return len(entries)
+
+
+def fitted_temperature(run: Path, checkpoint: str = "best", cache: Path | None = None) -> float:
+    """The temperature with the least loss on the split `val` of the run's manifest, for its packages.
+
+    Raises `RunError`, `ManifestError` or `CineError`.
+    """
+    model, config, _ = load_run(run, checkpoint)
+    manifest = Path(config.manifest)
+    entries = of_split(manifest, read_manifest(manifest), "val")
+    settings = SampleSettings(config.model.size_px, config.model.in_channels)
+    rows = predictions(model, entries, Cache(cache or run / "cache", settings), config, 1.0)
+    return fit_temperature(cines_of([label.code for label in config.labels], list(rows)))
