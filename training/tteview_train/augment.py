@@ -37,10 +37,10 @@ class AugmentSettings:
     zoom_defined_crop: tuple[float, float] = (0.92, 1.0)
     rotation_deg: float = 15.0
     flip_p: float = 0.0
-    gain: float = 0.25
+    gain: float = 0.45
     """Relative."""
     contrast: float = 0.25
-    gamma: tuple[float, float] = (0.7, 1.45)
+    gamma: tuple[float, float] = (0.65, 1.9)
     depth_gain: float = 0.3
     """Time gain compensation set wrong: relative difference between near and far field."""
     speckle_p: float = 0.5
@@ -54,7 +54,7 @@ class AugmentSettings:
     drop_frames_p: float = 0.3
     drop_frames: float = 0.15
     """Share of frames that are lost, at most."""
-    shown_rate_p: float = 0.3
+    shown_rate_p: float = 0.4
     """Probability that only every second frame was stored."""
 
 
@@ -75,8 +75,8 @@ def jitter_times(
     count = len(times_ns)
     keep = np.ones(count, bool)
     period = float(np.median(np.diff(times_ns))) if count > 1 else math.inf
-    # Below 30 Hz every second frame would leave gaps that no scanner has.
-    if rng.random() < settings.shown_rate_p and period <= 34e6:
+    # Below 22 Hz every second frame would leave gaps that no scanner has, not even in colour.
+    if rng.random() < settings.shown_rate_p and period <= 46e6:
         keep[1 - int(rng.integers(2)) :: 2] = False
     if rng.random() < settings.drop_frames_p:
         keep &= rng.random(count) >= rng.uniform(0, settings.drop_frames)
