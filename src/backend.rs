@@ -5,8 +5,11 @@
 
 use crate::model::{ModelSpec, Precision, self_test_input};
 use crate::{Error, Result, Status};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "ort")]
+pub(crate) mod deferred;
 #[cfg(feature = "ort")]
 pub(crate) mod ort;
 #[cfg(feature = "rten")]
@@ -25,13 +28,107 @@ pub struct RuntimeReport {
     pub precision: Precision,
 }
 
+/// Whether the provider had to build an engine for this device, and where it came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineOrigin {
+    /// The provider builds none.
+    #[default]
+    NotNeeded,
+    /// It will be loaded or built by `prepare`, or by the first stream.
+    NotYet,
+    /// Built in this process.
+    Built,
+    /// Loaded from the cache, where a start before this one left it.
+    Loaded,
+    /// Loaded from the cache, where an import brought it.
+    Imported,
+}
+
+/// What `prepare` is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Looks into the cache of engines and checks what lies there.
+    ReadingCache,
+    /// The provider loads an engine, or builds one, which may take minutes.
+    Building,
+    /// Runs the package's self-test.
+    SelfTest,
+    /// Measures the time of a step.
+    Measuring,
+}
+
+/// Where `prepare` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is doing.
+    pub stage: Stage,
+    /// Time since it was called.
+    pub elapsed: Duration,
+}
+
+/// Who is told how far a preparation is, and may end it.
+pub(crate) struct Watch<'a> {
+    start: Instant,
+    go_on: Option<&'a mut dyn FnMut(Progress) -> bool>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(go_on: &'a mut dyn FnMut(Progress) -> bool) -> Self {
+        Self { start: Instant::now(), go_on: Some(go_on) }
+    }
+
+    /// Nobody is told.
+    #[cfg(feature = "ort")]
+    pub(crate) fn nobody() -> Self {
+        Self { start: Instant::now(), go_on: None }
+    }
+
+    /// # Errors
+    /// [`Status::Cancelled`].
+    pub(crate) fn tell(&mut self, stage: Stage) -> Result<()> {
+        let progress = Progress { stage, elapsed: self.start.elapsed() };
+        if self.go_on.as_mut().is_none_or(|go_on| go_on(progress)) {
+            return Ok(());
+        }
+        Err(Error::new(Status::Cancelled, format!("the host cancelled it after {:?}", progress.elapsed)))
+    }
+}
+
 /// One loaded model on one provider. Shared by streams: sessions may run at the same time from several threads.
 pub(crate) trait Backend: Send + Sync {
     /// What really runs.
     fn report(&self) -> RuntimeReport;
 
-    /// Allocates the tensors of one stream; states hold their initial values.
+    /// Allocates the tensors of one stream; states hold their initial values. Makes first what [`Self::prepare`] would
+    /// have made.
     fn session(&self) -> Result<Box<dyn Session>>;
+
+    /// Makes what takes long to make, if anything does.
+    fn prepare(&self, _: &mut Watch<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where the provider's engine came from.
+    fn origin(&self) -> EngineOrigin {
+        EngineOrigin::NotNeeded
+    }
+
+    /// Writes the provider's engine into a file.
+    fn export(&self, _: &Path) -> Result<()> {
+        Err(no_engine(&self.report().provider))
+    }
+
+    /// Takes the provider's engine from a file.
+    fn import(&self, _: &Path) -> Result<()> {
+        Err(no_engine(&self.report().provider))
+    }
+}
+
+fn no_engine(provider: &str) -> Error {
+    Error::new(
+        Status::Unsupported,
+        format!("the provider {provider} builds no engine that could be kept in a file"),
+    )
 }
 
 /// One stream's tensors. Nothing here allocates by code of ours after [`Backend::session`].

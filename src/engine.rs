@@ -1,13 +1,16 @@
 //! Engine: one model on one provider, shared by streams.
 
-use crate::backend::{self, Backend, RuntimeReport};
+use crate::backend::{self, Backend, Watch};
+use crate::ffi::gpu::GpuStream;
 use crate::model::{ModelPackage, ModelSpec};
 use crate::turn::Turn;
-use crate::{Error, Result, Status, classifier};
-use std::path::PathBuf;
+use crate::{Error, Result, Status, classifier, options};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
+
+pub use crate::backend::{EngineOrigin, Progress, RuntimeReport, Stage};
 
 /// The provider where the host names none: the one that needs nothing installed, if this build has it.
 const DEFAULT_PROVIDER: &str = if cfg!(feature = "rten") { "embedded" } else { "cpu" };
@@ -25,6 +28,18 @@ pub struct EngineConfig {
     /// one decides; a process runs one. From 1.29 on it may send telemetry, so the variable `ORT_DISABLE_TELEMETRY` must
     /// stand in the process's environment: `1` for none.
     pub runtime_library: Option<PathBuf>,
+    /// Options of the providers, by the provider's own documented keys, as (`trt_max_workspace_size`, `1073741824`). Keys
+    /// that begin with `trt_` go to `tensorrt`, others to `cuda`. Those that the library sets itself are refused.
+    pub options: Vec<(String, String)>,
+    /// Where engines that `tensorrt` built are kept, so that the next start loads them. It need not exist. `None`: every
+    /// start builds.
+    pub cache_folder: Option<PathBuf>,
+    /// Which GPU, as CUDA counts them.
+    pub device_id: u32,
+    /// The stream of the host's that the GPU works in; `None`: one of the provider's.
+    pub gpu_stream: Option<GpuStream>,
+    /// Called in the thread that builds an engine before anything else, with the role `tteview-build`.
+    pub thread_start: Option<fn(&str)>,
 }
 
 /// One model on one provider. Streams keep it alive.
@@ -48,6 +63,7 @@ impl Engine {
     pub fn new(package: ModelPackage, config: &EngineConfig) -> Result<Self> {
         let default = [String::from(DEFAULT_PROVIDER)];
         let providers = if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
+        options::check(config, providers)?;
         let mut failures: Vec<String> = Vec::new();
         let mut status = Status::ProviderUnavailable;
         for provider in providers {
@@ -64,17 +80,80 @@ impl Engine {
         Err(Error::new(status, failures.join("; ")))
     }
 
-    /// Runs the package's self-test on the provider that will really run, which warms it up too. Returns the largest
-    /// absolute error of the logits. Measures the time of a step as well. May take long: see the provider.
+    /// Loads or builds the provider's engine, if it needs one ([`Self::origin`]), which may take minutes. Runs the
+    /// package's self-test on the provider that will really run, which warms it up too, and measures the time of a step.
+    /// Returns the largest absolute error of the logits.
     ///
     /// # Errors
-    /// [`Status::SelfTest`] if the provider computes something else, or the runtime's failure.
+    /// [`Status::SelfTest`] if the provider computes something else, [`Status::WrongState`] while the engine is paused,
+    /// [`Status::EngineCache`] if an engine must be built and cannot be kept, or the runtime's failure.
     pub fn prepare(&self) -> Result<f32> {
-        let _running = self.turn.live();
+        self.prepare_with(&mut |_| true)
+    }
+
+    /// The same; calls `go_on` at every stage, and about once a second while an engine is built. Where it returns false
+    /// the call ends at once. A build that is under way goes on then: a later call joins it, its engine goes into the
+    /// cache, and dropping the last owner of the engine waits for it.
+    ///
+    /// # Errors
+    /// [`Status::Cancelled`], or as [`Self::prepare`].
+    pub fn prepare_with(&self, go_on: &mut dyn FnMut(Progress) -> bool) -> Result<f32> {
+        self.turn.refuse_pause()?;
+        let mut watch = Watch::new(go_on);
+        self.backend.prepare(&mut watch)?;
+        watch.tell(Stage::SelfTest)?;
+        let in_turn = self.turn.live_unless_paused()?;
         let error = backend::self_test(self.backend.as_ref(), &self.spec)?;
+        drop(in_turn);
+        watch.tell(Stage::Measuring)?;
+        let in_turn = self.turn.live_unless_paused()?;
         let step = backend::step_time(self.backend.as_ref())?;
+        drop(in_turn);
         self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
         Ok(error)
+    }
+
+    /// Whether the provider had to build an engine, and where it came from.
+    #[must_use]
+    pub fn origin(&self) -> EngineOrigin {
+        self.backend.origin()
+    }
+
+    /// Writes the engine that the provider built into a file with all that it was built for: made in the factory, for
+    /// [`Self::import`] on devices with the same GPU and software. After [`Self::prepare`], with a cache folder.
+    ///
+    /// # Errors
+    /// [`Status::WrongState`] where there is no engine or no cache, [`Status::Unsupported`] where the provider builds
+    /// none, [`Status::System`] where the file cannot be written.
+    pub fn export(&self, file: &Path) -> Result<()> {
+        self.backend.export(file)
+    }
+
+    /// Brings an exported engine into the cache, so that [`Self::prepare`] loads it. Before that, with a cache folder.
+    ///
+    /// # Errors
+    /// [`Status::EngineMismatch`] if it was built for something else, part by part in the message,
+    /// [`Status::EngineFile`] if the file is damaged, [`Status::EngineCache`] if the cache cannot be written,
+    /// [`Status::WrongState`] if the engine was made already, [`Status::Unsupported`] if the provider builds none.
+    pub fn import(&self, file: &Path) -> Result<()> {
+        self.backend.import(file)
+    }
+
+    /// Lets no step of this engine begin from now on, and returns when none runs: another part of the device needs the
+    /// GPU. Streams take frames meanwhile; after [`Self::resume`] the rules for overload apply. What waits for the
+    /// network goes on waiting: live streams, exact queries until their timeout. A host-driven stream has nothing to
+    /// process, a slot that it is in is finished first, and a build of an engine goes on. Pausing twice is pausing once.
+    ///
+    /// # Errors
+    /// [`Status::WrongThread`] from the callback of a host-driven stream; [`Status::WrongState`] if another thread
+    /// resumed before the engine had come to rest.
+    pub fn pause(&self) -> Result<()> {
+        self.turn.pause()
+    }
+
+    /// Ends a pause; nothing if there is none.
+    pub fn resume(&self) {
+        self.turn.resume();
     }
 
     /// Time of one step (stream mode) or one clip (window mode), as [`Self::prepare`] measured it; `None` before.
@@ -112,6 +191,13 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// Nobody could resume its streams any more.
+    fn drop(&mut self) {
+        self.turn.resume();
+    }
+}
+
 fn load(package: &ModelPackage, name: &str, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
     let threads = config.threads.max(1);
     #[cfg(feature = "rten")]
@@ -120,7 +206,7 @@ fn load(package: &ModelPackage, name: &str, config: &EngineConfig) -> Result<Arc
     }
     #[cfg(feature = "ort")]
     if let Some(provider) = backend::ort::Provider::from_name(name) {
-        return backend::ort::load(package, provider, threads, config.runtime_library.as_deref());
+        return backend::ort::load(package, provider, config);
     }
     let _ = (package, name, threads);
     Err(Error::new(Status::ProviderUnavailable, "not a provider of this build"))

@@ -99,6 +99,12 @@ statuses! {
     ProviderUnavailable = -32, "the provider cannot run here";
     /// The runtime failed while inferring.
     Inference = -33, "inference failed";
+    /// The folder of built engines cannot be read or written.
+    EngineCache = -34, "the engine cache cannot be used";
+    /// An engine file is damaged, or is none.
+    EngineFile = -35, "the engine file is damaged or is none";
+    /// An engine was built for another model, runtime, device or options.
+    EngineMismatch = -36, "the engine was built for something else";
 
     /// An allocation failed, or a size is more than can be allocated.
     OutOfMemory = -40, "out of memory";

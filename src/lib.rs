@@ -17,6 +17,8 @@
 //! | `sampling` | timestamps to the sample grid |
 //! | [`model`] | model package, checked |
 //! | `backend` | what runs the network |
+//! | `options` | options of the providers, checked |
+//! | `engine_cache` | engines that a provider built, kept on disk |
 //! | `classifier` | samples to a posterior: stream and window |
 //! | `history` | what the network said and when |
 //! | `samples`, `exact` | kept samples, and queries that run them again |
@@ -53,6 +55,8 @@ mod contract_tests;
 #[path = "../tests/counting/mod.rs"]
 mod counting;
 pub mod engine;
+#[cfg(feature = "ort")]
+mod engine_cache;
 pub mod error;
 mod exact;
 pub mod ffi;
@@ -60,8 +64,11 @@ pub mod frame;
 mod history;
 mod mailbox;
 pub mod model;
+mod options;
 #[cfg(test)]
 mod overload_tests;
+#[cfg(test)]
+mod pause_tests;
 mod pixels;
 mod preprocess;
 #[cfg(test)]
@@ -78,10 +85,10 @@ mod test_network;
 mod turn;
 mod worker;
 
-pub use backend::RuntimeReport;
 pub use classifier::{EarlyStop, ViewChange};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, EngineOrigin, Progress, RuntimeReport, Stage};
 pub use error::{Error, Result, Status};
+pub use ffi::gpu::GpuStream;
 pub use result::ViewResult;
 pub use sampling::PartialChunk;
 pub use stream::{Drive, Hooks, Reader, Stream, StreamConfig, StreamStats};

@@ -156,7 +156,8 @@ fn what_is_forgotten_missing_or_late_has_its_status() {
     assert_eq!(reader.wait(id, LONG, &mut reader.result()), Status::Ok);
     {
         // Live streams that never pause leave an exact query no turn.
-        let _running = engine.turn.live();
+        let goes_on = std::sync::atomic::AtomicBool::new(false);
+        let _running = engine.turn.live(&goes_on);
         assert_eq!(ask(&reader, 200..=230, true, Duration::from_millis(20)).0, Status::TimedOut);
     }
     assert_eq!(ask(&reader, 200..=230, true, Duration::ZERO).0, Status::TimedOut);

@@ -17,7 +17,7 @@ use crate::result::ViewResult;
 use crate::ring::ring;
 use crate::samples::Samples;
 use crate::sampling::Sampler;
-use crate::turn::{Claim, InTurn};
+use crate::turn::{Claim, InTurn, Turn};
 use crate::worker::{Pipeline, Worker};
 use crate::{Error, Result, Status};
 use input::Input;
@@ -83,7 +83,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Counters,
     /// Number of the last status other than ok of a real-time call, or of what failed after it; 0: none.
     last_event: AtomicI32,
-    stop: AtomicBool,
+    /// The stream is being destroyed: its worker ends.
+    pub(crate) stop: Arc<AtomicBool>,
     pub(crate) poisoned: AtomicBool,
 }
 
@@ -142,6 +143,8 @@ pub struct Stream {
     thread: Option<JoinHandle<()>>,
     /// The worker of a host-driven stream.
     driven: Option<Worker>,
+    /// Where the worker may be waiting when it shall end.
+    turn: Arc<Turn>,
 }
 
 impl Stream {
@@ -181,11 +184,12 @@ impl Stream {
             hop: if spec.mode == Mode::Window { hop as u64 } else { 0 },
             stats: Counters::default(),
             last_event: AtomicI32::new(0),
-            stop: AtomicBool::new(false),
+            stop: Arc::default(),
             poisoned: AtomicBool::new(false),
         });
         let session = engine.backend.session()?;
-        let session = InTurn { session, turn: Arc::clone(&engine.turn), claim: Claim::Live };
+        let claim = Claim::Live(Arc::clone(&shared.stop));
+        let session = InTurn { session, turn: Arc::clone(&engine.turn), claim };
         let classifier = classifier::classifier(spec, Box::new(session), &settings)?;
         let slots = config.ring_slots + EXTRA_SLOTS;
         let pixels = (0..slots).map(|_| Pixels::new(max_frame_bytes, config.pin));
@@ -201,6 +205,7 @@ impl Stream {
         let worker = Worker {
             consumer,
             held: false,
+            turn: (config.drive == Drive::Host).then(|| Arc::clone(&engine.turn)),
             pipeline: Pipeline {
                 shared: Arc::clone(&shared),
                 preprocess: Preprocess::new(spec, config.max_width_px, config.max_height_px),
@@ -246,7 +251,8 @@ impl Stream {
             sent: 0,
             acquired: None,
         };
-        Ok(Self { input, reader: Reader { shared, labels }, thread, driven })
+        let turn = Arc::clone(&engine.turn);
+        Ok(Self { input, reader: Reader { shared, labels }, thread, driven, turn })
     }
 
     /// Bytes that a stream of these settings allocates by code of ours: ring, tensors, states, history, samples for
@@ -371,9 +377,10 @@ fn spawn(mut worker: Worker, drive: Drive, thread_start: Option<ThreadStart>) ->
 }
 
 impl Drop for Stream {
-    /// Stops the worker after the step it is in.
+    /// Stops the worker after the step it is in; a pause of the engine does not keep it.
     fn drop(&mut self) {
         self.reader.shared.stop.store(true, Relaxed);
+        self.turn.wake();
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             let _ = thread.join();

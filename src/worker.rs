@@ -7,6 +7,7 @@ use crate::result::{ViewResult, flags};
 use crate::ring::Consumer;
 use crate::sampling::{Arrival, Sampler};
 use crate::stream::{OnResult, Shared, Slot};
+use crate::turn::Turn;
 use crate::{Result, Status, clock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub(crate) struct Worker {
     pub(crate) pipeline: Pipeline,
     /// The oldest slot of the ring is the frame before: it may still become a sample.
     pub(crate) held: bool,
+    /// Of a host-driven stream: asked before every slot, for a pause must not hold a thread of the host.
+    pub(crate) turn: Option<Arc<Turn>>,
 }
 
 /// What a frame goes through; apart from the ring, which lends it the frames.
@@ -62,11 +65,16 @@ pub(crate) struct Skip {
 }
 
 impl Worker {
-    /// Handles the oldest unseen slot: [`Status::Ok`], [`Status::NotReady`] if there is none, or [`Status::Poisoned`]
-    /// after a panic, which stops here.
+    /// Handles the oldest unseen slot: [`Status::Ok`], [`Status::NotReady`] if there is none or, in a host-driven stream,
+    /// the engine is paused, or [`Status::Poisoned`] after a panic, which stops here.
     pub(crate) fn process_guarded(&mut self) -> Status {
         if self.pipeline.shared.poisoned.load(Relaxed) {
             return Status::Poisoned;
+        }
+        let turn = self.turn.clone();
+        let inside = turn.as_ref().map(|turn| turn.enter());
+        if matches!(inside, Some(None)) {
+            return Status::NotReady;
         }
         match catch_unwind(AssertUnwindSafe(|| self.process())) {
             Ok(true) => Status::Ok,
@@ -388,7 +396,9 @@ impl Pipeline {
     }
 
     fn fail(&mut self, error: &crate::Error) -> Status {
-        log::error!("acquisition {}: {error}", self.result.acquisition);
+        if !self.shared.stop.load(Relaxed) {
+            log::error!("acquisition {}: {error}", self.result.acquisition);
+        }
         self.shared.note(error.status())
     }
 }

@@ -91,7 +91,12 @@ fn engine(runtime: Runtime, package: &Package, threads: u32) -> Engine {
         ),
     };
     let provider = if library.is_some() { "cpu" } else { "embedded" };
-    let config = EngineConfig { providers: vec![provider.into()], threads, runtime_library: library };
+    let config = EngineConfig {
+        providers: vec![provider.into()],
+        threads,
+        runtime_library: library,
+        ..EngineConfig::default()
+    };
     Engine::new(package, &config).unwrap()
 }
 

@@ -27,6 +27,7 @@ fn engine_of(package: ModelPackage, providers: &[&str]) -> Result<Engine, Error>
         providers: providers.iter().map(ToString::to_string).collect(),
         threads: 2,
         runtime_library: Some(library()),
+        ..EngineConfig::default()
     };
     Engine::new(package, &config)
 }

@@ -118,6 +118,15 @@
 // The runtime failed while inferring.
 #define TTV_INFERENCE -33
 
+// The folder of built engines cannot be read or written.
+#define TTV_ENGINE_CACHE -34
+
+// An engine file is damaged, or is none.
+#define TTV_ENGINE_FILE -35
+
+// An engine was built for another model, runtime, device or options.
+#define TTV_ENGINE_MISMATCH -36
+
 // An allocation failed, or a size is more than can be allocated.
 #define TTV_OUT_OF_MEMORY -40
 
@@ -135,6 +144,33 @@
 
 // Version of this ABI: the major number in the high 16 bits, the minor in the low.
 #define TTV_ABI_VERSION 65536
+
+// The provider builds no engine.
+#define TTV_ENGINE_NOT_NEEDED 0
+
+// It will be loaded or built by `ttv_engine_prepare`, or by the first stream.
+#define TTV_ENGINE_NOT_YET 1
+
+// Built in this process.
+#define TTV_ENGINE_BUILT 2
+
+// Loaded from the cache, where a start before this one left it.
+#define TTV_ENGINE_LOADED 3
+
+// Loaded from the cache, where `ttv_engine_import` brought it.
+#define TTV_ENGINE_IMPORTED 4
+
+// Looks into the cache of engines and checks what lies there.
+#define TTV_STAGE_READING_CACHE 1
+
+// The provider loads an engine, or builds one, which may take minutes.
+#define TTV_STAGE_BUILDING 2
+
+// Runs the package's self-test.
+#define TTV_STAGE_SELF_TEST 3
+
+// Measures the time of a step.
+#define TTV_STAGE_MEASURING 4
 
 // One byte of luma.
 #define TTV_FORMAT_GRAY8 1
@@ -240,7 +276,8 @@ typedef struct ttv_host {
   // Takes a message: level 1 error, 2 warning, 3 information. Called from any thread but never from an [rt] call,
   // with locks of ours held: it must not call this library.
   void (*log)(void *user, int32_t level, const char *message, size_t length);
-  // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
+  // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview" in a
+  // stream's thread and "tteview-build" in the one that builds an engine.
   void (*thread_start)(void *user, const char *role);
   // Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
   // system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
@@ -248,6 +285,14 @@ typedef struct ttv_host {
   // environment of the process: there TTV_PROVIDER_UNAVAILABLE without that variable (0 allows the telemetry).
   const char *runtime_library;
 } ttv_host;
+
+// An option of a provider, by the provider's own documented key. This struct never grows.
+typedef struct ttv_option {
+  // As "trt_max_workspace_size".
+  const char *key;
+  // As "1073741824".
+  const char *value;
+} ttv_option;
 
 // What an engine is made of. Zero every field that is not set.
 typedef struct ttv_engine_config {
@@ -270,7 +315,34 @@ typedef struct ttv_engine_config {
   uint32_t provider_count;
   // Threads of the network; 0: one.
   uint32_t threads;
+  // Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", others to "cuda"; one that none of
+  // `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the library sets itself: device, stream,
+  // caches, fp16. CUDA graphs are `TTV_UNSUPPORTED`.
+  const struct ttv_option *options;
+  // How many, at most 128.
+  uint32_t option_count;
+  // Which GPU, as CUDA counts them.
+  uint32_t device_id;
+  // Folder of the engines that "tensorrt" builds, so that the next start loads them; copied. It need not exist, and
+  // processes may share it. NULL: every start builds.
+  const char *cache_folder;
+  // A `cudaStream_t` of that GPU, made with the priority that the host wants: the provider works in it. The host keeps
+  // it until the engine and its streams are destroyed. NULL: the provider makes its own.
+  void *gpu_stream;
 } ttv_engine_config;
+
+// How a preparation is watched. Zero every field that is not set.
+typedef struct ttv_prepare_config {
+  // `sizeof(ttv_prepare_config)`.
+  uint32_t struct_size;
+  // 0.
+  uint32_t flags;
+  // Called in the calling thread with each `TTV_STAGE_*` and about once a second while an engine is built, with the
+  // time since the call; or NULL. Anything but 0 ends the call with `TTV_CANCELLED`. It must not throw.
+  int32_t (*progress)(void *user, uint32_t stage, int64_t elapsed_ns);
+  // Handed back to `progress`.
+  void *user;
+} ttv_prepare_config;
 
 // What really runs, for the device's records.
 typedef struct ttv_engine_info {
@@ -301,6 +373,10 @@ typedef struct ttv_engine_info {
   // Time from one step to the next: a chunk or, in window mode, the hop that a stream chooses now. The network keeps
   // up, at any frame rate, if `step_ns` is less; with N streams that acquire at once, if N times `step_ns` is.
   int64_t step_interval_ns;
+  // Whether the provider had to build an engine, and where it came from: `TTV_ENGINE_*`.
+  uint32_t engine_origin;
+  // 0.
+  uint32_t reserved2;
 } ttv_engine_info;
 
 // The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
@@ -514,7 +590,9 @@ uint32_t ttv_abi_version(void);
 // One sentence for a status; static text. [any rt]
 const char *ttv_status_string(int32_t status);
 
-// Loads and checks a model package on the first provider that can run it. [ctl]
+// Loads and checks a model package on the first provider that can run it. On "tensorrt" all but the engine, which
+// `ttv_engine_prepare` loads or builds: the provider's library with all it needs, its options, the driver and the GPU
+// are checked here. [ctl]
 //
 // On success `*engine` is a handle for `ttv_engine_destroy`; on an error it is NULL and `ttv_last_error` says why.
 //
@@ -524,13 +602,62 @@ const char *ttv_status_string(int32_t status);
 int32_t ttv_engine_create(const struct ttv_engine_config *config,
                           struct ttv_engine **engine);
 
-// Runs the package's self-test on the provider that will really run, and so warms it up; then measures the time of a
-// step, the median of five. `ttv_engine_get_info` then says whether real time holds, and streams in window mode that
-// are created from now on choose their hop by it. May take long. [ctl]
+// Loads or builds the provider's engine, if it needs one (`engine_origin` of `ttv_engine_get_info`), which takes minutes
+// where TensorRT builds; `ttv_engine_prepare_with` tells how far it is. Runs the package's self-test on the provider
+// that will really run, and so warms it up; then measures the time of a step, the median of five.
+// `ttv_engine_get_info` then says whether real time holds, and streams in window mode that are created from now on
+// choose their hop by it. A stream that is created on an engine that was not prepared loads or builds there and then.
+// [ctl]
 //
 // # Safety
 // `engine` is NULL or a live handle.
 int32_t ttv_engine_prepare(struct ttv_engine *engine);
+
+// The same, telling the host how far it is; a non-zero return of `progress` cancels it with `TTV_CANCELLED`. A build
+// inside TensorRT cannot be interrupted: it goes on in the background and fills the cache, a later prepare joins it, and
+// `ttv_engine_destroy` (or the destruction of its last stream) waits for it. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle; `config` points to a struct of the size its first field says.
+int32_t ttv_engine_prepare_with(struct ttv_engine *engine,
+                                const struct ttv_prepare_config *config);
+
+// Writes the engine that "tensorrt" built into a file, with all that it was built for: made in the factory, for
+// `ttv_engine_import` on devices with the same GPU and software. After `ttv_engine_prepare`, with a `cache_folder`;
+// `TTV_WRONG_STATE` before, `TTV_UNSUPPORTED` for providers that build none. Written under another name beside it and
+// renamed. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle; `path` is NULL or NUL-terminated.
+int32_t ttv_engine_export(const struct ttv_engine *engine,
+                          const char *path);
+
+// Brings an exported engine into the cache, so that `ttv_engine_prepare` loads it; before that, with a `cache_folder`.
+// `TTV_ENGINE_MISMATCH` if it was built for another model, GPU, version or option, and the last error says which;
+// `TTV_ENGINE_FILE` if the file is damaged, `TTV_ENGINE_CACHE` if the folder cannot be written. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle; `path` is NULL or NUL-terminated.
+int32_t ttv_engine_import(struct ttv_engine *engine,
+                          const char *path);
+
+// Lets no step of this engine begin from now on, and returns when none runs: the beamformer needs the GPU. Streams go
+// on taking frames; after `ttv_engine_resume` the rules for overload apply. While the engine is paused final results do
+// not come (`ttv_stream_wait` has its timeout), exact queries wait until theirs, `ttv_stream_process` returns
+// `TTV_NOT_READY`, `ttv_engine_prepare` `TTV_WRONG_STATE`; streams may be created and destroyed. A call of
+// `ttv_stream_process` that is under way is finished first. The building of an engine goes on. Pausing twice is pausing
+// once. `TTV_WRONG_THREAD` from the callback of a host-driven stream, `TTV_WRONG_STATE` if another thread resumed before
+// the engine had come to rest. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle.
+int32_t ttv_engine_pause(struct ttv_engine *engine);
+
+// Ends a pause; nothing if there is none. [ctl]
+//
+// # Safety
+// `engine` is NULL or a live handle.
+int32_t ttv_engine_resume(struct ttv_engine *engine);
 
 // What really runs. [any]
 //
@@ -544,7 +671,8 @@ int32_t ttv_engine_get_info(const struct ttv_engine *engine, struct ttv_engine_i
 // `engine` is NULL or a live handle; `label` points to a place for a pointer.
 int32_t ttv_engine_label(const struct ttv_engine *engine, uint32_t index, const char **label);
 
-// Gives the engine back. Streams made from it go on. NULL is fine. [ctl]
+// Gives the engine back. Streams made from it go on, also those of a paused engine. Waits for a build that goes on in the
+// background, unless a stream keeps the engine. NULL is fine. [ctl]
 //
 // # Safety
 // `engine` is NULL or a live handle, not used by any other thread or afterwards.
@@ -622,7 +750,7 @@ int32_t ttv_stream_mark(struct ttv_stream *stream);
 int32_t ttv_stream_end(struct ttv_stream *stream);
 
 // Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
-// waits. One thread at a time. [wrk]
+// waits or the engine is paused. One thread at a time. [wrk]
 //
 // # Safety
 // `stream` is NULL or a live handle.

@@ -97,6 +97,10 @@ struct EngineConfig {
   const std::uint8_t *model_sha256 = nullptr; /* 32 bytes the package must match, or nullptr */
   std::vector<std::string> providers;      /* in order of preference; empty: "embedded" */
   std::uint32_t threads = 0;               /* 0: one */
+  std::vector<std::pair<std::string, std::string>> options; /* of the providers, by their own keys */
+  std::uint32_t device_id = 0;             /* which GPU */
+  std::string cache_folder;                /* of engines that TensorRT builds; empty: every start builds */
+  void *gpu_stream = nullptr;              /* a cudaStream_t of the host's, or nullptr */
 };
 
 /* One model on one provider. Streams made from it keep what they need. */
@@ -114,17 +118,46 @@ class Engine {
     raw.providers = providers.empty() ? nullptr : providers.data();
     raw.provider_count = static_cast<std::uint32_t>(providers.size());
     raw.threads = config.threads;
+    std::vector<ttv_option> options;
+    for (const auto &[key, value] : config.options) options.push_back({key.c_str(), value.c_str()});
+    raw.options = options.empty() ? nullptr : options.data();
+    raw.option_count = static_cast<std::uint32_t>(options.size());
+    raw.device_id = config.device_id;
+    raw.cache_folder = config.cache_folder.empty() ? nullptr : config.cache_folder.c_str();
+    raw.gpu_stream = config.gpu_stream;
     ttv_engine *engine = nullptr;
     const std::int32_t status = ttv_engine_create(&raw, &engine);
     if (status != TTV_OK) return detail::last_error(status);
     return Engine(engine);
   }
 
-  /* Self-test on the provider that will really run. [ctl] */
-  [[nodiscard]] std::optional<Error> prepare() {
-    const std::int32_t status = ttv_engine_prepare(handle_.get());
-    if (status != TTV_OK) return detail::last_error(status);
-    return std::nullopt;
+  /* Loads or builds the provider's engine, then the self-test on the provider that will really run. [ctl] */
+  [[nodiscard]] std::optional<Error> prepare() { return outcome(ttv_engine_prepare(handle_.get())); }
+
+  /* The same; go_on(std::uint32_t stage, std::chrono::nanoseconds elapsed) says whether to, at every TTV_STAGE_* and
+   * about once a second while an engine is built. It must not throw. [ctl] */
+  template <typename GoOn>
+  [[nodiscard]] std::optional<Error> prepare(GoOn go_on) {
+    auto config = detail::sized<ttv_prepare_config>();
+    config.progress = [](void *user, std::uint32_t stage, std::int64_t elapsed_ns) -> std::int32_t {
+      return (*static_cast<GoOn *>(user))(stage, std::chrono::nanoseconds(elapsed_ns)) ? 0 : 1;
+    };
+    config.user = &go_on;
+    return outcome(ttv_engine_prepare_with(handle_.get(), &config));
+  }
+
+  /* No step begins from now on, and none runs when this returns. [ctl] */
+  [[nodiscard]] std::optional<Error> pause() { return outcome(ttv_engine_pause(handle_.get())); }
+  /* Ends a pause. [ctl] */
+  void resume() noexcept { ttv_engine_resume(handle_.get()); }
+
+  /* The engine that TensorRT built, into a file, after prepare. [ctl] */
+  [[nodiscard]] std::optional<Error> export_engine(const std::string &path) const {
+    return outcome(ttv_engine_export(handle_.get(), path.c_str()));
+  }
+  /* And from a file into the cache, before prepare. [ctl] */
+  [[nodiscard]] std::optional<Error> import_engine(const std::string &path) {
+    return outcome(ttv_engine_import(handle_.get(), path.c_str()));
   }
 
   /* What really runs. [any] */
@@ -148,6 +181,10 @@ class Engine {
   struct Destroy {
     void operator()(ttv_engine *engine) const noexcept { ttv_engine_destroy(engine); }
   };
+  static std::optional<Error> outcome(std::int32_t status) {
+    if (status != TTV_OK) return detail::last_error(status);
+    return std::nullopt;
+  }
   explicit Engine(ttv_engine *engine) noexcept : handle_(engine) {}
   std::unique_ptr<ttv_engine, Destroy> handle_;
 };

@@ -1,70 +1,34 @@
 //! ONNX Runtime, loaded at run time from a library of the host, on its CPU, CUDA or TensorRT provider.
 
+#[cfg(test)]
+mod gpu_tests;
+mod provider;
 #[cfg(feature = "bench")]
 pub(crate) mod raw;
 mod runtime;
+mod session;
+mod tensorrt;
 
 use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};
-use crate::model::{ModelPackage, ModelSpec, Precision};
+use crate::engine::EngineConfig;
+use crate::model::{ModelPackage, ModelSpec};
 use crate::{Error, Result, Status};
-use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
+use provider::Settings;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What of ONNX Runtime computes the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Provider {
-    Cpu,
-    Cuda,
-    TensorRt,
-}
-
-impl Provider {
-    /// The provider that the host calls by this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Cpu, Self::Cuda, Self::TensorRt].into_iter().find(|provider| provider.name() == name)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-            Self::TensorRt => "tensorrt",
-        }
-    }
-
-    /// What a session must register; the CPU provider is always there.
-    fn registration(self, precision: Precision) -> Option<ExecutionProviderDispatch> {
-        let provider = match self {
-            Self::Cpu => return None,
-            // Without TF32, so that float32 is float32.
-            Self::Cuda => CUDA::default().with_tf32(false).build(),
-            Self::TensorRt => TensorRT::default().with_fp16(precision == Precision::Fp16).build(),
-        };
-        Some(provider.error_on_failure())
-    }
-
-    /// Where the states lie from step to step, if not in host memory. What enters a step (samples) and leaves it
-    /// (logits) is in host memory.
-    fn device(self) -> Option<AllocationDevice<'static>> {
-        match self {
-            Self::Cpu => None,
-            Self::Cuda | Self::TensorRt => Some(AllocationDevice::CUDA),
-        }
-    }
-}
+pub(crate) use provider::Provider;
 
 struct Shared {
     /// Runs one graph at a time: the `ort` crate does not trust concurrent runs of one session.
     session: Mutex<ort::session::Session>,
-    provider: Provider,
-    /// Where the states lie that runs write; `None`: in host memory.
-    device: Option<AllocationDevice<'static>>,
-    version: String,
+    report: RuntimeReport,
+    /// Where the states lie that runs write, and which of these it is; `None`: in host memory.
+    device: Option<(AllocationDevice<'static>, i32)>,
     spec: ModelSpec,
 }
 
@@ -87,7 +51,7 @@ struct OrtSession {
 }
 
 /// Loads the runtime, then the graph on one provider of it, and checks that inputs and outputs are those of the
-/// metadata.
+/// metadata; on TensorRT the graph is loaded when the engine is prepared.
 ///
 /// # Errors
 /// As [`runtime::runtime`]; `ProviderUnavailable` where the provider is not there or cannot run the whole graph,
@@ -95,46 +59,47 @@ struct OrtSession {
 pub(crate) fn load(
     package: &ModelPackage,
     provider: Provider,
-    threads: u32,
-    library: Option<&Path>,
+    config: &EngineConfig,
 ) -> Result<Arc<dyn Backend>> {
-    let runtime = runtime::runtime(library)?;
+    let runtime = runtime::runtime(config.runtime_library.as_deref())?;
+    let settings = Settings::new(provider, package.spec.precision, config);
+    match provider {
+        Provider::Cpu | Provider::Cuda => made(&runtime, package, &settings, None, ""),
+        Provider::TensorRt => tensorrt::load(runtime, package, settings, config),
+    }
+}
+
+/// The graph, loaded and checked. `engines`: where the provider keeps its engines; `version`: its own, if it has one.
+fn made(
+    runtime: &runtime::Runtime,
+    package: &ModelPackage,
+    settings: &Settings,
+    engines: Option<&Path>,
+    version: &str,
+) -> Result<Arc<dyn Backend>> {
     let spec = package.spec.clone();
-    let session = session(&runtime, package, provider, threads)?;
+    let session = session::session(runtime, &package.bytes, settings, engines)?;
     check_inputs(&spec, session.inputs().iter().map(found))?;
     check_outputs(&spec, session.outputs().iter().map(found))?;
-    let device = provider.device();
-    let shared = Shared { session: Mutex::new(session), provider, device, version: runtime.version, spec };
+    let number = i32::try_from(settings.device_id).unwrap_or(i32::MAX);
+    let shared = Shared {
+        session: Mutex::new(session),
+        report: report(&runtime.version, settings, &spec, version),
+        device: settings.provider.device().map(|device| (device, number)),
+        spec,
+    };
     Ok(Arc::new(Ort(Arc::new(shared))))
 }
 
-fn session(
-    runtime: &runtime::Runtime,
-    package: &ModelPackage,
-    provider: Provider,
-    threads: u32,
-) -> Result<ort::session::Session> {
-    let registered = || -> ort::Result<_> {
-        // Threads that spin would take the acquisition's cores between two chunks.
-        let builder = ort::session::Session::builder(&runtime.environment)?
-            .with_intra_threads(threads.max(1) as usize)?
-            .with_inter_threads(1)?
-            .with_parallel_execution(false)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?;
-        Ok(match provider.registration(package.spec.precision) {
-            Some(provider) => builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?,
-            None => builder,
-        })
-    };
-    let named = |e: ort::Error| format!("onnxruntime {}: {}", runtime.version, e.message().trim_end());
-    let mut builder = registered().map_err(|e| Error::new(Status::ProviderUnavailable, named(e)))?;
-    builder.commit_from_memory(&package.bytes).map_err(|e| match provider {
-        Provider::Cpu => {
-            Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {}", named(e)))
-        }
-        Provider::Cuda | Provider::TensorRt => Error::new(Status::ProviderUnavailable, named(e)),
-    })
+/// What runs, or will run once it is made.
+fn report(runtime: &str, settings: &Settings, spec: &ModelSpec, version: &str) -> RuntimeReport {
+    let runtime = format!("onnxruntime {runtime}");
+    RuntimeReport {
+        provider: settings.provider.name().into(),
+        provider_version: if version.is_empty() { runtime.clone() } else { version.to_owned() },
+        runtime_version: runtime,
+        precision: spec.precision,
+    }
 }
 
 fn found(outlet: &Outlet) -> Found<'_> {
@@ -167,9 +132,9 @@ fn filled(shape: &[usize], value: f32) -> Result<Tensor<f32>> {
 impl Shared {
     /// A tensor for a state that a run writes, with any content.
     fn next_state(&self, shape: &[usize]) -> Result<Tensor<f32>> {
-        let Some(device) = self.device.clone() else { return filled(shape, 0.0) };
+        let Some((device, number)) = self.device.clone() else { return filled(shape, 0.0) };
         let memory =
-            MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
+            MemoryInfo::new(device, number, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
         let allocator = Allocator::new(&self.session.lock(), memory).map_err(failed)?;
         Tensor::new(&allocator, shape).map_err(out_of_memory)
     }
@@ -187,13 +152,7 @@ impl Shared {
 
 impl Backend for Ort {
     fn report(&self) -> RuntimeReport {
-        let version = format!("onnxruntime {}", self.0.version);
-        RuntimeReport {
-            provider: self.0.provider.name().into(),
-            provider_version: version.clone(),
-            runtime_version: version,
-            precision: self.0.spec.precision,
-        }
+        self.0.report.clone()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
@@ -299,17 +258,17 @@ mod tests {
         let bytes = include_bytes!("../../models/standin.stream.onnx").to_vec();
         let package = ModelPackage::from_bytes(bytes, None).unwrap();
         let runtime = runtime::runtime(Some(Path::new(&library))).unwrap();
+        let settings = Settings::new(Provider::Cpu, package.spec.precision, &EngineConfig::default());
         let shared = |device| {
             Arc::new(Shared {
-                session: Mutex::new(session(&runtime, &package, Provider::Cpu, 1).unwrap()),
-                provider: Provider::Cpu,
+                session: Mutex::new(session::session(&runtime, &package.bytes, &settings, None).unwrap()),
+                report: report("", &settings, &package.spec, ""),
                 device,
-                version: String::new(),
                 spec: package.spec.clone(),
             })
         };
         let expected = five_steps(&mut OrtSession::new(&shared(None)).unwrap());
-        let mut on_device = OrtSession::new(&shared(Some(AllocationDevice::CPU))).unwrap();
+        let mut on_device = OrtSession::new(&shared(Some((AllocationDevice::CPU, 0)))).unwrap();
         assert_eq!(five_steps(&mut on_device), expected);
         assert_ne!(five_steps(&mut on_device), expected, "the states were not carried on");
         on_device.reset().unwrap();

@@ -11,6 +11,12 @@ use std::time::Duration;
 /// The types and functions that C++ sees, in the namespace `tteview::cargo`.
 #[cxx::bridge(namespace = "tteview::cargo")]
 pub mod bridge {
+    /// An option of a provider, by its own key.
+    struct ProviderOption {
+        key: String,
+        value: String,
+    }
+
     /// What an engine is made of.
     struct EngineConfig {
         /// Path of the model package.
@@ -21,6 +27,11 @@ pub mod bridge {
         threads: u32,
         /// Path of the ONNX Runtime library; empty: the system's, if a provider needs it.
         runtime_library: String,
+        options: Vec<ProviderOption>,
+        /// Which GPU.
+        device_id: u32,
+        /// Folder of the engines that TensorRT builds; empty: every start builds.
+        cache_folder: String,
     }
 
     /// What really runs.
@@ -31,6 +42,8 @@ pub mod bridge {
         model_version: String,
         model_sha256: String,
         label_count: u32,
+        /// `TTV_ENGINE_*` of the C header.
+        engine_origin: u32,
     }
 
     /// What becomes of a partial chunk at the end.
@@ -139,6 +152,14 @@ pub mod bridge {
         fn create_engine(config: &EngineConfig) -> Result<Box<Engine>>;
         /// Runs the self-test on what really runs; its largest absolute error.
         fn prepare(self: &Engine) -> Result<f32>;
+        /// No step begins from now on, and none runs when this returns.
+        fn pause(self: &Engine) -> Result<()>;
+        /// Ends a pause.
+        fn resume(self: &Engine);
+        /// The engine that TensorRT built, into a file, after `prepare`.
+        fn export_engine(self: &Engine, path: &str) -> Result<()>;
+        /// And from a file into the cache, before `prepare`.
+        fn import_engine(self: &Engine, path: &str) -> Result<()>;
         fn info(self: &Engine) -> EngineInfo;
         /// Code of a label; empty if there is none of this index.
         fn label(self: &Engine, index: i32) -> &str;
@@ -184,11 +205,15 @@ pub struct Reader(crate::Reader);
 
 fn create_engine(config: &bridge::EngineConfig) -> crate::Result<Box<Engine>> {
     let package = ModelPackage::from_path(Path::new(&config.model_path), None)?;
-    let library = Some(PathBuf::from(&config.runtime_library)).filter(|path| !path.as_os_str().is_empty());
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
     let config = crate::EngineConfig {
         providers: config.providers.clone(),
         threads: config.threads,
-        runtime_library: library,
+        runtime_library: path(&config.runtime_library),
+        options: config.options.iter().map(|option| (option.key.clone(), option.value.clone())).collect(),
+        device_id: config.device_id,
+        cache_folder: path(&config.cache_folder),
+        ..crate::EngineConfig::default()
     };
     Ok(Box::new(Engine(crate::Engine::new(package, &config)?)))
 }
@@ -196,6 +221,22 @@ fn create_engine(config: &bridge::EngineConfig) -> crate::Result<Box<Engine>> {
 impl Engine {
     fn prepare(&self) -> crate::Result<f32> {
         self.0.prepare()
+    }
+
+    fn pause(&self) -> crate::Result<()> {
+        self.0.pause()
+    }
+
+    fn resume(&self) {
+        self.0.resume();
+    }
+
+    fn export_engine(&self, path: &str) -> crate::Result<()> {
+        self.0.export(Path::new(path))
+    }
+
+    fn import_engine(&self, path: &str) -> crate::Result<()> {
+        self.0.import(Path::new(path))
     }
 
     fn info(&self) -> bridge::EngineInfo {
@@ -207,6 +248,7 @@ impl Engine {
             model_version: spec.model_version.clone(),
             model_sha256: spec.package_sha256.clone(),
             label_count: u32::try_from(spec.labels.len()).unwrap_or(u32::MAX),
+            engine_origin: super::engine::number(self.0.origin()),
         }
     }
 

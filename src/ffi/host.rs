@@ -24,7 +24,8 @@ pub struct ttv_host {
     /// with locks of ours held: it must not call this library.
     pub log:
         Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char, length: usize)>,
-    /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview".
+    /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview" in a
+    /// stream's thread and "tteview-build" in the one that builds an engine.
     pub thread_start: Option<unsafe extern "C" fn(user: *mut c_void, role: *const c_char)>,
     /// Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
     /// system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.

@@ -1,5 +1,5 @@
 //! The C ABI: the only place with `extern "C"`. The header `include/tteview/tteview.h` is generated from here; all but
-//! `onnxruntime`, which looks at a library of others.
+//! `onnxruntime` and `gpu`, which look at libraries of others.
 //!
 //! Every call checks its pointers and structs, stops panics, and turns errors into a status; control calls leave the
 //! cause in words for `ttv_last_error` on the calling thread.
@@ -12,6 +12,7 @@ pub mod cxx_bridge;
 pub mod engine;
 mod event;
 pub mod frame;
+pub mod gpu;
 pub mod host;
 mod memory;
 #[cfg(feature = "ort")]

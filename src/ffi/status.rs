@@ -54,6 +54,12 @@ pub const TTV_RUNTIME_TOO_OLD: i32 = -31;
 pub const TTV_PROVIDER_UNAVAILABLE: i32 = -32;
 /// The runtime failed while inferring.
 pub const TTV_INFERENCE: i32 = -33;
+/// The folder of built engines cannot be read or written.
+pub const TTV_ENGINE_CACHE: i32 = -34;
+/// An engine file is damaged, or is none.
+pub const TTV_ENGINE_FILE: i32 = -35;
+/// An engine was built for another model, runtime, device or options.
+pub const TTV_ENGINE_MISMATCH: i32 = -36;
 /// An allocation failed, or a size is more than can be allocated.
 pub const TTV_OUT_OF_MEMORY: i32 = -40;
 /// An earlier panic inside the library left the handle unusable: destroy it.
@@ -100,6 +106,9 @@ mod tests {
             (TTV_RUNTIME_TOO_OLD, Status::RuntimeTooOld),
             (TTV_PROVIDER_UNAVAILABLE, Status::ProviderUnavailable),
             (TTV_INFERENCE, Status::Inference),
+            (TTV_ENGINE_CACHE, Status::EngineCache),
+            (TTV_ENGINE_FILE, Status::EngineFile),
+            (TTV_ENGINE_MISMATCH, Status::EngineMismatch),
             (TTV_OUT_OF_MEMORY, Status::OutOfMemory),
             (TTV_POISONED, Status::Poisoned),
             (TTV_INTERNAL, Status::Internal),

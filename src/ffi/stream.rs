@@ -357,7 +357,7 @@ pub unsafe extern "C" fn ttv_stream_end(stream: *mut ttv_stream) -> i32 {
 }
 
 /// Handles what waits in the ring of a host-driven stream, one frame or end a call; `TTV_NOT_READY` if nothing
-/// waits. One thread at a time. [wrk]
+/// waits or the engine is paused. One thread at a time. [wrk]
 ///
 /// # Safety
 /// `stream` is NULL or a live handle.

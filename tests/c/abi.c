@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L /* poll */
 #include <poll.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <threads.h>
 
@@ -359,6 +360,189 @@ static void polling(ttv_engine *engine) {
   EXPECT(TTV_UNKNOWN_FLAGS, ttv_stream_create(engine, &settings, &stream));
 }
 
+/* Options, cache folder, device and stream, on a build without a GPU. */
+static void options(const char *model) {
+  ttv_engine *engine = NULL;
+  ttv_engine_config config = {.struct_size = sizeof config, .model_path = model};
+  ttv_option option[2] = {{.key = "trt_max_workspace_size", .value = "1073741824"}};
+  config.option_count = 1;
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("options");
+  config.options = option;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("trt_max_workspace_size belongs to tensorrt");
+  const char *providers[] = {"tensorrt", "cuda"};
+  config.providers = providers;
+  config.provider_count = 2;
+  const char *owned[][2] = {{"device_id", "device_id"},
+                            {"user_compute_stream", "gpu_stream"},
+                            {"trt_engine_cache_path", "cache_folder"},
+                            {"trt_timing_cache_enable", "cache_folder"},
+                            {"trt_fp16_enable", "package"}};
+  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
+    option[0].key = owned[i][0];
+    EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+    says(owned[i][1]);
+  }
+  option[0].key = "trt_cuda_graph_enable";
+  EXPECT(TTV_UNSUPPORTED, ttv_engine_create(&config, &engine));
+  says("buffers");
+  option[0].key = NULL;
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, &engine));
+  option[0].key = "gpu_mem_limit";
+  option[0].value = NULL;
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, &engine));
+  option[0].value = "1";
+  option[1] = option[0];
+  config.option_count = 2;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("twice");
+  config.option_count = 129;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+  config.options = NULL;
+  config.option_count = config.provider_count = 0;
+  config.providers = NULL;
+  config.device_id = 1;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("device_id");
+  config.device_id = 0;
+  config.gpu_stream = &engine;
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
+  says("gpu_stream");
+  config.gpu_stream = NULL;
+  config.cache_folder = "/nowhere";
+  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
+  EXPECT(TTV_UNSUPPORTED, ttv_engine_export(engine, "engine.file"));
+  says("embedded");
+  EXPECT(TTV_UNSUPPORTED, ttv_engine_import(engine, "engine.file"));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_export(engine, NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_import(NULL, "engine.file"));
+  ttv_engine_destroy(engine);
+  /* As a host that was built before there were options. */
+  config.struct_size = offsetof(ttv_engine_config, options);
+  config.option_count = 99;
+  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
+  ttv_engine_info info = {.struct_size = offsetof(ttv_engine_info, engine_origin), .engine_origin = 77};
+  EXPECT(TTV_OK, ttv_engine_get_info(engine, &info));
+  EXPECT(77, info.engine_origin);
+  info.struct_size = sizeof info;
+  EXPECT(TTV_OK, ttv_engine_get_info(engine, &info));
+  EXPECT(TTV_ENGINE_NOT_NEEDED, info.engine_origin);
+  EXPECT(sizeof info, info.struct_size);
+  EXPECT(-1, (long long)info.step_ns);
+  ttv_engine_destroy(engine);
+}
+
+/* Stages that were told, one digit each, and the one to cancel at. */
+static long long stages;
+static uint32_t cancel_at;
+
+static int32_t watch(void *user, uint32_t stage, int64_t elapsed_ns) {
+  stages = 10 * stages + stage;
+  return user != &stages || elapsed_ns < 0 || stage == cancel_at;
+}
+
+static void preparing(const char *model) {
+  ttv_engine_config config = {.struct_size = sizeof config, .model_path = model};
+  ttv_engine *engine = NULL;
+  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
+  ttv_prepare_config prepare = {.struct_size = sizeof prepare, .progress = watch, .user = &stages};
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_prepare_with(engine, NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_prepare_with(NULL, &prepare));
+  prepare.flags = 1;
+  EXPECT(TTV_UNKNOWN_FLAGS, ttv_engine_prepare_with(engine, &prepare));
+  prepare.flags = 0;
+  ttv_engine_info info = {.struct_size = sizeof info};
+  for (cancel_at = TTV_STAGE_SELF_TEST; cancel_at <= TTV_STAGE_MEASURING; cancel_at++) {
+    EXPECT(TTV_CANCELLED, ttv_engine_prepare_with(engine, &prepare));
+    EXPECT(TTV_OK, ttv_engine_get_info(engine, &info));
+    EXPECT(-1, (long long)info.step_ns);
+  }
+  stages = 0;
+  EXPECT(TTV_OK, ttv_engine_prepare_with(engine, &prepare));
+  EXPECT(10 * TTV_STAGE_SELF_TEST + TTV_STAGE_MEASURING, stages);
+  prepare.progress = NULL;
+  EXPECT(TTV_OK, ttv_engine_prepare_with(engine, &prepare));
+  ttv_engine_destroy(engine);
+}
+
+/* What a callback got when it paused the engine that called it. */
+static int32_t paused_inside;
+
+static void pause_inside(void *user, const ttv_result *result) {
+  (void)result;
+  paused_inside = ttv_engine_pause(user);
+  if (paused_inside == TTV_OK) ttv_engine_resume(user);
+}
+
+/* No call hangs while the engine is paused. */
+static void pausing(const char *model) {
+  ttv_engine_config config = {.struct_size = sizeof config, .model_path = model};
+  ttv_engine *engine = NULL;
+  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_pause(NULL));
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_resume(NULL));
+  EXPECT(TTV_OK, ttv_engine_resume(engine));
+  EXPECT(TTV_OK, ttv_engine_pause(engine));
+  EXPECT(TTV_OK, ttv_engine_pause(engine));
+  EXPECT(TTV_WRONG_STATE, ttv_engine_prepare(engine));
+  says("paused");
+
+  ttv_stream_config settings = {.struct_size = sizeof settings, .max_width_px = 64, .max_height_px = 64};
+  settings.exact_history_ns = INT64_C(1000000000);
+  ttv_stream *stream[3] = {NULL};
+  uint64_t id = 0;
+  ttv_result result = {.struct_size = sizeof result};
+  for (int i = 0; i < 3; i++) {
+    settings.flags = i == 2 ? TTV_STREAM_HOST_DRIVEN : 0;
+    EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream[i]));
+    ttv_frame frame = good_frame(5);
+    EXPECT(TTV_OK, ttv_stream_begin(stream[i], &id));
+    EXPECT(TTV_OK, ttv_stream_push(stream[i], &frame));
+    EXPECT(TTV_OK, ttv_stream_end(stream[i]));
+    EXPECT(TTV_TIMED_OUT, ttv_stream_wait(stream[i], id, 20000000, &result));
+    EXPECT(TTV_NOT_READY, ttv_stream_poll(stream[i], &result));
+  }
+  EXPECT(TTV_TIMED_OUT, ttv_stream_query(stream[0], 0, 10, TTV_QUERY_EXACT, 20000000, &result));
+  EXPECT(TTV_NOT_READY, ttv_stream_process(stream[2]));
+  ttv_stream_destroy(stream[1]);
+  EXPECT(TTV_OK, ttv_engine_resume(engine));
+  EXPECT(TTV_OK, ttv_stream_process(stream[2]));
+  while (ttv_stream_process(stream[2]) == TTV_OK) continue;
+  EXPECT(TTV_OK, ttv_stream_wait(stream[2], id, 0, &result));
+  EXPECT(TTV_OK, ttv_stream_wait(stream[0], id, INT64_C(60000000000), &result));
+  EXPECT(TTV_OK, result.status);
+  EXPECT(1, (long long)result.frames_used);
+  ttv_stream_destroy(stream[2]);
+
+  /* From the callback of a host-driven stream it would wait for itself; from that of another it does not. */
+  for (int i = 1; i < 3; i++) {
+    settings.flags = i == 2 ? TTV_STREAM_HOST_DRIVEN : 0;
+    settings.on_result = pause_inside;
+    settings.user = engine;
+    paused_inside = 999;
+    EXPECT(TTV_OK, ttv_stream_create(engine, &settings, &stream[i]));
+    ttv_frame frame = good_frame(5);
+    EXPECT(TTV_OK, ttv_stream_begin(stream[i], &id));
+    EXPECT(TTV_OK, ttv_stream_push(stream[i], &frame));
+    EXPECT(TTV_OK, ttv_stream_end(stream[i]));
+    while (i == 2 && ttv_stream_process(stream[i]) == TTV_OK) continue;
+    EXPECT(TTV_OK, ttv_stream_wait(stream[i], id, INT64_C(60000000000), &result));
+    ttv_stream_destroy(stream[i]);
+    EXPECT(i == 2 ? TTV_WRONG_THREAD : TTV_OK, paused_inside);
+  }
+
+  /* Nobody can resume when the engine is gone. */
+  EXPECT(TTV_OK, ttv_engine_pause(engine));
+  ttv_frame frame = good_frame(5);
+  EXPECT(TTV_OK, ttv_stream_begin(stream[0], &id));
+  EXPECT(TTV_OK, ttv_stream_push(stream[0], &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream[0]));
+  ttv_engine_destroy(engine);
+  EXPECT(TTV_OK, ttv_stream_wait(stream[0], id, INT64_C(60000000000), &result));
+  ttv_stream_destroy(stream[0]);
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
   EXPECT(TTV_ABI_VERSION, ttv_abi_version());
@@ -384,6 +568,9 @@ int main(int argc, char **argv) {
   polling(engine);
   two_threads(engine);
   zero_copy(engine);
+  pausing(argv[1]);
+  options(argv[1]);
+  preparing(argv[1]);
   ttv_stream_config settings = {.struct_size = sizeof settings, .ring_slots = 1};
   ttv_stream *stream = NULL;
   EXPECT(TTV_INVALID_ARGUMENT, ttv_stream_create(engine, &settings, &stream));

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 /// Versions of ONNX Runtime that the library is tested with: old, in between, new. The compiler compares with the last.
 pub(crate) const ONNX_RUNTIMES: &[&str] = &["1.20.1", "1.23.2", "1.31.1"];
 
+/// Version of the GPU build of ONNX Runtime whose providers are asked what they lack and which options they have: for
+/// CUDA 12 and TensorRT 10, as a JetPack 6 has.
+#[cfg(target_arch = "x86_64")]
+const ONNX_RUNTIME_GPU: &str = "1.23.2";
+
 /// Version of CMake that hosts are built with: that of Ubuntu 22.04, which a JetPack 6 has.
 const CMAKE: &str = "3.22.6";
 
@@ -63,6 +68,26 @@ fn onnx_runtime(version: &str) -> Result<PathBuf> {
         library_in(folder).map(|_| ())
     })?;
     library_in(&folder)
+}
+
+/// The GPU build: the library that `TTEVIEW_ORT_GPU_DYLIB` names, else that of the wheel. `None` on other machines than
+/// x86-64: their wheel holds no TensorRT provider.
+pub(crate) fn onnx_runtime_gpu() -> Result<Option<PathBuf>> {
+    if let Some(named) = std::env::var_os("TTEVIEW_ORT_GPU_DYLIB").filter(|path| !path.is_empty()) {
+        let named = PathBuf::from(named);
+        let found = fs::canonicalize(&named);
+        return found.map(Some).map_err(|e| format!("TTEVIEW_ORT_GPU_DYLIB names {}: {e}", named.display()));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    return Ok(None);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let folder = kept(&format!("onnxruntime-gpu-{ONNX_RUNTIME_GPU}"), |folder| {
+            unpack_wheel(&format!("onnxruntime-gpu=={ONNX_RUNTIME_GPU}"), folder, &[])?;
+            library_in(folder).map(drop)
+        })?;
+        library_in(&folder).map(Some)
+    }
 }
 
 /// The newest of [`ONNX_RUNTIMES`] for aarch64, which this machine cannot load itself.

@@ -55,16 +55,26 @@ fn tests() -> Result {
     run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library).env("TTEVIEW_CINES", cines))
 }
 
-/// The library on every ONNX Runtime, each in a process of its own.
+/// The library on every ONNX Runtime, each in a process of its own; and what the GPU build's providers say on a machine
+/// without a GPU.
 fn runtimes() -> Result {
     for library in fetch::onnx_runtimes()? {
         println!("ONNX Runtime: {}", library.display());
         run_command(
-            cargo("test -p tteview --lib --test ort --test equality -- --include-ignored")
+            cargo("test -p tteview --lib --test ort --test equality -- --include-ignored --skip gpu_tests")
                 .env("TTEVIEW_ORT_DYLIB", library),
         )?;
     }
-    Ok(())
+    let Some(library) = fetch::onnx_runtime_gpu()? else {
+        println!(
+            "left out: the GPU build of ONNX Runtime, which has no TensorRT provider for this processor"
+        );
+        return Ok(());
+    };
+    println!("ONNX Runtime: {}", library.display());
+    run_command(
+        cargo("test -p tteview --lib -- --include-ignored gpu_tests").env("TTEVIEW_ORT_GPU_DYLIB", library),
+    )
 }
 
 /// A line of the closing table: the time is absent for a step that was not reached.

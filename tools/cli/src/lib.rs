@@ -9,6 +9,7 @@
 //! | `frames` | a cine to PGM or PPM |
 //! | `eval` | how often labels are right, and when |
 //! | `bench` | latency on this machine |
+//! | `engine_file` | engines that TensorRT built, as files |
 //! | `doctor`, `machine` | what this machine has and lacks |
 //! | `failure`, `output` | errors, exit codes, standard output |
 
@@ -20,6 +21,7 @@ mod compile;
 mod demo;
 mod doctor;
 mod engine;
+mod engine_file;
 mod eval;
 mod failure;
 mod frames;
@@ -67,6 +69,9 @@ enum Command {
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Bring engines that TensorRT built from the factory to devices
+    #[command(subcommand)]
+    Engine(engine_file::EngineFile),
     /// Show what this machine has for the library, what it lacks, and what to do about it
     Doctor(doctor::Doctor),
 }
@@ -85,6 +90,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Phantom(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Engine(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
 }

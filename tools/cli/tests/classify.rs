@@ -146,3 +146,23 @@ fn the_real_cardiac_cine_gets_a_label_and_its_frames_are_written() {
     assert_eq!(images.len(), 30);
     assert!(images.iter().all(|&(width, height, _)| (width, height) == (320, 240)));
 }
+
+#[test]
+fn options_that_no_provider_takes_and_engines_that_none_builds_are_refused_by_name() {
+    let [dicom, _] = phantom(&folder("options"));
+    let outcome = classify(&[&dicom], &["--provider-option", "trt_builder_optimization_level=5"]);
+    assert_eq!(outcome.exit, 3);
+    assert!(
+        outcome.stderr.contains("trt_builder_optimization_level belongs to tensorrt"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = classify(&[&dicom], &["--provider-option", "level"]);
+    assert_eq!(outcome.exit, 2);
+    assert!(outcome.stderr.contains("KEY=VALUE"), "{}", outcome.stderr);
+    for way in ["export", "import"] {
+        let outcome = tteview(["engine", way, "engine.file", "--model", MODEL, "--engine-cache", "engines"]);
+        assert_eq!(outcome.exit, 3);
+        assert!(outcome.stderr.contains("embedded builds no engine"), "{}", outcome.stderr);
+    }
+}

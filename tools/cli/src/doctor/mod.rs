@@ -173,6 +173,7 @@ fn provider(name: &str, runtime: Option<&Path>) -> Finding {
         providers: vec![name.to_owned()],
         threads: 1,
         runtime_library: runtime.map(Path::to_owned),
+        ..EngineConfig::default()
     };
     let engine = ModelPackage::from_bytes(STAND_IN.to_vec(), None).and_then(|package| {
         let engine = Engine::new(package, &config)?;

@@ -3,17 +3,17 @@
 #![allow(unsafe_code)]
 
 use crate::cine::Facts;
+use crate::engine::EngineArguments;
 use crate::{Exit, Failure};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use tteview::ffi::border::ttv_last_error;
 use tteview::ffi::engine::{
     ttv_engine, ttv_engine_config, ttv_engine_create, ttv_engine_destroy, ttv_engine_get_info,
-    ttv_engine_info, ttv_engine_label, ttv_engine_prepare,
+    ttv_engine_info, ttv_engine_label, ttv_engine_prepare, ttv_option,
 };
 use tteview::ffi::frame::{TTV_FORMAT_GRAY8, TTV_FORMAT_RGB24, ttv_frame};
 use tteview::ffi::host::{TTV_ABI_VERSION, ttv_host, ttv_runtime_init, ttv_status_string};
@@ -42,13 +42,9 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Loads the package on the first of the providers that can run it.
-    pub(super) fn create(
-        model: &Path,
-        providers: &[String],
-        threads: u32,
-        runtime: Option<&Path>,
-    ) -> Result<Self, Failure> {
-        if let Some(runtime) = runtime {
+    pub(super) fn create(arguments: &EngineArguments) -> Result<Self, Failure> {
+        let model = &arguments.model;
+        if let Some(runtime) = &arguments.runtime {
             let path = c_string(runtime.as_os_str().as_bytes())?;
             let host = ttv_host {
                 abi_version: TTV_ABI_VERSION,
@@ -59,13 +55,27 @@ impl Engine {
             check(unsafe { ttv_runtime_init(&host) })?;
         }
         let path = c_string(model.as_os_str().as_bytes())?;
-        let names = providers.iter().map(|name| c_string(name.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let names = &arguments.provider;
+        let names = names.iter().map(|name| c_string(name.as_bytes())).collect::<Result<Vec<_>, _>>()?;
         let pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        let texts = arguments.provider_option.iter();
+        let texts = texts
+            .map(|(key, value)| Ok([c_string(key.as_bytes())?, c_string(value.as_bytes())?]))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let options: Vec<ttv_option> = texts
+            .iter()
+            .map(|[key, value]| ttv_option { key: key.as_ptr(), value: value.as_ptr() })
+            .collect();
+        let cache = arguments.engine_cache.as_ref();
+        let cache = cache.map(|folder| c_string(folder.as_os_str().as_bytes())).transpose()?;
         let config = ttv_engine_config {
             model_path: path.as_ptr(),
             providers: pointers.as_ptr(),
             provider_count: pointers.len() as u32,
-            threads,
+            threads: arguments.threads(),
+            options: options.as_ptr(),
+            option_count: options.len() as u32,
+            cache_folder: cache.as_ref().map_or(std::ptr::null(), |folder| folder.as_ptr()),
             ..zeroed!(ttv_engine_config)
         };
         let mut engine = Self { raw: null_mut() };

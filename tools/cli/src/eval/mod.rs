@@ -169,8 +169,7 @@ impl Judge {
     fn run(self) -> Result<(), Failure> {
         let model = &self.engine.model;
         let package = ModelPackage::from_path(model, None).map_err(|error| Failure::model(model, error))?;
-        let runtime = self.engine.runtime.as_deref();
-        let engine = Engine::create(model, &self.engine.provider, self.engine.threads(), runtime)?;
+        let engine = Engine::create(&self.engine)?;
         let (provider, window) = engine.runs()?;
         let labels = engine.labels()?;
         let entries = manifest::read(&self.manifest, &self.settings.split, &labels)?;
