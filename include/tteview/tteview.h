@@ -379,6 +379,22 @@ typedef struct ttv_engine_info {
   uint32_t reserved2;
 } ttv_engine_info;
 
+// A label. The caller sets `struct_size`; texts live as long as the engine.
+typedef struct ttv_label {
+  // `sizeof(ttv_label)`.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // Stable short code, as "A4C".
+  const char *code;
+  // Name for people, as "apical four-chamber".
+  const char *name;
+  // Coding Scheme Designator of DICOM, as "SCT"; NULL where no scheme has the view.
+  const char *scheme;
+  // Code Value in that scheme, as "399214001"; NULL with `scheme`.
+  const char *scheme_code;
+} ttv_label;
+
 // The label of an acquisition, so far or final. The caller sets `struct_size`, `scores` and `scores_capacity`.
 typedef struct ttv_result {
   // `sizeof(ttv_result)`.
@@ -665,18 +681,24 @@ int32_t ttv_engine_resume(struct ttv_engine *engine);
 // `engine` is NULL or a live handle; `info` points to a struct of the size its first field says.
 int32_t ttv_engine_get_info(const struct ttv_engine *engine, struct ttv_engine_info *info);
 
-// Code of a label, as "A4C"; lives as long as the engine. [any]
-//
-// # Safety
-// `engine` is NULL or a live handle; `label` points to a place for a pointer.
-int32_t ttv_engine_label(const struct ttv_engine *engine, uint32_t index, const char **label);
-
 // Gives the engine back. Streams made from it go on, also those of a paused engine. Waits for a build that goes on in the
 // background, unless a stream keeps the engine. NULL is fine. [ctl]
 //
 // # Safety
 // `engine` is NULL or a live handle, not used by any other thread or afterwards.
 void ttv_engine_destroy(struct ttv_engine *engine);
+
+// Code of a label, as "A4C"; lives as long as the engine. [any]
+//
+// # Safety
+// `engine` is NULL or a live handle; `label` points to a place for a pointer.
+int32_t ttv_engine_label(const struct ttv_engine *engine, uint32_t index, const char **label);
+
+// All that the model says of a label: what a report or a DICOM file needs beside its code. [any]
+//
+// # Safety
+// `engine` is NULL or a live handle; `label` points to a struct of the size its first field says.
+int32_t ttv_engine_get_label(const struct ttv_engine *engine, uint32_t index, struct ttv_label *label);
 
 // Allocates all memory of a stream and starts its worker thread. [ctl]
 //

@@ -175,6 +175,14 @@ class Engine {
     return text;
   }
 
+  /* All that the model says of a label; its texts live as long as the engine. [any] */
+  Result<ttv_label> label_info(std::uint32_t index) const {
+    auto label = detail::sized<ttv_label>();
+    const std::int32_t status = ttv_engine_get_label(handle_.get(), index, &label);
+    if (status != TTV_OK) return detail::last_error(status);
+    return label;
+  }
+
   ttv_engine *get() const noexcept { return handle_.get(); }
 
  private:

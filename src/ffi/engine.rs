@@ -3,10 +3,11 @@
 use super::border::{Versioned, control, deliver, fill, handle, place, read, text};
 use super::gpu::GpuStream;
 use super::host::{self, runtime_library};
+use super::label::Labels;
 use crate::engine::{Engine, EngineConfig, EngineOrigin, Progress, Stage};
 use crate::model::{Mode, ModelPackage};
 use crate::{Error, Result, Status};
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::mem::{MaybeUninit, offset_of};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 #[allow(non_camel_case_types)]
 pub struct ttv_engine {
     pub(super) engine: Engine,
-    labels: Vec<CString>,
+    pub(super) labels: Labels,
     self_test_error: parking_lot::Mutex<Option<f32>>,
 }
 
@@ -187,8 +188,7 @@ pub unsafe extern "C" fn ttv_engine_create(
             thread_start: Some(host::thread_start),
         };
         let engine = Engine::new(package(&config)?, &settings)?;
-        let labels =
-            engine.spec().labels.iter().map(|l| CString::new(l.code.as_str()).unwrap_or_default()).collect();
+        let labels = Labels::new(&engine.spec().labels);
         let handle = ttv_engine { engine, labels, self_test_error: parking_lot::Mutex::new(None) };
         *out = Box::into_raw(Box::new(handle));
         Ok(Status::Ok)
@@ -398,27 +398,6 @@ pub(super) fn number(origin: EngineOrigin) -> u32 {
         EngineOrigin::Loaded => TTV_ENGINE_LOADED,
         EngineOrigin::Imported => TTV_ENGINE_IMPORTED,
     }
-}
-
-/// Code of a label, as "A4C"; lives as long as the engine. [any]
-///
-/// # Safety
-/// `engine` is NULL or a live handle; `label` points to a place for a pointer.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_engine_label(
-    engine: *const ttv_engine,
-    index: u32,
-    label: *mut *const c_char,
-) -> i32 {
-    control(|| {
-        let engine = handle(engine).map_err(|status| Error::new(status, "engine"))?;
-        let out = place(label, "label")?;
-        let found = engine.labels.get(index as usize).ok_or_else(|| {
-            Error::new(Status::InvalidArgument, format!("label {index} of {}", engine.labels.len()))
-        })?;
-        *out = found.as_ptr();
-        Ok(Status::Ok)
-    })
 }
 
 /// Gives the engine back. Streams made from it go on, also those of a paused engine. Waits for a build that goes on in the

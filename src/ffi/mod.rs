@@ -14,6 +14,7 @@ mod event;
 pub mod frame;
 pub mod gpu;
 pub mod host;
+pub mod label;
 mod memory;
 #[cfg(feature = "ort")]
 pub(crate) mod onnxruntime;

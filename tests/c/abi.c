@@ -563,6 +563,15 @@ int main(int argc, char **argv) {
   const char *label = NULL;
   EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_label(engine, 1000, &label));
   EXPECT(TTV_OK, ttv_engine_label(engine, 0, &label));
+  ttv_label whole = {.struct_size = sizeof whole};
+  EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_get_label(engine, 21, &whole));
+  says("label 21 of 21");
+  EXPECT(TTV_NULL_ARGUMENT, ttv_engine_get_label(engine, 0, NULL));
+  EXPECT(TTV_STRUCT_SIZE, ttv_engine_get_label(engine, 0, &(ttv_label){.struct_size = 8}));
+  EXPECT(TTV_OK, ttv_engine_get_label(engine, 0, &whole));
+  EXPECT(1, strcmp(whole.code, label) == 0 && strcmp(whole.name, "parasternal long axis") == 0);
+  /* The stand-in has no coding scheme. */
+  EXPECT(1, whole.scheme == NULL && whole.scheme_code == NULL && whole.struct_size == sizeof whole);
 
   host_driven(engine);
   polling(engine);

@@ -98,6 +98,8 @@ int main(int argc, char **argv) {
   auto info = engine->info();
   EXPECT(info.has_value() && info->label_count > 0);
   EXPECT(engine->label(-1).empty() && engine->label(1000).empty() && !engine->label(0).empty());
+  auto label = engine->label_info(0);
+  EXPECT(label && engine->label(0) == label->code && !engine->label_info(1000));
   acquisition(*engine, info->label_count);
   std::printf("%d passed, %d failed\n", checks - failures, failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -22,7 +22,7 @@ const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror
 fn generated() -> Result<String> {
     let config = cbindgen::Config::from_root_or_default(root());
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for name in ["status", "border", "host", "engine", "frame", "stream", "result"] {
+    for name in ["status", "border", "host", "engine", "label", "frame", "stream", "result"] {
         builder = builder.with_src(root().join("src/ffi").join(name).with_extension("rs"));
     }
     let bindings = builder.generate().map_err(|error| format!("cbindgen: {error}"))?;

@@ -13,10 +13,11 @@ use std::sync::Mutex;
 use tteview::ffi::border::ttv_last_error;
 use tteview::ffi::engine::{
     ttv_engine, ttv_engine_config, ttv_engine_create, ttv_engine_destroy, ttv_engine_get_info,
-    ttv_engine_info, ttv_engine_label, ttv_engine_prepare, ttv_option,
+    ttv_engine_info, ttv_engine_prepare, ttv_option,
 };
 use tteview::ffi::frame::{TTV_FORMAT_GRAY8, TTV_FORMAT_RGB24, ttv_frame};
 use tteview::ffi::host::{TTV_ABI_VERSION, ttv_host, ttv_runtime_init, ttv_status_string};
+use tteview::ffi::label::ttv_engine_label;
 use tteview::ffi::result::{TTV_RESULT_DEGRADED, TTV_RESULT_FINAL, ttv_result};
 use tteview::ffi::status::{TTV_FRAME_REFUSED, TTV_NOT_READY, TTV_OK};
 use tteview::ffi::stream::{
