@@ -135,7 +135,6 @@ fn ten_minutes_of_overload_take_no_more_memory_than_the_first() {
         let mut stream = Stream::new(&engine, &config).unwrap();
         let minute = TEN_MINUTES / 10;
         drive(&mut stream, minute, |_| ());
-        // What the resizer takes for a frame it gives back.
         let (bytes, seen) = grown(|| drive(&mut stream, TEN_MINUTES, |_| ()).flags);
         assert_ne!(seen & flags::DEGRADED, 0);
         assert_eq!(bytes, 0, "{mode:?}");

@@ -7,13 +7,10 @@
 // mistake of ours, and the border turns its panic into a poisoned stream.
 #![cfg_attr(not(test), expect(clippy::indexing_slicing))]
 
-use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3, U8x4};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-
 use crate::frame::{Geometry, Orientation, PixelFormat, Region};
 use crate::model::ModelSpec;
-use crate::{Error, Result, Status};
+use crate::{Result, Status};
+use resize::{Picture, Resize};
 
 /// Turns frames into samples. One per stream; its buffers are made once, for the largest frame.
 pub(crate) struct Preprocess {
@@ -28,10 +25,10 @@ pub(crate) struct Preprocess {
     normalised: Vec<[f32; 256]>,
     /// The region as luma or as planes of red, green and blue, where the frame's own bytes cannot be resized.
     region: Vec<u8>,
-    /// The region at its size in the sample.
+    /// The region at its size in the sample, one plane after the other.
     resized: Vec<u8>,
     yuv: yuv::Converter,
-    resizer: Resizer,
+    resize: Resize,
 }
 
 impl Preprocess {
@@ -51,17 +48,19 @@ impl Preprocess {
             orientation: spec.orientation,
             normalised: spec.mean.iter().zip(&spec.std).map(table).collect(),
             region: vec![0; max_width_px as usize * max_height_px as usize * spec.channels],
-            resized: vec![0; spec.width_px * spec.height_px * MOST_BYTES],
+            resized: vec![0; spec.sample_len()],
             yuv: yuv::Converter::new(max_width_px),
-            resizer: Resizer::new(),
+            resize: Resize::new(
+                [max_width_px as usize, max_height_px as usize],
+                [spec.width_px, spec.height_px],
+            ),
         }
     }
 
     /// Writes the sample `[channels, height, width]` of one frame.
     ///
     /// `packed` holds the frame as [`FrameView::copy_packed`](crate::frame::FrameView) lays it: rows without
-    /// padding, planes one after the other. The buffers of `self` never grow; the resizer keeps its image buffer
-    /// from frame to frame but makes its small coefficient tables anew for each one that is not copied 1:1.
+    /// padding, planes one after the other. The buffers of `self` never grow: nothing is allocated.
     ///
     /// # Errors
     /// [`Status::FrameGeometry`] for a geometry out of range or too few bytes, [`Status::FrameTooLarge`] for a
@@ -75,59 +74,51 @@ impl Preprocess {
         if sample.len() != self.sample_len {
             return Err(Status::InvalidArgument.into());
         }
-        let (width, height) = fitted(geometry, self.width_px, self.height_px);
-        let layout = self.resize(geometry, packed, width, height)?;
-        self.place(geometry.orientation, layout, width as usize, height as usize, sample);
+        let size = fitted(geometry, self.width_px, self.height_px).map(|side| side as usize);
+        let planes = self.resize(geometry, packed, size);
+        self.place(geometry.orientation, planes, size, sample);
         Ok(())
     }
 
-    /// Resizes the region into `self.resized`, `width` x `height`, and says how its values lie there.
-    fn resize(&mut self, geometry: &Geometry, packed: &[u8], width: u32, height: u32) -> Result<Layout> {
+    /// Resizes the region into planes of `self.resized`, and says how many they are: one for grey.
+    fn resize(&mut self, geometry: &Geometry, packed: &[u8], size: [usize; 2]) -> usize {
         let region = geometry.region;
-        let whole = (geometry.width_px, geometry.height_px);
-        let scale = &mut Scale { resizer: &mut self.resizer, width, height };
-        // Where the resizer can read the frame's bytes they are read in place; the order of the channels and a
-        // channel too many are put right in the sample.
-        let in_place = match (geometry.format, self.channels) {
-            (PixelFormat::Gray8, _) => {
-                Some((scale.run::<U8>(packed, whole, region, &mut self.resized), Layout::GREY))
-            }
-            (PixelFormat::Rgb24 | PixelFormat::Bgr24, 3) => Some((
-                scale.run::<U8x3>(packed, whole, region, &mut self.resized),
-                Layout::three(3, geometry),
-            )),
-            (PixelFormat::Rgba32 | PixelFormat::Bgra32, 3) => Some((
-                scale.run::<U8x4>(packed, whole, region, &mut self.resized),
-                Layout::three(4, geometry),
-            )),
+        // Where they can be resized the frame's bytes are read in place.
+        let in_place: Option<(usize, &[usize])> = match (geometry.format, self.channels) {
+            (PixelFormat::Gray8, _) => Some((1, &[0])),
+            (PixelFormat::Rgb24, 3) => Some((3, &[0, 1, 2])),
+            (PixelFormat::Bgr24, 3) => Some((3, &[2, 1, 0])),
+            (PixelFormat::Rgba32, 3) => Some((4, &[0, 1, 2])),
+            (PixelFormat::Bgra32, 3) => Some((4, &[2, 1, 0])),
             _ => None,
         };
-        if let Some((resized, layout)) = in_place {
-            return resized.map(|()| layout);
+        if let Some((pixel_bytes, channels)) = in_place {
+            let picture = Picture { bytes: packed, width_px: geometry.width_px as usize, pixel_bytes };
+            self.resize.run(picture, region, channels, size, &mut self.resized);
+            return channels.len();
         }
+        let plane = |bytes, width_px| Picture { bytes, width_px, pixel_bytes: 1 };
         if self.channels == 1 || geometry.format == PixelFormat::Gray16Le {
-            let target = &mut self.region[..region.width_px as usize * region.height_px as usize];
+            let width = region.width_px as usize;
+            let target = &mut self.region[..width * region.height_px as usize];
             luma(geometry, packed, target);
             let cut = Region { x_px: 0, y_px: 0, ..region };
-            let size = (region.width_px, region.height_px);
-            scale.run::<U8>(target, size, cut, &mut self.resized)?;
-            return Ok(Layout::GREY);
+            self.resize.run(plane(target, width), cut, &[0], size, &mut self.resized);
+            return 1;
         }
         let pairs = yuv::Pairs::of(&region);
-        let plane = pairs.width_px() * region.height_px as usize;
-        self.yuv.planes(geometry, packed, &pairs, &mut self.region[..3 * plane]);
+        let bytes = pairs.width_px() * region.height_px as usize;
+        self.yuv.planes(geometry, packed, &pairs, &mut self.region[..3 * bytes]);
         let cut = Region { x_px: region.x_px % 2, y_px: 0, ..region };
-        let size = (pairs.width_px() as u32, region.height_px);
-        let resized_plane = width as usize * height as usize;
-        let planes = self.region.chunks_exact(plane).zip(self.resized.chunks_exact_mut(resized_plane));
-        for (from, to) in planes.take(3) {
-            scale.run::<U8>(from, size, cut, to)?;
+        let targets = self.resized.chunks_exact_mut(size[0] * size[1]);
+        for (from, to) in self.region.chunks_exact(bytes).zip(targets).take(3) {
+            self.resize.run(plane(from, pairs.width_px()), cut, &[0], size, to);
         }
-        Ok(Layout { step: 1, first: [0, resized_plane, 2 * resized_plane] })
+        3
     }
 
     /// Centres the resized region on black, turns it, normalises it.
-    fn place(&self, shown: Orientation, layout: Layout, width: usize, height: usize, sample: &mut [f32]) {
+    fn place(&self, shown: Orientation, planes: usize, [width, height]: [usize; 2], sample: &mut [f32]) {
         let (full_width, full_height) = (self.width_px as usize, self.height_px as usize);
         let (left, top) = ((full_width - width) / 2, (full_height - height) / 2);
         let mirrored = shown.mirrored != self.orientation.mirrored;
@@ -136,12 +127,13 @@ impl Preprocess {
         let left = if mirrored { full_width - width - left } else { left };
         for (channel, plane) in sample.chunks_exact_mut(full_width * full_height).enumerate() {
             let normalised = &self.normalised[channel];
+            // Grey is the same for every channel.
+            let resized = &self.resized[channel.min(planes - 1) * width * height..];
             plane.fill(normalised[0]);
-            for y in 0..height {
+            for (y, from) in resized.chunks_exact(width).take(height).enumerate() {
                 let row = if upside_down { full_height - 1 - (top + y) } else { top + y };
                 let to = &mut plane[row * full_width + left..][..width];
-                let from = &self.resized[layout.first[channel] + y * width * layout.step..];
-                let values = from.iter().step_by(layout.step).take(width).map(|&v| normalised[v as usize]);
+                let values = from.iter().map(|&value| normalised[value as usize]);
                 if mirrored {
                     to.iter_mut().rev().zip(values).for_each(|(to, value)| *to = value);
                 } else {
@@ -152,72 +144,14 @@ impl Preprocess {
     }
 }
 
-/// Most bytes of a resized pixel: red, green, blue and alpha.
-const MOST_BYTES: usize = 4;
-
-/// Where the values of a resized picture lie.
-#[derive(Clone, Copy)]
-struct Layout {
-    /// From one pixel to the next.
-    step: usize,
-    /// The first value of each channel of the sample.
-    first: [usize; 3],
-}
-
-impl Layout {
-    /// One value a pixel, for however many channels.
-    const GREY: Self = Self { step: 1, first: [0; 3] };
-
-    /// Red, green and blue of pixels of `step` bytes, in the order of the frame's format.
-    fn three(step: usize, geometry: &Geometry) -> Self {
-        let blue_first = matches!(geometry.format, PixelFormat::Bgr24 | PixelFormat::Bgra32);
-        Self { step, first: if blue_first { [2, 1, 0] } else { [0, 1, 2] } }
-    }
-}
-
-/// Resizes to `width` x `height`.
-struct Scale<'a> {
-    resizer: &'a mut Resizer,
-    width: u32,
-    height: u32,
-}
-
-impl Scale<'_> {
-    /// Resizes a part of a picture of the given width and height, whose pixels are `P`. Generic, and not by the
-    /// resizer's own choice at run time: that one links the code for every kind of pixel there is, 2 MB of it.
-    fn run<P: PixelTrait + Default>(
-        &mut self,
-        from: &[u8],
-        (width, height): (u32, u32),
-        part: Region,
-        to: &mut [u8],
-    ) -> Result<()> {
-        let source = TypedImageRef::<P>::from_buffer(width, height, from).map_err(internal)?;
-        // Cropped as a view and not by the resizer's own option: that one lets the filter reach over the edge of
-        // the region, into patient data that scanners write beside the image.
-        let source = TypedCroppedImage::new(source, part.x_px, part.y_px, part.width_px, part.height_px)
-            .map_err(internal)?;
-        let to = &mut to[..self.width as usize * self.height as usize * P::size()];
-        let mut target = TypedImage::<P>::from_buffer(self.width, self.height, to).map_err(internal)?;
-        // The fourth channel is no alpha to the resizer: it is thrown away, whatever the host left in it.
-        let options =
-            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        self.resizer.resize_typed(&source, &mut target, &options).map_err(internal)
-    }
-}
-
-fn internal(error: impl std::fmt::Display) -> Error {
-    Error::new(Status::Internal, error.to_string())
-}
-
 /// Width and height of the region in the sample: as large as fits, in the aspect it has with square pixels,
 /// rounded to whole pixels, at least one.
-fn fitted(geometry: &Geometry, width_px: u32, height_px: u32) -> (u32, u32) {
+fn fitted(geometry: &Geometry, width_px: u32, height_px: u32) -> [u32; 2] {
     let region_width = f64::from(geometry.region.width_px);
     let region_height = f64::from(geometry.region.height_px) * f64::from(geometry.pixel_aspect);
     let scale = (f64::from(width_px) / region_width).min(f64::from(height_px) / region_height);
     let side = |length: f64, most: u32| ((length * scale).round() as u32).clamp(1, most);
-    (side(region_width, width_px), side(region_height, height_px))
+    [side(region_width, width_px), side(region_height, height_px)]
 }
 
 /// Luma of the region, one byte a pixel, 0 black to 255 white.
@@ -268,6 +202,7 @@ fn full_range(y: u8) -> u8 {
     ((u16::from(y).saturating_sub(16) * 255 + 109) / 219).min(255) as u8
 }
 
+mod resize;
 mod yuv;
 
 #[cfg(test)]

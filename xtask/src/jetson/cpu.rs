@@ -22,9 +22,9 @@ const DETECTED: &[(&[&str], &str)] = &[
     (&["sha512", "aarch64_sha3"], "sha2 asks cpufeatures for sha3"),
 ];
 
-/// Where vector instructions must be: resizing, preprocessing, the network.
+/// Where vector instructions must be: both passes of the resizer, the network.
 const VECTORISED: &[&[&str]] =
-    &[&["fast_image_resize", "neon"], &["tteview", "preprocess"], &["rten_gemm", "ArmNeonKernel"]];
+    &[&["resize", "add_rows"], &["resize", "add_along"], &["rten_gemm", "ArmNeonKernel"]];
 
 /// Links all of the archive into a shared object, since a relocatable one takes a quarter of an hour to disassemble.
 pub(super) fn check(platform: &Platform, prefix: &Path) -> Result<String> {
