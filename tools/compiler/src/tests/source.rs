@@ -23,6 +23,8 @@ pub(super) enum Padding {
     Left,
     /// All on the left, by a Pad node in front.
     LeftPadNode,
+    /// None: there is a Pad node in front already.
+    InFront,
     /// On both sides, with what is too much cut off behind.
     Chomp,
 }
@@ -147,6 +149,7 @@ impl Source {
         let inputs = x.shape[1];
         let total = kt - 1;
         let (before, after) = match (padding, strides[0]) {
+            (Padding::InFront, _) => (0, 0),
             // A lateral connection's symmetric kernel is causal inside its chunk.
             (_, stride) if stride > 1 => (kt / 2, kt / 2),
             (Padding::Symmetric, _) => (kt / 2, kt / 2),

@@ -55,6 +55,39 @@ fn symmetric_pads_whose_right_side_a_stride_never_reaches_stream() {
     assert!(checked(&source, &compiled).expect("runs").stream.expect("streams") < 1e-5);
 }
 
+/// A lateral connection whose causal padding is a Pad node, which the fast pathway reads too where it is shared.
+fn padded_lateral(shared: bool) -> Source {
+    let (kernel, alpha) = (5, 4);
+    let mut s = Source::new(9);
+    let slow = s.input("slow", &[1, 1, 4, SIZE, SIZE]);
+    let fast = s.input("fast", &[1, 1, 4 * alpha, SIZE, SIZE]);
+    let slow = s.conv(&slow, 4, [1, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let fast = s.conv(&fast, 2, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let padded = s.pad(&fast, 2, kernel - 1, 0, 0.0);
+    let joined = s.conv(&padded, 4, [kernel, 1, 1], [alpha, 1, 1], 1, Padding::InFront);
+    let fast = if shared { &padded } else { &fast };
+    let padding = if shared { Padding::InFront } else { Padding::Left };
+    let fast = s.conv(fast, 2, [kernel, 1, 1], [1, 1, 1], 1, padding);
+    let slow = s.concat(&[&slow, &joined], 1);
+    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
+    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
+    let flat = s.flatten(&both);
+    let logits = s.gemm(&flat, LABELS);
+    s.output(&logits);
+    s
+}
+
+#[test]
+fn causal_padding_in_a_node_of_its_own_streams_whoever_else_reads_it() {
+    for shared in [false, true] {
+        let source = padded_lateral(shared);
+        let compiled = compiled(&source);
+        assert!(compiled.stream.is_some(), "shared: {shared}: {:?}", compiled.window_only);
+        let apart = checked(&source, &compiled).expect("runs");
+        assert!(apart.clip < 1e-5 && apart.stream.expect("streams") < 1e-5, "shared: {shared}");
+    }
+}
+
 #[test]
 fn a_lateral_kernel_that_leaves_its_chunk_does_not_stream() {
     let compiled = compiled(&lateral(9, 4));
