@@ -726,11 +726,13 @@ int32_t ttv_stream_memory(const struct ttv_engine *engine,
 // `stream` is NULL or a live handle, not used by any other thread or afterwards.
 void ttv_stream_destroy(struct ttv_stream *stream);
 
-// Begins an acquisition and writes its id. Allowed while the one before still drains. [acq rt]
+// Begins an acquisition and writes its id. Allowed while the one before still drains. Without a place for the id nothing
+// begins: `TTV_NULL_ARGUMENT`. [acq rt]
 //
 // # Safety
 // `stream` is NULL or a live handle; `acquisition` is NULL or points to a place for a number.
-int32_t ttv_stream_begin(struct ttv_stream *stream, uint64_t *acquisition);
+int32_t ttv_stream_begin(struct ttv_stream *stream,
+                         uint64_t *acquisition);
 
 // Copies a frame. Positive statuses say that it was not taken: `TTV_RING_FULL`, `TTV_FRAME_REFUSED`. [acq rt]
 //

@@ -271,7 +271,8 @@ fn acquire<'a>(stream: *const ttv_stream) -> Result<MutexGuard<'a, Stream>, Stat
     handle(stream)?.input.try_lock().ok_or(Status::WrongThread)
 }
 
-/// Begins an acquisition and writes its id. Allowed while the one before still drains. [acq rt]
+/// Begins an acquisition and writes its id. Allowed while the one before still drains. Without a place for the id nothing
+/// begins: `TTV_NULL_ARGUMENT`. [acq rt]
 ///
 /// # Safety
 /// `stream` is NULL or a live handle; `acquisition` is NULL or points to a place for a number.
@@ -279,7 +280,7 @@ fn acquire<'a>(stream: *const ttv_stream) -> Result<MutexGuard<'a, Stream>, Stat
 pub unsafe extern "C" fn ttv_stream_begin(stream: *mut ttv_stream, acquisition: *mut u64) -> i32 {
     real_time(|| {
         let mut stream = acquire(stream)?;
-        // SAFETY: NULL is refused; else a place for a number.
+        // SAFETY: NULL is refused; else a place for a number, as the contract says.
         let out = unsafe { acquisition.as_mut() }.ok_or(Status::NullArgument)?;
         *out = stream.begin()?;
         Ok(Status::Ok)

@@ -116,6 +116,7 @@ static void frames(ttv_stream *stream) {
   EXPECT(TTV_WRONG_STATE, ttv_stream_end(stream));
   EXPECT(TTV_WRONG_STATE, ttv_stream_mark(stream));
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_begin(stream, NULL));
+  EXPECT(TTV_WRONG_STATE, ttv_stream_end(stream)); // It has not begun.
   EXPECT(TTV_NULL_ARGUMENT, ttv_stream_begin(NULL, &id));
   EXPECT(TTV_OK, ttv_stream_begin(stream, &id));
   EXPECT(1, id);
