@@ -1,4 +1,4 @@
-//! `tteview bench latency`.
+//! `tteview bench latency` and `tteview bench memory`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
 mod common;
@@ -76,4 +76,21 @@ fn wrong_arguments_are_refused_before_anything_runs() {
     let missing = tteview(["bench", "latency", "--model", "nowhere.onnx"]);
     assert_eq!(missing.exit, 3);
     assert!(missing.stderr.contains("nowhere.onnx") && !Path::new("nowhere.onnx").exists());
+}
+
+#[test]
+fn memory_is_told_after_each_call_of_a_host_and_never_shrinks_below_its_peak() {
+    let outcome = tteview(["bench", "memory", "--model", STAND_IN, "--json"]);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let json: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let rows = json["memory"].as_array().unwrap();
+    let after: Vec<&str> = rows.iter().map(|row| row["after"].as_str().unwrap()).collect();
+    assert_eq!(after, ["before", "engine created", "prepared", "stream created"]);
+    let of = |key: &str| -> Vec<u64> { rows.iter().map(|row| row[key].as_u64().unwrap()).collect() };
+    let (resident, peak) = (of("resident_kb"), of("peak_kb"));
+    assert!(peak.is_sorted() && resident.iter().zip(&peak).all(|(now, peak)| now <= peak), "{json}");
+    // The ring of a stream has 16 frames of 1024 x 1024.
+    assert!(resident[3] > resident[2] + 16 * 1000, "{json}");
+    let table = tteview(["bench", "memory", "--model", STAND_IN]).stdout;
+    assert!(table.contains("| prepared | "), "{table}");
 }
