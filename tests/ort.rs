@@ -48,6 +48,13 @@ fn stream(engine: &Engine) -> Stream {
 }
 
 /// A cine of noise that drifts, 30 frames a second: the same for the same seed.
+/// Rest after each frame: none, but on a machine whose network takes longer than a chunk lasts, where chunks of waiting
+/// frames would be skipped, as many milliseconds as `TTEVIEW_TEST_REST_MS` says.
+fn rest() -> Duration {
+    let named = std::env::var("TTEVIEW_TEST_REST_MS").ok();
+    Duration::from_millis(named.map_or(0, |milliseconds| milliseconds.parse().unwrap()))
+}
+
 fn acquire(stream: &mut Stream, frames: u32, seed: u32) -> ViewResult {
     let id = stream.begin().unwrap();
     let mut x = seed;
@@ -63,6 +70,7 @@ fn acquire(stream: &mut Stream, frames: u32, seed: u32) -> ViewResult {
         let geometry = Geometry::whole(PixelFormat::Gray8, WIDTH, HEIGHT);
         let frame = FrameView::packed(geometry, &pixels, i64::from(index) * 33_333_333).unwrap();
         assert_eq!(stream.push(&frame), Status::Ok);
+        std::thread::sleep(rest());
     }
     assert_eq!(stream.end(), Status::Ok);
     let reader = stream.reader();

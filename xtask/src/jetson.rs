@@ -55,20 +55,43 @@ impl Record {
     }
 }
 
-/// `cargo xtask jetson [--glibc VERSION]`.
+/// `cargo xtask jetson [--glibc VERSION | --proof]`.
 pub(crate) fn run(arguments: &[&str]) -> Result {
-    let glibc = match arguments {
-        [] => GLIBC,
-        ["--glibc", version] => version,
-        _ => return Err("usage: cargo xtask jetson [--glibc 2.35|2.31]".into()),
-    };
     let mut record = Record::default();
-    let outcome = steps(&mut record, glibc);
+    let outcome = match arguments {
+        [] => steps(&mut record, GLIBC),
+        ["--glibc", version] => steps(&mut record, version),
+        ["--proof"] => proof(&mut record),
+        _ => return Err("usage: cargo xtask jetson [--glibc 2.35|2.31 | --proof]".into()),
+    };
     println!("\n{}", record.table());
     outcome
 }
 
+/// What proves the library on aarch64 under emulation, without what belongs to a package alone.
+fn proof(record: &mut Record) -> Result {
+    let built = build(record, GLIBC)?;
+    emulation::run(record, &built.platform, &built.prefix)
+}
+
 fn steps(record: &mut Record, glibc: &str) -> Result {
+    let Built { platform, prefix, programs } = build(record, glibc)?;
+    record.step("glibc and libstdc++", "read from the programs", || floor::check(&programs, glibc))?;
+    record.step("processor", "disassembled", || cpu::check(&platform, &prefix))?;
+    emulation::run(record, &platform, &prefix)?;
+    record.step("archive", "packed", || sdk::pack(&platform, &prefix, &programs))?;
+    // Last, for it builds the library anew with each runtime alone.
+    record.step("size in a stripped host", "aarch64", || Ok(sizes::measure(&platform)?.0))
+}
+
+/// What was cross-built: the package in `prefix`, the command line and the examples.
+struct Built {
+    platform: Platform,
+    prefix: PathBuf,
+    programs: Vec<PathBuf>,
+}
+
+fn build(record: &mut Record, glibc: &str) -> Result<Built> {
     let mut found = None;
     record.step("tools", "here", || {
         let (platform, sentence) = tools::find(glibc)?;
@@ -89,12 +112,7 @@ fn steps(record: &mut Record, glibc: &str) -> Result {
         programs.push(platform.release().join("tteview"));
         Ok(format!("{} programs", programs.len()))
     })?;
-    record.step("glibc and libstdc++", "read from the programs", || floor::check(&programs, glibc))?;
-    record.step("processor", "disassembled", || cpu::check(&platform, &prefix))?;
-    emulation::run(record, &platform, &prefix)?;
-    record.step("archive", "packed", || sdk::pack(&platform, &prefix, &programs))?;
-    // Last, for it builds the library anew with each runtime alone.
-    record.step("size in a stripped host", "aarch64", || Ok(sizes::measure(&platform)?.0))
+    Ok(Built { platform, prefix, programs })
 }
 
 /// The examples, linked against the package.

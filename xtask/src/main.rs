@@ -2,6 +2,7 @@
 
 mod abi;
 mod bench;
+mod components;
 mod demo;
 mod examples;
 mod fetch;
@@ -16,6 +17,7 @@ mod process;
 mod requirements;
 mod sbom;
 mod sizes;
+mod soup;
 mod source;
 mod test;
 mod training;
@@ -32,7 +34,7 @@ const TASKS: &[Task] = &[
     ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
     (
         "jetson",
-        "cross-build for aarch64, prove it under emulation and pack an archive: [--glibc 2.31]",
+        "cross-build for aarch64, prove it under emulation and pack an archive: [--glibc 2.31 | --proof]",
         jetson::run,
     ),
     ("sizes", "measure what the library adds to a stripped host, and fail over the bars", sizes::run),

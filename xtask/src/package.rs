@@ -1,5 +1,6 @@
 //! The installable package: archive with only `ttv_*` exported, headers, pkg-config and CMake files.
 
+use crate::components::table;
 use crate::host::check_header;
 use crate::platform::Platform;
 use crate::process::{Result, command, read, root, run, target};
@@ -16,8 +17,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) fn install(arguments: &[&str]) -> Result {
     let ["--prefix", prefix] = arguments else { return Err("usage: cargo xtask install --prefix P".into()) };
     let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
-    install_to(&prefix, &Platform::here())?;
-    println!("installed tteview {VERSION} in {}", prefix.display());
+    let platform = Platform::here();
+    install_to(&prefix, &platform)?;
+    println!("installed tteview {VERSION} in {}\n\n{}", prefix.display(), table(&prefix, &platform)?);
     Ok(())
 }
 

@@ -53,6 +53,13 @@ pub(crate) fn models() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Name, version and licence of every crate linked with the library.
+#[cfg(test)]
+pub(crate) fn linked(triple: &str) -> Result<Vec<[String; 3]>> {
+    let others = parts(triple)?.into_iter().filter(|part| part.name != "tteview");
+    Ok(others.map(|part| [part.name, part.version, part.licence]).collect())
+}
+
 /// The library and every crate linked with it, by name.
 fn parts(triple: &str) -> Result<Vec<Part>> {
     // `cargo tree` knows which features the library alone has; the metadata knows the rest.

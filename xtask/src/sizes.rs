@@ -24,7 +24,7 @@ pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
     let folder = platform.folder().join("sizes");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     // What it calls stays unresolved: the host alone, without the library.
-    let bare = linked(platform, &folder.join("bare"), None)?;
+    let bare = linked(platform, &folder.join("bare"), None, true)?;
     println!(
         "| features | archive | host | stripped host | library adds | bar |\n| --- | --- | --- | --- | --- | --- |"
     );
@@ -33,7 +33,7 @@ pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
         let build = "--release -p tteview --no-default-features --features";
         run_command(platform.cargo("build", build).arg(features))?;
         let archive = localise(&platform.release().join("libtteview.a"), platform)?;
-        let host = linked(platform, &folder.join("host"), Some(&archive))?;
+        let host = linked(platform, &folder.join("host"), Some(&archive), true)?;
         let added = host.saturating_sub(bare);
         let packed = length(&archive)?;
         println!("| {features} | {packed} | {bare} | {host} | {added} | {bar} |");
@@ -44,9 +44,23 @@ pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
     Ok((parts.join("; "), met))
 }
 
-/// Bytes of the stripped host.
-fn linked(platform: &Platform, program: &Path, archive: Option<&Path>) -> Result<u64> {
-    let mut compiler = command(platform.compiler("CC"), ["-std=c11", "-O2", "-s", "-Wl,--gc-sections"]);
+/// Bytes that an archive adds to the stripped host.
+pub(crate) fn added(platform: &Platform, archive: &Path) -> Result<u64> {
+    let folder = platform.folder().join("sizes");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let bare = linked(platform, &folder.join("bare"), None, true)?;
+    Ok(linked(platform, &folder.join("host"), Some(archive), true)?.saturating_sub(bare))
+}
+
+/// Bytes of the host, with or without its symbols.
+pub(crate) fn linked(
+    platform: &Platform,
+    program: &Path,
+    archive: Option<&Path>,
+    stripped: bool,
+) -> Result<u64> {
+    let mut compiler = command(platform.compiler("CC"), ["-std=c11", "-O2", "-Wl,--gc-sections"]);
+    compiler.args(stripped.then_some("-s"));
     compiler.args(platform.link_flags()).arg("-I").arg(root().join("include")).arg(HOST);
     match archive {
         Some(archive) => compiler.arg(archive),
