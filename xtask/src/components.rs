@@ -79,6 +79,8 @@ fn by_part(symbols: &str) -> Vec<(String, u64)> {
         let part = match crate_of(name) {
             Some(name) if STANDARD.contains(&name) => "the Rust standard library",
             Some(name) if name.starts_with("rten") => "rten",
+            // A type parameter: an implementation for whatever type.
+            Some(name) if name.starts_with(|letter: char| letter.is_ascii_uppercase()) => "generic code",
             Some(name) => name,
             None if name.starts_with("ttv_") => "tteview",
             None => "the host and C",
