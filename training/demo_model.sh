@@ -33,13 +33,14 @@ train() { # name, further options
 }
 
 # First the machines of training alone, then as many hearts of theirs as of the broad scanner.
-train first --manifest "$out/train/manifest.csv" --epochs 7 --stop-after 4 --lr 3e-3 --seed 1
 {
     head -1 "$out/train/manifest.csv"
     awk -F, -v OFS=, 'NR > 1 && substr($3, 2) + 0 < 100240 { $1 = "train/" $1; print }' "$out/train/manifest.csv"
     awk -F, -v OFS=, 'NR > 1 { $1 = "broad/" $1; print }' "$out/broad/manifest.csv"
 } > "$out/mixed.csv"
-train run --manifest "$out/mixed.csv" --pretrained "$out/first/best.pt" --epochs 5 --lr 2e-3 --seed 2
+train first --manifest "$out/train/manifest.csv" --epochs 7 --stop-after 4 --lr 3e-3 --seed 1
+train second --manifest "$out/mixed.csv" --pretrained "$out/first/best.pt" --epochs 5 --stop-after 2 --lr 2e-3 --seed 2
+train run --manifest "$out/mixed.csv" --pretrained "$out/second/best.pt" --epochs 3 --lr 1.5e-3 --seed 3
 
 "$python" -m tteview_train export --run "$out/run" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-1 \
     --temperature val --threshold 0.5

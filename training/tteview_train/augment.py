@@ -30,7 +30,7 @@ class AugmentSettings:
     """Side of the part that is kept, over that of the whole."""
     aspect: float = 0.06
     """Relative change of height over width."""
-    zoom_out: float = 1.15
+    zoom_out: float = 1.45
     """Depth: up to this much more is shown, black where there is nothing."""
     zoom_defined: tuple[str, ...] = ("A4C-RV", "A4C-LA", "PLAX-ZAV", "PLAX-ZMV")
     """Views that only the zoom tells from others; theirs stays near 1."""
@@ -114,7 +114,7 @@ def _warp(
     small = label in settings.zoom_defined
     crop = settings.zoom_defined_crop if small else settings.crop
     # Either nearer (a crop of the image) or farther (more depth).
-    farther = not small and rng.random() < 0.25
+    farther = not small and rng.random() < 0.4
     scale = rng.uniform(1.0, settings.zoom_out) if farther else rng.uniform(*crop)
     stretch = 1 + rng.uniform(-settings.aspect, settings.aspect)
     angle = math.radians(rng.uniform(-settings.rotation_deg, settings.rotation_deg))
