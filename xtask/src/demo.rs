@@ -7,7 +7,10 @@ use crate::process::{Result, cargo, command, no_arguments, read, run, target};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The network of the demo until there is a trained one.
+/// Trained on phantom cines alone, see docs/model.md.
+pub(crate) const DEMO_MODEL: &str = "models/demo.stream.onnx";
+
+/// Random weights, small: for tests of the way.
 pub(crate) const STAND_IN: &str = "models/standin.stream.onnx";
 
 /// Frame period of both cines: 30 Hz.
@@ -33,8 +36,8 @@ pub(crate) fn run_demo(arguments: &[&str]) -> Result {
         }
     };
     println!("\ncine      {}", cine.what);
-    println!("network   STAND-IN with random weights: the way is real, the label means nothing");
-    let arguments = [Path::new(STAND_IN), &cine.images, Path::new(&cine.period_ns)];
+    println!("network   demo model, trained on synthetic cines alone: for bring-up, not for clinical use");
+    let arguments = [Path::new(DEMO_MODEL), &cine.images, Path::new(&cine.period_ns)];
     run(&mut command(program, arguments))
 }
 

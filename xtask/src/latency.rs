@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// One measurement: title, name of the files it leaves, and arguments of `tteview bench latency`.
 type Measurement = (&'static str, &'static str, &'static str);
 
-/// SlowFast R50 8x8 in ONNX Runtime on two threads, then the stand-in on both runtimes.
+/// SlowFast R50 8x8 in ONNX Runtime on two threads, then the demo model on both runtimes.
 const MEASUREMENTS: &[Measurement] = &[
     (
         "SlowFast R50 8x8 at 224x224, three channels, random weights",
@@ -17,14 +17,14 @@ const MEASUREMENTS: &[Measurement] = &[
          --rate 30 --partial auto,drop,hold --seconds 1.2",
     ),
     (
-        "stand-in at 112x112, ONNX Runtime",
-        "standin-cpu",
-        "--model standin.stream.onnx --clip standin.clip.onnx --provider cpu --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+        "demo model at 112x112, ONNX Runtime",
+        "demo-cpu",
+        "--model demo.stream.onnx --clip demo.clip.onnx --provider cpu --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     ),
     (
-        "stand-in at 112x112, rten",
-        "standin-embedded",
-        "--model standin.stream.onnx --clip standin.clip.onnx --provider embedded --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+        "demo model at 112x112, rten",
+        "demo-embedded",
+        "--model demo.stream.onnx --clip demo.clip.onnx --provider embedded --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     ),
 ];
 
@@ -50,7 +50,7 @@ pub(crate) fn bench(arguments: &[&str]) -> Result {
 fn networks(tteview: &Path) -> Result<PathBuf> {
     let folder = std::path::absolute(target().join("tteview/latency")).map_err(|error| error.to_string())?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for name in ["standin.stream.onnx", "standin.clip.onnx"] {
+    for name in ["demo.stream.onnx", "demo.clip.onnx"] {
         let from = root().join("models").join(name);
         fs::copy(&from, folder.join(name)).map_err(|error| format!("{}: {error}", from.display()))?;
     }

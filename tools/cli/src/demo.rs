@@ -14,15 +14,15 @@ use tteview::model::ModelPackage;
 use tteview::{Engine, EngineConfig, ViewResult};
 use tteview_phantom::{Settings, View, render};
 
-/// The stand-in package of the repository, so that the demo needs no file.
-const STAND_IN: &[u8] = include_bytes!("../../../models/standin.stream.onnx");
+/// The demo model of the repository, so that the demo needs no file.
+const DEMO_MODEL: &[u8] = include_bytes!("../../../models/demo.stream.onnx");
 
 /// Length of the phantom cine: two seconds.
 const PHANTOM_FRAMES: usize = 60;
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Model package; a stand-in with random weights if not given
+    /// Model package; the demo model, trained on phantoms alone, if not given
     #[arg(short, long, value_name = "PACKAGE")]
     model: Option<PathBuf>,
     /// DICOM, AVI or GIF file or folder of PNG to stream; a phantom if not given
@@ -48,7 +48,7 @@ impl Demo {
         let version = &engine.spec().model_version;
         output::line(&format!("model    {version} on {}, {}", report.provider, report.runtime_version))?;
         if self.model.is_none() {
-            output::line("         STAND-IN with random weights: the way is real, the label means nothing")?;
+            output::line("         trained on synthetic cines alone: for bring-up, not for clinical use")?;
         }
         stream(&engine, cine)
     }
@@ -56,9 +56,9 @@ impl Demo {
     fn engine(&self) -> Result<Engine, Failure> {
         let package = match &self.model {
             Some(path) => ModelPackage::from_path(path, None),
-            None => ModelPackage::from_bytes(STAND_IN.to_vec(), None),
+            None => ModelPackage::from_bytes(DEMO_MODEL.to_vec(), None),
         };
-        let name = self.model.as_deref().unwrap_or(Path::new("stand-in"));
+        let name = self.model.as_deref().unwrap_or(Path::new("demo model"));
         load(name, package, &EngineConfig::default())
     }
 }

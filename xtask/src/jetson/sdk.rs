@@ -22,14 +22,18 @@ pub(super) fn pack(platform: &Platform, prefix: &Path, programs: &[PathBuf]) -> 
             &prefix.join("share/tteview/examples").join(source),
         )?;
     }
-    for model in ["standin.stream.onnx", "standin.clip.onnx", "views.json"] {
+    for model in
+        ["demo.stream.onnx", "demo.clip.onnx", "standin.stream.onnx", "standin.clip.onnx", "views.json"]
+    {
         place(&root().join("models").join(model), &prefix.join("share/tteview/models").join(model))?;
     }
     place(
         &root().join("jetson-sysroot/toolchain-aarch64.cmake"),
         &prefix.join("share/tteview/toolchain-aarch64.cmake"),
     )?;
-    place(&root().join("docs/jetson.md"), &prefix.join("share/doc/tteview/jetson.md"))?;
+    for page in ["jetson.md", "model.md"] {
+        place(&root().join("docs").join(page), &prefix.join("share/doc/tteview").join(page))?;
+    }
     write(&prefix.join("README.txt"), README)?;
     let mut hashes = String::new();
     for file in files(prefix)? {
@@ -69,7 +73,8 @@ const README: &str = "tteview for aarch64 Linux (Jetson)\n\n\
 lib/libtteview.a, include/, lib/pkgconfig, lib/cmake   link your host with these\n\
 bin/                     examples and the program tteview\n\
 share/tteview/examples   sources of the examples\n\
-share/tteview/models     STAND-IN packages with random weights: the way is real, the label means nothing\n\
-share/doc/tteview        jetson.md, licences\n\n\
+share/tteview/models     demo model, trained on synthetic cines alone: for bring-up, not for clinical use;\n\
+                         standin: random weights, for tests\n\
+share/doc/tteview        jetson.md, model.md, licences\n\n\
 sha256sum -c SHA256SUMS checks the files. First label on the board:\n\n\
     bin/tteview demo\n";
