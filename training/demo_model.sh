@@ -3,7 +3,7 @@
 #
 #   training/demo_model.sh FOLDER
 #
-# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 45 GB, and some three hours of two cores.
+# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 25 GB, and some two hours of two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
