@@ -102,13 +102,17 @@ fn folder(test: &str) -> PathBuf {
 
 /// Plays this test again in a process that finds NVIDIA's libraries in `libraries`.
 fn child(test: &str, runtime: &Path, libraries: &Path) {
-    let status = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("backend::ort::gpu_tests::{test}"), "--include-ignored", "--nocapture"])
         .env(CHILD, runtime)
         .env("LD_LIBRARY_PATH", libraries)
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success(), "the child failed: {status}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    print!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "the child failed: {}", output.status);
+    // A child that finds no test of this name succeeds too.
+    assert!(printed.contains("1 passed"), "the child ran no test");
 }
 
 /// The library to load, in a child.
