@@ -78,11 +78,7 @@ fn network() -> Source {
             fast = bottleneck(&mut s, &fast, inside / FEWER, 3, stride, block == 0);
         }
     }
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
+    s.classify(&slow, &fast, LABELS);
     s
 }
 

@@ -43,11 +43,7 @@ fn network(labels: usize) -> Source {
         fast = layer(&mut s, &fast, channels / 8, [3, 3, 3], [1, 2, 2]);
     }
     let slow = layer(&mut s, &slow, 64, [3, 1, 1], [1, 1, 1]);
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, labels);
-    s.output(&logits);
+    s.classify(&slow, &fast, labels);
     s
 }
 

@@ -15,11 +15,7 @@ fn causal(channels: usize) -> Source {
     let joined = s.conv(&fast, 8, [5, 1, 1], [4, 1, 1], 1, Padding::Left);
     let slow = s.concat(&[&slow, &joined], 1);
     let slow = s.conv(&slow, 8, [3, 1, 1], [1, 1, 1], 1, Padding::Left);
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
+    s.classify(&slow, &fast, LABELS);
     s
 }
 

@@ -275,6 +275,15 @@ impl Source {
         self.node("Gemm", &[&x.name, &w, &b], vec![x.shape[0], outputs], vec![int("transB", 1)])
     }
 
+    /// SlowFast's head, the end of the network: both pathways pooled, side by side, projected to the labels.
+    pub(super) fn classify(&mut self, slow: &Val, fast: &Val, labels: usize) {
+        let pooled = [self.mean(slow, &[2, 3, 4], true), self.mean(fast, &[2, 3, 4], true)];
+        let both = self.concat(&[&pooled[0], &pooled[1]], 1);
+        let flat = self.flatten(&both);
+        let logits = self.gemm(&flat, labels);
+        self.output(&logits);
+    }
+
     pub(super) fn matmul(&mut self, x: &Val, outputs: usize) -> Val {
         let last = x.shape.len() - 1;
         let w = self.random(&[x.shape[last], outputs], 1.0, 0.0);

@@ -30,11 +30,7 @@ fn lateral(kernel: usize, alpha: usize) -> Source {
     let fast = s.conv(&fast, 2, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
     let joined = s.conv(&fast, 4, [kernel, 1, 1], [alpha, 1, 1], 1, Padding::Left);
     let slow = s.concat(&[&slow, &joined], 1);
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
+    s.classify(&slow, &fast, LABELS);
     s
 }
 
@@ -69,11 +65,7 @@ fn padded_lateral(shared: bool) -> Source {
     let padding = if shared { Padding::InFront } else { Padding::Left };
     let fast = s.conv(fast, 2, [kernel, 1, 1], [1, 1, 1], 1, padding);
     let slow = s.concat(&[&slow, &joined], 1);
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
+    s.classify(&slow, &fast, LABELS);
     s
 }
 
@@ -220,11 +212,7 @@ fn slow_frames_picked_by_a_range_become_an_input() {
     let slow = s.node("Gather", &[&packed.name, &indices.name], shape, vec![super::source::int("axis", 2)]);
     let slow = s.conv(&slow, 4, [1, 3, 3], [1, 1, 1], 1, Padding::Left);
     let fast = s.conv(&packed, 2, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
-    let pooled = [s.mean(&slow, &[2, 3, 4], true), s.mean(&fast, &[2, 3, 4], true)];
-    let both = s.concat(&[&pooled[0], &pooled[1]], 1);
-    let flat = s.flatten(&both);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
+    s.classify(&slow, &fast, LABELS);
     let compiled = compiled(&s);
     let clip = inspect(&compiled.clip.bytes).expect("reads");
     assert_eq!(clip.metadata["slow_indices"], "[0,4]");
