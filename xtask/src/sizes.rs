@@ -21,10 +21,6 @@ pub(crate) fn run(arguments: &[&str]) -> Result {
 
 /// Measures and prints a table: the additions in megabytes as a sentence, and whether every bar is met.
 pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
-    let folder = platform.folder().join("sizes");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    // What it calls stays unresolved: the host alone, without the library.
-    let bare = linked(platform, &folder.join("bare"), None, true)?;
     println!(
         "| features | archive | host | stripped host | library adds | bar |\n| --- | --- | --- | --- | --- | --- |"
     );
@@ -33,7 +29,7 @@ pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
         let build = "--release -p tteview --no-default-features --features";
         run_command(platform.cargo("build", build).arg(features))?;
         let archive = localise(&platform.release().join("libtteview.a"), platform)?;
-        let host = linked(platform, &folder.join("host"), Some(&archive), true)?;
+        let [bare, host] = hosts(platform, &archive)?;
         let added = host.saturating_sub(bare);
         let packed = length(&archive)?;
         println!("| {features} | {packed} | {bare} | {host} | {added} | {bar} |");
@@ -46,10 +42,17 @@ pub(crate) fn measure(platform: &Platform) -> Result<(String, bool)> {
 
 /// Bytes that an archive adds to the stripped host.
 pub(crate) fn added(platform: &Platform, archive: &Path) -> Result<u64> {
+    let [bare, host] = hosts(platform, archive)?;
+    Ok(host.saturating_sub(bare))
+}
+
+/// Bytes of the stripped host, without the library and with it.
+fn hosts(platform: &Platform, archive: &Path) -> Result<[u64; 2]> {
     let folder = platform.folder().join("sizes");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // What it calls stays unresolved: the host alone.
     let bare = linked(platform, &folder.join("bare"), None, true)?;
-    Ok(linked(platform, &folder.join("host"), Some(archive), true)?.saturating_sub(bare))
+    Ok([bare, linked(platform, &folder.join("host"), Some(archive), true)?])
 }
 
 /// Bytes of the host, with or without its symbols.

@@ -55,8 +55,8 @@ impl Compare {
         }
         let same = found.iter().filter(|cine| cine.labels[0] == cine.labels[1]).count();
         let part = same as f64 / found.len() as f64;
-        let largest = |score: fn(&Difference<'_>) -> f64| found.iter().map(score).fold(0.0, f64::max);
-        let (last, any) = (largest(|cine| cine.last), largest(|cine| cine.any));
+        let last = found.iter().map(|cine| cine.last).fold(0.0, f64::max);
+        let any = found.iter().map(|cine| cine.any).fold(0.0, f64::max);
         output::line(&format!(
             "{same} of {} cines have the same label ({:.2} %)",
             found.len(),
