@@ -12,8 +12,8 @@ pub enum Scanner {
     Training,
     /// Machines, bodies, frame rates and burned-in marks that `Training` does not have.
     Field,
-    /// As `Training`, with tissues of any brightness, lung in the window, darker grey maps and smaller sectors: nearer to
-    /// what clinics store.
+    /// As `Training`, with tissues of any brightness, lung in the window, darker grey maps and smaller sectors: meant
+    /// to be nearer to what clinics store.
     Broad,
 }
 

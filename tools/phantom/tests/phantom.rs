@@ -148,6 +148,24 @@ fn the_field_shares_no_frame_rate_and_no_layout_with_training() {
     assert!(field.iter().all(|layout| !training.contains(layout)));
 }
 
+/// Where the window is clear and the settings are training's, a broad scanner differs by its tissues alone: over many
+/// cines what lies around the heart goes from black to bright, in training it hardly moves.
+#[test]
+fn tissues_of_a_broad_scanner_are_of_any_brightness() {
+    let spread = |scanner| {
+        let brightness = |seed| {
+            let frame = &render(View::PsaxAp, seed, &Settings { scanner, ..small() }).frames[0];
+            // Beside the left ventricle, in the lower part of the sector.
+            let around = (70..85).flat_map(|y| (60..75).map(move |x| frame[y * 112 + x]));
+            around.map(f32::from).sum::<f32>() / 225.0
+        };
+        let values: Vec<f32> = (0..40).map(brightness).collect();
+        values.iter().filter(|&&value| value < 4.0).count()
+    };
+    let (broad, training) = (spread(Scanner::Broad), spread(Scanner::Training));
+    assert!(broad >= training + 8, "dark around the heart: {broad} of 40 broad, {training} in training");
+}
+
 #[test]
 fn colour_doppler_colours_blood_inside_its_box_and_keeps_the_grey_elsewhere() {
     let settings = Settings { colour: true, frames: 32, burn_in: false, ..Settings::default() };
