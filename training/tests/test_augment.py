@@ -14,6 +14,7 @@ OFF = replace(
     contrast=0.0,
     gamma=(1.0, 1.0),
     depth_gain=0.0,
+    shade_p=0.0,
     speckle_p=0.0,
     blur_p=0.0,
     sector_p=0.0,
@@ -57,6 +58,16 @@ def test_geometry_is_one_draw_for_all_frames():
     out = augment(cine(), "A4C", keyed(4), replace(SETTINGS, speckle_p=0, background_p=0))
     assert np.allclose(out, out[:1], atol=1e-3)
     assert np.abs(out[0] - cine()[0]).max() > 50
+
+
+def test_shading_stands_still_and_keeps_black_black():
+    dark = cine() // 2
+    for n in range(10):
+        out = augment(dark, "A4C", keyed(n), replace(OFF, shade_p=1.0, shade=(0.5, 0.5)))
+        assert np.allclose(out, out[:1], atol=1e-3)
+        assert (out[dark == 0] == 0).all()
+        bright = out[dark > 0]
+        assert bright.max() > 1.3 * bright.min()
 
 
 def test_views_that_the_zoom_defines_keep_it():

@@ -3,7 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tteview_train.model import CENTRED, ModelConfig, SlowFast, look_back, parameter_count, preset
+from tteview_train.model import (
+    CAUSAL,
+    CENTRED,
+    ModelConfig,
+    SlowFast,
+    TimeConv,
+    blocked_in_time,
+    look_back,
+    parameter_count,
+    preset,
+)
 from tteview_train.weights import load_pretrained
 
 TINY = ModelConfig(num_classes=5, width=8, blocks=(1, 1, 1, 1), beta_inv=2, size_px=32)
@@ -32,6 +42,22 @@ def clip(config, chunks, seed=1):
     generator = torch.Generator().manual_seed(seed)
     shape = (1, config.in_channels, chunks * config.alpha, config.size_px, config.size_px)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("time", [CAUSAL, CENTRED])
+@pytest.mark.parametrize("channels", [(1, 2), (3, 4)])
+@pytest.mark.parametrize("block", [1, 2, 4, 6])
+def test_a_stem_blocked_in_time_is_the_same_convolution(time, channels, block):
+    torch.manual_seed(0)
+    conv = TimeConv(*channels, (5, 7, 7), (1, 2, 2), time).double()
+    x = torch.randn(2, channels[0], 12, 17, 20, dtype=torch.float64, requires_grad=True)
+    plain, blocked = conv(x), blocked_in_time(conv, x, block)
+    assert torch.allclose(plain, blocked, rtol=0, atol=1e-12)
+    weights = torch.randn_like(plain)
+    for a, b in zip(
+        *(torch.autograd.grad(y, (x, conv.weight), weights) for y in (plain, blocked)), strict=True
+    ):
+        assert torch.allclose(a, b, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,11 @@ class AugmentSettings:
     """Relative change of height over width."""
     zoom_out: float = 1.45
     """Depth: up to this much more is shown, black where there is nothing."""
+    zoom_out_p: float = 0.5
+    """Probability of more depth instead of a crop."""
     zoom_defined: tuple[str, ...] = ("A4C-RV", "A4C-LA", "PLAX-ZAV", "PLAX-ZMV")
     """Views that only the zoom tells from others; theirs stays near 1."""
-    zoom_defined_crop: tuple[float, float] = (0.92, 1.0)
+    zoom_defined_crop: tuple[float, float] = (0.92, 1.1)
     rotation_deg: float = 15.0
     flip_p: float = 0.0
     gain: float = 0.45
@@ -43,6 +45,9 @@ class AugmentSettings:
     gamma: tuple[float, float] = (0.65, 1.9)
     depth_gain: float = 0.3
     """Time gain compensation set wrong: relative difference between near and far field."""
+    shade_p: float = 0.5
+    shade: tuple[float, float] = (0.15, 0.8)
+    """Strength of shading from place to place: standard deviation of the logarithm of its factor."""
     speckle_p: float = 0.5
     speckle: tuple[float, float] = (0.05, 0.3)
     blur_p: float = 0.35
@@ -56,6 +61,8 @@ class AugmentSettings:
     """Share of frames that are lost, at most."""
     shown_rate_p: float = 0.4
     """Probability that only every second frame was stored."""
+    still_p: float = 0.06
+    """Probability that one frame is all there is: what is stored as a still."""
 
 
 NO_GEOMETRY = replace(
@@ -75,8 +82,8 @@ def jitter_times(
     count = len(times_ns)
     keep = np.ones(count, bool)
     period = float(np.median(np.diff(times_ns))) if count > 1 else math.inf
-    # Below 22 Hz every second frame would leave gaps that no scanner has, not even in colour.
-    if rng.random() < settings.shown_rate_p and period <= 46e6:
+    # Below 18 Hz every second frame would leave gaps that no scanner has, not even in colour.
+    if rng.random() < settings.shown_rate_p and period <= 56e6:
         keep[1 - int(rng.integers(2)) :: 2] = False
     if rng.random() < settings.drop_frames_p:
         keep &= rng.random(count) >= rng.uniform(0, settings.drop_frames)
@@ -94,6 +101,8 @@ def augment(
     images = _warp(images.reshape(1, count * channels, height, width), label, rng, settings)
     images = images.reshape(count, channels, height, width)
     images = _curve(images, rng, settings)
+    if rng.random() < settings.shade_p:
+        images.mul_(_shade(height, width, rng, rng.uniform(*settings.shade)))
     if rng.random() < settings.speckle_p:
         images.mul_(_speckle(images, rng, rng.uniform(*settings.speckle)))
     if rng.random() < settings.blur_p:
@@ -114,7 +123,7 @@ def _warp(
     small = label in settings.zoom_defined
     crop = settings.zoom_defined_crop if small else settings.crop
     # Either nearer (a crop of the image) or farther (more depth).
-    farther = not small and rng.random() < 0.4
+    farther = not small and rng.random() < settings.zoom_out_p
     scale = rng.uniform(1.0, settings.zoom_out) if farther else rng.uniform(*crop)
     stretch = 1 + rng.uniform(-settings.aspect, settings.aspect)
     angle = math.radians(rng.uniform(-settings.rotation_deg, settings.rotation_deg))
@@ -147,6 +156,13 @@ def _curve(images: torch.Tensor, rng: np.random.Generator, settings: AugmentSett
     height = images.shape[2]
     along = torch.linspace(1 - slope, 1 + slope, height)[None, None, :, None]
     return x[index].mul_(along)
+
+
+def _shade(height: int, width: int, rng: np.random.Generator, strength: float) -> torch.Tensor:
+    """Smooth shading that stands still, [H, W]: parts of a heart are seen well and others hardly."""
+    coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4), dtype=np.float32))
+    field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0, 0]
+    return field.mul_(strength).exp_()
 
 
 def _speckle(images: torch.Tensor, rng: np.random.Generator, strength: float) -> torch.Tensor:

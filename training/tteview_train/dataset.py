@@ -42,6 +42,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor, int]]):
         rng = keyed(config.seed, AUGMENT, epoch, place)
         decoded = self.cache.load(entry)
         indices, decided = choose_samples(decoded, rng, config)
+        if config.augment and rng.random() < config.augment_settings.still_p:
+            indices = [int(rng.choice(indices))] * len(indices)
         samples = np.asarray(decoded.frames[indices])
         if config.augment:
             changed = augment(samples, entry.label, rng, config.augment_settings)

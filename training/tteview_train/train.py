@@ -228,6 +228,8 @@ class _Training:
         model = SlowFast(config.model)
         if machine.pretrained is not None:
             self._pretrained(model, machine.pretrained)
+        # Channels last in memory: on a CPU the step takes two thirds of the time.
+        model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.model = model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimiser = make_optimiser(self.model, config)
