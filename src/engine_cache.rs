@@ -6,6 +6,7 @@
 
 mod disk;
 mod key;
+mod list;
 mod manifest;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 pub(crate) use key::Key;
+pub use list::{CachedEngine, cached_engines};
 
 /// Between the key and the process in the name of a folder that is not an entry yet, or not any more.
 const PARTIAL: &str = ".partial-";
@@ -283,16 +285,19 @@ fn read_entry(entry: &Path, key: &Key) -> std::result::Result<Option<Manifest>, 
         Err(error) => return Err(error.to_string()),
         Ok(_) => {}
     }
+    let manifest = checked(entry)?;
+    let differences = key.differences(&manifest.key());
+    if differences.is_empty() { Ok(Some(manifest)) } else { Err(differences) }
+}
+
+/// The manifest of an entry whose files are all that it lists, unchanged; a sentence where they are not.
+fn checked(entry: &Path) -> std::result::Result<Manifest, String> {
     let files = snapshot(entry).map_err(|error| error.message().to_owned())?;
     let mut bytes = Vec::new();
     File::open(entry.join(NAME))
         .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes))
         .map_err(|error| format!("{NAME}: {error}"))?;
     let manifest = Manifest::from_bytes(&bytes)?;
-    let differences = key.differences(&manifest.key());
-    if !differences.is_empty() {
-        return Err(differences);
-    }
     let listed = manifest.files.iter().map(|file| (&file.name, file.size));
     if !listed.eq(files.iter().map(|(name, size, _)| (name, *size))) {
         return Err("its files are not those of its manifest".into());
@@ -303,7 +308,7 @@ fn read_entry(entry: &Path, key: &Key) -> std::result::Result<Option<Manifest>, 
             return Err(format!("{} is not what was written", file.name));
         }
     }
-    Ok(Some(manifest))
+    Ok(manifest)
 }
 
 /// Size and SHA-256 of a file.

@@ -87,6 +87,8 @@ mod worker;
 
 pub use classifier::{EarlyStop, ViewChange};
 pub use engine::{Engine, EngineConfig, EngineOrigin, Progress, RuntimeReport, Stage};
+#[cfg(feature = "ort")]
+pub use engine_cache::{CachedEngine, cached_engines};
 pub use error::{Error, Result, Status};
 pub use ffi::gpu::GpuStream;
 pub use result::ViewResult;

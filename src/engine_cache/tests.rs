@@ -77,6 +77,34 @@ fn obtained(folder: &Folder, builds: u8) -> (u8, EngineOrigin) {
 }
 
 #[test]
+fn a_person_sees_what_each_engine_was_built_for_and_which_is_damaged() {
+    let folder = Folder::new("list");
+    assert_eq!(cached_engines(&folder.0).unwrap(), []);
+    let other = key().with("gpu", "NVIDIA RTX A2000");
+    for key in [&key(), &other] {
+        folder.cache().obtain(key, &|_| {}, |folder| provider(1, folder)).unwrap();
+    }
+    std::fs::create_dir(folder.0.join(format!("{}{PARTIAL}7-0", key().folder()))).unwrap();
+    std::fs::write(folder.0.join("notes.txt"), "of nobody").unwrap();
+    let names = folder.names();
+    let found = cached_engines(&folder.0).unwrap();
+    assert_eq!(folder.names(), names, "a look changes nothing");
+    assert_eq!(found.len(), 2);
+    let whole = found.iter().find(|engine| engine.path == folder.entry()).unwrap();
+    assert_eq!(whole.problem, None);
+    assert!(whole.bytes > ENGINE as u64);
+    assert!(whole.built_for.contains(&("gpu".into(), "Orin".into())), "{:?}", whole.built_for);
+    std::fs::write(folder.cache().entry(&other).join("graph_1_sm87.engine"), engine(2)).unwrap();
+    std::fs::rename(folder.entry(), folder.0.join("0".repeat(64))).unwrap();
+    let found = cached_engines(&folder.0).unwrap();
+    let problems: Vec<_> = found.iter().map(|engine| engine.problem.as_deref().unwrap()).collect();
+    assert!(
+        problems[0].contains("another engine") && problems[1].contains("graph_1_sm87.engine"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn the_first_start_builds_and_the_next_loads_what_it_built() {
     let folder = Folder::new("first");
     let stages = RefCell::new(Vec::new());

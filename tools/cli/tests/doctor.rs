@@ -52,3 +52,30 @@ fn doctor_says_what_a_provider_library_lacks_and_what_brings_it() {
     assert_eq!(cpu["state"], "PROBLEM");
     assert!(cpu["text"].as_str().unwrap().contains("libonnxruntime.so"), "{cpu}");
 }
+
+#[test]
+fn doctor_looks_into_the_engine_cache() {
+    let folder = folder("doctor-cache");
+    let missing = folder.join("engines");
+    let looked = |path: &std::path::Path| {
+        let outcome = tteview(["doctor", "--json", "--engine-cache", path.to_str().unwrap()]);
+        assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+        findings(&outcome.stdout).0
+    };
+    assert_eq!(finding(&looked(&missing), "engine cache")["state"], "none");
+    assert!(!missing.exists(), "a look makes no folder");
+    let engine = missing.join("ab".repeat(32));
+    std::fs::create_dir_all(&engine).unwrap();
+    std::fs::write(engine.join("manifest"), "of nobody").unwrap();
+    let found = looked(&missing);
+    assert_eq!(finding(&found, "engine cache")["state"], "ok");
+    let damaged = finding(&found, "engine abababababab");
+    assert_eq!(damaged["state"], "PROBLEM");
+    assert!(damaged["text"].as_str().unwrap().contains("manifest"), "{damaged}");
+    assert!(damaged["advice"].as_str().unwrap().contains(engine.to_str().unwrap()), "{damaged}");
+    let file = folder.join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(finding(&looked(&file), "engine cache")["state"], "PROBLEM");
+    let names: Vec<_> = std::fs::read_dir(&missing).unwrap().collect();
+    assert_eq!(names.len(), 1, "a look leaves nothing");
+}

@@ -1,5 +1,6 @@
 //! `tteview doctor`: what this machine has for the library, what it lacks, and what to do about it.
 
+mod cache;
 mod libraries;
 mod system;
 
@@ -16,14 +17,20 @@ use tteview::{Engine, EngineConfig};
 const STAND_IN: &[u8] = include_bytes!("../../../../models/standin.stream.onnx");
 
 /// The parts of ONNX Runtime that run on NVIDIA's GPUs lie beside its library.
-const PROVIDER_LIBRARIES: &[(&str, &str)] =
-    &[("cuda", "libonnxruntime_providers_cuda.so"), ("tensorrt", "libonnxruntime_providers_tensorrt.so")];
+const PROVIDER_LIBRARIES: &[(&str, &str)] = &[
+    ("cuda", "libonnxruntime_providers_cuda.so"),
+    ("tensorrt", "libonnxruntime_providers_tensorrt.so"),
+    ("tensorrt-rtx", "libonnxruntime_providers_nv_tensorrt_rtx.so"),
+];
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Shared library of ONNX Runtime to look at; what the system's loader finds if not given
     #[arg(long, value_name = "LIBRARY")]
     runtime: Option<PathBuf>,
+    /// Folder of the engines that TensorRT built: what lies in it
+    #[arg(long, value_name = "FOLDER")]
+    engine_cache: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -81,6 +88,9 @@ impl Doctor {
         found.push(Finding::new("clocks", State::Fine, Machine::now().line()));
         let runtime = self.runtime.or_else(|| search.find("libonnxruntime.so"));
         found.extend(runtime_findings(runtime.as_deref(), &search));
+        if let Some(folder) = &self.engine_cache {
+            found.extend(cache::findings(folder));
+        }
         let providers = providers(runtime.as_deref());
         let runs = providers.iter().any(|provider| provider.state == State::Fine);
         found.extend(providers);
@@ -138,11 +148,14 @@ fn packages(missing: &[&str]) -> Vec<String> {
     let mut packages: Vec<String> = Vec::new();
     for library in missing {
         let package = match library {
+            name if name.starts_with("libtensorrt_") => "TensorRT for RTX".to_owned(),
             name if name.starts_with("libnvinfer") || name.starts_with("libnvonnxparser") => {
                 "TensorRT (libnvinfer-bin, libnvonnxparsers; JetPack has both)".to_owned()
             }
             name if name.starts_with("libcudnn") => "cuDNN".to_owned(),
-            name if name.starts_with("libcuda.so") => "the NVIDIA driver".to_owned(),
+            name if name.starts_with("libcuda.so") || name.starts_with("libnvidia-ml") => {
+                "the NVIDIA driver".to_owned()
+            }
             name if ["libcu", "libnvrtc", "libnvJitLink"].iter().any(|start| name.starts_with(start)) => {
                 cuda(missing)
             }
@@ -163,9 +176,12 @@ fn cuda(missing: &[&str]) -> String {
 
 /// Each provider with the stand-in network: loaded, its self-test run, a step timed.
 fn providers(runtime: Option<&Path>) -> Vec<Finding> {
-    let names: &[&str] =
-        if runtime.is_some() { &["embedded", "cpu", "cuda", "tensorrt"] } else { &["embedded"] };
-    names.iter().map(|name| provider(name, runtime)).collect()
+    let mut names = vec!["embedded"];
+    if runtime.is_some() {
+        names.extend(["cpu", "cuda", "tensorrt"]);
+        names.extend(cfg!(feature = "tensorrt-rtx").then_some("tensorrt-rtx"));
+    }
+    names.into_iter().map(|name| provider(name, runtime)).collect()
 }
 
 fn provider(name: &str, runtime: Option<&Path>) -> Finding {
