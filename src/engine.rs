@@ -18,8 +18,8 @@ const DEFAULT_PROVIDER: &str = if cfg!(feature = "rten") { "embedded" } else { "
 /// What an engine is made of.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
-    /// Providers in order of preference: `embedded`, or of ONNX Runtime `cpu`, `cuda` and `tensorrt`. Empty:
-    /// `embedded`. The next one is tried only because it is listed; there is no silent fallback.
+    /// Providers in order of preference: `embedded`, or of ONNX Runtime `cpu`, `cuda`, `tensorrt` and, in builds with the
+    /// feature of that name, `tensorrt-rtx`. Empty: `embedded`. The next one is tried only because it is listed; there is no silent fallback.
     pub providers: Vec<String>,
     /// Threads of the network; 0: one.
     pub threads: u32,
@@ -29,7 +29,7 @@ pub struct EngineConfig {
     /// stand in the process's environment: `1` for none.
     pub runtime_library: Option<PathBuf>,
     /// Options of the providers, by the provider's own documented keys, as (`trt_max_workspace_size`, `1073741824`). Keys
-    /// that begin with `trt_` go to `tensorrt`, others to `cuda`. Those that the library sets itself are refused.
+    /// that begin with `trt_` go to `tensorrt`, with `nv_` to `tensorrt-rtx`, others to `cuda`. Those that the library sets itself are refused.
     pub options: Vec<(String, String)>,
     /// Where engines that `tensorrt` built are kept, so that the next start loads them. It need not exist. `None`: every
     /// start builds.
@@ -209,5 +209,6 @@ fn load(package: &ModelPackage, name: &str, config: &EngineConfig) -> Result<Arc
         return backend::ort::load(package, provider, config);
     }
     let _ = (package, name, threads);
-    Err(Error::new(Status::ProviderUnavailable, "not a provider of this build"))
+    let next = if name == "tensorrt-rtx" { "; build the library with its feature tensorrt-rtx" } else { "" };
+    Err(Error::new(Status::ProviderUnavailable, format!("not a provider of this build{next}")))
 }

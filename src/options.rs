@@ -8,7 +8,7 @@ const MOST: usize = 128;
 const LONGEST: usize = 4096;
 
 /// Providers that run on a GPU.
-const ON_GPU: [&str; 2] = ["tensorrt", "cuda"];
+const ON_GPU: [&str; 3] = ["tensorrt", "cuda", "tensorrt-rtx"];
 
 /// Keys that the library sets itself, and the field of the engine's configuration to use in their place.
 const OWNED: [(&str, &str); 9] = [
@@ -24,10 +24,10 @@ const OWNED: [(&str, &str); 9] = [
 ];
 
 /// Keys of CUDA graphs.
-const CUDA_GRAPHS: [&str; 2] = ["trt_cuda_graph_enable", "enable_cuda_graph"];
+const CUDA_GRAPHS: [&str; 3] = ["trt_cuda_graph_enable", "enable_cuda_graph", "nv_cuda_graph_enable"];
 
 /// Keys whose values are addresses of memory or functions: no text can know one.
-const ADDRESSES: [&str; 7] = [
+const ADDRESSES: [&str; 13] = [
     "trt_onnx_bytestream",
     "trt_onnx_bytestream_size",
     "trt_external_data_bytestream",
@@ -35,11 +35,21 @@ const ADDRESSES: [&str; 7] = [
     "gpu_external_alloc",
     "gpu_external_free",
     "gpu_external_empty_cache",
+    "user_aux_stream_array",
+    "VkExternalComputeQueueDataParamsNV_data",
+    "nv_onnx_bytestream",
+    "nv_onnx_bytestream_size",
+    "nv_external_data_bytestream",
+    "nv_external_data_bytestream_size",
 ];
 
 /// The provider that an option belongs to, by its key.
 fn owner(key: &str) -> &'static str {
-    if key.starts_with("trt_") { "tensorrt" } else { "cuda" }
+    match key {
+        _ if key.starts_with("trt_") => "tensorrt",
+        _ if key.starts_with("nv_") => "tensorrt-rtx",
+        _ => "cuda",
+    }
 }
 
 /// The options that go to this provider.

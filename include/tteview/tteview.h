@@ -279,8 +279,8 @@ typedef struct ttv_host {
   // Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview" in a
   // stream's thread and "tteview-build" in the one that builds an engine.
   void (*thread_start)(void *user, const char *role);
-  // Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
-  // system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
+  // Shared library of ONNX Runtime for all providers but "embedded": a path, or a name that the system's loader
+  // looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
   // From 1.29 on ONNX Runtime sends telemetry over the network unless ORT_DISABLE_TELEMETRY=1 stands in the
   // environment of the process: there TTV_PROVIDER_UNAVAILABLE without that variable (0 allows the telemetry).
   const char *runtime_library;
@@ -308,16 +308,16 @@ typedef struct ttv_engine_config {
   size_t model_size;
   // 32 bytes that the SHA-256 of the package must be, or NULL.
   const uint8_t *model_sha256;
-  // Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda" and "tensorrt".
-  // NULL: "embedded".
+  // Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda", "tensorrt" and, in builds with
+  // the feature of that name, "tensorrt-rtx". NULL: "embedded".
   const char *const *providers;
   // How many.
   uint32_t provider_count;
   // Threads of the network; 0: one.
   uint32_t threads;
-  // Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", others to "cuda"; one that none of
-  // `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the library sets itself: device, stream,
-  // caches, fp16. CUDA graphs are `TTV_UNSUPPORTED`.
+  // Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", with "nv_" to "tensorrt-rtx",
+  // others to "cuda"; one that none of `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the
+  // library sets itself: device, stream, caches, fp16. CUDA graphs are `TTV_UNSUPPORTED`.
   const struct ttv_option *options;
   // How many, at most 128.
   uint32_t option_count;

@@ -1,7 +1,12 @@
-//! ONNX Runtime, loaded at run time from a library of the host, on its CPU, CUDA or TensorRT provider.
+//! ONNX Runtime, loaded at run time from a library of the host, on its CPU, CUDA or TensorRT provider, or on TensorRT for
+//! RTX.
 
 #[cfg(test)]
 mod gpu_tests;
+#[cfg(feature = "tensorrt-rtx")]
+mod plugin;
+#[cfg(all(test, feature = "tensorrt-rtx"))]
+mod plugin_tests;
 mod provider;
 #[cfg(feature = "bench")]
 pub(crate) mod raw;
@@ -51,7 +56,7 @@ struct OrtSession {
 }
 
 /// Loads the runtime, then the graph on one provider of it, and checks that inputs and outputs are those of the
-/// metadata; on TensorRT the graph is loaded when the engine is prepared.
+/// metadata; on TensorRT, of either kind, the graph is loaded when the engine is prepared.
 ///
 /// # Errors
 /// As [`runtime::runtime`]; `ProviderUnavailable` where the provider is not there or cannot run the whole graph,
@@ -66,6 +71,8 @@ pub(crate) fn load(
     match provider {
         Provider::Cpu | Provider::Cuda => made(&runtime, package, &settings, None, ""),
         Provider::TensorRt => tensorrt::load(runtime, package, settings, config),
+        #[cfg(feature = "tensorrt-rtx")]
+        Provider::TensorRtRtx => tensorrt::load_rtx(runtime, package, settings, config),
     }
 }
 

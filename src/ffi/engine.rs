@@ -68,16 +68,16 @@ pub struct ttv_engine_config {
     pub model_size: usize,
     /// 32 bytes that the SHA-256 of the package must be, or NULL.
     pub model_sha256: *const u8,
-    /// Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda" and "tensorrt".
-    /// NULL: "embedded".
+    /// Providers in order of preference: "embedded", or of ONNX Runtime "cpu", "cuda", "tensorrt" and, in builds with
+    /// the feature of that name, "tensorrt-rtx". NULL: "embedded".
     pub providers: *const *const c_char,
     /// How many.
     pub provider_count: u32,
     /// Threads of the network; 0: one.
     pub threads: u32,
-    /// Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", others to "cuda"; one that none of
-    /// `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the library sets itself: device, stream,
-    /// caches, fp16. CUDA graphs are `TTV_UNSUPPORTED`.
+    /// Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", with "nv_" to "tensorrt-rtx",
+    /// others to "cuda"; one that none of `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the
+    /// library sets itself: device, stream, caches, fp16. CUDA graphs are `TTV_UNSUPPORTED`.
     pub options: *const ttv_option,
     /// How many, at most 128.
     pub option_count: u32,

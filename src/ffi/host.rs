@@ -27,8 +27,8 @@ pub struct ttv_host {
     /// Called in every thread of ours before it works: the place for affinity and priority. `role` is "tteview" in a
     /// stream's thread and "tteview-build" in the one that builds an engine.
     pub thread_start: Option<unsafe extern "C" fn(user: *mut c_void, role: *const c_char)>,
-    /// Shared library of ONNX Runtime for the providers "cpu", "cuda" and "tensorrt": a path, or a name that the
-    /// system's loader looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
+    /// Shared library of ONNX Runtime for all providers but "embedded": a path, or a name that the system's loader
+    /// looks up; copied. NULL: "libonnxruntime.so". It is loaded by the first engine that needs it.
     /// From 1.29 on ONNX Runtime sends telemetry over the network unless ORT_DISABLE_TELEMETRY=1 stands in the
     /// environment of the process: there TTV_PROVIDER_UNAVAILABLE without that variable (0 allows the telemetry).
     pub runtime_library: *const c_char,

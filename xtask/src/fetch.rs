@@ -12,6 +12,10 @@ pub(crate) const ONNX_RUNTIMES: &[&str] = &["1.20.1", "1.23.2", "1.31.1"];
 #[cfg(target_arch = "x86_64")]
 const ONNX_RUNTIME_GPU: &str = "1.23.2";
 
+/// Version of NVIDIA's plug-in of TensorRT for RTX, built for CUDA 12.
+#[cfg(target_arch = "x86_64")]
+const TENSORRT_RTX: &str = "0.5.0";
+
 /// Version of CMake that hosts are built with: that of Ubuntu 22.04, which a JetPack 6 has.
 const CMAKE: &str = "3.22.6";
 
@@ -44,14 +48,9 @@ pub(crate) fn print(arguments: &[&str]) -> Result {
 /// The ONNX Runtime shared libraries: the one that `TTEVIEW_ORT_DYLIB` names, else one for each of
 /// [`ONNX_RUNTIMES`].
 pub(crate) fn onnx_runtimes() -> Result<Vec<PathBuf>> {
-    let Some(named) = std::env::var_os("TTEVIEW_ORT_DYLIB").filter(|path| !path.is_empty()) else {
-        return ONNX_RUNTIMES.iter().map(|version| onnx_runtime(version)).collect();
-    };
-    let named = PathBuf::from(named);
-    // Test processes run in the folder of their crate, so a relative path would miss there.
-    match fs::canonicalize(&named) {
-        Ok(path) => Ok(vec![path]),
-        Err(e) => Err(format!("TTEVIEW_ORT_DYLIB names {}: {e}", named.display())),
+    match named("TTEVIEW_ORT_DYLIB")? {
+        Some(named) => Ok(vec![named]),
+        None => ONNX_RUNTIMES.iter().map(|version| onnx_runtime(version)).collect(),
     }
 }
 
@@ -73,10 +72,8 @@ fn onnx_runtime(version: &str) -> Result<PathBuf> {
 /// The GPU build: the library that `TTEVIEW_ORT_GPU_DYLIB` names, else that of the wheel. `None` on other machines than
 /// x86-64: their wheel holds no TensorRT provider.
 pub(crate) fn onnx_runtime_gpu() -> Result<Option<PathBuf>> {
-    if let Some(named) = std::env::var_os("TTEVIEW_ORT_GPU_DYLIB").filter(|path| !path.is_empty()) {
-        let named = PathBuf::from(named);
-        let found = fs::canonicalize(&named);
-        return found.map(Some).map_err(|e| format!("TTEVIEW_ORT_GPU_DYLIB names {}: {e}", named.display()));
+    if let Some(named) = named("TTEVIEW_ORT_GPU_DYLIB")? {
+        return Ok(Some(named));
     }
     #[cfg(not(target_arch = "x86_64"))]
     return Ok(None);
@@ -88,6 +85,40 @@ pub(crate) fn onnx_runtime_gpu() -> Result<Option<PathBuf>> {
         })?;
         library_in(&folder).map(Some)
     }
+}
+
+/// NVIDIA's plug-in of TensorRT for RTX, in a folder with what it needs: the library that `TTEVIEW_RTX_DYLIB` names, else
+/// that of the wheel. `None` on other machines than x86-64: their wheel is another build, which nobody has looked at.
+pub(crate) fn tensorrt_rtx() -> Result<Option<PathBuf>> {
+    if let Some(named) = named("TTEVIEW_RTX_DYLIB")? {
+        return Ok(Some(named));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    return Ok(None);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let package = "onnxruntime-ep-nv-tensorrt-rtx-cu12";
+        let library = "onnxruntime_ep_nv_tensorrt_rtx/libonnxruntime_providers_nv_tensorrt_rtx.so";
+        let folder = kept(&format!("tensorrt-rtx-{TENSORRT_RTX}"), |folder| {
+            unpack_wheel(&format!("{package}=={TENSORRT_RTX}"), folder, &[])?;
+            fs::metadata(folder.join(library)).map(drop).map_err(|e| format!("{package}: {library}: {e}"))
+        })?;
+        Ok(Some(folder.join(library)))
+    }
+}
+
+/// The oldest of [`ONNX_RUNTIMES`].
+pub(crate) fn oldest_onnx_runtime() -> Result<PathBuf> {
+    onnx_runtime(ONNX_RUNTIMES[0])
+}
+
+/// The library that this variable names, if it names one. Test processes run in the folder of their crate, so a relative
+/// path would miss there.
+fn named(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(named) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    fs::canonicalize(&named).map(Some).map_err(|e| format!("{variable} names {}: {e}", named.display()))
 }
 
 /// The newest of [`ONNX_RUNTIMES`] for aarch64, which this machine cannot load itself.

@@ -13,12 +13,16 @@ const NATIVE: &str = "-lpthread -ldl -lm";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// `cargo xtask install --prefix P`.
+/// `cargo xtask install --prefix P [--features F]`.
 pub(crate) fn install(arguments: &[&str]) -> Result {
-    let ["--prefix", prefix] = arguments else { return Err("usage: cargo xtask install --prefix P".into()) };
+    let (prefix, features) = match arguments {
+        ["--prefix", prefix] => (prefix, ""),
+        ["--prefix", prefix, "--features", features] => (prefix, *features),
+        _ => return Err("usage: cargo xtask install --prefix P [--features tensorrt-rtx]".into()),
+    };
     let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
     let platform = Platform::here();
-    install_to(&prefix, &platform)?;
+    install_with(features, &prefix, &platform)?;
     println!("installed tteview {VERSION} in {}\n\n{}", prefix.display(), table(&prefix, &platform)?);
     Ok(())
 }
@@ -32,8 +36,17 @@ pub(crate) fn own_prefix() -> Result<PathBuf> {
 
 /// Builds the library for a platform and lays the package down.
 pub(crate) fn install_to(prefix: &Path, platform: &Platform) -> Result {
+    install_with("", prefix, platform)
+}
+
+/// The same with more features of the library, by commas.
+fn install_with(features: &str, prefix: &Path, platform: &Platform) -> Result {
     check_header()?;
-    run(&mut platform.cargo("build", "--release -p tteview"))?;
+    let mut cargo = platform.cargo("build", "--release -p tteview");
+    if !features.is_empty() {
+        cargo.args(["--features", features]);
+    }
+    run(&mut cargo)?;
     let archive = localise(&platform.release().join("libtteview.a"), platform)?;
     place(&archive, &prefix.join("lib/libtteview.a"))?;
     for header in ["tteview.h", "tteview.hpp"] {

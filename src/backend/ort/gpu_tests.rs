@@ -93,17 +93,22 @@ fn library() -> PathBuf {
 }
 
 /// A folder of this test's own.
-fn folder(test: &str) -> PathBuf {
+pub(super) fn folder(test: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("tteview-gpu-{}-{test}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();
     path
 }
 
-/// Plays this test again in a process that finds NVIDIA's libraries in `libraries`.
+/// Plays a test of this file again in a process that finds NVIDIA's libraries in `libraries`.
 fn child(test: &str, runtime: &Path, libraries: &Path) {
+    play("gpu_tests", test, runtime, libraries);
+}
+
+/// Plays a test of this module in a process of its own.
+pub(super) fn play(file: &str, test: &str, runtime: &Path, libraries: &Path) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("backend::ort::gpu_tests::{test}"), "--include-ignored", "--nocapture"])
+        .args(["--exact", &format!("backend::ort::{file}::{test}"), "--include-ignored", "--nocapture"])
         .env(CHILD, runtime)
         .env("LD_LIBRARY_PATH", libraries)
         .output()
@@ -116,15 +121,24 @@ fn child(test: &str, runtime: &Path, libraries: &Path) {
 }
 
 /// The library to load, in a child.
-fn played() -> Option<PathBuf> {
+pub(super) fn played() -> Option<PathBuf> {
     std::env::var_os(CHILD).map(PathBuf::from)
 }
 
-fn compile(folder: &Path, name: &str, source: &Path, more: &[String]) {
+pub(super) fn compile(folder: &Path, name: &str, source: &Path, more: &[String]) {
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut command = Command::new(compiler);
     command.args(["-w", "-shared", "-fPIC"]).arg(format!("-Wl,-soname,{name}")).args(more);
     assert!(command.arg("-o").arg(folder.join(name)).arg(source).status().expect("a C compiler").success());
+}
+
+/// The functions that a library leaves to others, with the version that each is asked for in.
+pub(super) fn imported(library: &Path) -> Vec<String> {
+    let output = Command::new("nm").args(["-D", "--undefined-only"]).arg(library).output().expect("nm");
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let symbols = lines.lines().filter_map(|line| line.trim().strip_prefix("U ").map(str::to_owned));
+    symbols.collect()
 }
 
 /// Builds `names` of NVIDIA's libraries: every function that both providers import, doing nothing.
@@ -132,14 +146,11 @@ fn stubs(folder: &Path, names: &[&str]) {
     let mut functions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for provider in ["cuda", "tensorrt"] {
         let provider = library().with_file_name(format!("libonnxruntime_providers_{provider}.so"));
-        let output = Command::new("nm").args(["-D", "--undefined-only"]).arg(provider).output().expect("nm");
-        assert!(output.status.success());
-        for line in String::from_utf8(output.stdout).unwrap().lines() {
-            let ["U", symbol] = line.split_whitespace().collect::<Vec<_>>()[..] else { continue };
+        for symbol in imported(&provider) {
             let (function, of) = match symbol.split_once('@') {
                 Some((function, of)) => (function, of),
-                None if symbol.starts_with("createNvOnnx") => (symbol, TENSORRT[1]),
-                None => (symbol, TENSORRT[0]),
+                None if symbol.starts_with("createNvOnnx") => (&symbol[..], TENSORRT[1]),
+                None => (&symbol[..], TENSORRT[0]),
             };
             functions.entry(of.into()).or_default().insert(function.into());
         }
@@ -175,7 +186,7 @@ fn driver(folder: &Path) {
     compile(folder, "libcuda.so.1", &source, &[]);
 }
 
-fn engine(runtime: &Path, provider: &str, more: EngineConfig) -> Result<Engine, Error> {
+pub(super) fn engine(runtime: &Path, provider: &str, more: EngineConfig) -> Result<Engine, Error> {
     let bytes = include_bytes!("../../../models/standin.stream.onnx").to_vec();
     let config =
         EngineConfig { providers: vec![provider.into()], runtime_library: Some(runtime.to_owned()), ..more };
@@ -183,7 +194,7 @@ fn engine(runtime: &Path, provider: &str, more: EngineConfig) -> Result<Engine, 
 }
 
 /// Refused, and the message names each of the words.
-fn refused(runtime: &Path, provider: &str, words: &[&str]) {
+pub(super) fn refused(runtime: &Path, provider: &str, words: &[&str]) {
     let error = engine(runtime, provider, EngineConfig::default()).err().expect("refused");
     println!("{error}");
     assert_eq!(error.status(), Status::ProviderUnavailable, "{error}");

@@ -14,12 +14,21 @@ pub(crate) enum Provider {
     Cpu,
     Cuda,
     TensorRt,
+    #[cfg(feature = "tensorrt-rtx")]
+    TensorRtRtx,
 }
 
 impl Provider {
     /// The provider that the host calls by this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Cpu, Self::Cuda, Self::TensorRt].into_iter().find(|provider| provider.name() == name)
+        let all = [
+            Self::Cpu,
+            Self::Cuda,
+            Self::TensorRt,
+            #[cfg(feature = "tensorrt-rtx")]
+            Self::TensorRtRtx,
+        ];
+        all.into_iter().find(|provider| provider.name() == name)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -27,6 +36,8 @@ impl Provider {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
             Self::TensorRt => "tensorrt",
+            #[cfg(feature = "tensorrt-rtx")]
+            Self::TensorRtRtx => "tensorrt-rtx",
         }
     }
 
@@ -36,6 +47,10 @@ impl Provider {
         match self {
             Self::Cpu => None,
             Self::Cuda | Self::TensorRt => Some(AllocationDevice::CUDA),
+            // A plug-in names the memory of its device itself, which ONNX Runtime tells from 1.23 on: until a GPU has run
+            // this the states go by host memory.
+            #[cfg(feature = "tensorrt-rtx")]
+            Self::TensorRtRtx => None,
         }
     }
 }
@@ -75,6 +90,9 @@ impl Settings {
             Provider::TensorRt => {
                 vec![given("trt_fp16_enable", if self.precision == Precision::Fp16 { "1" } else { "0" })]
             }
+            // It takes the types of the graph.
+            #[cfg(feature = "tensorrt-rtx")]
+            Provider::TensorRtRtx => Vec::new(),
         };
         pairs.retain(|(key, _)| self.options.iter().all(|(own, _)| own != key));
         pairs.extend(self.options.iter().cloned());
@@ -85,10 +103,13 @@ impl Settings {
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] for a folder whose path is not UTF-8.
-    fn all_options(&self, engines: Option<&Path>) -> Result<Vec<(String, String)>> {
+    pub(super) fn all_options(&self, engines: Option<&Path>) -> Result<Vec<(String, String)>> {
         let mut pairs = self.engine_options();
         let mut give = |key: &str, value: String| pairs.push((key.to_owned(), value));
-        give("device_id", self.device_id.to_string());
+        // A plug-in is given its device, not the number.
+        if matches!(self.provider, Provider::Cpu | Provider::Cuda | Provider::TensorRt) {
+            give("device_id", self.device_id.to_string());
+        }
         if let Some(stream) = self.gpu_stream {
             give("has_user_compute_stream", "1".into());
             give("user_compute_stream", stream.address().to_string());
@@ -107,10 +128,12 @@ impl Settings {
         Ok(pairs)
     }
 
-    /// What a session must register; the CPU provider is always there.
+    /// What a session must register; the CPU provider is always there, and a plug-in goes another way.
     pub(super) fn registration(&self, engines: Option<&Path>) -> Result<Option<ExecutionProviderDispatch>> {
         let registration = match self.provider {
             Provider::Cpu => return Ok(None),
+            #[cfg(feature = "tensorrt-rtx")]
+            Provider::TensorRtRtx => return Ok(None),
             Provider::Cuda => told(CUDA::default(), self.all_options(engines)?).build(),
             Provider::TensorRt => told(TensorRT::default(), self.all_options(engines)?).build(),
         };
@@ -131,13 +154,17 @@ pub(super) fn explained(message: &str) -> (Status, &'static str) {
     if has("Failed to parse provider option") {
         return (Status::InvalidArgument, "; this option takes another value");
     }
-    let next = if has("not enabled in this build") {
+    let next = if has("providers_nv_tensorrt_rtx.so: cannot open") {
+        "; put NVIDIA's plug-in into ONNX Runtime's folder, or its folder into LD_LIBRARY_PATH"
+    } else if has("libtensorrt_") {
+        "; install that version of TensorRT for RTX, or put its folder into LD_LIBRARY_PATH"
+    } else if has("not enabled in this build") {
         "; name the library of a GPU build of ONNX Runtime"
     } else if has("libnvinfer") || has("libnvonnxparser") {
         "; install that version of TensorRT (JetPack has it), or put its folder into LD_LIBRARY_PATH"
     } else if has("libcudnn") {
         "; install that version of cuDNN (JetPack has it), or put its folder into LD_LIBRARY_PATH"
-    } else if has("libcuda.so") || has("CUDA failure 35") || has("CUDA failure 100") {
+    } else if has("libcuda.so") || has("libnvidia-ml") || has("CUDA failure 35") || has("CUDA failure 100") {
         "; install the NVIDIA driver (JetPack has it), or start the container with NVIDIA's runtime"
     } else if has("libcu") || has("libnv") {
         "; install that version of CUDA (JetPack has it), or put its folder into LD_LIBRARY_PATH"
@@ -211,6 +238,9 @@ mod tests {
             ("libcublasLt.so.12: cannot open shared object file", "CUDA"),
             ("TensorRT execution provider is not enabled in this build.", "GPU build"),
             ("Failed to load library libonnxruntime_providers_tensorrt.so", "beside"),
+            ("libtensorrt_rtx.so.1: cannot open shared object file", "TensorRT for RTX"),
+            ("libonnxruntime_providers_nv_tensorrt_rtx.so: cannot open shared object file", "plug-in"),
+            ("libnvidia-ml.so.1: cannot open shared object file", "driver"),
             ("CUDA failure 35: CUDA driver version is insufficient", "driver"),
         ] {
             let (status, next) = explained(message);

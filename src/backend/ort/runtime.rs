@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Oldest version that runs here: the first whose CUDA provider can leave TF32 off.
-const LOWEST: (u32, u32) = (1, 18);
+/// Oldest version that runs here: the first whose CUDA provider can leave TF32 off, or that has the C API of this build.
+const LOWEST: (u32, u32) = (1, if ort::MINOR_VERSION > 18 { ort::MINOR_VERSION } else { 18 });
 
 /// What the loader looks for where the host names no library.
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
@@ -28,6 +28,9 @@ const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
 pub(super) struct Runtime {
     pub(super) environment: Environment,
     pub(super) version: String,
+    /// The file that it was loaded from.
+    #[cfg(feature = "tensorrt-rtx")]
+    pub(super) file: PathBuf,
 }
 
 struct Loaded {
@@ -62,7 +65,12 @@ pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
         Some(environment) => environment.clone(),
         None => environment.insert(start(&running.file)?).clone(),
     };
-    Ok(Runtime { environment, version: running.version.clone() })
+    Ok(Runtime {
+        environment,
+        version: running.version.clone(),
+        #[cfg(feature = "tensorrt-rtx")]
+        file: running.file.clone(),
+    })
 }
 
 fn load(path: &Path) -> Result<Loaded> {

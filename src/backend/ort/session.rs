@@ -19,7 +19,7 @@ pub(super) fn registered(
     engines: Option<&Path>,
 ) -> Result<SessionBuilder> {
     let provider = settings.registration(engines)?;
-    let registered = || -> ort::Result<_> {
+    let registered = || -> ort::Result<Result<SessionBuilder>> {
         // Threads that spin would take the acquisition's cores between two chunks.
         let builder = Session::builder(&runtime.environment)?
             .with_intra_threads(settings.threads)?
@@ -27,14 +27,18 @@ pub(super) fn registered(
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?;
-        Ok(match provider {
+        #[cfg(feature = "tensorrt-rtx")]
+        if settings.provider == Provider::TensorRtRtx {
+            return super::plugin::chosen(runtime, settings, builder);
+        }
+        Ok(Ok(match provider {
             Some(provider) => builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?,
             None => builder,
-        })
+        }))
     };
-    registered().map_err(|error| {
+    registered().unwrap_or_else(|error| {
         let (status, next) = explained(error.message());
-        Error::new(status, format!("{}{next}", named(runtime, &error)))
+        Err(Error::new(status, format!("{}{next}", named(runtime, &error))))
     })
 }
 
@@ -54,7 +58,7 @@ pub(super) fn session(
             Status::ModelInvalid,
             format!("the graph cannot be loaded: {}", named(runtime, &error)),
         ),
-        Provider::Cuda | Provider::TensorRt => {
+        _ => {
             let (status, next) = explained(error.message());
             Error::new(status, format!("{}{next}", named(runtime, &error)))
         }

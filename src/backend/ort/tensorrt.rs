@@ -56,9 +56,36 @@ pub(super) fn load(
         }
     };
     let version = format!("TensorRT {}", found.as_deref().unwrap_or("of unknown version"));
+    Ok(deferred(runtime, package, settings, version, cache, config))
+}
+
+/// TensorRT for RTX, whose engines take seconds: none is kept here, and its own cache is an option of its own.
+///
+/// # Errors
+/// [`Status::ProviderUnavailable`] where something is missing, [`Status::InvalidArgument`] where there are fewer GPUs.
+#[cfg(feature = "tensorrt-rtx")]
+pub(super) fn load_rtx(
+    runtime: Runtime,
+    package: &ModelPackage,
+    settings: Settings,
+    config: &EngineConfig,
+) -> Result<Arc<dyn Backend>> {
+    drop(session::registered(&runtime, &settings, None)?);
+    Ok(deferred(runtime, package, settings, "TensorRT for RTX".into(), None, config))
+}
+
+/// The session to be made when the engine is prepared.
+fn deferred(
+    runtime: Runtime,
+    package: &ModelPackage,
+    settings: Settings,
+    version: String,
+    cache: Option<(EngineCache, Key)>,
+    config: &EngineConfig,
+) -> Arc<dyn Backend> {
     let (spec, package) = (package.spec.clone(), Mutex::new(Some(package.clone())));
     let build = Build { runtime, spec, package, settings, version, cache };
-    Ok(Arc::new(Deferred::new(build, config.thread_start)))
+    Arc::new(Deferred::new(build, config.thread_start))
 }
 
 /// All that decides whether an engine fits. The driver is not in it: TensorRT does not bind its engines to one.
