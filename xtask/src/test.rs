@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     ("runtimes", runtimes),
     ("hosts", host::hosts),
     ("sysroot", jetson::sysroot_script),
+    ("jetson", || jetson::run(&["--proof"])),
     ("loom", instrumented::loom),
     ("sanitizer", instrumented::sanitizer),
     ("training", training::tests),
@@ -40,9 +41,9 @@ fn clippy() -> Result {
     run_command(&mut cargo("clippy --workspace --all-targets --features tteview/bench -- -D warnings"))
 }
 
-/// The library with one backend alone.
+/// The library with one backend alone, and with the provider that is no default.
 fn features() -> Result {
-    for feature in ["ort", "rten"] {
+    for feature in ["ort", "rten", "tensorrt-rtx"] {
         let arguments = "clippy -p tteview --all-targets --no-default-features --features";
         run_command(cargo(arguments).args([feature, "--", "-D", "warnings"]))?;
     }
@@ -55,8 +56,8 @@ fn tests() -> Result {
     run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library).env("TTEVIEW_CINES", cines))
 }
 
-/// The library on every ONNX Runtime, each in a process of its own; and what the GPU build's providers say on a machine
-/// without a GPU.
+/// The library on every ONNX Runtime, each in a process of its own; and what the GPU build's providers and the plug-in for
+/// RTX say on a machine without a GPU.
 fn runtimes() -> Result {
     for library in fetch::onnx_runtimes()? {
         println!("ONNX Runtime: {}", library.display());
@@ -74,6 +75,19 @@ fn runtimes() -> Result {
     println!("ONNX Runtime: {}", library.display());
     run_command(
         cargo("test -p tteview --lib -- --include-ignored gpu_tests").env("TTEVIEW_ORT_GPU_DYLIB", library),
+    )?;
+    let Some(plugin) = fetch::tensorrt_rtx()? else {
+        println!("left out: TensorRT for RTX, of which no wheel for this processor is known");
+        return Ok(());
+    };
+    println!("TensorRT for RTX: {}", plugin.display());
+    let tests =
+        "test -p tteview --no-default-features --features tensorrt-rtx --lib -- --include-ignored plugin";
+    run_command(
+        cargo(tests)
+            .env("TTEVIEW_RTX_DYLIB", plugin)
+            .env("TTEVIEW_ORT_DYLIB", fetch::newest_onnx_runtime()?)
+            .env("TTEVIEW_ORT_OLD_DYLIB", fetch::oldest_onnx_runtime()?),
     )
 }
 
