@@ -3,7 +3,7 @@
 #
 #   training/demo_model.sh FOLDER
 #
-# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 25 GB, and some two hours of two cores.
+# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 35 GB, and some two hours of two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,29 +20,24 @@ phantom() { # name, scanner, first seed, hearts, seconds, further options
         "$tteview" phantom --scanner "$2" --seed "$3" --count "$4" --seconds "$5" --out "$out/$1" "${@:6}"
 }
 phantom train training 100000 600 1.7
-phantom broad broad 300000 240 1.7
+phantom broad broad 300000 600 1.7
 phantom test training 500000 40 2.1 --split test
 phantom field field 700000 40 2.1 --split test
 phantom broad-test broad 800000 20 2.1 --split test
 phantom long training 900000 12 10 --split test
 phantom longest training 950000 2 60 --split test
 
-train() { # name, further options
-    "$python" -m tteview_train train --labels models/views.json --blocks 1,1,1,1 --width 16 --samples 40 --batch 16 \
-        --precision bf16 --balance none --threads 1 --workers 1 --save-every 50 --cache "$out/cache" --out "$out/$1" "${@:2}"
-}
-
-# First the machines of training alone, then as many hearts of theirs as of the broad scanner.
 {
     head -1 "$out/train/manifest.csv"
-    awk -F, -v OFS=, 'NR > 1 && substr($3, 2) + 0 < 100240 { $1 = "train/" $1; print }' "$out/train/manifest.csv"
-    awk -F, -v OFS=, 'NR > 1 { $1 = "broad/" $1; print }' "$out/broad/manifest.csv"
+    for set in train broad; do
+        awk -F, -v OFS=, -v set="$set/" 'NR > 1 { $1 = set $1; print }' "$out/$set/manifest.csv"
+    done
 } > "$out/mixed.csv"
-train first --manifest "$out/train/manifest.csv" --epochs 7 --stop-after 4 --lr 3e-3 --seed 1
-train second --manifest "$out/mixed.csv" --pretrained "$out/first/best.pt" --epochs 5 --stop-after 2 --lr 2e-3 --seed 2
-train run --manifest "$out/mixed.csv" --pretrained "$out/second/best.pt" --epochs 3 --lr 1.5e-3 --seed 3
+"$python" -m tteview_train train --manifest "$out/mixed.csv" --labels models/views.json --out "$out/run" \
+    --blocks 1,1,1,1 --width 16 --samples 40 --batch 16 --epochs 7 --lr 3e-3 --balance none --seed 1 \
+    --precision bf16 --threads 1 --workers 1 --save-every 100 --cache "$out/cache"
 
-"$python" -m tteview_train export --run "$out/run" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-1 \
+"$python" -m tteview_train export --run "$out/run" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-2 \
     --temperature val --threshold 0.5
 "$tteview" compile "$out/demo.onnx" --labels models/views.json --spec "$out/demo.spec.toml" -o "$out/demo"
 

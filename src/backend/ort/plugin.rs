@@ -35,29 +35,30 @@ fn library(runtime: &Path) -> PathBuf {
     if beside.is_file() { beside } else { LIBRARY.into() }
 }
 
-/// Gives a session the GPU that the settings name, and the options of the host.
+/// Gives a session the GPU that the settings name, and the options of the host. `failed` says what ONNX Runtime's errors
+/// mean.
 ///
 /// # Errors
-/// ONNX Runtime's; [`Status::ProviderUnavailable`] where the library sees no GPU, [`Status::InvalidArgument`] where it sees
-/// fewer than the number says.
-pub(super) fn chosen(
+/// As `failed` says; [`Status::ProviderUnavailable`] where the library sees no GPU, [`Status::InvalidArgument`] where it
+/// sees fewer than the number says.
+pub(super) fn registered(
     runtime: &Runtime,
     settings: &Settings,
     builder: SessionBuilder,
-) -> ort::Result<Result<SessionBuilder>> {
-    register(runtime)?;
+    failed: impl Fn(ort::Error) -> Error,
+) -> Result<SessionBuilder> {
+    register(runtime).map_err(&failed)?;
     let devices =
         || runtime.environment.devices().filter(|device| device.ep().is_ok_and(|name| name == NAME));
     let Some(device) = devices().nth(settings.device_id as usize) else {
-        return Ok(Err(no_device(settings.device_id, devices().count())));
+        return Err(no_device(settings.device_id, devices().count()));
     };
-    let options: Vec<(String, String)> = settings
-        .all_options(None)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (format!("{NAME}.{key}"), value))
-        .collect();
-    Ok(Ok(builder.with_devices([device], Some(&options))?.with_disable_cpu_fallback()?))
+    let options = settings.all_options(None)?.into_iter();
+    let options: Vec<_> = options.map(|(key, value)| (format!("{NAME}.{key}"), value)).collect();
+    let registered = || -> ort::Result<SessionBuilder> {
+        Ok(builder.with_devices([device], Some(&options))?.with_disable_cpu_fallback()?)
+    };
+    registered().map_err(failed)
 }
 
 fn no_device(number: u32, count: usize) -> Error {

@@ -18,28 +18,29 @@ pub(super) fn registered(
     settings: &Settings,
     engines: Option<&Path>,
 ) -> Result<SessionBuilder> {
-    let provider = settings.registration(engines)?;
-    let registered = || -> ort::Result<Result<SessionBuilder>> {
+    let failed = |error: ort::Error| {
+        let (status, next) = explained(error.message());
+        Error::new(status, format!("{}{next}", named(runtime, &error)))
+    };
+    let builder = || -> ort::Result<SessionBuilder> {
         // Threads that spin would take the acquisition's cores between two chunks.
-        let builder = Session::builder(&runtime.environment)?
+        Ok(Session::builder(&runtime.environment)?
             .with_intra_threads(settings.threads)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?;
-        #[cfg(feature = "tensorrt-rtx")]
-        if settings.provider == Provider::TensorRtRtx {
-            return super::plugin::chosen(runtime, settings, builder);
-        }
-        Ok(Ok(match provider {
-            Some(provider) => builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?,
-            None => builder,
-        }))
+            .with_inter_op_spinning(false)?)
     };
-    registered().unwrap_or_else(|error| {
-        let (status, next) = explained(error.message());
-        Err(Error::new(status, format!("{}{next}", named(runtime, &error))))
-    })
+    let builder = builder().map_err(failed)?;
+    #[cfg(feature = "tensorrt-rtx")]
+    if settings.provider == Provider::TensorRtRtx {
+        return super::plugin::registered(runtime, settings, builder, failed);
+    }
+    let Some(provider) = settings.registration(engines)? else { return Ok(builder) };
+    let registered = || -> ort::Result<SessionBuilder> {
+        Ok(builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?)
+    };
+    registered().map_err(failed)
 }
 
 /// Loads the graph.
