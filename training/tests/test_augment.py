@@ -127,3 +127,17 @@ def test_frames_are_dropped_and_the_rate_changes_within_limits():
 def test_colour_cines_change_as_grey_ones_do():
     out = augment(np.repeat(cine(), 3, 1), "A4C", keyed(2), SETTINGS)
     assert out.shape == (6, 3, 48, 48)
+
+
+def test_strength_goes_from_a_cine_as_it_is_to_the_settings_themselves():
+    assert SETTINGS.scaled(1.0) == SETTINGS
+    none = replace(SETTINGS.scaled(0.0), background_p=0.0)
+    frames = cine()
+    for n in range(10):
+        assert np.abs(augment(frames, "A4C", keyed(n), none) - frames).max() < 1.0
+        kept, rate = jitter_times(np.arange(20) * 33_333_333, keyed(n), none)
+        assert kept == list(range(20))
+        assert rate == 1.0
+    half = SETTINGS.scaled(0.5)
+    assert half.crop[0] == pytest.approx((1 + SETTINGS.crop[0]) / 2)
+    assert half.gamma[1] == pytest.approx(SETTINGS.gamma[1] ** 0.5)

@@ -64,6 +64,37 @@ class AugmentSettings:
     still_p: float = 0.06
     """Probability that one frame is all there is: what is stored as a still."""
 
+    def scaled(self, strength: float) -> AugmentSettings:
+        """The same, as far from no change as `strength` says: 1 for these settings, 0 for a cine as it is.
+
+        Limits and probabilities move. How speckle and blur look when they are drawn does not, nor how often
+        the background is another or sides are flipped.
+        """
+
+        def around_one(limits: tuple[float, float]) -> tuple[float, float]:
+            return (1 + (limits[0] - 1) * strength, 1 + (limits[1] - 1) * strength)
+
+        return replace(
+            self,
+            crop=around_one(self.crop),
+            aspect=self.aspect * strength,
+            zoom_out=1 + (self.zoom_out - 1) * strength,
+            zoom_defined_crop=around_one(self.zoom_defined_crop),
+            rotation_deg=self.rotation_deg * strength,
+            gain=self.gain * strength,
+            contrast=self.contrast * strength,
+            gamma=(self.gamma[0] ** strength, self.gamma[1] ** strength),
+            depth_gain=self.depth_gain * strength,
+            shade_p=self.shade_p * strength,
+            speckle_p=self.speckle_p * strength,
+            blur_p=self.blur_p * strength,
+            sector_p=self.sector_p * strength,
+            rate=around_one(self.rate),
+            drop_frames_p=self.drop_frames_p * strength,
+            shown_rate_p=self.shown_rate_p * strength,
+            still_p=self.still_p * strength,
+        )
+
 
 NO_GEOMETRY = replace(
     AugmentSettings(),

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from .ablate import ablate
+from .augment import AugmentSettings
 from .balance import METHODS
 from .config import TrainConfig
 from .export import export
@@ -89,6 +90,12 @@ def training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--optimiser", choices=("adamw", "sgd"), default=DEFAULTS["optimiser"])
     parser.add_argument("--balance", choices=METHODS, default=DEFAULTS["balance"])
     parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--augment-strength",
+        type=float,
+        default=1.0,
+        help="0 to 1: how far augmentation goes (1: as designed)",
+    )
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
     parser.add_argument(
         "--orientation", default=DEFAULTS["orientation"], help="display orientation of the cines"
@@ -128,6 +135,9 @@ def config_of(options: argparse.Namespace, labels: Sequence[Label]) -> TrainConf
         **given,
     )
     taken = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
+    if not 0 <= options.augment_strength <= 1:
+        raise ValueError(f"--augment-strength is {options.augment_strength}: it must lie in 0 to 1")
+    taken["augment_settings"] = AugmentSettings().scaled(options.augment_strength)
     taken.update(model=model, labels=tuple(labels), manifest=str(options.manifest))
     taken["samples"] = options.samples or default_samples(model.time, look_back(model), model.clip_samples)
     return TrainConfig(**taken)
