@@ -229,7 +229,8 @@ class _Training:
         if machine.pretrained is not None:
             self._pretrained(model, machine.pretrained)
         # Channels last in memory: on a CPU the step takes two thirds of the time.
-        model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        untyped: Any = model  # PyTorch's older stubs do not know the argument.
+        untyped.to(memory_format=torch.channels_last_3d)
         self.model = model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimiser = make_optimiser(self.model, config)
