@@ -114,6 +114,10 @@ fn key(runtime: &str, package: &ModelPackage, settings: &Settings, tensorrt: &st
 
 impl Build {
     fn cache(&self) -> Result<&(EngineCache, Key)> {
+        #[cfg(feature = "tensorrt-rtx")]
+        if self.settings.provider == super::Provider::TensorRtRtx {
+            return Err(crate::backend::no_engine(self.settings.provider.name()));
+        }
         self.cache.as_ref().ok_or_else(|| {
             let what = "engines go through the cache: name a cache_folder when the engine is created";
             Error::new(Status::WrongState, what)
