@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tteview_train.augment import NO_GEOMETRY, AugmentSettings, augment, jitter_times
 from tteview_train.overlay import outside_sector
@@ -11,6 +12,7 @@ SETTINGS = AugmentSettings()
 OFF = replace(
     NO_GEOMETRY,
     gain=0.0,
+    offset=0.0,
     contrast=0.0,
     gamma=(1.0, 1.0),
     depth_gain=0.0,
@@ -92,7 +94,7 @@ def test_there_is_no_flip_unless_asked_for(flip):
 
 def test_background_is_replaced_outside_of_the_image_only():
     frames = cine(8)
-    inside = ~outside_sector(frames.astype(np.float32), None)
+    inside = ~outside_sector(torch.from_numpy(frames / 255.0), None)
     changed = 0
     for n in range(30):
         out = augment(frames, "A4C", keyed(n), replace(OFF, background_p=1.0))
@@ -101,8 +103,28 @@ def test_background_is_replaced_outside_of_the_image_only():
     assert changed > 15
 
 
+def test_what_gain_makes_black_is_not_painted_over():
+    frames = cine(8) // 8
+    inside = ~outside_sector(torch.from_numpy(frames / 255.0), None)
+    assert inside.any()
+    for n in range(10):
+        out = augment(frames, "A4C", keyed(n), replace(OFF, offset=0.12, background_p=1.0))
+        assert np.ptp(out[:, :, inside]) < 1e-3
+
+
+def test_gain_in_decibels_shifts_grey_and_keeps_black_black():
+    frames = cine()
+    shifts = []
+    for n in range(40):
+        out = augment(frames, "A4C", keyed(n), replace(OFF, offset=0.1))
+        assert (out[frames == 0] == 0).all()
+        shifts.append(float(out[frames > 0].mean()) - 160)
+    assert -0.1 * 256 <= min(shifts) < -0.08 * 255
+    assert 0.08 * 255 < max(shifts) <= 0.1 * 256
+
+
 def test_cavities_are_not_outside():
-    frames = cine(2).astype(np.float32)
+    frames = torch.from_numpy(cine(2) / 255.0)
     frames[:, :, 20:28, 20:28] = 0
     outside = outside_sector(frames, None)
     assert not outside[24, 24]
@@ -118,10 +140,20 @@ def test_frames_are_dropped_and_the_rate_changes_within_limits():
         assert frames
         assert SETTINGS.rate[0] <= rate <= SETTINGS.rate[1]
         kept.append(len(frames))
-    assert min(kept) < 32
+    assert min(kept) <= 20
     assert max(kept) == 60
     one, _ = jitter_times(times[:1], keyed(0), replace(SETTINGS, drop_frames_p=1.0, drop_frames=1.0))
     assert one == [0]
+
+
+@pytest.mark.parametrize(("period_ms", "thinnest"), [(20, 3), (37, 3), (50, 2), (57, 1)])
+def test_thinning_goes_down_to_nine_frames_a_second(period_ms, thinnest):
+    times = np.arange(60, dtype=np.int64) * period_ms * 1_000_000
+    steps = set()
+    for n in range(100):
+        frames, _ = jitter_times(times, keyed(n), replace(SETTINGS, drop_frames_p=0.0))
+        steps |= set(np.diff(frames).tolist())
+    assert steps == set(range(1, thinnest + 1))
 
 
 def test_colour_cines_change_as_grey_ones_do():

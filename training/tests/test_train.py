@@ -11,6 +11,7 @@ import torch
 from shapes import CODES, training_manifest, write_set
 
 from tteview_train import checkpoint
+from tteview_train.augment import AugmentSettings
 from tteview_train.cli import main
 from tteview_train.config import TrainConfig, config_from_json, load_config
 from tteview_train.data import Cache, Decoded, SampleSettings
@@ -245,6 +246,19 @@ def test_a_short_cine_repeats_its_last_frame_and_a_gap_is_not_crossed(manifest):
         assert (min(frames) >= 40) == (max(frames) >= 40)
         sides.add(frames[0] >= 40)
     assert sides == {True, False}
+
+
+def test_a_still_is_one_frame_for_the_whole_sequence(manifest, tmp_path):
+    entries = of_split(manifest, read_manifest(manifest), "train")
+    cache = Cache(tmp_path, SampleSettings(32, 1))
+    unchanged = AugmentSettings().scaled(0.0)
+    for still_p in (0.0, 1.0):
+        config = config_for(manifest, augment_settings=replace(unchanged, still_p=still_p, background_p=0.0))
+        moving = [
+            bool((samples != samples[:, :1]).any())
+            for samples, _, _ in (TrainingSet(entries, cache, config)[(n, 0, n)] for n in range(12))
+        ]
+        assert not any(moving) if still_p else all(moving)
 
 
 def test_batches_are_whole_sequences_with_labels(manifest, tmp_path):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from .overlay import paint_outside
+from .overlay import outside_sector, paint_outside
 from .sampling import Times
 
 Floats = npt.NDArray[np.float32]
@@ -41,6 +41,8 @@ class AugmentSettings:
     flip_p: float = 0.0
     gain: float = 0.45
     """Relative."""
+    offset: float = 0.12
+    """Added to grey from 0 to 1. Grey is the logarithm of the echo, so this is the gain knob: 7 dB of 60."""
     contrast: float = 0.25
     gamma: tuple[float, float] = (0.65, 1.9)
     depth_gain: float = 0.3
@@ -59,8 +61,8 @@ class AugmentSettings:
     drop_frames_p: float = 0.3
     drop_frames: float = 0.15
     """Share of frames that are lost, at most."""
-    shown_rate_p: float = 0.4
-    """Probability that only every second frame was stored."""
+    shown_rate_p: float = 0.5
+    """Probability that only every second or third frame was stored."""
     still_p: float = 0.06
     """Probability that one frame is all there is: what is stored as a still."""
 
@@ -82,6 +84,7 @@ class AugmentSettings:
             zoom_defined_crop=around_one(self.zoom_defined_crop),
             rotation_deg=self.rotation_deg * strength,
             gain=self.gain * strength,
+            offset=self.offset * strength,
             contrast=self.contrast * strength,
             gamma=(self.gamma[0] ** strength, self.gamma[1] ** strength),
             depth_gain=self.depth_gain * strength,
@@ -106,6 +109,10 @@ NO_GEOMETRY = replace(
 )
 
 
+SLOWEST_NS = 112e6
+"""The longest frame period that thinning makes."""
+
+
 def jitter_times(
     times_ns: Times, rng: np.random.Generator, settings: AugmentSettings
 ) -> tuple[list[int], float]:
@@ -113,9 +120,12 @@ def jitter_times(
     count = len(times_ns)
     keep = np.ones(count, bool)
     period = float(np.median(np.diff(times_ns))) if count > 1 else math.inf
-    # Below 18 Hz every second frame would leave gaps that no scanner has, not even in colour.
-    if rng.random() < settings.shown_rate_p and period <= 56e6:
-        keep[1 - int(rng.integers(2)) :: 2] = False
+    # Not below 9 Hz: that would leave gaps that no scanner has, not even in colour.
+    every = min(3, int(SLOWEST_NS / period))
+    if rng.random() < settings.shown_rate_p and every >= 2:
+        every = int(rng.integers(2, every + 1))
+        keep[:] = False
+        keep[int(rng.integers(every)) :: every] = True
     if rng.random() < settings.drop_frames_p:
         keep &= rng.random(count) >= rng.uniform(0, settings.drop_frames)
     keep[0] = keep[0] or not keep.any()
@@ -131,6 +141,9 @@ def augment(
     # One grid for all geometry; frames and channels are the channels of one image to grid_sample.
     images = _warp(images.reshape(1, count * channels, height, width), label, rng, settings)
     images = images.reshape(count, channels, height, width)
+    sector = _sector(height, width, rng) if rng.random() < settings.sector_p else None
+    # Told before grey changes: a heart that shading or gain makes black is still inside.
+    outside = outside_sector(images, sector)
     images = _curve(images, rng, settings)
     if rng.random() < settings.shade_p:
         images.mul_(_shade(height, width, rng, rng.uniform(*settings.shade)))
@@ -138,13 +151,12 @@ def augment(
         images.mul_(_speckle(images, rng, rng.uniform(*settings.speckle)))
     if rng.random() < settings.blur_p:
         images = _blur(images, rng.uniform(*settings.blur_sigma_px))
-    sector = _sector(height, width, rng) if rng.random() < settings.sector_p else None
     if sector is not None:
         images.mul_(torch.from_numpy(sector))
     images.clamp_(0.0, 1.0).mul_(255.0)
     result: Floats = images.numpy()
     if rng.random() < settings.background_p:
-        paint_outside(result, sector, rng)
+        paint_outside(result, outside, rng)
     return result
 
 
@@ -174,14 +186,15 @@ def _warp(
 
 
 def _curve(images: torch.Tensor, rng: np.random.Generator, settings: AugmentSettings) -> torch.Tensor:
-    """Gain, contrast and gamma as one curve, and the gain along the depth. Black stays black."""
+    """Gains, contrast and gamma as one curve, and the gain along the depth. Black stays black."""
     gain = 1 + rng.uniform(-settings.gain, settings.gain)
+    offset = rng.uniform(-settings.offset, settings.offset)
     contrast = 1 + rng.uniform(-settings.contrast, settings.contrast)
     gamma = math.exp(rng.uniform(math.log(settings.gamma[0]), math.log(settings.gamma[1])))
     slope = rng.uniform(-settings.depth_gain, settings.depth_gain) / 2
     # 256 values through the curve, not every pixel through a power.
     x = torch.linspace(0, 1, 256).pow(gamma).mul_(gain)
-    x = ((x - 0.35) * contrast + 0.35).clamp_(0, 1)
+    x = ((x - 0.35) * contrast + 0.35 + offset).clamp_(0, 1)
     x.mul_((torch.linspace(0, 1, 256) * 20).clamp_(max=1))
     index = images.mul(255.0).round_().to(torch.int64)
     height = images.shape[2]
@@ -222,7 +235,7 @@ def _blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
 
 def _sector(height: int, width: int, rng: np.random.Generator) -> Floats:
     """A mask of a narrower sector, or of one with another apex: 1 inside."""
-    half_angle = math.radians(rng.uniform(32, 50))
+    half_angle = math.radians(rng.uniform(28, 50))
     apex_y = rng.uniform(-0.12, 0.05) * height
     apex_x = (0.5 + rng.uniform(-0.06, 0.06)) * width
     near, far = max(0.0, -apex_y) + rng.uniform(0, 0.04) * height, rng.uniform(0.88, 1.15) * height

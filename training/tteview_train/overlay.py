@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
-def outside_sector(frames: Floats, sector: Floats | None) -> Mask:
+def outside_sector(frames: Tensor, sector: Floats | None) -> Mask:
     """Pixels outside the ultrasound image: not in `sector` where it is known, else dark in all frames.
+
+    `frames` is [T, C, H, W] with values 0 to 1.
 
     Dark pixels inside the image count too where they touch nothing bright: those are cavities. So each row is
     filled between its first and last bright pixel.
     """
     if sector is not None:
         return sector < 0.5
-    bright = frames.max((0, 1)) > 12
+    bright = (frames.amax((0, 1)) > 12 / 255).numpy()
     from_left = np.logical_or.accumulate(bright, 1)
     from_right = np.logical_or.accumulate(bright[:, ::-1], 1)[:, ::-1]
     return ~(from_left & from_right)
 
 
-def paint_outside(frames: Floats, sector: Floats | None, rng: np.random.Generator) -> None:
-    """Replaces what lies outside the sector of [T, C, H, W], in place, values 0 to 255."""
+def paint_outside(frames: Floats, outside: Mask, rng: np.random.Generator) -> None:
+    """Replaces what lies `outside` [H, W] the sector of [T, C, H, W], in place, values 0 to 255."""
     count, _, height, width = frames.shape
-    outside = outside_sector(frames, sector)
     if not outside.any():
         return
     still = _background(height, width, rng)
