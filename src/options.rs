@@ -23,8 +23,8 @@ const OWNED: [(&str, &str); 9] = [
     ("trt_fp16_enable", "a model package of that precision"),
 ];
 
-/// Keys of CUDA graphs.
-const CUDA_GRAPHS: [&str; 3] = ["trt_cuda_graph_enable", "enable_cuda_graph", "nv_cuda_graph_enable"];
+/// CUDA graphs of TensorRT for RTX: they need tensors in the memory of its device, and there the states are in the host's.
+const RTX_GRAPH: &str = "nv_cuda_graph_enable";
 
 /// Keys whose values are addresses of memory or functions: no text can know one.
 const ADDRESSES: [&str; 13] = [
@@ -66,7 +66,8 @@ pub(crate) fn of<'a>(
 ///
 /// # Errors
 /// [`Status::InvalidArgument`] for an option that none of the providers takes, that the library sets itself, that stands
-/// there twice or is no text; [`Status::Unsupported`] for CUDA graphs and addresses.
+/// there twice or is no text; [`Status::Unsupported`] for addresses, and for CUDA graphs
+/// of TensorRT for RTX.
 pub(crate) fn check(config: &EngineConfig, providers: &[String]) -> Result<()> {
     let invalid = |what: String| Err(Error::new(Status::InvalidArgument, what));
     let on_gpu = providers.iter().any(|provider| ON_GPU.contains(&provider.as_str()));
@@ -89,10 +90,10 @@ pub(crate) fn check(config: &EngineConfig, providers: &[String]) -> Result<()> {
                 "option {key:?}: keys and values are short texts of one line, keys without blanks"
             ));
         }
-        if CUDA_GRAPHS.contains(&key.as_str()) {
+        if key == RTX_GRAPH {
             let what = format!(
-                "option {key}: a captured CUDA graph runs on the buffers of its first run again and again, and here the \
-                 states change places after every step and samples come from host memory"
+                "option {key}: a captured CUDA graph works on fixed places of the GPU's memory, and the states of this provider \
+                 pass through the host's"
             );
             return Err(Error::new(Status::Unsupported, what));
         }
@@ -165,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn cuda_graphs_and_addresses_are_refused_with_the_reason() {
-        for key in CUDA_GRAPHS {
-            let error = checked(&["tensorrt", "cuda"], &[(key, "1")]).unwrap_err();
-            assert_eq!(error.status(), Status::Unsupported);
-            assert!(error.message().contains("buffers"), "{error}");
-        }
+    fn addresses_and_a_graph_without_fixed_places_are_refused_with_the_reason() {
+        let error = checked(&["tensorrt-rtx"], &[(RTX_GRAPH, "1")]).unwrap_err();
+        assert_eq!(error.status(), Status::Unsupported);
+        assert!(error.message().contains("fixed places"), "{error}");
+        checked(&["tensorrt", "cuda"], &[("trt_cuda_graph_enable", "1"), ("enable_cuda_graph", "1")])
+            .unwrap();
         for key in ADDRESSES {
             let error = checked(&["tensorrt", "cuda"], &[(key, "140230")]).unwrap_err();
             assert_eq!(error.status(), Status::Unsupported);

@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded at run time from a library of the host, on its CPU, CUDA or TensorRT provider, or on TensorRT for
 //! RTX.
 
+mod captured;
 #[cfg(test)]
 mod gpu_tests;
 #[cfg(feature = "tensorrt-rtx")]
@@ -84,6 +85,9 @@ fn made(
     engines: Option<&Path>,
     version: &str,
 ) -> Result<Arc<dyn Backend>> {
+    if settings.captures_graph() {
+        return captured::made(runtime, package, settings, engines, version);
+    }
     let spec = package.spec.clone();
     let session = session::session(runtime, &package.bytes, settings, engines)?;
     check_inputs(&spec, session.inputs().iter().map(found))?;
@@ -239,6 +243,22 @@ impl Session for OrtSession {
     }
 }
 
+/// A graph on the CPU provider, with this memory as its device's.
+#[cfg(test)]
+fn shared_on_cpu(
+    runtime: &runtime::Runtime,
+    package: &ModelPackage,
+    settings: &Settings,
+    device: Option<(AllocationDevice<'static>, i32)>,
+) -> Arc<Shared> {
+    Arc::new(Shared {
+        session: Mutex::new(session::session(runtime, &package.bytes, settings, None).unwrap()),
+        report: report("", settings, &package.spec, ""),
+        device,
+        spec: package.spec.clone(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,14 +286,7 @@ mod tests {
         let package = ModelPackage::from_bytes(bytes, None).unwrap();
         let runtime = runtime::runtime(Some(Path::new(&library))).unwrap();
         let settings = Settings::new(Provider::Cpu, package.spec.precision, &EngineConfig::default());
-        let shared = |device| {
-            Arc::new(Shared {
-                session: Mutex::new(session::session(&runtime, &package.bytes, &settings, None).unwrap()),
-                report: report("", &settings, &package.spec, ""),
-                device,
-                spec: package.spec.clone(),
-            })
-        };
+        let shared = |device| shared_on_cpu(&runtime, &package, &settings, device);
         let expected = five_steps(&mut OrtSession::new(&shared(None)).unwrap());
         let mut on_device = OrtSession::new(&shared(Some((AllocationDevice::CPU, 0)))).unwrap();
         assert_eq!(five_steps(&mut on_device), expected);

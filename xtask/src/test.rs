@@ -41,13 +41,13 @@ fn clippy() -> Result {
     run_command(&mut cargo("clippy --workspace --all-targets --features tteview/bench -- -D warnings"))
 }
 
-/// The library with one backend alone, and with the provider that is no default.
+/// The library with one backend alone, and both it and the command line with the provider that is no default.
 fn features() -> Result {
     for feature in ["ort", "rten", "tensorrt-rtx"] {
         let arguments = "clippy -p tteview --all-targets --no-default-features --features";
         run_command(cargo(arguments).args([feature, "--", "-D", "warnings"]))?;
     }
-    Ok(())
+    run_command(&mut cargo("clippy -p tteview-cli --all-targets --features tensorrt-rtx -- -D warnings"))
 }
 
 /// Unit, integration and documentation tests of every crate (plain `cargo test` covers all three).

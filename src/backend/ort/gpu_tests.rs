@@ -65,6 +65,7 @@ const TENSORRT_OPTIONS: &[(&str, &str)] = &[
     ("trt_ep_context_embed_mode", "0"),
     ("trt_op_types_to_exclude", "NonMaxSuppression"),
     ("trt_preview_features", "ALIASED_PLUGIN_IO_10_03"),
+    ("trt_cuda_graph_enable", "1"),
 ];
 
 /// The same of CUDA's, from the page "CUDA Execution Provider".
@@ -76,6 +77,7 @@ const CUDA_OPTIONS: &[(&str, &str)] = &[
     ("cudnn_conv1d_pad_to_nc1d", "0"),
     ("do_copy_in_default_stream", "1"),
     ("use_ep_level_unified_stream", "0"),
+    ("enable_cuda_graph", "1"),
     ("enable_skip_layer_norm_strict_mode", "0"),
     ("use_tf32", "1"),
     ("prefer_nhwc", "1"),

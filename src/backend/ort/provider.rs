@@ -80,6 +80,28 @@ impl Settings {
         }
     }
 
+    /// The stream that the provider works in, if it does not make its own.
+    pub(super) fn gpu_stream(&self) -> Option<GpuStream> {
+        self.gpu_stream
+    }
+
+    /// The same in this stream.
+    pub(super) fn in_stream(self, stream: GpuStream) -> Self {
+        Self { gpu_stream: Some(stream), ..self }
+    }
+
+    /// The host wants the provider to capture a CUDA graph and to launch that from then on.
+    pub(super) fn captures_graph(&self) -> bool {
+        let wanted = match self.provider {
+            Provider::Cuda => "enable_cuda_graph",
+            Provider::TensorRt => "trt_cuda_graph_enable",
+            _ => return false,
+        };
+        // What ONNX Runtime takes for true.
+        let is_true = |value: &str| ["1", "true", "True"].contains(&value);
+        self.options.iter().any(|(key, value)| key == wanted && is_true(value))
+    }
+
     /// The provider's options that decide what an engine computes.
     pub(super) fn engine_options(&self) -> Vec<(String, String)> {
         let given = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -228,6 +250,26 @@ mod tests {
         let wanted = settings(Provider::Cuda, &config(&[("use_tf32", "1"), ("gpu_mem_limit", "7")]));
         let expected = [("use_tf32", "1"), ("gpu_mem_limit", "7"), ("device_id", "2")];
         assert_eq!(all(&wanted, None), map(&expected));
+    }
+
+    #[test]
+    fn a_cuda_graph_is_captured_where_the_providers_own_option_says_so() {
+        for (provider, key, value, captured) in [
+            (Provider::TensorRt, "trt_cuda_graph_enable", "1", true),
+            (Provider::TensorRt, "trt_cuda_graph_enable", "true", true),
+            (Provider::TensorRt, "trt_cuda_graph_enable", "0", false),
+            (Provider::TensorRt, "enable_cuda_graph", "1", false),
+            (Provider::Cuda, "enable_cuda_graph", "True", true),
+            (Provider::Cuda, "trt_cuda_graph_enable", "1", false),
+            (Provider::Cpu, "enable_cuda_graph", "1", false),
+        ] {
+            let settings = settings(provider, &config(&[(key, value)]));
+            assert_eq!(settings.captures_graph(), captured, "{provider:?} {key}={value}");
+        }
+        // The provider must work where the copies are made.
+        let told = all(&settings(Provider::Cuda, &config(&[])).in_stream(GpuStream::of_nobody()), None);
+        assert_eq!(told["user_compute_stream"], GpuStream::of_nobody().address().to_string());
+        assert_eq!(told["has_user_compute_stream"], "1");
     }
 
     #[test]
