@@ -199,6 +199,28 @@ impl Heart {
         }
     }
 
+    /// The same with ventricles and atria of any size and any function, from hypertrophy to dilation: one draw per heart, the
+    /// same in all views.
+    #[must_use]
+    pub fn of_any_size(mut self, seed: u64) -> Self {
+        let mut r = Rng::new(seed ^ 0xD11A_7ED0);
+        let wide = r.range(0.8, 1.35);
+        for side in &mut self.lv[..2] {
+            *side *= wide;
+        }
+        self.wall *= r.range(0.75, 1.3);
+        let (right, atria) = (r.range(0.75, 1.1), r.range(0.85, 1.2));
+        for side in &mut self.rv[..2] {
+            *side *= right;
+        }
+        for side in self.la.iter_mut().chain(&mut self.ra) {
+            *side *= atria;
+        }
+        self.ejection_fraction = (self.ejection_fraction * r.range(0.35, 1.15)).clamp(0.12, 0.75);
+        self.descent *= r.range(0.4, 1.1);
+        self
+    }
+
     /// The rhythm's kind.
     pub fn rhythm(&self) -> RhythmKind {
         self.rhythm.kind

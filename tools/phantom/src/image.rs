@@ -114,6 +114,9 @@ fn envelope(tex: &[[f32; 2]], u: f32, v: f32) -> f32 {
 /// Renders one cine. Pure: the same arguments give the same bytes on any thread.
 pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
     let mut heart = Heart::draw(seed);
+    if settings.scanner == Scanner::Broad {
+        heart = heart.of_any_size(seed);
+    }
     if let Some(ef) = settings.ejection_fraction {
         heart.ejection_fraction = ef.clamp(0.05, 0.85);
     }
@@ -169,7 +172,12 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
 /// The plane that a hand really finds, at the depth and angle that were set.
 fn hand(view: View, other: Option<Other>, look: &Look, rng: &mut Rng) -> Plane {
     let mut unsteady = |spread: f32| std::array::from_fn(|_| rng.normal().clamp(-2.0, 2.0) * spread);
-    let (shift, tilt) = (unsteady(look.shift_mm), unsteady(look.tilt_rad));
+    let (mut shift, mut tilt): (P3, P3) = (unsteady(look.shift_mm), unsteady(look.tilt_rad));
+    // A zoom is aimed at its structure.
+    if view.plane().zoom.is_none() {
+        shift[1] += look.aside.0;
+        tilt[1] += look.aside.1;
+    }
     let mut plane = view.plane().moved(shift, tilt);
     plane.depth *= look.depth;
     plane.half *= look.angle;

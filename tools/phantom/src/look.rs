@@ -12,8 +12,8 @@ pub enum Scanner {
     Training,
     /// Machines, bodies, frame rates and burned-in marks that `Training` does not have.
     Field,
-    /// As `Training`, with tissues of any brightness, lung in the window, darker grey maps and smaller sectors: meant
-    /// to be nearer to what clinics store.
+    /// As `Training`, with tissues of any brightness, lung in the window, darker grey maps, smaller and narrower sectors,
+    /// a probe further from where it should be and ventricles of any size: meant to be nearer to what clinics store.
     Broad,
 }
 
@@ -64,6 +64,9 @@ pub struct Look {
     pub(crate) angle: f32,
     pub(crate) shift_mm: f32,
     pub(crate) tilt_rad: f32,
+    /// Where in the plane the probe is besides: mm to the right, and radians that it is turned to the right. The plane is
+    /// the view's still; what it shows at its sides changes.
+    pub(crate) aside: (f32, f32),
     pub(crate) screen: Placement,
     pub(crate) clutter: f32,
     pub(crate) residual_db: f32,
@@ -183,6 +186,7 @@ impl Look {
             angle: pick((0.96, 1.04), (0.8, 1.12), (0.75, 1.16)),
             shift_mm: pick((0.7, 0.7), (2.0, 2.0), (2.4, 2.4)),
             tilt_rad: pick((0.01, 0.01), (0.035, 0.035), (0.04, 0.04)),
+            aside: (0.0, 0.0),
             screen: Placement {
                 scale,
                 middle: 0.5 + 0.5 * (1.0 - scale) * pick((0.0, 0.0), (-0.6, 0.6), (-0.9, 0.9)),
@@ -217,6 +221,10 @@ impl Look {
             look.lung = [rng.range(0.25, 1.6), rng.range(0.25, 1.6), rng.range(10.0, 70.0)];
             look.gamma = rng.range(0.75, 1.9);
             look.screen.scale *= rng.range(0.8, 1.0);
+            // Half of the sectors are narrow: what clinics do for frame rate, at the price of what lies aside.
+            look.angle *= rng.range(0.5, 1.5).min(1.0);
+            look.depth *= rng.range(0.85, 1.05);
+            look.aside = (rng.range(-6.0, 6.0), rng.range(-0.12, 0.12));
         }
         look
     }

@@ -148,22 +148,45 @@ fn the_field_shares_no_frame_rate_and_no_layout_with_training() {
     assert!(field.iter().all(|layout| !training.contains(layout)));
 }
 
-/// Where the window is clear and the settings are training's, a broad scanner differs by its tissues alone: over many
-/// cines what lies around the heart goes from black to bright, in training it hardly moves.
+/// Below the tip of the sector, where any sector has pixels, a scanner of training shows most of the heart; of a broad one
+/// tissues may be next to black.
 #[test]
 fn tissues_of_a_broad_scanner_are_of_any_brightness() {
-    let spread = |scanner| {
-        let brightness = |seed| {
+    let dark = |scanner| {
+        let is_dark = |&seed: &u64| {
             let frame = &render(View::PsaxAp, seed, &Settings { scanner, ..small() }).frames[0];
-            // Beside the left ventricle, in the lower part of the sector.
-            let around = (70..85).flat_map(|y| (60..75).map(move |x| frame[y * 112 + x]));
-            around.map(f32::from).sum::<f32>() / 225.0
+            let middle = (40..90).flat_map(|y| (46..66).map(move |x| frame[y * 112 + x]));
+            middle.filter(|&value| value > 20).count() < 500
         };
-        let values: Vec<f32> = (0..40).map(brightness).collect();
-        values.iter().filter(|&&value| value < 4.0).count()
+        (0..40).filter(is_dark).count()
     };
-    let (broad, training) = (spread(Scanner::Broad), spread(Scanner::Training));
-    assert!(broad >= training + 8, "dark around the heart: {broad} of 40 broad, {training} in training");
+    let (broad, training) = (dark(Scanner::Broad), dark(Scanner::Training));
+    assert!(broad >= training + 6, "mostly dark: {broad} of 40 broad, {training} in training");
+}
+
+/// A narrow sector shows less of its plane: black columns at both sides of the frame.
+#[test]
+fn sectors_of_a_broad_scanner_are_narrow_and_wide() {
+    let widths = |scanner| -> Vec<f32> {
+        (0..60).map(|seed| render(View::A4c, seed, &Settings { scanner, ..small() }).angle_deg).collect()
+    };
+    let (broad, training) = (widths(Scanner::Broad), widths(Scanner::Training));
+    let narrow = |angles: &[f32]| angles.iter().filter(|&&angle| angle < 66.0).count();
+    assert_eq!(narrow(&training), 0, "{training:?}");
+    assert!((10..40).contains(&narrow(&broad)), "{broad:?}");
+    assert!(broad.iter().any(|&angle| angle > 85.0), "{broad:?}");
+}
+
+#[test]
+fn hearts_of_a_broad_scanner_are_of_any_size() {
+    let volumes: Vec<f32> =
+        (0..40).map(|seed| Heart::draw(seed).of_any_size(seed).lv_volume_ml(0.0)).collect();
+    let plain: Vec<f32> = (0..40).map(|seed| Heart::draw(seed).lv_volume_ml(0.0)).collect();
+    let spread = |all: &[f32]| {
+        let most = all.iter().copied().fold(0.0, f32::max);
+        most / all.iter().copied().fold(f32::MAX, f32::min)
+    };
+    assert!(spread(&volumes) > 1.5 * spread(&plain), "{volumes:?} {plain:?}");
 }
 
 #[test]
