@@ -3,7 +3,7 @@
 #
 #   training/demo_model.sh FOLDER
 #
-# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 35 GB, and some two hours of two cores.
+# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 70 GB, and some four hours of two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,30 +14,44 @@ mkdir -p "$out"
 cargo build --release --package tteview-cli
 tteview=${CARGO_TARGET_DIR:-target}/release/tteview
 
-# No heart is in two sets: seeds are far apart. Of `train` and `broad` one heart in ten validates and one is not used.
+# No heart is in two sets: seeds are far apart. Of what trains, one heart in ten validates and one is not used.
 phantom() { # name, scanner, first seed, hearts, seconds, further options
     [ -e "$out/$1/contact.png" ] ||
         "$tteview" phantom --scanner "$2" --seed "$3" --count "$4" --seconds "$5" --out "$out/$1" "${@:6}"
 }
 phantom train training 100000 600 1.7
 phantom broad broad 300000 600 1.7
+phantom train-2 training 110000 600 1.7
+phantom broad-2 broad 310000 600 1.7
+phantom broad-3 broad 410000 600 1.7
 phantom test training 500000 40 2.1 --split test
 phantom field field 700000 40 2.1 --split test
 phantom broad-test broad 800000 20 2.1 --split test
 phantom long training 900000 12 10 --split test
 phantom longest training 950000 2 60 --split test
 
-{
-    head -1 "$out/train/manifest.csv"
-    for set in train broad; do
+mix() { # sets
+    head -1 "$out/$1/manifest.csv"
+    for set in "$@"; do
         awk -F, -v OFS=, -v set="$set/" 'NR > 1 { $1 = set $1; print }' "$out/$set/manifest.csv"
     done
-} > "$out/mixed.csv"
-"$python" -m tteview_train train --manifest "$out/mixed.csv" --labels models/views.json --out "$out/run" \
-    --blocks 1,1,1,1 --width 16 --samples 40 --batch 16 --epochs 7 --lr 3e-3 --balance none --seed 1 \
-    --precision bf16 --threads 1 --workers 1 --save-every 100 --cache "$out/cache"
+}
+mix train broad > "$out/mixed-1.csv"
+mix train-2 broad-2 > "$out/mixed-2.csv"
+mix train-2 broad-3 > "$out/mixed-3.csv"
 
-"$python" -m tteview_train export --run "$out/run" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-2 \
+# Three stages: from random weights, then twice on other hearts from what the stage before has kept.
+train() { # stage, processes, batch of each, further options
+    OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$2" -m tteview_train train \
+        --manifest "$out/mixed-$1.csv" --labels models/views.json --out "$out/run-$1" --seed "$1" --batch "$3" \
+        --blocks 1,1,1,1 --width 16 --samples 40 --balance none --precision bf16 --threads 1 --workers 1 --save-every 100 \
+        --cache "$out/cache" "${@:4}"
+}
+train 1 1 16 --epochs 7 --lr 3e-3
+train 2 2 8 --epochs 9 --lr 2e-3 --stop-after 3 --pretrained "$out/run-1/last.pt"
+train 3 2 8 --epochs 5 --lr 2e-3 --pretrained "$out/run-2/best.pt"
+
+"$python" -m tteview_train export --run "$out/run-3" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-3 \
     --temperature val --threshold 0.5
 "$tteview" compile "$out/demo.onnx" --labels models/views.json --spec "$out/demo.spec.toml" -o "$out/demo"
 

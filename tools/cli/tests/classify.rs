@@ -120,7 +120,7 @@ fn half_the_frame_rate_is_twice_the_samples() {
 fn the_demo_needs_no_file_and_finds_the_view_of_the_phantom() {
     let outcome = tteview(["demo", "--view", "PLAX"]);
     assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""));
-    for text in ["synthetic, PLAX", "not for clinical use", "demo-2", "\nview     PLAX (", "latency  "] {
+    for text in ["synthetic, PLAX", "not for clinical use", "demo-3", "\nview     PLAX (", "latency  "] {
         assert!(outcome.stdout.contains(text), "{}", outcome.stdout);
     }
     // Sixty frames are fifteen chunks; the label after each but the last few is seen before the end.
