@@ -385,9 +385,9 @@ static void options(const char *model) {
     EXPECT(TTV_INVALID_ARGUMENT, ttv_engine_create(&config, &engine));
     says(owned[i][1]);
   }
-  option[0].key = "trt_cuda_graph_enable";
+  option[0].key = "trt_onnx_bytestream";
   EXPECT(TTV_UNSUPPORTED, ttv_engine_create(&config, &engine));
-  says("buffers");
+  says("address");
   option[0].key = NULL;
   EXPECT(TTV_NULL_ARGUMENT, ttv_engine_create(&config, &engine));
   option[0].key = "gpu_mem_limit";
