@@ -66,8 +66,8 @@ pub(crate) fn of<'a>(
 ///
 /// # Errors
 /// [`Status::InvalidArgument`] for an option that none of the providers takes, that the library sets itself, that stands
-/// there twice or is no text; [`Status::Unsupported`] for addresses, and for CUDA graphs
-/// of TensorRT for RTX.
+/// there twice or is no text; [`Status::Unsupported`] for addresses, and for CUDA graphs of TensorRT
+/// for RTX.
 pub(crate) fn check(config: &EngineConfig, providers: &[String]) -> Result<()> {
     let invalid = |what: String| Err(Error::new(Status::InvalidArgument, what));
     let on_gpu = providers.iter().any(|provider| ON_GPU.contains(&provider.as_str()));

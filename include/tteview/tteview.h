@@ -317,7 +317,8 @@ typedef struct ttv_engine_config {
   uint32_t threads;
   // Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", with "nv_" to "tensorrt-rtx",
   // others to "cuda"; one that none of `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the
-  // library sets itself: device, stream, caches, fp16.
+  // library sets itself: device, stream, caches, fp16. Addresses, and CUDA graphs of "tensorrt-rtx", are
+  // `TTV_UNSUPPORTED`.
   const struct ttv_option *options;
   // How many, at most 128.
   uint32_t option_count;

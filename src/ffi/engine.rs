@@ -77,7 +77,8 @@ pub struct ttv_engine_config {
     pub threads: u32,
     /// Options of the providers; copied. Keys that begin with "trt_" go to "tensorrt", with "nv_" to "tensorrt-rtx",
     /// others to "cuda"; one that none of `providers` takes is refused with `TTV_INVALID_ARGUMENT`, as is one that the
-    /// library sets itself: device, stream, caches, fp16.
+    /// library sets itself: device, stream, caches, fp16. Addresses, and CUDA graphs of "tensorrt-rtx", are
+    /// `TTV_UNSUPPORTED`.
     pub options: *const ttv_option,
     /// How many, at most 128.
     pub option_count: u32,

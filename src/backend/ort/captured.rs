@@ -42,16 +42,14 @@ struct Layout {
     states_read: usize,
     /// Where they begin among the outputs.
     states_written: usize,
-    /// Of each state by itself; floats of all.
-    states: Places,
+    /// Floats of all.
+    states: usize,
 }
 
 impl Layout {
-    fn of(spec: &ModelSpec) -> Self {
-        let (inputs, outputs) = (expected_inputs(spec), expected_outputs(spec));
-        let shapes = |named: &[(String, Vec<usize>)]| Places::of(named.iter().map(|(_, shape)| &shape[..]));
-        let read = shapes(&inputs);
-        let samples = inputs.len() - spec.states.len();
+    /// `states`: how many there are.
+    fn of((read, written): (&Places, &Places), states: usize) -> Self {
+        let samples = read.tensors.len() - states;
         let place = |index: usize| {
             let (at, len) = read.tensors.get(index).copied().unwrap_or_default();
             at..at + len
@@ -59,9 +57,9 @@ impl Layout {
         Self {
             slow: if samples == 2 { place(0) } else { 0..0 },
             fast: place(samples - 1),
-            states_read: read.from(samples).0,
-            states_written: shapes(&outputs).from(1).0,
-            states: Places::of(spec.states.iter().map(|state| &state.shape[..])),
+            states_read: read.start(samples),
+            states_written: written.start(1),
+            states: read.len - read.start(samples),
         }
     }
 }
@@ -105,11 +103,13 @@ impl Shared {
     ) -> Result<Arc<Self>> {
         check_inputs(spec, session.inputs().iter().map(found))?;
         check_outputs(spec, session.outputs().iter().map(found))?;
-        let layout = Layout::of(spec);
         let tensors = FixedTensors::new(&queue, &expected_inputs(spec), &expected_outputs(spec))?;
-        let initial = queue.memory(layout.states.len)?;
-        let mut values = queue.host(layout.states.len)?;
-        for (state, &(at, len)) in spec.states.iter().zip(&layout.states.tensors) {
+        let places = tensors.places();
+        let layout = Layout::of(places, spec.states.len());
+        let initial = queue.memory(layout.states)?;
+        let mut values = queue.host(layout.states)?;
+        for (state, &(at, len)) in spec.states.iter().rev().zip(places.0.tensors.iter().rev()) {
+            let at = at - layout.states_read;
             values.get_mut(at..at + len).unwrap_or_default().fill(state.initial);
         }
         queue.scope(|scope| scope.upload(&values, &initial, 0))?;
@@ -135,7 +135,7 @@ impl CapturedSession {
         Ok(Self {
             samples: queue.host(layout.states_read)?,
             logits: queue.host(shared.labels)?,
-            states: queue.memory(layout.states.len)?,
+            states: queue.memory(layout.states)?,
             fresh: true,
             shared: Arc::clone(shared),
         })
@@ -151,7 +151,7 @@ impl Session for CapturedSession {
 
     fn run(&mut self) -> Result<()> {
         let Self { samples, logits, states, fresh, shared } = self;
-        let (layout, len) = (&shared.layout, shared.layout.states.len);
+        let (layout, len) = (&shared.layout, shared.layout.states);
         let mut running = shared.running.lock();
         let Running { session, tensors } = &mut *running;
         let before = if *fresh { &shared.initial } else { &*states };
@@ -195,7 +195,11 @@ mod tests {
 
     fn bench(name: &str, model: &[u8]) -> Bench {
         let library = std::env::var_os("TTEVIEW_ORT_DYLIB").expect("TTEVIEW_ORT_DYLIB names no ONNX Runtime");
-        let package = ModelPackage::from_bytes(model.to_vec(), None).unwrap();
+        let mut package = ModelPackage::from_bytes(model.to_vec(), None).unwrap();
+        // Each another, so that one in the place of its neighbour shows.
+        for (index, state) in package.spec.states.iter_mut().enumerate() {
+            state.initial = index as f32 / 8.0 - 0.5;
+        }
         let runtime = runtime::runtime(Some(Path::new(&library))).unwrap();
         let settings = Settings::new(Provider::Cpu, package.spec.precision, &EngineConfig::default());
         Bench { package, runtime, settings, driver: Fake::new(name) }

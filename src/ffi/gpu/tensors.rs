@@ -24,10 +24,10 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Places for tensors of these shapes.
-    pub(crate) fn of<'a>(shapes: impl IntoIterator<Item = &'a [usize]>) -> Self {
+    /// Places for tensors of these names and shapes.
+    fn of(named: &[(String, Vec<usize>)]) -> Self {
         let mut places = Self { tensors: Vec::new(), len: 0 };
-        for shape in shapes {
+        for (_, shape) in named {
             let len = shape.iter().product::<usize>();
             places.tensors.push((places.len, len));
             places.len += len.next_multiple_of(ALIGNMENT);
@@ -35,10 +35,9 @@ impl Places {
         places
     }
 
-    /// The place of the first of the tensors from this one on, and floats from there to the end.
-    pub(crate) fn from(&self, index: usize) -> (usize, usize) {
-        let at = self.tensors.get(index).map_or(self.len, |&(at, _)| at);
-        (at, self.len - at)
+    /// Where the tensors from this one on begin.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        self.tensors.get(index).map_or(self.len, |&(at, _)| at)
     }
 }
 
@@ -49,6 +48,8 @@ pub(crate) struct FixedTensors {
     options: RunOptions<HasSelectedOutputs>,
     inputs: GpuMemory,
     outputs: GpuMemory,
+    /// Where in them.
+    places: (Places, Places),
 }
 
 impl FixedTensors {
@@ -61,8 +62,7 @@ impl FixedTensors {
         inputs: &[(String, Vec<usize>)],
         outputs: &[(String, Vec<usize>)],
     ) -> Result<Self> {
-        let places = |named: &[(String, Vec<usize>)]| Places::of(named.iter().map(|(_, shape)| &shape[..]));
-        let (read, written) = (places(inputs), places(outputs));
+        let (read, written) = (Places::of(inputs), Places::of(outputs));
         let (input_memory, output_memory) = (queue.memory(read.len)?, queue.memory(written.len)?);
         let mut values = Vec::with_capacity(inputs.len());
         for ((_, shape), &(at, _)) in inputs.iter().zip(&read.tensors) {
@@ -75,7 +75,12 @@ impl FixedTensors {
             selector = selector.preallocate(name, unsafe { tensor_at(&output_memory, at, shape) }?);
         }
         let options = RunOptions::new().map_err(failed)?.with_outputs(selector);
-        Ok(Self { values, options, inputs: input_memory, outputs: output_memory })
+        Ok(Self { values, options, inputs: input_memory, outputs: output_memory, places: (read, written) })
+    }
+
+    /// The places of the inputs and of the outputs.
+    pub(crate) fn places(&self) -> (&Places, &Places) {
+        (&self.places.0, &self.places.1)
     }
 
     /// Where the inputs lie.
@@ -139,12 +144,11 @@ mod tests {
 
     #[test]
     fn tensors_begin_at_multiples_of_256_bytes_and_do_not_overlap() {
-        let shapes: [&[usize]; 4] = [&[1, 3], &[2, 64], &[1], &[65]];
-        let places = Places::of(shapes);
+        let named = |shape: &[usize]| ("x".to_owned(), shape.to_vec());
+        let places = Places::of(&[named(&[1, 3]), named(&[2, 64]), named(&[1]), named(&[65])]);
         assert_eq!(places.tensors, [(0, 3), (64, 128), (192, 1), (256, 65)]);
         assert_eq!(places.len, 384);
-        assert_eq!(places.from(2), (192, 192));
-        assert_eq!(places.from(4), (384, 0));
-        assert_eq!(Places::of([]).len, 0);
+        assert_eq!((places.start(2), places.start(4)), (192, 384));
+        assert_eq!(Places::of(&[]).len, 0);
     }
 }
