@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes a sysroot for cross-building hosts of tteview: headers and libraries of a board, laid out as on it.
+# Creates a sysroot for cross-building hosts of tteview, from a board, a root file system or Debian.
 #
-#   make-sysroot.sh --board USER@HOST DIR      from a running board, with rsync over ssh
-#   make-sysroot.sh --rootfs ROOTFS DIR        from NVIDIA's unpacked L4T root file system (Linux_for_Tegra/rootfs)
-#   make-sysroot.sh --debian RELEASE DIR       from Debian's arm64 packages: bullseye (glibc 2.31) or bookworm (2.36)
+#   make-sysroot.sh --board USER@HOST DIR   copies from a running board, with rsync over ssh
+#   make-sysroot.sh --rootfs ROOTFS DIR     copies from NVIDIA's Linux_for_Tegra/rootfs
+#   make-sysroot.sh --debian RELEASE DIR    unpacks the packages of Debian bullseye or bookworm
 #
-# DIR must not exist, or be empty. DIR/SHA256SUMS lists every file, so two sysroots can be told apart. The two first
-# modes copy NVIDIA's libraries as well where they lie in the paths of rsync-list.txt: they stay on your disk.
+# DIR must be empty or must not exist. DIR/SHA256SUMS lists all files, so that sysroots can be
+# compared. The first two modes also copy NVIDIA's libraries from the paths in rsync-list.txt.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,15 +25,16 @@ need() {
   command -v "$1" >/dev/null 2>&1 || fail "$1 is needed: apt-get install $2"
 }
 
-# Copies the paths of rsync-list.txt from the source, which rsync or tar reads.
+# Copies the paths in rsync-list.txt from a board.
 copy_board() {
   need rsync rsync
   rsync --archive --relative --no-implied-dirs --ignore-missing-args \
     --files-from="$here/rsync-list.txt" --recursive "$1:/" "$2/"
 }
 
+# Copies the paths in rsync-list.txt from a root file system.
 copy_rootfs() {
-  [ -d "$1/usr" ] || fail "$1 holds no usr: not a root file system"
+  [ -d "$1/usr" ] || fail "$1/usr does not exist, so $1 is not a root file system"
   while read -r path; do
     case $path in '' | '#'*) continue ;; esac
     if [ -e "$1/$path" ] || [ -L "$1/$path" ]; then
@@ -42,7 +43,7 @@ copy_rootfs() {
   done <"$here/rsync-list.txt"
 }
 
-# Absolute links would lead out of the sysroot.
+# Makes absolute links relative, because absolute links would point outside the sysroot.
 make_links_relative() {
   find "$1" -type l | while read -r link; do
     to=$(readlink "$link")
@@ -52,7 +53,8 @@ make_links_relative() {
   done
 }
 
-# Packages whose files make a program link: glibc and its headers, the compiler's runtime, the kernel's headers.
+# These packages are needed to build a program: glibc and libcrypt with their headers, the
+# compiler's runtime libraries, and the kernel headers.
 debian_packages='libc6 libc6-dev libgcc-s1 libstdc++6 linux-libc-dev libcrypt1 libcrypt-dev'
 
 fetch_debian() {
@@ -78,8 +80,8 @@ fetch_debian() {
 }
 
 check() {
-  [ -e "$1/usr/include/stdio.h" ] || fail "no usr/include/stdio.h came over: is libc6-dev installed there?"
-  find "$1" -name 'libc.so.6' | grep -q . || fail "no libc.so.6 came over"
+  [ -e "$1/usr/include/stdio.h" ] || fail "usr/include/stdio.h was not copied; install libc6-dev on the source"
+  find "$1" -name 'libc.so.6' | grep -q . || fail "libc.so.6 was not copied"
 }
 
 [ $# -eq 3 ] || usage
@@ -94,7 +96,7 @@ case $mode in
 esac
 make_links_relative "$sysroot"
 check "$sysroot"
-# Written last: a sysroot without it is not complete.
+# SHA256SUMS is written last, so a sysroot without this file is incomplete.
 sums=$(mktemp)
 (cd "$sysroot" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) >"$sums"
 mv "$sums" "$sysroot/SHA256SUMS"

@@ -2,7 +2,7 @@
 #
 #   cmake -DCMAKE_TOOLCHAIN_FILE=.../toolchain-aarch64.cmake [-DTTEVIEW_SYSROOT=DIR] ...
 #
-# TTEVIEW_SYSROOT is a copy of the board's root file system; without it the compiler's own libraries are used.
+# TTEVIEW_SYSROOT is the path of a sysroot. Without it, the cross compiler's own libraries are used.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
@@ -15,8 +15,9 @@ set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES TTEVIEW_SYSROOT)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
-# The tteview package lies outside the sysroot.
+# The CMake package tteview is not in the sysroot, so CMake must also search for packages outside
+# the sysroot.
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
-# The Orin Nano's cores are Cortex-A78AE: Armv8.2 without SVE.
+# An Orin Nano has Cortex-A78AE cores, which implement Armv8.2 without SVE.
 set(CMAKE_C_FLAGS_INIT "-mcpu=cortex-a78ae")
 set(CMAKE_CXX_FLAGS_INIT "-mcpu=cortex-a78ae")
