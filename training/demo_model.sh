@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Makes the demo model from nothing: phantom cines, training, packages, evaluation. Goes on where it was stopped.
+# Builds the demo model from scratch: generates phantom cines, trains the network, compiles the
+# packages and evaluates the model. After an interruption, run the same command again to continue.
 #
 #   training/demo_model.sh FOLDER
 #
-# PYTHON names a Python with tteview_train's dependencies; python3 if not given. 70 GB, and some four hours of two cores.
+# The environment variable PYTHON specifies the Python interpreter (default: python3). The
+# dependencies of tteview_train must be installed for this interpreter. The script needs 70 GB of
+# disk space and takes about four hours on two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,8 +17,9 @@ mkdir -p "$out"
 cargo build --release --package tteview-cli
 tteview=${CARGO_TARGET_DIR:-target}/release/tteview
 
-# No heart is in two sets: seeds are far apart. Of what trains, one heart in ten validates and one is not used.
-phantom() { # name, scanner, first seed, hearts, seconds, further options
+# The seeds are far apart, so that no heart is in two sets. In each training set, one heart in ten
+# is used for validation, and another one in ten is not used.
+phantom() { # Arguments: name, scanner, first seed, number of hearts, seconds, other options.
     [ -e "$out/$1/contact.png" ] ||
         "$tteview" phantom --scanner "$2" --seed "$3" --count "$4" --seconds "$5" --out "$out/$1" "${@:6}"
 }
@@ -30,7 +34,7 @@ phantom broad-test broad 800000 20 2.1 --split test
 phantom long training 900000 12 10 --split test
 phantom longest training 950000 2 60 --split test
 
-mix() { # sets
+mix() { # Arguments: names of the sets.
     head -1 "$out/$1/manifest.csv"
     for set in "$@"; do
         awk -F, -v OFS=, -v set="$set/" 'NR > 1 { $1 = set $1; print }' "$out/$set/manifest.csv"
@@ -40,8 +44,9 @@ mix train broad > "$out/mixed-1.csv"
 mix train-2 broad-2 > "$out/mixed-2.csv"
 mix train-2 broad-3 > "$out/mixed-3.csv"
 
-# Three stages: from random weights, then twice on other hearts from what the stage before has kept.
-train() { # stage, processes, batch of each, further options
+# The first stage starts from random weights. Each later stage uses a different mix of sets and
+# starts from the weights of the previous stage.
+train() { # Arguments: stage, number of processes, batch size per process, other options.
     OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$2" -m tteview_train train \
         --manifest "$out/mixed-$1.csv" --labels models/views.json --out "$out/run-$1" --seed "$1" --batch "$3" \
         --blocks 1,1,1,1 --width 16 --samples 40 --balance none --precision bf16 --threads 1 --workers 1 --save-every 100 \

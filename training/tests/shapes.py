@@ -1,4 +1,4 @@
-"""A small labelled set of moving shapes, for real trainings in the tests; or phantoms, if they are given."""
+"""Labelled cines for the training tests: moving shapes, or phantom cines from a given folder."""
 
 import csv
 import os
@@ -10,8 +10,8 @@ from PIL import Image
 CODES = ("DISC", "RING", "BARS", "CROSS")
 
 
-def moving_shape(kind, frames, size, rng):
-    """Frames [T, H, W] uint8: a shape that beats and moves, on speckle."""
+def draw_moving_shape(kind, frames, size, rng):
+    """Draws frames [T, H, W] (uint8) of a shape that pulsates and moves over speckle."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     cy, cx = size / 2 + rng.uniform(-4, 4, 2)
     base, beat, phase = size * rng.uniform(0.22, 0.3), rng.uniform(0.05, 0.2), rng.uniform(0, 6)
@@ -29,25 +29,30 @@ def moving_shape(kind, frames, size, rng):
         elif kind == "BARS":
             mask = (np.abs(u) < radius) & (np.abs(v) < radius) & (np.sin(v * 0.9) > 0)
         else:
-            mask = ((np.abs(u) < 0.25 * radius) | (np.abs(v) < 0.25 * radius)) & (distance < 1.2 * radius)
+            arms = (np.abs(u) < 0.25 * radius) | (np.abs(v) < 0.25 * radius)
+            mask = arms & (distance < 1.2 * radius)
         image = mask * value + 25
         out.append(np.clip(image * rng.uniform(0.7, 1.3, image.shape), 0, 255).astype(np.uint8))
     return np.stack(out)
 
 
 def write_set(folder, counts, size=32, frames=24, seed=0):
-    """Writes cines {split: per class} and their manifest, whose path it returns."""
+    """Writes cines and their manifest, and returns the path of the manifest.
+
+    `counts` contains the number of cines per class for each split.
+    """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for split, count in counts.items():
         for number in range(count):
+            probe = "near" if number % 2 else "far"
             for code in CODES:
                 name = f"{split}_{code}_{number}"
                 (folder / name).mkdir()
-                for t, frame in enumerate(moving_shape(code, frames, size, rng)):
+                for t, frame in enumerate(draw_moving_shape(code, frames, size, rng)):
                     Image.fromarray(frame).save(folder / name / f"{t:04}.png", compress_level=1)
-                rows.append((name, code, f"{split}{number}", split, 0, "near" if number % 2 else "far"))
+                rows.append((name, code, f"{split}{number}", split, 0, probe))
     path = folder / "manifest.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -56,18 +61,25 @@ def write_set(folder, counts, size=32, frames=24, seed=0):
     return path
 
 
-def training_manifest(folder):
-    """The phantoms that TTEVIEW_PHANTOM_SET names (their four commonest views), else moving shapes."""
+def write_training_manifest(folder):
+    """Writes a training manifest and returns its path.
+
+    The manifest lists the cines of four views in the folder that the environment variable
+    TTEVIEW_PHANTOM_SET names. If this variable is not set, the function writes cines of moving
+    shapes, which the manifest lists.
+    """
     given = os.environ.get("TTEVIEW_PHANTOM_SET")
     if not given:
         return write_set(folder, {"train": 16, "val": 3, "test": 6}, size=48)
     source = Path(given) / "manifest.csv"
+    views = ("PLAX", "PSAX-MV", "A4C", "SC-IVC")
     with source.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["label"] in ("PLAX", "PSAX-MV", "A4C", "SC-IVC")]
+        rows = [row for row in csv.DictReader(file) if row["label"] in views]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "manifest.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows({**row, "path": str((source.parent / row["path"]).resolve())} for row in rows)
+        for row in rows:
+            writer.writerow({**row, "path": str((source.parent / row["path"]).resolve())})
     return path

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tteview_train.augment import NO_GEOMETRY, AugmentSettings, augment, jitter_times
-from tteview_train.overlay import outside_sector
-from tteview_train.random_keys import keyed
+from tteview_train.overlay import find_outside
+from tteview_train.seeding import make_generator
 
 SETTINGS = AugmentSettings()
 OFF = replace(
@@ -24,25 +24,25 @@ OFF = replace(
 )
 
 
-def cine(frames=6, size=48):
-    """A bright disc that stays, on black."""
+def draw_disc(frames=6, size=48):
+    """Draws a bright, motionless disc on a black background."""
     y, x = np.mgrid[0:size, 0:size]
     disc = (np.hypot(y - size / 2, x - size / 2) < size / 3) * 160
     return np.repeat(disc[None, None].astype(np.uint8), frames, 0)
 
 
-def test_the_same_key_gives_the_same_cine_and_another_one_another():
-    frames = cine()
-    a, b, c = (augment(frames, "A4C", keyed(1, 3, n), SETTINGS) for n in (5, 5, 6))
+def test_equal_keys_give_equal_cines_and_others_differ():
+    frames = draw_disc()
+    a, b, c = (augment(frames, "A4C", make_generator(1, 3, n), SETTINGS) for n in (5, 5, 6))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
 
 
-def test_values_stay_in_range_for_many_draws_and_the_source_is_not_touched():
-    frames = cine()
+def test_values_stay_in_range_and_the_source_does_not_change():
+    frames = draw_disc()
     frames.setflags(write=False)
     for n in range(60):
-        out = augment(frames, "A4C", keyed(0, n), SETTINGS)
+        out = augment(frames, "A4C", make_generator(0, n), SETTINGS)
         assert out.shape == frames.shape
         assert out.dtype == np.float32
         assert np.isfinite(out).all()
@@ -50,126 +50,130 @@ def test_values_stay_in_range_for_many_draws_and_the_source_is_not_touched():
         assert out.max() <= 255
 
 
-def test_with_everything_off_nothing_changes_but_the_darkest_greys():
-    frames = cine()
-    out = augment(frames, "A4C", keyed(0), OFF)
+def test_no_augmentation_changes_only_the_darkest_greys():
+    frames = draw_disc()
+    out = augment(frames, "A4C", make_generator(0), OFF)
     assert np.abs(out - frames).max() < 1.0
 
 
-def test_geometry_is_one_draw_for_all_frames():
-    out = augment(cine(), "A4C", keyed(4), replace(SETTINGS, speckle_p=0, background_p=0))
+def test_all_frames_have_the_same_geometry():
+    out = augment(
+        draw_disc(), "A4C", make_generator(4), replace(SETTINGS, speckle_p=0, background_p=0)
+    )
     assert np.allclose(out, out[:1], atol=1e-3)
-    assert np.abs(out[0] - cine()[0]).max() > 50
+    assert np.abs(out[0] - draw_disc()[0]).max() > 50
 
 
-def test_shading_stands_still_and_keeps_black_black():
-    dark = cine() // 2
+def test_shading_does_not_move_and_keeps_black():
+    dark = draw_disc() // 2
     for n in range(10):
-        out = augment(dark, "A4C", keyed(n), replace(OFF, shade_p=1.0, shade=(0.5, 0.5)))
+        out = augment(dark, "A4C", make_generator(n), replace(OFF, shade_p=1.0, shade=(0.5, 0.5)))
         assert np.allclose(out, out[:1], atol=1e-3)
         assert (out[dark == 0] == 0).all()
         bright = out[dark > 0]
         assert bright.max() > 1.3 * bright.min()
 
 
-def test_views_that_the_zoom_defines_keep_it():
-    def area(label, n):
+def test_views_defined_by_their_zoom_keep_it():
+    def measure_area(label, n):
         wide = replace(OFF, crop=(0.7, 0.72), zoom_defined_crop=(0.95, 1.0), zoom_out=1.0)
-        return (augment(cine(2), label, keyed(0, n), wide)[0] > 80).mean()
+        return (augment(draw_disc(2), label, make_generator(0, n), wide)[0] > 80).mean()
 
-    plain = (cine(2)[0] > 80).mean()
+    plain = (draw_disc(2)[0] > 80).mean()
     for n in range(10):
-        assert area("A4C-RV", n) < 1.2 * plain
-    assert max(area("A4C", n) for n in range(10)) > 1.5 * plain
+        assert measure_area("A4C-RV", n) < 1.2 * plain
+    assert max(measure_area("A4C", n) for n in range(10)) > 1.5 * plain
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_there_is_no_flip_unless_asked_for(flip):
+def test_images_are_flipped_only_on_request(flip):
     frames = np.zeros((2, 1, 32, 32), np.uint8)
     frames[..., :10] = 200
     for n in range(10):
-        out = augment(frames, "A4C", keyed(n), replace(OFF, flip_p=flip))
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, flip_p=flip))
         assert (out[..., :10].mean() > out[..., -10:].mean()) == (flip == 0)
 
 
-def test_background_is_replaced_outside_of_the_image_only():
-    frames = cine(8)
-    inside = ~outside_sector(torch.from_numpy(frames / 255.0), None)
+def test_the_background_changes_only_outside_the_image():
+    frames = draw_disc(8)
+    inside = ~find_outside(torch.from_numpy(frames / 255.0), None)
     changed = 0
     for n in range(30):
-        out = augment(frames, "A4C", keyed(n), replace(OFF, background_p=1.0))
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, background_p=1.0))
         assert np.abs(out - frames)[:, :, inside].max() < 1.5
         changed += np.abs(out - frames)[:, :, ~inside].max() > 20
     assert changed > 15
 
 
-def test_what_gain_makes_black_is_not_painted_over():
-    frames = cine(8) // 8
-    inside = ~outside_sector(torch.from_numpy(frames / 255.0), None)
+def test_a_heart_that_gain_turns_black_is_not_painted_over():
+    frames = draw_disc(8) // 8
+    inside = ~find_outside(torch.from_numpy(frames / 255.0), None)
     assert inside.any()
     for n in range(10):
-        out = augment(frames, "A4C", keyed(n), replace(OFF, offset=0.12, background_p=1.0))
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, offset=0.12, background_p=1.0))
         assert np.ptp(out[:, :, inside]) < 1e-3
 
 
-def test_gain_in_decibels_shifts_grey_and_keeps_black_black():
-    frames = cine()
+def test_gain_in_decibels_shifts_grey_and_keeps_black():
+    frames = draw_disc()
     shifts = []
     for n in range(40):
-        out = augment(frames, "A4C", keyed(n), replace(OFF, offset=0.1))
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, offset=0.1))
         assert (out[frames == 0] == 0).all()
         shifts.append(float(out[frames > 0].mean()) - 160)
     assert -0.1 * 256 <= min(shifts) < -0.08 * 255
     assert 0.08 * 255 < max(shifts) <= 0.1 * 256
 
 
-def test_cavities_are_not_outside():
-    frames = torch.from_numpy(cine(2) / 255.0)
+def test_cavities_are_inside_the_image():
+    frames = torch.from_numpy(draw_disc(2) / 255.0)
     frames[:, :, 20:28, 20:28] = 0
-    outside = outside_sector(frames, None)
+    outside = find_outside(frames, None)
     assert not outside[24, 24]
     assert outside[0, 0]
 
 
-def test_frames_are_dropped_and_the_rate_changes_within_limits():
+def test_frames_and_rate_change_within_their_limits():
     times = np.arange(60, dtype=np.int64) * 33_333_333
     kept = []
     for n in range(200):
-        frames, rate = jitter_times(times, keyed(n), SETTINGS)
+        frames, rate = jitter_times(times, make_generator(n), SETTINGS)
         assert frames == sorted(set(frames))
         assert frames
         assert SETTINGS.rate[0] <= rate <= SETTINGS.rate[1]
         kept.append(len(frames))
     assert min(kept) <= 20
     assert max(kept) == 60
-    one, _ = jitter_times(times[:1], keyed(0), replace(SETTINGS, drop_frames_p=1.0, drop_frames=1.0))
+    one, _ = jitter_times(
+        times[:1], make_generator(0), replace(SETTINGS, drop_frames_p=1.0, drop_frames=1.0)
+    )
     assert one == [0]
 
 
 @pytest.mark.parametrize(("period_ms", "thinnest"), [(20, 3), (37, 3), (50, 2), (57, 1)])
-def test_thinning_goes_down_to_nine_frames_a_second(period_ms, thinnest):
+def test_thinning_keeps_at_least_nine_frames_per_second(period_ms, thinnest):
     times = np.arange(60, dtype=np.int64) * period_ms * 1_000_000
     steps = set()
     for n in range(100):
-        frames, _ = jitter_times(times, keyed(n), replace(SETTINGS, drop_frames_p=0.0))
+        frames, _ = jitter_times(times, make_generator(n), replace(SETTINGS, drop_frames_p=0.0))
         steps |= set(np.diff(frames).tolist())
     assert steps == set(range(1, thinnest + 1))
 
 
-def test_colour_cines_change_as_grey_ones_do():
-    out = augment(np.repeat(cine(), 3, 1), "A4C", keyed(2), SETTINGS)
+def test_colour_cines_keep_their_shape():
+    out = augment(np.repeat(draw_disc(), 3, 1), "A4C", make_generator(2), SETTINGS)
     assert out.shape == (6, 3, 48, 48)
 
 
-def test_strength_goes_from_a_cine_as_it_is_to_the_settings_themselves():
-    assert SETTINGS.scaled(1.0) == SETTINGS
-    none = replace(SETTINGS.scaled(0.0), background_p=0.0)
-    frames = cine()
+def test_strength_scales_from_no_change_to_the_settings():
+    assert SETTINGS.scale(1.0) == SETTINGS
+    none = replace(SETTINGS.scale(0.0), background_p=0.0)
+    frames = draw_disc()
     for n in range(10):
-        assert np.abs(augment(frames, "A4C", keyed(n), none) - frames).max() < 1.0
-        kept, rate = jitter_times(np.arange(20) * 33_333_333, keyed(n), none)
+        assert np.abs(augment(frames, "A4C", make_generator(n), none) - frames).max() < 1.0
+        kept, rate = jitter_times(np.arange(20) * 33_333_333, make_generator(n), none)
         assert kept == list(range(20))
         assert rate == 1.0
-    half = SETTINGS.scaled(0.5)
+    half = SETTINGS.scale(0.5)
     assert half.crop[0] == pytest.approx((1 + SETTINGS.crop[0]) / 2)
     assert half.gamma[1] == pytest.approx(SETTINGS.gamma[1] ** 0.5)

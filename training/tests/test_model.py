@@ -3,24 +3,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tteview_train.model import (
-    CAUSAL,
-    CENTRED,
-    ModelConfig,
-    SlowFast,
-    TimeConv,
-    blocked_in_time,
-    look_back,
-    parameter_count,
-    preset,
-)
+from tteview_train.model import SlowFast, TimeConv, convolve_in_blocks, count_parameters
+from tteview_train.model_config import CAUSAL, CENTRED, ModelConfig, build_preset
 from tteview_train.weights import load_pretrained
 
 TINY = ModelConfig(num_classes=5, width=8, blocks=(1, 1, 1, 1), beta_inv=2, size_px=32)
 
 
-def made(config, seed=0):
-    """A network in which every layer matters: random statistics and affine parameters of the norms."""
+def build_network(config, seed=0):
+    """Builds a network in which every layer affects the output.
+
+    The normalisation layers have random statistics and parameters.
+    """
     torch.manual_seed(seed)
     model = SlowFast(config).eval()
     for module in model.modules():
@@ -33,12 +27,12 @@ def made(config, seed=0):
     return model
 
 
-def chunks_of(model, fast):
+def compute_chunks(model, fast):
     with torch.no_grad():
-        return model.chunk_logits(fast[:, :, :: model.config.alpha], fast)
+        return model.compute_chunk_logits(fast[:, :, :: model.config.alpha], fast)
 
 
-def clip(config, chunks, seed=1):
+def draw_samples(config, chunks, seed=1):
     generator = torch.Generator().manual_seed(seed)
     shape = (1, config.in_channels, chunks * config.alpha, config.size_px, config.size_px)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -47,11 +41,11 @@ def clip(config, chunks, seed=1):
 @pytest.mark.parametrize("time", [CAUSAL, CENTRED])
 @pytest.mark.parametrize("channels", [(1, 2), (3, 4)])
 @pytest.mark.parametrize("block", [1, 2, 4, 6])
-def test_a_stem_blocked_in_time_is_the_same_convolution(time, channels, block):
+def test_a_convolution_in_blocks_gives_the_same_result(time, channels, block):
     torch.manual_seed(0)
     conv = TimeConv(*channels, (5, 7, 7), (1, 2, 2), time).double()
     x = torch.randn(2, channels[0], 12, 17, 20, dtype=torch.float64, requires_grad=True)
-    plain, blocked = conv(x), blocked_in_time(conv, x, block)
+    plain, blocked = conv(x), convolve_in_blocks(conv, x, block)
     assert torch.allclose(plain, blocked, rtol=0, atol=1e-12)
     weights = torch.randn_like(plain)
     for a, b in zip(
@@ -70,69 +64,70 @@ def test_a_stem_blocked_in_time_is_the_same_convolution(time, channels, block):
     ],
     ids=["blocks 1111", "blocks 1221", "lateral 7", "alpha 2"],
 )
-def test_the_look_back_is_exact_and_no_chunk_sees_a_later_sample(config):
-    model = made(config).double()
-    back, alpha = look_back(config), config.alpha
+def test_a_chunk_sees_the_look_back_and_no_later_sample(config):
+    model = build_network(config).double()
+    back, alpha = config.look_back, config.alpha
     chunks = back // alpha + 3
-    fast = clip(config, chunks)
-    before = chunks_of(model, fast)
+    fast = draw_samples(config, chunks)
+    before = compute_chunks(model, fast)
     for sample in (0, alpha, alpha + 1, 2 * alpha - 1):
         moved = fast.clone()
         moved[:, :, sample] += 10
-        changed = (chunks_of(model, moved) - before).abs().amax((0, 2)) > 0
+        changed = (compute_chunks(model, moved) - before).abs().amax((0, 2)) > 0
         for chunk in range(chunks):
             first, last = chunk * alpha, chunk * alpha + alpha - 1
             if sample > last or sample < first - back:
                 assert not changed[chunk], f"sample {sample} changes chunk {chunk}"
-    # The oldest sample that the look-back names does count: alpha times some chunk less the look-back.
+    # The oldest sample of the look-back changes the logits of the chunk.
     chunk = -(-back // alpha)
     oldest = chunk * alpha - back
     moved = fast.clone()
     moved[:, :, oldest] += 10
-    assert (chunks_of(model, moved) - before).abs()[:, chunk].max() > 0
+    assert (compute_chunks(model, moved) - before).abs()[:, chunk].max() > 0
 
 
-def test_look_back_of_the_presets():
-    assert look_back(preset("r50-8x8", 2)) == 93
-    assert look_back(preset("r50-4x16", 2)) == 164
-    assert look_back(preset("slim", 2)) < 48
+def test_the_presets_have_known_look_backs():
+    assert build_preset("r50-8x8", 2).look_back == 93
+    assert build_preset("r50-4x16", 2).look_back == 164
+    assert build_preset("slim", 2).look_back < 48
 
 
-def test_a_centred_network_does_look_ahead():
+def test_a_centred_network_looks_ahead():
     config = replace(TINY, time=CENTRED)
-    model = made(config).double()
-    fast = clip(config, 4)
+    model = build_network(config).double()
+    fast = draw_samples(config, 4)
     moved = fast.clone()
     moved[:, :, -1] += 10
-    assert (chunks_of(model, moved) - chunks_of(model, fast)).abs()[:, 2].max() > 0
+    assert (compute_chunks(model, moved) - compute_chunks(model, fast)).abs()[:, 2].max() > 0
 
 
 @pytest.mark.parametrize("time", ["causal", "centred"])
-def test_the_mean_of_chunk_logits_is_the_logits_of_the_clip(time):
+def test_clip_logits_are_the_mean_of_the_chunk_logits(time):
     config = replace(TINY, time=time)
-    model = made(config).double()
-    fast = clip(config, 5)
+    model = build_network(config).double()
+    fast = draw_samples(config, 5)
     with torch.no_grad():
         whole = model(fast[:, :, ::4], fast)
-    assert torch.allclose(chunks_of(model, fast).mean(1), whole, atol=1e-10)
+    assert torch.allclose(compute_chunks(model, fast).mean(1), whole, atol=1e-10)
 
 
-def test_samples_before_the_start_count_as_zero_in_every_layer():
-    # What the streaming step does with zero states: chunks do not depend on how many follow.
-    model = made(TINY).double()
-    fast = clip(TINY, 9)
-    assert torch.allclose(chunks_of(model, fast)[:, :3], chunks_of(model, fast[:, :, :12]), atol=1e-10)
+def test_chunks_do_not_depend_on_how_many_follow():
+    model = build_network(TINY).double()
+    fast = draw_samples(TINY, 9)
+    assert torch.allclose(
+        compute_chunks(model, fast)[:, :3], compute_chunks(model, fast[:, :, :12]), atol=1e-10
+    )
 
 
-def kinetics(config):
-    """A made-up state dict in PyTorchVideo's names, written without our model."""
+def draw_kinetics_state(config):
+    """Creates a random state dict with PyTorchVideo's names without using the model under test."""
     generator = torch.Generator().manual_seed(7)
     state = {}
 
-    def conv(name, *shape):
+    def add_conv(name, *shape):
         state[f"{name}.weight"] = torch.randn(shape, generator=generator)
 
-    def norm(name, channels):
+    def add_norm(name, channels):
         for field in ("weight", "bias", "running_mean"):
             state[f"{name}.{field}"] = torch.randn(channels, generator=generator)
         state[f"{name}.running_var"] = torch.rand(channels, generator=generator) + 0.5
@@ -140,16 +135,16 @@ def kinetics(config):
 
     widths = (config.width, config.width // config.beta_inv)
 
-    def fusion(block, fast):
+    def add_fusion(block, fast):
         name = f"blocks.{block}.multipathway_fusion"
-        conv(f"{name}.conv_fast_to_slow", 2 * fast, fast, config.lateral_kernel, 1, 1)
-        norm(f"{name}.norm", 2 * fast)
+        add_conv(f"{name}.conv_fast_to_slow", 2 * fast, fast, config.lateral_kernel, 1, 1)
+        add_norm(f"{name}.norm", 2 * fast)
 
     for pathway, (width, kernel) in enumerate(zip(widths, (1, 5), strict=True)):
         name = f"blocks.0.multipathway_blocks.{pathway}"
-        conv(f"{name}.conv", width, 3, kernel, 7, 7)
-        norm(f"{name}.norm", width)
-    fusion(0, widths[1])
+        add_conv(f"{name}.conv", width, 3, kernel, 7, 7)
+        add_norm(f"{name}.norm", width)
+    add_fusion(0, widths[1])
     inputs = [widths[0] + 2 * widths[1], widths[1]]
     for stage in range(4):
         for pathway in (0, 1):
@@ -158,9 +153,9 @@ def kinetics(config):
             for block in range(config.blocks[stage]):
                 name = f"blocks.{stage + 1}.multipathway_blocks.{pathway}.res_blocks.{block}"
                 if block == 0:
-                    conv(f"{name}.branch1_conv", 4 * inner, inputs[pathway], 1, 1, 1)
-                    norm(f"{name}.branch1_norm", 4 * inner)
-                conv(
+                    add_conv(f"{name}.branch1_conv", 4 * inner, inputs[pathway], 1, 1, 1)
+                    add_norm(f"{name}.branch1_norm", 4 * inner)
+                add_conv(
                     f"{name}.branch2.conv_a",
                     inner,
                     inputs[pathway] if block == 0 else 4 * inner,
@@ -168,13 +163,13 @@ def kinetics(config):
                     1,
                     1,
                 )
-                conv(f"{name}.branch2.conv_b", inner, inner, 1, 3, 3)
-                conv(f"{name}.branch2.conv_c", 4 * inner, inner, 1, 1, 1)
+                add_conv(f"{name}.branch2.conv_b", inner, inner, 1, 3, 3)
+                add_conv(f"{name}.branch2.conv_c", 4 * inner, inner, 1, 1, 1)
                 for letter, channels in (("a", inner), ("b", inner), ("c", 4 * inner)):
-                    norm(f"{name}.branch2.norm_{letter}", channels)
+                    add_norm(f"{name}.branch2.norm_{letter}", channels)
             inputs[pathway] = 4 * inner
         if stage < 3:
-            fusion(stage + 1, inputs[1])
+            add_fusion(stage + 1, inputs[1])
             inputs[0] += 2 * inputs[1]
     state["blocks.6.proj.weight"] = torch.randn(400, sum(inputs), generator=generator)
     state["blocks.6.proj.bias"] = torch.randn(400, generator=generator)
@@ -182,9 +177,9 @@ def kinetics(config):
 
 
 @pytest.mark.parametrize("time", ["causal", "centred"])
-def test_a_kinetics_state_dict_initialises_a_grey_network_of_other_classes(time):
+def test_kinetics_weights_initialise_a_grey_network(time):
     config = replace(TINY, time=time, blocks=(1, 2, 1, 1))
-    state = kinetics(config)
+    state = draw_kinetics_state(config)
     model = SlowFast(config)
     assert load_pretrained(model, state) == ["blocks.6.proj.weight", "blocks.6.proj.bias"]
     name = "blocks.2.multipathway_blocks.1.res_blocks.1.branch2.conv_b.weight"
@@ -192,7 +187,7 @@ def test_a_kinetics_state_dict_initialises_a_grey_network_of_other_classes(time)
     colour = SlowFast(replace(config, in_channels=3, num_classes=400)).eval()
     assert load_pretrained(colour, state) == []
     model.head.proj = colour.head.proj
-    fast = clip(config, 2).float()
+    fast = draw_samples(config, 2).float()
     with torch.no_grad():
         grey = model.eval()(fast[:, :, ::4], fast)
         rgb = fast.expand(-1, 3, -1, -1, -1)
@@ -202,18 +197,18 @@ def test_a_kinetics_state_dict_initialises_a_grey_network_of_other_classes(time)
 
 
 def test_weights_that_do_not_fit_are_named():
-    state = kinetics(TINY)
+    state = draw_kinetics_state(TINY)
     del state["blocks.3.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"]
     state["blocks.9.extra"] = torch.zeros(1)
     state["blocks.0.multipathway_fusion.norm.bias"] = torch.zeros(99)
     with pytest.raises(ValueError, match="do not fit") as error:
         load_pretrained(SlowFast(TINY), state)
-    for part in ("missing: blocks.3", "not known: blocks.9.extra", "norm.bias: (99,)"):
+    for part in ("missing: blocks.3", "unknown: blocks.9.extra", "norm.bias: shape must be"):
         assert part in str(error.value)
 
 
-def test_a_head_of_other_features_is_refused():
-    state = kinetics(TINY)
+def test_a_head_with_other_features_is_refused():
+    state = draw_kinetics_state(TINY)
     state["blocks.6.proj.weight"] = torch.zeros(400, 7)
     with pytest.raises(ValueError, match=r"proj\.weight"):
         load_pretrained(SlowFast(TINY), state)
@@ -222,21 +217,21 @@ def test_a_head_of_other_features_is_refused():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"time": "both"}, "time"),
-        ({"lateral_kernel": 4}, "odd"),
-        ({"lateral_kernel": 9}, "chunk"),
-        ({"width": 13}, "multiple"),
-        ({"blocks": (1, 1, 1)}, "blocks"),
-        ({"in_channels": 2}, "channels"),
+        ({"time": "both"}, "time must be causal or centred, got 'both'"),
+        ({"lateral_kernel": 4}, "must be odd, got 4"),
+        ({"lateral_kernel": 9}, "must be at most 7"),
+        ({"width": 13}, "must be a multiple of 2, got 13"),
+        ({"blocks": (1, 1, 1)}, "blocks must be four numbers"),
+        ({"in_channels": 2}, "in_channels must be 1 or 3, got 2"),
     ],
 )
-def test_a_configuration_that_cannot_be_is_refused(change, words):
+def test_an_invalid_configuration_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
         replace(TINY, **change)
 
 
-def test_r50_has_the_parameters_of_the_paper_s_network():
-    # PyTorchVideo's model card: 34.57 M parameters with 400 classes.
+def test_r50_has_as_many_parameters_as_pytorchvideo():
+    # PyTorchVideo's model card gives 34.57 M parameters for 400 classes.
     with torch.device("meta"):
-        model = SlowFast(preset("r50-8x8", 400, in_channels=3))
-    assert round(parameter_count(model) / 1e6, 2) == 34.57
+        model = SlowFast(build_preset("r50-8x8", 400, in_channels=3))
+    assert round(count_parameters(model) / 1e6, 2) == 34.57

@@ -4,29 +4,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tteview_train.sampling import accepted, plan, slow_indices, windows
+from tteview_train.sampling import (
+    GAP_NS,
+    compute_slow_indices,
+    plan_chunks,
+    select_accepted,
+    split_into_windows,
+)
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "contract" / "stream_fixtures.json"
 CASES = json.loads(FIXTURES.read_text())["cases"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_samples_and_chunks_are_those_of_the_contract(case):
+def test_samples_and_chunks_match_the_contract(case):
     settings, expect = case["settings"], case["expect"]
     frames, changes, times = [], [], []
     for event in case["events"]:
         if event[0] == "frame":
             frames.append(event[1])
         elif event[0] == "change":
-            changes.append(len(accepted(frames)))
-    kept = accepted(frames)
+            changes.append(len(select_accepted(frames)))
+    kept = select_accepted(frames)
     times = [frames[i] for i in kept]
     assert len(frames) - len(kept) == expect["refused"]
-    got = plan(
+    got = plan_chunks(
         times,
         settings["interval_ns"],
         settings["alpha"],
-        settings.get("gap_ns", 250_000_000),
+        settings.get("gap_ns", GAP_NS),
         settings.get("partial", "auto"),
         changes,
     )
@@ -41,24 +47,24 @@ def test_samples_and_chunks_are_those_of_the_contract(case):
         assert len(got.chunks) - got.since_change == expect["final"]["chunks"]
 
 
-def test_slow_indices_are_the_truncated_linspace():
-    assert slow_indices(32, 8) == [0, 4, 8, 13, 17, 22, 26, 31]
-    assert slow_indices(32, 4) == [0, 10, 20, 31]
-    assert slow_indices(5, 1) == [0]
+def test_slow_indices_are_a_truncated_linspace():
+    assert compute_slow_indices(32, 8) == [0, 4, 8, 13, 17, 22, 26, 31]
+    assert compute_slow_indices(32, 4) == [0, 10, 20, 31]
+    assert compute_slow_indices(5, 1) == [0]
 
 
-def test_windows_cover_the_segment_and_a_short_one_repeats_its_last_sample():
-    assert [w[0] for w in windows(range(10), 4, 3)] == [0, 3, 6]
-    assert [w[0] for w in windows(range(11), 4, 3)] == [0, 3, 6, 7]
-    assert windows([5, 6], 4, 2) == [[5, 6, 6, 6]]
-    assert windows([], 4, 2) == []
-    assert windows(range(4), 4, 2) == [[0, 1, 2, 3]]
+def test_windows_cover_the_whole_segment():
+    assert [w[0] for w in split_into_windows(range(10), 4, 3)] == [0, 3, 6]
+    assert [w[0] for w in split_into_windows(range(11), 4, 3)] == [0, 3, 6, 7]
+    assert split_into_windows([5, 6], 4, 2) == [[5, 6, 6, 6]]
+    assert split_into_windows([], 4, 2) == []
+    assert split_into_windows(range(4), 4, 2) == [[0, 1, 2, 3]]
 
 
-def test_a_time_that_runs_back_is_refused():
-    assert accepted([0, 10, 10, 5, 11]) == [0, 1, 4]
+def test_a_frame_that_is_not_later_is_refused():
+    assert select_accepted([0, 10, 10, 5, 11]) == [0, 1, 4]
 
 
-def test_a_partial_rule_that_is_none_is_an_error():
-    with pytest.raises(ValueError, match="partial"):
-        plan(np.arange(3) * 33_333_333, 33_333_333, 4, partial="maybe")
+def test_an_unknown_rule_for_partial_chunks_is_refused():
+    with pytest.raises(ValueError, match="partial must be"):
+        plan_chunks(np.arange(3) * 33_333_333, 33_333_333, 4, partial="maybe")

@@ -1,4 +1,4 @@
-"""The labels of the demo model carry DICOM's codes."""
+"""Tests that the labels of the demo model have DICOM codes."""
 
 from pathlib import Path
 
@@ -25,13 +25,18 @@ MEANINGS = {
 }
 
 
-def test_codes_are_those_of_the_context_groups_for_echo_views() -> None:
-    # Echocardiography image views; before them volumetric views, which have the five chambers.
+def test_labels_have_the_codes_of_dicom_context_groups() -> None:
+    # Context group (CID) 12226 contains the echocardiography image views. The five-chamber view is
+    # in CID 501, which contains the volumetric views.
     groups = (codes.cid501, codes.cid12226)
     known = {
         (code.scheme_designator, code.value): code.meaning
         for group in groups
         for code in (getattr(group, name) for name in group.dir())
     }
-    coded = {label.code: (label.scheme, label.scheme_code) for label in read_labels(VIEWS) if label.scheme}
+    coded = {
+        label.code: (label.scheme, label.scheme_code)
+        for label in read_labels(VIEWS)
+        if label.scheme
+    }
     assert {view: known[code] for view, code in coded.items()} == MEANINGS

@@ -1,3 +1,3 @@
-"""The model kit of tteview: trains SlowFast networks that can be compiled and streamed."""
+"""Trains SlowFast networks that tteview can compile and stream."""
 
 __version__ = "0.1.0"

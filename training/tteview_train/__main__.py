@@ -1,4 +1,4 @@
-"""`python -m tteview_train`."""
+"""The entry point of `python -m tteview_train`."""
 
 from .cli import main
 

@@ -1,9 +1,11 @@
-"""Random changes to a cine that leave its view what it is: one draw per cine, the same for all of its frames.
+"""Augmentation, which changes a cine at random without changing its view.
 
-Broad on purpose, so that another scanner's images are nothing new: geometry, gain curves, speckle, sharpness,
-the shape of the sector, what is burned in around it (as BackMix, Bransby et al. 2024, does: what lies outside
-the sector must not tell the view), and the times of the frames. No horizontal flip unless asked for: left and
-right have meaning.
+The parameters of the changes are chosen at random once for each cine. The changes affect geometry,
+gain curves, speckle, sharpness, the shape of the sector, the marks around the sector and the times
+of the frames. The ranges of the changes are wide, because they should cover images from other
+scanners. The marks are replaced, as in BackMix (Bransby et al. 2024), so that nothing outside the
+sector reveals the view. Images are not flipped by default, because left and right distinguish
+views.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from .overlay import outside_sector, paint_outside
+from .overlay import find_outside, paint_outside
 from .sampling import Times
 
 Floats = npt.NDArray[np.float32]
@@ -24,32 +26,45 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How far the draws go. Probabilities end in `_p`; the others are limits of uniform draws."""
+    """The ranges of the random changes.
+
+    Fields that end in `_p` are probabilities. The other numbers are limits of random values.
+    """
 
     crop: tuple[float, float] = (0.7, 1.0)
-    """Side of the part that is kept, over that of the whole."""
+    """Minimum and maximum side length of the crop, as a fraction of the image's side length."""
     aspect: float = 0.06
-    """Relative change of height over width."""
+    """Maximum relative change of the aspect ratio."""
     zoom_out: float = 1.45
-    """Depth: up to this much more is shown, black where there is nothing."""
+    """Maximum side length of the area shown by zooming out, relative to that of the image.
+
+    The part of this area that lies outside the image is black.
+    """
     zoom_out_p: float = 0.5
-    """Probability of more depth instead of a crop."""
+    """Probability that the image is zoomed out instead of cropped."""
     zoom_defined: tuple[str, ...] = ("A4C-RV", "A4C-LA", "PLAX-ZAV", "PLAX-ZMV")
-    """Views that only the zoom tells from others; theirs stays near 1."""
+    """Views that differ from other views only in zoom and therefore use `zoom_defined_crop`."""
     zoom_defined_crop: tuple[float, float] = (0.92, 1.1)
     rotation_deg: float = 15.0
     flip_p: float = 0.0
     gain: float = 0.45
-    """Relative."""
+    """Maximum relative change of the grey values."""
     offset: float = 0.12
-    """Added to grey from 0 to 1. Grey is the logarithm of the echo, so this is the gain knob: 7 dB of 60."""
+    """Maximum shift of the grey values, which lie between 0 and 1.
+
+    A grey value is the logarithm of the echo, so a shift corresponds to a change of the scanner
+    gain. If the grey values cover 60 dB, a shift of 0.12 corresponds to 7 dB.
+    """
     contrast: float = 0.25
     gamma: tuple[float, float] = (0.65, 1.9)
     depth_gain: float = 0.3
-    """Time gain compensation set wrong: relative difference between near and far field."""
+    """Maximum relative difference in brightness between the near and the far field.
+
+    Wrong settings of the time gain compensation cause such differences.
+    """
     shade_p: float = 0.5
     shade: tuple[float, float] = (0.15, 0.8)
-    """Strength of shading from place to place: standard deviation of the logarithm of its factor."""
+    """Range of the shading strength (standard deviation of the logarithm of the brightness)."""
     speckle_p: float = 0.5
     speckle: tuple[float, float] = (0.05, 0.3)
     blur_p: float = 0.35
@@ -57,20 +72,21 @@ class AugmentSettings:
     sector_p: float = 0.5
     background_p: float = 0.6
     rate: tuple[float, float] = (0.85, 1.2)
-    """Heart and frame rate: factor on the sample interval."""
+    """Range of the factor for the sample interval. The factor changes the apparent heart rate."""
     drop_frames_p: float = 0.3
     drop_frames: float = 0.15
-    """Share of frames that are lost, at most."""
+    """Maximum probability that a frame is dropped."""
     shown_rate_p: float = 0.5
-    """Probability that only every second or third frame was stored."""
+    """Probability that only every second or third frame is kept."""
     still_p: float = 0.06
-    """Probability that one frame is all there is: what is stored as a still."""
+    """Probability that the whole sequence repeats a single frame, like a stored still image."""
 
-    def scaled(self, strength: float) -> AugmentSettings:
-        """The same, as far from no change as `strength` says: 1 for these settings, 0 for a cine as it is.
+    def scale(self, strength: float) -> AugmentSettings:
+        """Scales the settings by `strength`, from 0 (almost no augmentation) to 1 (full strength).
 
-        Limits and probabilities move. How speckle and blur look when they are drawn does not, nor how often
-        the background is another or sides are flipped.
+        Shading, speckle, blur and dropped frames become less frequent but keep their ranges.
+        `flip_p`, `zoom_out_p` and `background_p` do not change, so flips and changes to the
+        background remain even at 0.
         """
 
         def around_one(limits: tuple[float, float]) -> tuple[float, float]:
@@ -109,19 +125,24 @@ NO_GEOMETRY = replace(
 )
 
 
-SLOWEST_NS = 112e6
-"""The longest frame period that thinning makes."""
+LONGEST_PERIOD_NS = 112e6
+"""Maximum frame period when only every second or third frame is kept.
+
+Even colour Doppler has a frame rate of about 9 Hz or more.
+"""
 
 
 def jitter_times(
     times_ns: Times, rng: np.random.Generator, settings: AugmentSettings
 ) -> tuple[list[int], float]:
-    """Which frames are kept, and the factor on the sample interval."""
+    """Chooses at random the frames to keep and the factor for the sample interval.
+
+    Returns the indices of the frames and the factor.
+    """
     count = len(times_ns)
     keep = np.ones(count, bool)
     period = float(np.median(np.diff(times_ns))) if count > 1 else math.inf
-    # Not below 9 Hz: that would leave gaps that no scanner has, not even in colour.
-    every = min(3, int(SLOWEST_NS / period))
+    every = min(3, int(LONGEST_PERIOD_NS / period))
     if rng.random() < settings.shown_rate_p and every >= 2:
         every = int(rng.integers(2, every + 1))
         keep[:] = False
@@ -135,20 +156,24 @@ def jitter_times(
 def augment(
     frames: npt.NDArray[np.uint8], label: str, rng: np.random.Generator, settings: AugmentSettings
 ) -> Floats:
-    """Changes the pixels of the samples [T, C, H, W]; returns values from 0 to 255 of the same shape."""
+    """Augments the pixels of samples [T, C, H, W].
+
+    Returns an array of the same shape with values from 0 to 255.
+    """
     count, channels, height, width = frames.shape
     images = torch.from_numpy(frames.astype(np.float32)).div_(255.0)
-    # One grid for all geometry; frames and channels are the channels of one image to grid_sample.
+    # All frames get the same geometry, so they are passed to grid_sample as channels of one image.
     images = _warp(images.reshape(1, count * channels, height, width), label, rng, settings)
     images = images.reshape(count, channels, height, width)
-    sector = _sector(height, width, rng) if rng.random() < settings.sector_p else None
-    # Told before grey changes: a heart that shading or gain makes black is still inside.
-    outside = outside_sector(images, sector)
-    images = _curve(images, rng, settings)
+    sector = _draw_sector(height, width, rng) if rng.random() < settings.sector_p else None
+    # The area outside the ultrasound image is determined before the grey values change, because a
+    # part of the heart that the gain or the shading turns black is still inside the image.
+    outside = find_outside(images, sector)
+    images = _apply_tone_curve(images, rng, settings)
     if rng.random() < settings.shade_p:
-        images.mul_(_shade(height, width, rng, rng.uniform(*settings.shade)))
+        images.mul_(_draw_shading(height, width, rng, rng.uniform(*settings.shade)))
     if rng.random() < settings.speckle_p:
-        images.mul_(_speckle(images, rng, rng.uniform(*settings.speckle)))
+        images.mul_(_draw_speckle(images, rng, rng.uniform(*settings.speckle)))
     if rng.random() < settings.blur_p:
         images = _blur(images, rng.uniform(*settings.blur_sigma_px))
     if sector is not None:
@@ -163,15 +188,14 @@ def augment(
 def _warp(
     images: torch.Tensor, label: str, rng: np.random.Generator, settings: AugmentSettings
 ) -> torch.Tensor:
-    small = label in settings.zoom_defined
-    crop = settings.zoom_defined_crop if small else settings.crop
-    # Either nearer (a crop of the image) or farther (more depth).
-    farther = not small and rng.random() < settings.zoom_out_p
-    scale = rng.uniform(1.0, settings.zoom_out) if farther else rng.uniform(*crop)
+    is_zoom = label in settings.zoom_defined
+    crop = settings.zoom_defined_crop if is_zoom else settings.crop
+    zooms_out = not is_zoom and rng.random() < settings.zoom_out_p
+    scale = rng.uniform(1.0, settings.zoom_out) if zooms_out else rng.uniform(*crop)
     stretch = 1 + rng.uniform(-settings.aspect, settings.aspect)
     angle = math.radians(rng.uniform(-settings.rotation_deg, settings.rotation_deg))
-    room = max(0.0, 1 - scale)
-    move_x, move_y = rng.uniform(-room, room), rng.uniform(-room, room)
+    margin = max(0.0, 1 - scale)
+    move_x, move_y = rng.uniform(-margin, margin), rng.uniform(-margin, margin)
     flip = -1.0 if rng.random() < settings.flip_p else 1.0
     cos, sin = math.cos(angle), math.sin(angle)
     theta = torch.tensor(
@@ -185,14 +209,19 @@ def _warp(
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _curve(images: torch.Tensor, rng: np.random.Generator, settings: AugmentSettings) -> torch.Tensor:
-    """Gains, contrast and gamma as one curve, and the gain along the depth. Black stays black."""
+def _apply_tone_curve(
+    images: torch.Tensor, rng: np.random.Generator, settings: AugmentSettings
+) -> torch.Tensor:
+    """Applies gain, offset, contrast and gamma as one curve, and then the depth gain.
+
+    Black pixels remain black.
+    """
     gain = 1 + rng.uniform(-settings.gain, settings.gain)
     offset = rng.uniform(-settings.offset, settings.offset)
     contrast = 1 + rng.uniform(-settings.contrast, settings.contrast)
     gamma = math.exp(rng.uniform(math.log(settings.gamma[0]), math.log(settings.gamma[1])))
     slope = rng.uniform(-settings.depth_gain, settings.depth_gain) / 2
-    # 256 values through the curve, not every pixel through a power.
+    # Looking up pixels in a table of 256 values is faster than computing a power for each pixel.
     x = torch.linspace(0, 1, 256).pow(gamma).mul_(gain)
     x = ((x - 0.35) * contrast + 0.35 + offset).clamp_(0, 1)
     x.mul_((torch.linspace(0, 1, 256) * 20).clamp_(max=1))
@@ -202,19 +231,25 @@ def _curve(images: torch.Tensor, rng: np.random.Generator, settings: AugmentSett
     return x[index].mul_(along)
 
 
-def _shade(height: int, width: int, rng: np.random.Generator, strength: float) -> torch.Tensor:
-    """Smooth shading that stands still, [H, W]: parts of a heart are seen well and others hardly."""
+def _draw_shading(
+    height: int, width: int, rng: np.random.Generator, strength: float
+) -> torch.Tensor:
+    """Returns a random, smooth brightness factor [H, W], which is the same in all frames."""
     coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4), dtype=np.float32))
     field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0, 0]
     return field.mul_(strength).exp_()
 
 
-def _speckle(images: torch.Tensor, rng: np.random.Generator, strength: float) -> torch.Tensor:
-    """Multiplicative noise of mean 1, wider across than along the beam, and moving from frame to frame."""
+def _draw_speckle(images: torch.Tensor, rng: np.random.Generator, strength: float) -> torch.Tensor:
+    """Returns a random brightness factor [T, 1, H, W] that changes from frame to frame.
+
+    Its mean is about 1. The speckle grains are on average wider across the beam than along it.
+    """
     count, _, height, width = images.shape
     grain_y, grain_x = rng.uniform(1.0, 2.0), rng.uniform(1.0, 3.0)
     size = (max(2, int(height / grain_y)), max(2, int(width / grain_x)))
-    # A few independent fields, mixed: as different from frame to frame, for less time than one field a frame.
+    # Each frame gets its own random mixture of the same eight fields. Mixing takes less time than
+    # computing a new field for each frame and gives the same variation between frames.
     fields = torch.from_numpy(rng.standard_normal((8, 1, *size), dtype=np.float32))
     fields = F.interpolate(fields, (height, width), mode="bilinear", align_corners=False)
     mix = torch.from_numpy(rng.standard_normal((count, 8), dtype=np.float32)) / math.sqrt(8)
@@ -233,15 +268,16 @@ def _blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
     return flat.reshape(count, channels, height, width)
 
 
-def _sector(height: int, width: int, rng: np.random.Generator) -> Floats:
-    """A mask of a narrower sector, or of one with another apex: 1 inside."""
+def _draw_sector(height: int, width: int, rng: np.random.Generator) -> Floats:
+    """Returns a mask: 1 inside a sector with random angles, apex and depth, and 0 outside."""
     half_angle = math.radians(rng.uniform(28, 50))
     apex_y = rng.uniform(-0.12, 0.05) * height
     apex_x = (0.5 + rng.uniform(-0.06, 0.06)) * width
-    near, far = max(0.0, -apex_y) + rng.uniform(0, 0.04) * height, rng.uniform(0.88, 1.15) * height
+    near = max(0.0, -apex_y) + rng.uniform(0, 0.04) * height
+    far = rng.uniform(0.88, 1.15) * height
     tilt = math.radians(rng.uniform(-6, 6))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     dy, dx = y - apex_y, x - apex_x
     radius = np.hypot(dy, dx)
-    inside = (np.abs(np.arctan2(dx, dy) - tilt) <= half_angle) & (radius >= near) & (radius <= far)
-    return inside.astype(np.float32)
+    is_within_angle = np.abs(np.arctan2(dx, dy) - tilt) <= half_angle
+    return (is_within_angle & (radius >= near) & (radius <= far)).astype(np.float32)

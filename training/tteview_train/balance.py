@@ -1,4 +1,4 @@
-"""Which cines an epoch shows, where some views are far commoner than others."""
+"""Class balancing, which determines how often an epoch uses cines of rare and frequent views."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .random_keys import DRAWS, SHUFFLE, keyed
+from .seeding import DRAWS, SHUFFLE, make_generator
 
 METHODS = ("none", "oversample", "sqrt", "effective-number")
 
 
-def class_shares(counts: Sequence[int], method: str, beta: float = 0.999) -> list[float]:
-    """The share of an epoch that each class gets; they sum to 1.
+def compute_class_shares(counts: Sequence[int], method: str, beta: float = 0.999) -> list[float]:
+    """Computes the share of each class in an epoch. The shares sum to 1.
 
-    `none`: its share of the cines. `oversample`: all classes the same. `sqrt`: by the square root of its
-    count. `effective-number`: a cine is weighted with 1 / E, E = (1 - beta^n) / (1 - beta) (Cui et al., CVPR
-    2019), so a class gets n / E.
+    The share of a class is proportional to its weight. The weight of a class with n cines is:
+
+    - `none`: n
+    - `oversample`: 1
+    - `sqrt`: the square root of n
+    - `effective-number`: n / E with E = (1 - beta^n) / (1 - beta) (Cui et al., CVPR 2019)
     """
     n = np.asarray(counts, np.float64)
     if method == "none":
@@ -28,47 +31,51 @@ def class_shares(counts: Sequence[int], method: str, beta: float = 0.999) -> lis
         weights = np.sqrt(n)
     elif method == "effective-number":
         if not 0 <= beta < 1:
-            raise ValueError(f"beta is {beta}: it must be from 0 to below 1")
+            raise ValueError(f"balance_beta must be at least 0 and below 1, got {beta}")
         weights = n * (1 - beta) / (1 - beta**n)
     else:
-        raise ValueError(f"no method {method!r}: there are {', '.join(METHODS)}")
+        raise ValueError(f"balance must be one of {', '.join(METHODS)}, got {method!r}")
     return (weights / weights.sum()).tolist()
 
 
 def draw_epoch(
     labels: Sequence[int], classes: int, method: str, seed: int, epoch: int, beta: float = 0.999
 ) -> list[int]:
-    """Indices of the cines of an epoch, as many as there are cines, in the order in which they are shown.
+    """Draws the cines of an epoch, and returns them in the order in which training uses them.
 
-    Within a class every cine is shown n times before any is shown n + 1 times. Classes get whole numbers of
-    draws; what remains of their shares is drawn. Every class must have a cine.
+    An epoch has as many draws as there are cines. The number of draws of a class is its share of
+    these draws, rounded up or down at random. Within a class, the numbers of draws of any two cines
+    differ by at most 1. Raises `ValueError` if a class has no cine.
     """
     counts = [list(labels).count(c) for c in range(classes)]
     if 0 in counts:
-        raise ValueError(f"class {counts.index(0)} has no cine")
+        raise ValueError(f"every class needs a cine, but class {counts.index(0)} has none")
     total = len(labels)
     if method == "none":
         chosen = np.arange(total)
     else:
-        rng = keyed(seed, DRAWS, epoch)
-        exact = np.asarray(class_shares(counts, method, beta)) * total
+        rng = make_generator(seed, DRAWS, epoch)
+        exact = np.asarray(compute_class_shares(counts, method, beta)) * total
         draws = np.floor(exact).astype(np.int64)
         rest = exact - draws
         missing = total - int(draws.sum())
         if missing:
             draws[rng.choice(classes, missing, replace=False, p=rest / rest.sum())] += 1
-        of_class = [np.flatnonzero(np.asarray(labels) == c) for c in range(classes)]
+        cines_of_class = [np.flatnonzero(np.asarray(labels) == c) for c in range(classes)]
         parts = []
-        for cines, wanted in zip(of_class, draws, strict=True):
+        for cines, wanted in zip(cines_of_class, draws, strict=True):
             rounds, more = divmod(int(wanted), len(cines))
-            parts.append(np.concatenate([np.repeat(cines, rounds), rng.choice(cines, more, replace=False)]))
+            drawn = rng.choice(cines, more, replace=False)
+            parts.append(np.concatenate([np.repeat(cines, rounds), drawn]))
         chosen = np.concatenate(parts)
-    order = keyed(seed, SHUFFLE, epoch).permutation(len(chosen))
+    order = make_generator(seed, SHUFFLE, epoch).permutation(len(chosen))
     indices: list[int] = chosen[order].tolist()
     return indices
 
 
-def drawn_counts(indices: Sequence[int], labels: Sequence[int], codes: Sequence[str]) -> dict[str, int]:
-    """How often an epoch shows each class, for the log."""
+def count_draws(
+    indices: Sequence[int], labels: Sequence[int], codes: Sequence[str]
+) -> dict[str, int]:
+    """Counts the draws of each class in an epoch, for the log."""
     counts = Counter(labels[index] for index in indices)
     return {code: counts[number] for number, code in enumerate(codes)}

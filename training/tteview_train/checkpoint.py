@@ -1,5 +1,7 @@
-"""Files that are whole or not there: written beside, synced, renamed. A full disk leaves the last good
-one.
+"""Functions that write a file completely or not at all.
+
+A file is written under a temporary name, flushed to disk and then renamed. If this fails, for
+example because the disk is full, the previous file remains.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ import torch
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Replaces `path` by what `write` writes, or leaves it as it is and raises."""
+    """Replaces the file at `path` with the output of `write`.
+
+    If writing fails, the file at `path` does not change.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
@@ -24,7 +29,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    # The name itself must reach the disk too; not every system can sync a folder.
+    # The new name is stored in the folder, so the folder is flushed too. Some systems cannot flush
+    # a folder, so errors are ignored.
     try:
         folder = os.open(path.parent, os.O_RDONLY)
     except OSError:
@@ -37,11 +43,23 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         os.close(folder)
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes tensors and plain values. Raises `OSError`; then an earlier file at `path` is still whole."""
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replaces the file at `path` with `text`, encoded as UTF-8."""
 
     def write(file: IO[bytes]) -> None:
-        # torch's writer hides what the system said (a full disk) behind its own error.
+        file.write(text.encode())
+
+    write_atomically(path, write)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint of tensors and plain values.
+
+    Raises `OSError` if writing fails. In this case, an earlier file at `path` does not change.
+    """
+
+    def write(file: IO[bytes]) -> None:
+        # PyTorch raises RuntimeError, not OSError, for errors such as a full disk.
         try:
             torch.save(state, file)
         except RuntimeError as error:
@@ -51,6 +69,6 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint to the CPU; no code in the file is run."""
+    """Loads a checkpoint into CPU memory without running any code in the file."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state

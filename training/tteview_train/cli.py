@@ -1,4 +1,4 @@
-"""The command line: train, predict, export, ablate."""
+"""The commands `train`, `predict`, `export` and `ablate`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,39 @@ from .augment import AugmentSettings
 from .balance import METHODS
 from .config import TrainConfig
 from .export import export
-from .manifest import Label, ManifestError, labels_of, read_labels, read_manifest
-from .model import CAUSAL, CENTRED, PRESETS, look_back, preset
-from .predict import fitted_temperature, predict
+from .manifest import Label, ManifestError, list_labels, read_labels, read_manifest
+from .model_config import CAUSAL, CENTRED, PRESETS, ModelConfig, build_preset
+from .predict import fit_run_temperature, predict
 from .readers import CineError
 from .run_folder import RunError
-from .train import Machine, TrainError, train
+from .train import RunOptions, TrainError, train
 
 DEFAULTS = {f.name: f.default for f in fields(TrainConfig)}
 
+SETTINGS_HELP = {
+    "epochs": "number of epochs",
+    "batch": "number of cines per step and process",
+    "seed": "seed of all random numbers",
+    "lr": "learning rate at the end of the warm-up",
+    "weight_decay": "weight decay of the convolutions and the linear layer",
+    "warmup": "fraction of the steps during which the learning rate rises",
+    "ema": "decay per step of the averaged weights",
+    "label_smoothing": "label smoothing of the loss",
+    "chunk_weight": "weight of the mean chunk loss; the loss of the mean logits has weight 1",
+    "balance_beta": "beta of --balance effective-number",
+    "mean": "mean of the pixel values, on a scale from 0 to 1",
+    "std": "standard deviation of the pixel values, on a scale from 0 to 1",
+}
+"""Help texts of the numeric fields of `TrainConfig`, in the order of the options."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 if it did all, 1 if it could not, with the reason on standard error."""
-    options = _parser().parse_args(arguments)
+    """Runs a command and returns its exit status.
+
+    The status is 0 on success, 1 after an error and 130 after an interruption. Error messages go to
+    standard error.
+    """
+    options = _build_parser().parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
@@ -37,96 +57,109 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "interrupted; to resume training from the last checkpoint, run the same command again",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tteview_train", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    _train_parser(commands.add_parser("train", help="train a network, or go on with a training"))
-    _predict_parser(commands.add_parser("predict", help="stream cines and write the posteriors"))
-    _export_parser(commands.add_parser("export", help="write ONNX for `tteview compile`"))
-    _ablate_parser(
-        commands.add_parser("ablate", help="measure what balance, augmentation and the rest are worth")
+    _add_train_options(commands.add_parser("train", help="train a network or continue a run"))
+    _add_predict_options(commands.add_parser("predict", help="write the posteriors of cines"))
+    _add_export_options(commands.add_parser("export", help="write the files for tteview compile"))
+    _add_ablate_options(
+        commands.add_parser("ablate", help="measure the effect of settings such as augmentation")
     )
     for command in commands.choices.values():
-        command.add_argument("--threads", type=int, default=0, help="threads of torch; 0: its own choice")
+        command.add_argument(
+            "--threads", type=int, default=0, help="number of threads; 0 for PyTorch's default"
+        )
     return parser
 
 
-def training_options(parser: argparse.ArgumentParser) -> None:
-    """The options that decide the weights, and how they are computed."""
-    parser.add_argument(
-        "--manifest", type=Path, required=True, help="CSV: path,label,patient,split,colour,..."
+def _add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that `train` and `ablate` share: settings and run options."""
+    add = parser.add_argument
+    add(
+        "--manifest",
+        type=Path,
+        required=True,
+        help="CSV file with the columns path, label, patient, split and colour",
     )
-    parser.add_argument("--labels", type=Path, help="JSON list of labels in the order of the logits")
-    parser.add_argument("--preset", choices=PRESETS, default="slim")
-    parser.add_argument("--width", type=int, help="channels of the slow stem, in place of the preset's")
-    parser.add_argument("--blocks", help="blocks of the four stages, as 1,2,2,1")
-    parser.add_argument("--time", choices=(CAUSAL, CENTRED), default=CAUSAL)
-    parser.add_argument("--in-channels", type=int, choices=(1, 3), default=1)
-    parser.add_argument("--size", type=int, help="height and width of a sample in pixels")
-    parser.add_argument("--dropout", type=float, default=0.5)
-    parser.add_argument(
-        "--samples", type=int, help="samples of a sequence; default: look-back and a clip at least"
+    add(
+        "--labels",
+        type=Path,
+        help="JSON file with the labels in the order of the logits; default: the manifest's labels",
     )
-    for name in ("epochs", "batch", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=DEFAULTS[name])
-    floats = (
-        "lr",
-        "weight_decay",
-        "warmup",
-        "ema",
-        "label_smoothing",
-        "chunk_weight",
-        "balance_beta",
-        "mean",
-        "std",
+    add("--preset", choices=PRESETS, default="slim", help="configuration of the network")
+    add("--width", type=int, help="channels of the slow stem; default: the preset's")
+    add("--blocks", help="blocks in each stage, such as 1,2,2,1; default: the preset's")
+    add("--time", choices=(CAUSAL, CENTRED), default=CAUSAL, help="padding of convolutions in time")
+    add("--in-channels", type=int, choices=(1, 3), default=1, help="1 for grey, 3 for RGB input")
+    add("--size", type=int, help="height and width of a sample in pixels; default: the preset's")
+    add("--dropout", type=float, default=0.5, help="probability that a feature is dropped")
+    add(
+        "--samples",
+        type=int,
+        help="samples in a training sequence; default: a clip, or more if the look-back is longer",
     )
-    for name in floats:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=DEFAULTS[name])
-    parser.add_argument("--optimiser", choices=("adamw", "sgd"), default=DEFAULTS["optimiser"])
-    parser.add_argument("--balance", choices=METHODS, default=DEFAULTS["balance"])
-    parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
+    for name, text in SETTINGS_HELP.items():
+        kind = type(DEFAULTS[name])
+        add(f"--{name.replace('_', '-')}", type=kind, default=DEFAULTS[name], help=text)
+    add("--optimiser", choices=("adamw", "sgd"), default=DEFAULTS["optimiser"])
+    add("--balance", choices=METHODS, default=DEFAULTS["balance"], help="class balancing")
+    add(
+        "--augment",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="augment the training cines",
+    )
+    add(
         "--augment-strength",
         type=float,
         default=1.0,
-        help="0 to 1: how far augmentation goes (1: as designed)",
+        help="strength of the augmentation, 0 (background only) to 1",
     )
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
-    parser.add_argument(
-        "--orientation", default=DEFAULTS["orientation"], help="display orientation of the cines"
+    add(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="precision; auto means bf16 or fp16 on a GPU and fp32 on a CPU",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
-    parser.add_argument("--save-every", type=int, default=0, help="steps between checkpoints within an epoch")
-    parser.add_argument("--cache", type=Path, help="folder of decoded cines; default: in the run's folder")
-    parser.add_argument(
-        "--pretrained",
-        type=Path,
-        help="weights to begin with: a state dict under PyTorchVideo's names, or best.pt of a run",
-    )
-    parser.add_argument(
-        "--stop-after",
+    add("--orientation", default=DEFAULTS["orientation"], help="display orientation of the cines")
+    add("--device", default="auto", help="cpu, cuda or auto")
+    add("--workers", type=int, default=0, help="number of processes that prepare batches")
+    add(
+        "--save-every",
         type=int,
         default=0,
-        metavar="EPOCHS",
-        help="stop after so many of the epochs; the same command without it goes on",
+        help="steps between checkpoints; 0 saves only at the end of each epoch",
+    )
+    add(
+        "--cache",
+        type=Path,
+        help="folder of decoded cines; default: cache in the --out folder",
+    )
+    add(
+        "--pretrained",
+        type=Path,
+        help="initial weights: a state dict with PyTorchVideo's names, or a checkpoint of a run",
     )
 
 
-def config_of(options: argparse.Namespace, labels: Sequence[Label]) -> TrainConfig:
-    """The settings that the options name."""
+def _build_config(options: argparse.Namespace) -> TrainConfig:
+    labels = _load_labels(options)
     changes = {
         "width": options.width,
         "blocks": tuple(int(n) for n in options.blocks.split(",")) if options.blocks else None,
         "size_px": options.size,
     }
     given = {key: value for key, value in changes.items() if value is not None}
-    model = preset(
+    model = build_preset(
         options.preset,
         len(labels),
         time=options.time,
@@ -134,28 +167,35 @@ def config_of(options: argparse.Namespace, labels: Sequence[Label]) -> TrainConf
         dropout=options.dropout,
         **given,
     )
-    taken = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
-    if not 0 <= options.augment_strength <= 1:
-        raise ValueError(f"--augment-strength is {options.augment_strength}: it must lie in 0 to 1")
-    taken["augment_settings"] = AugmentSettings().scaled(options.augment_strength)
-    taken.update(model=model, labels=tuple(labels), manifest=str(options.manifest))
-    taken["samples"] = options.samples or default_samples(model.time, look_back(model), model.clip_samples)
-    return TrainConfig(**taken)
+    strength = options.augment_strength
+    if not 0 <= strength <= 1:
+        raise ValueError(f"--augment-strength must be 0 to 1, got {strength}")
+    values = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
+    values["augment_settings"] = AugmentSettings().scale(strength)
+    values.update(model=model, labels=tuple(labels), manifest=str(options.manifest))
+    values["samples"] = options.samples or _choose_sample_count(model)
+    return TrainConfig(**values)
 
 
-def default_samples(time: str, back: int, clip_samples: int) -> int:
-    """A clip; in the causal form, where the sequence must be longer than the look-back, a multiple of 16."""
-    return clip_samples if time == CENTRED else max(clip_samples, (back // 16 + 1) * 16)
+def _choose_sample_count(model: ModelConfig) -> int:
+    """Chooses the number of samples in a training sequence.
+
+    In the centred form, it is the number of samples in a clip. In the causal form, it is the larger
+    of that number and the smallest multiple of 16 that covers the look-back and one chunk.
+    """
+    if model.time == CENTRED:
+        return model.clip_samples
+    return max(model.clip_samples, -(-(model.look_back + model.alpha) // 16) * 16)
 
 
-def labels_from(options: argparse.Namespace) -> list[Label]:
-    """Those of the file, else those of the manifest."""
-    return read_labels(options.labels) if options.labels else labels_of(read_manifest(options.manifest))
+def _load_labels(options: argparse.Namespace) -> list[Label]:
+    if options.labels:
+        return read_labels(options.labels)
+    return list_labels(read_manifest(options.manifest))
 
 
-def machine_of(options: argparse.Namespace) -> Machine:
-    """How it is to be computed."""
-    return Machine(
+def _build_run_options(options: argparse.Namespace) -> RunOptions:
+    return RunOptions(
         device=options.device,
         workers=options.workers,
         save_every=options.save_every,
@@ -165,29 +205,48 @@ def machine_of(options: argparse.Namespace) -> Machine:
     )
 
 
-def _train_parser(parser: argparse.ArgumentParser) -> None:
-    training_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; may be an unfinished one")
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    _add_config_options(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the run; an unfinished run is continued"
+    )
+    parser.add_argument(
+        "--stop-after",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="stop after this number of epochs; run again without the option to continue",
+    )
     parser.set_defaults(command=_train)
 
 
 def _train(options: argparse.Namespace) -> None:
-    config = config_of(options, labels_from(options))
-    progress = train(config, options.out, machine_of(options))
+    progress = train(_build_config(options), options.out, _build_run_options(options))
     if os.environ.get("RANK", "0") == "0":
-        print(f"{options.out}: {progress.epoch} epochs, best macro F1 on val {progress.best_f1:.4f}")
+        best = f"best macro F1 on val {progress.best_f1:.4f}"
+        print(f"{options.out}: {progress.epoch} epochs, {best}")
 
 
-def _predict_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", default="test", help="or `all`")
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--threshold", type=float, default=0.0)
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--device", default="cpu")
+def _add_predict_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--run", type=Path, required=True, help="folder of a run")
+    add("--manifest", type=Path, required=True, help="manifest of the cines to predict")
+    add("--split", default="test", help="split whose cines are predicted, or all")
+    add("--out", type=Path, required=True, help="predictions file to write")
+    add(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="best",
+        help="best: averaged weights with the best macro F1 on val; last: those of the last epoch",
+    )
+    add("--temperature", type=float, default=1.0, help="divisor of the logits")
+    add("--threshold", type=float, default=0.0, help="confidence below which a label is withheld")
+    add(
+        "--cache",
+        type=Path,
+        help="folder of decoded cines; default: cache in the folder of the run",
+    )
+    add("--device", default="cpu", help="cpu or cuda")
     parser.set_defaults(command=_predict)
 
 
@@ -206,22 +265,34 @@ def _predict(options: argparse.Namespace) -> None:
     print(f"{options.out}: {count} cines")
 
 
-def _export_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="NAME.onnx")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    parser.add_argument(
-        "--temperature", default="1", help="a number, or `val`: fitted on that split of the run's manifest"
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--run", type=Path, required=True, help="folder of a run")
+    add("--out", type=Path, required=True, help="ONNX file to write, NAME.onnx")
+    add(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="best",
+        help="best: averaged weights with the best macro F1 on val; last: those of the last epoch",
     )
-    parser.add_argument("--threshold", type=float, default=0.0)
-    parser.add_argument("--model-version", default="")
-    parser.add_argument("--cache", type=Path, help="folder of decoded cines; default: in the run's folder")
+    add(
+        "--temperature",
+        default="1",
+        help="divisor of the logits, or val to fit it on the split val of the run's manifest",
+    )
+    add("--threshold", type=float, default=0.0, help="confidence below which a label is withheld")
+    add("--model-version", default="", help="model version in the package; default: NAME")
+    add(
+        "--cache",
+        type=Path,
+        help="folder of decoded cines; default: cache in the folder of the run",
+    )
     parser.set_defaults(command=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
     if options.temperature == "val":
-        temperature = fitted_temperature(options.run, options.checkpoint, options.cache)
+        temperature = fit_run_temperature(options.run, options.checkpoint, options.cache)
         print(f"temperature {temperature:.4f}")
     else:
         temperature = float(options.temperature)
@@ -236,28 +307,34 @@ def _export(options: argparse.Namespace) -> None:
     print(f"{options.out}\ncompile it with:\n  {command}")
 
 
-def _ablate_parser(parser: argparse.ArgumentParser) -> None:
-    training_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of ablations.md")
-    parser.add_argument("--seeds", type=int, default=2, help="how many; the first is --seed")
-    parser.add_argument(
-        "--imbalance", type=int, default=20, help="common to rare classes, in the rows on balance"
+def _add_ablate_options(parser: argparse.ArgumentParser) -> None:
+    _add_config_options(parser)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for the runs and ablations.md")
+    add("--seeds", type=int, default=2, help="number of seeds; the first one is --seed")
+    add(
+        "--imbalance",
+        type=int,
+        default=20,
+        help="number of cines of a frequent class for each cine of a rare one, in the balance rows",
     )
-    parser.add_argument("--wide", type=int, default=32, help="width of the wide network")
-    parser.add_argument("--field-manifest", type=Path, help="cines of other scanners, all of its splits")
-    parser.set_defaults(command=_ablate)
+    add("--wide", type=int, default=32, help="width of the network in the last row of the table")
+    add(
+        "--field-manifest",
+        type=Path,
+        help="manifest of cines from other scanners; the cines of all splits are scored",
+    )
+    parser.set_defaults(command=_ablate, stop_after=0)
 
 
 def _ablate(options: argparse.Namespace) -> None:
-    config = config_of(options, labels_from(options))
-    seeds = range(options.seed, options.seed + options.seeds)
     path = ablate(
-        config,
+        _build_config(options),
         options.out,
-        seeds,
+        range(options.seed, options.seed + options.seeds),
         options.imbalance,
         options.wide,
         options.field_manifest,
-        machine_of(options),
+        _build_run_options(options),
     )
     print(path.read_text())

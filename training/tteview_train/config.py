@@ -1,4 +1,4 @@
-"""The settings of a training, as they stand in `RUN/config.json`."""
+"""The settings of a training run, stored in `RUN/config.json`, where `RUN` is the run's folder."""
 
 from __future__ import annotations
 
@@ -8,102 +8,105 @@ from pathlib import Path
 from typing import Any
 
 from .augment import AugmentSettings
-from .checkpoint import write_atomically
+from .checkpoint import write_text_atomically
 from .manifest import Label
-from .model import ModelConfig, look_back
+from .model_config import CAUSAL, ModelConfig
+from .sampling import GAP_NS
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights. Two trainings with the same settings and files give the same
-    ones.
+    """The settings that determine the weights.
+
+    Two runs with equal settings, files and initial weights end with equal weights if they use the
+    same CPU, the same package versions, and equal numbers of processes and threads.
     """
 
     model: ModelConfig
     labels: tuple[Label, ...]
     manifest: str
     samples: int = 48
-    """Fast samples of a training sequence."""
+    """Number of fast samples in a training sequence."""
     epochs: int = 30
     batch: int = 16
-    """Cines per step and process."""
+    """Number of cines per step in each process."""
     optimiser: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
     momentum: float = 0.9
-    """Of SGD."""
+    """Momentum of SGD."""
     warmup: float = 0.05
-    """Share of the steps in which the learning rate rises."""
+    """Fraction of the steps during which the learning rate rises."""
     ema: float = 0.99
-    """Share that the averaged weights keep at each step, once there are enough of them."""
+    """Decay per step of the averaged weights. The decay is smaller in the first steps."""
     label_smoothing: float = 0.0
     chunk_weight: float = 0.3
-    """Weight of the loss on each chunk's logits beside that on their mean."""
+    """Weight of the mean chunk loss. The loss of the mean logits has the weight 1."""
     balance: str = "sqrt"
     balance_beta: float = 0.999
     augment: bool = True
     augment_settings: AugmentSettings = field(default_factory=AugmentSettings)
-    gap_ns: int = 250_000_000
+    gap_ns: int = GAP_NS
     mean: float = 0.45
     std: float = 0.225
     orientation: str = "standard"
     seed: int = 0
     precision: str = "auto"
-    """`auto` is bf16 or fp16 on a GPU, fp32 on a CPU."""
+    """Precision of the network. `auto` means bf16 or fp16 on a GPU and fp32 on a CPU."""
 
     def __post_init__(self) -> None:
-        alpha, back = self.model.alpha, look_back(self.model)
+        alpha, look_back = self.model.alpha, self.model.look_back
         if self.samples < alpha or self.samples % alpha:
-            raise ValueError(f"{self.samples} samples are not whole chunks of {alpha}")
-        if self.model.time == "causal" and self.samples < back + alpha:
             raise ValueError(
-                f"{self.samples} samples are not longer than the look-back of {back}: the network would "
-                "never be trained in the state that it streams in; give at least "
-                f"--samples {(-(-back // alpha) + 1) * alpha}"
+                f"samples must be a positive multiple of alpha ({alpha}), got {self.samples}"
+            )
+        if self.model.time == CAUSAL and self.samples < look_back + alpha:
+            least = (-(-look_back // alpha) + 1) * alpha
+            raise ValueError(
+                f"samples must be at least {least}, got {self.samples}: a sequence must be longer "
+                f"than the look-back of {look_back} samples, so that training matches streaming; "
+                f"set --samples {least} or more"
             )
         if self.optimiser not in ("adamw", "sgd"):
-            raise ValueError(f"no optimiser {self.optimiser!r}: there are adamw, sgd")
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError("epochs and batch must be at least 1")
+            raise ValueError(f"optimiser must be adamw or sgd, got {self.optimiser!r}")
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def to_json(self) -> str:
-        """As `RUN/config.json` has it."""
+        """Returns the settings as the text of `RUN/config.json`."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
-def config_from_json(text: str) -> TrainConfig:
-    """Reads what `to_json` wrote."""
+def parse_config(text: str) -> TrainConfig:
+    """Parses the text of `RUN/config.json`."""
     values: dict[str, Any] = json.loads(text)
     values["model"] = ModelConfig(**{**values["model"], "blocks": tuple(values["model"]["blocks"])})
     values["labels"] = tuple(Label(**label) for label in values["labels"])
-    tuples: dict[str, Any] = {
+    settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()
     }
-    values["augment_settings"] = AugmentSettings(**tuples)
+    values["augment_settings"] = AugmentSettings(**settings)
     return TrainConfig(**values)
 
 
-def differences(a: TrainConfig, b: TrainConfig) -> list[str]:
-    """Fields in which two settings differ, with both values."""
+def list_differences(a: TrainConfig, b: TrainConfig) -> list[str]:
+    """Lists the fields in which two configurations differ, with both values."""
     pairs = ((f.name, getattr(a, f.name), getattr(b, f.name)) for f in fields(TrainConfig))
     return [f"{name}: {old} and {new}" for name, old, new in pairs if old != new]
 
 
 def save_config(run: Path, config: TrainConfig) -> None:
-    """Writes `config.json` and `labels.json`, which `tteview compile --labels` reads."""
+    """Writes `config.json`, and `labels.json` for `tteview compile --labels`."""
     labels = json.dumps([asdict(label) for label in config.labels], indent=1) + "\n"
-    write_atomically(run / "config.json", lambda file: _write(file, config.to_json()))
-    write_atomically(run / "labels.json", lambda file: _write(file, labels))
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())
+    write_text_atomically(run / "config.json", config.to_json())
+    write_text_atomically(run / "labels.json", labels)
 
 
 def load_config(run: Path) -> TrainConfig:
-    """Reads `RUN/config.json`. Raises `OSError` or `ValueError` naming the file."""
+    """Loads `RUN/config.json`. Raises `OSError`, or `ValueError` with the path of the file."""
     path = run / "config.json"
     try:
-        return config_from_json(path.read_text())
+        return parse_config(path.read_text())
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""Writes the network as the 3-D clip graph that `tteview compile` reads."""
+"""Exports a network as the ONNX clip graph that `tteview compile` reads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import write_atomically
+from .checkpoint import write_text_atomically
 from .config import TrainConfig
-from .model import CAUSAL, SlowFast
+from .model import SlowFast
+from .model_config import CAUSAL
 from .run_folder import load_run
-from .sampling import slow_indices
+from .sampling import compute_slow_indices
 
 OPSET = 17
 
 
 class _Clip(nn.Module):
-    """The network with its inputs by name."""
+    """A network that maps the inputs `slow` and `fast` to the logits of a clip."""
 
     def __init__(self, model: SlowFast) -> None:
         super().__init__()
@@ -33,20 +34,27 @@ class _Clip(nn.Module):
         return self.model(slow, fast)
 
 
-def clip_slow_indices(config: TrainConfig) -> list[int]:
-    """Slow samples of a clip: the first of each chunk in the causal form, SlowFast's own in the other."""
+def choose_slow_indices(config: TrainConfig) -> list[int]:
+    """Chooses the slow samples of a clip.
+
+    In the causal form, the slow samples are the first samples of the chunks. In the centred form,
+    they are chosen as in the original SlowFast.
+    """
     model = config.model
     if model.time == CAUSAL:
         return list(range(0, model.clip_samples, model.alpha))
-    return slow_indices(model.clip_samples, model.slow_frames)
+    return compute_slow_indices(model.clip_samples, model.slow_frames)
 
 
 def write_onnx(model: SlowFast, path: Path) -> None:
-    """Inputs `slow` [1,C,Ts,H,W] and `fast` [1,C,Tf,H,W], output `logits` [1,L]; weights inside, static
-    shapes.
+    """Writes the clip graph with static shapes and embedded weights.
+
+    The inputs are `slow` [1, C, Ts, H, W] and `fast` [1, C, Tf, H, W], and the output is `logits`
+    [1, L].
     """
     config = model.config
-    # A copy: the exporter changes modes, and the caller's network may be on a GPU.
+    # A copy is exported, because the exporter changes the mode of the network and the caller's
+    # network may be on a GPU.
     clip = _Clip(copy.deepcopy(model).cpu()).eval()
     shape = (1, config.in_channels, config.clip_samples, config.size_px, config.size_px)
     fast = torch.zeros(shape)
@@ -54,7 +62,8 @@ def write_onnx(model: SlowFast, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            # The exporter by tracing: the newer one needs another package for the same graph.
+            # The old exporter is used, because the new one needs another package and gives the same
+            # graph. The warnings of the old exporter are ignored.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 clip,
@@ -71,22 +80,26 @@ def write_onnx(model: SlowFast, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def spec_toml(
+def format_spec(
     config: TrainConfig, temperature: float, threshold: float, version: str, provenance: str
 ) -> str:
-    """What the graph cannot say of its input: the file of `tteview compile --spec`."""
+    """Returns the text of the file for `tteview compile --spec`.
+
+    The file contains the settings that are not in the graph.
+    """
     values: dict[str, Any] = {
         "mean": [config.mean],
         "std": [config.std],
         "sample_interval_ns": config.model.interval_ns,
-        "slow_indices": clip_slow_indices(config),
+        "slow_indices": choose_slow_indices(config),
         "temperature": float(temperature),
         "threshold": float(threshold),
         "orientation": config.orientation,
         "model_version": version,
         "provenance": provenance,
     }
-    # JSON's numbers, lists and strings are TOML's too.
+    # Numbers, lists and strings have the same form in JSON and TOML, so `json.dumps` writes values
+    # that are valid TOML.
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
@@ -98,9 +111,10 @@ def export(
     threshold: float = 0.0,
     version: str = "",
 ) -> str:
-    """Writes `NAME.onnx`, `NAME.labels.json` and `NAME.spec.toml`; returns the command that compiles them.
+    """Writes the graph to `out`, and the labels and settings to two files in the same folder.
 
-    Raises `RunError` or `OSError`.
+    If `out` is `NAME.onnx`, these two files are `NAME.labels.json` and `NAME.spec.toml`. Returns
+    the command that compiles the three files. Raises `RunError` or `OSError`.
     """
     model, config, digest = load_run(run, checkpoint)
     name = out.name.removesuffix(".onnx")
@@ -108,13 +122,11 @@ def export(
     write_onnx(model, out)
     labels, spec = out.with_name(f"{name}.labels.json"), out.with_name(f"{name}.spec.toml")
     listed = [vars(label) for label in config.labels]
-    provenance = f"tteview_train, checkpoint sha256 {digest}, seed {config.seed}, {config.epochs} epochs"
-    text = spec_toml(config, temperature, threshold, version or name, provenance)
-    write_atomically(labels, lambda file: _write(file, json.dumps(listed, indent=1) + "\n"))
-    write_atomically(spec, lambda file: _write(file, text))
+    provenance = (
+        f"tteview_train, checkpoint sha256 {digest}, seed {config.seed}, {config.epochs} epochs"
+    )
+    text = format_spec(config, temperature, threshold, version or name, provenance)
+    write_text_atomically(labels, json.dumps(listed, indent=1) + "\n")
+    write_text_atomically(spec, text)
     words = ["tteview", "compile", str(out), "--labels", str(labels), "--spec", str(spec)]
     return shlex.join([*words, "-o", str(out.with_name(name))])
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())

@@ -1,4 +1,7 @@
-"""The manifest: which cine shows which view, of whom, and what it is used for."""
+"""Manifests and label lists.
+
+A manifest lists cines with their view, patient and split.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,32 @@ from pathlib import Path
 
 COLUMNS = ("path", "label", "patient", "split", "colour")
 PERIOD = "frame_period_ns"
+MOST_PATIENTS_LISTED = 5
 
 
 class ManifestError(Exception):
-    """A manifest that must not be used; the message names the file."""
+    """An error in a manifest or a label list. The message begins with the path of the file."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cine."""
+    """One cine of a manifest."""
 
     path: Path
-    """Where it is; relative ones are relative to the manifest."""
+    """File or folder. Relative paths in a manifest are relative to the manifest's folder."""
     name: str
-    """The path as the manifest has it."""
+    """Path as written in the manifest."""
     label: str
     patient: str
     split: str
     attributes: dict[str, str]
-    """`colour` and the columns that this module does not know."""
+    """Values of the column `colour` and of all columns that have no field in this class."""
     period_ns: int | None = None
-    """Replaces the times that the file has."""
+    """Frame period that replaces the times in the file, or `None` to use these times."""
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """Reads a manifest and checks that no patient is in two splits.
+    """Reads a manifest and checks that each patient is in only one split.
 
     Raises `ManifestError`.
     """
@@ -45,21 +49,25 @@ def read_manifest(path: Path) -> list[Entry]:
             columns = reader.fieldnames or []
             missing = [column for column in COLUMNS if column not in columns]
             if missing:
-                raise ManifestError(f"{path}: columns missing: {', '.join(missing)}")
-            entries = [_entry(path, line, row) for line, row in enumerate(reader, 2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                raise ManifestError(
+                    f"{path}: columns are missing: {', '.join(missing)}; add them to every line"
+                )
+            entries = [_parse_row(path, line, row) for line, row in enumerate(reader, 2)]
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: {error}") from error
     if not entries:
-        raise ManifestError(f"{path}: no cines")
+        raise ManifestError(f"{path}: the manifest lists no cines; add a line for each cine")
     _check_patients(path, entries)
     return entries
 
 
-def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
+def _parse_row(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
     fields = {key: value or "" for key, value in row.items() if key is not None}
     for column in ("path", "label", "patient", "split"):
         if not fields[column]:
-            raise ManifestError(f"{manifest}: line {line}: {column} is empty")
+            raise ManifestError(f"{manifest}: line {line}: {column} must not be empty")
     period: int | None = None
     if text := fields.pop(PERIOD, ""):
         try:
@@ -67,7 +75,9 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
         except ValueError:
             period = 0
         if period <= 0:
-            raise ManifestError(f"{manifest}: line {line}: {PERIOD} is {text!r}, not a positive integer")
+            raise ManifestError(
+                f"{manifest}: line {line}: {PERIOD} must be a positive integer, got {text!r}"
+            )
     name, label, patient, split = (fields.pop(column) for column in COLUMNS[:4])
     return Entry(manifest.parent / name, name, label, patient, split, fields, period)
 
@@ -76,19 +86,23 @@ def _check_patients(path: Path, entries: Sequence[Entry]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         splits[entry.patient].add(entry.split)
-    leaks = sorted(patient for patient, where in splits.items() if len(where) > 1)
-    if leaks:
-        shown = "; ".join(f"{patient} in {' and '.join(sorted(splits[patient]))}" for patient in leaks[:5])
-        more = f" and {len(leaks) - 5} more" if len(leaks) > 5 else ""
+    shared = sorted(patient for patient, where in splits.items() if len(where) > 1)
+    if shared:
+        listed = ", ".join(
+            f"{patient} is in {' and '.join(sorted(splits[patient]))}"
+            for patient in shared[:MOST_PATIENTS_LISTED]
+        )
+        more = len(shared) - MOST_PATIENTS_LISTED
+        rest = f", and {more} more are in several splits" if more > 0 else ""
         raise ManifestError(
-            f"{path}: LEAK: {len(leaks)} patients are in more than one split: {shown}{more}. "
-            "Results on such splits would be too good; give each patient to one split."
+            f"{path}: each patient must be in one split, but {listed}{rest}; move each patient to "
+            "one split, because results on patients from the training split are too good"
         )
 
 
 @dataclass(frozen=True)
 class Label:
-    """A view as the package names it."""
+    """A view, as the model package describes it."""
 
     code: str
     name: str
@@ -97,43 +111,69 @@ class Label:
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Reads labels as `tteview compile --labels` does: a JSON list in the order of the logits."""
+    """Reads a JSON list of labels in the order of the logits, as `tteview compile --labels` does.
+
+    Raises `ManifestError`.
+    """
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
-        labels = [Label(o["code"], o["name"], o.get("scheme"), o.get("scheme_code")) for o in listed]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(f"{path}: not a list of labels: {error!r}") from error
-    twice = [code for code, count in Counter(label.code for label in labels).items() if count > 1]
-    if twice:
-        raise ManifestError(f"{path}: labels listed twice: {', '.join(twice)}")
+        labels = [
+            Label(o["code"], o["name"], o.get("scheme"), o.get("scheme_code")) for o in listed
+        ]
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(
+            f"{path}: labels must be a JSON list of objects with code and name: {error!r}"
+        ) from error
+    counts = Counter(label.code for label in labels)
+    repeated = [code for code, count in counts.items() if count > 1]
+    if repeated:
+        raise ManifestError(
+            f"{path}: each label must be listed once, but these repeat: {', '.join(repeated)}"
+        )
     return labels
 
 
-def labels_of(entries: Sequence[Entry]) -> list[Label]:
-    """The labels of a manifest in alphabetical order, for where no list is given."""
+def list_labels(entries: Sequence[Entry]) -> list[Label]:
+    """Lists the labels of a manifest in alphabetical order."""
     return [Label(code, code) for code in sorted({entry.label for entry in entries})]
 
 
 def check_labels(path: Path, entries: Sequence[Entry], labels: Sequence[Label]) -> None:
-    """Every cine has a known label. Raises `ManifestError` naming the first that has not."""
-    known = {label.code for label in labels}
+    """Checks that the label of every cine is in `labels`.
+
+    Raises `ManifestError`, which names the first cine whose label is not in `labels`.
+    """
+    known = [label.code for label in labels]
     for entry in entries:
         if entry.label not in known:
-            raise ManifestError(f"{path}: {entry.name}: unknown label {entry.label!r}")
+            raise ManifestError(
+                f"{path}: {entry.name}: label must be one of {', '.join(known)}, got "
+                f"{entry.label!r}"
+            )
 
 
-def of_split(path: Path, entries: Sequence[Entry], split: str) -> list[Entry]:
-    """The cines of a split. Raises `ManifestError` where it has none."""
-    chosen = [entry for entry in entries if entry.split == split]
-    if not chosen:
-        there = ", ".join(sorted({entry.split for entry in entries}))
-        raise ManifestError(f"{path}: no cines of split {split!r}; there are: {there}")
-    return chosen
+def select_split(path: Path, entries: Sequence[Entry], split: str) -> list[Entry]:
+    """Returns the cines of a split. Raises `ManifestError` if the split is empty."""
+    selected = [entry for entry in entries if entry.split == split]
+    if not selected:
+        splits = ", ".join(sorted({entry.split for entry in entries}))
+        raise ManifestError(
+            f"{path}: split {split!r} has no cines; the manifest has the splits {splits}"
+        )
+    return selected
 
 
 def check_classes(path: Path, train: Sequence[Entry], labels: Sequence[Label]) -> None:
-    """Every label has a cine to train on. Raises `ManifestError` naming those without."""
+    """Checks that every label has a training cine.
+
+    Raises `ManifestError`, which names the labels without a training cine.
+    """
     seen = {entry.label for entry in train}
-    empty = [label.code for label in labels if label.code not in seen]
-    if empty:
-        raise ManifestError(f"{path}: classes without a training cine: {', '.join(empty)}")
+    missing = [label.code for label in labels if label.code not in seen]
+    if missing:
+        raise ManifestError(
+            f"{path}: every label needs a training cine, but these have none: "
+            f"{', '.join(missing)}; add cines or leave the labels out"
+        )

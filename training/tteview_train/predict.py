@@ -1,28 +1,29 @@
-"""Writes what the network says of every cine as it streams, for the evaluation to read."""
+"""Predictions: the posterior of each cine after each chunk, for the evaluation."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
+from .calibration import fit_temperature
 from .checkpoint import write_atomically
+from .cine_cache import Cache, SampleSettings
 from .config import TrainConfig
-from .data import Cache, SampleSettings
-from .manifest import Entry, check_labels, of_split, read_manifest
-from .metrics import cines_of, fit_temperature
+from .manifest import Entry, check_labels, read_manifest, select_split
 from .model import SlowFast
+from .predictions import collect_cines
 from .run_folder import load_run
 from .streaming import run_cine
 
 
-def predictions(
+def predict_cines(
     model: SlowFast, entries: Sequence[Entry], cache: Cache, config: TrainConfig, temperature: float
 ) -> Iterator[dict[str, Any]]:
-    """One object per cine, whole from its first frame."""
+    """Runs the network over each cine and yields the cine's row for a predictions file."""
     for entry in entries:
         running = run_cine(model, cache.load(entry), config, temperature)
         yield {
@@ -48,42 +49,44 @@ def predict(
     device: str = "cpu",
     quiet: bool = False,
 ) -> int:
-    """Writes `out`: a line on the model, then one per cine of the split (`None`: all). Returns their number.
+    """Writes a predictions file for a split, or for all splits if `split` is `None`.
 
-    Raises `RunError`, `ManifestError` or `CineError`.
+    Returns the number of cines. Raises `RunError`, `ManifestError` or `CineError`.
     """
     model, config, digest = load_run(run, checkpoint, device)
     entries = read_manifest(manifest)
     if split is not None:
-        entries = of_split(manifest, entries, split)
+        entries = select_split(manifest, entries, split)
     check_labels(manifest, entries, config.labels)
     settings = SampleSettings(config.model.size_px, config.model.in_channels)
-    head = {
+    header = {
         "predictions": 1,
         "labels": [label.code for label in config.labels],
         "model": digest,
         "temperature": temperature,
         "threshold": threshold,
     }
-    cines = predictions(model, entries, Cache(cache or run / "cache", settings), config, temperature)
+    decoded = Cache(cache or run / "cache", settings)
+    cines = predict_cines(model, entries, decoded, config, temperature)
 
-    def write(file: Any) -> None:
-        file.write((json.dumps(head) + "\n").encode())
-        for cine in tqdm(cines, total=len(entries), desc="predict", disable=True if quiet else None):
+    def write(file: IO[bytes]) -> None:
+        file.write((json.dumps(header) + "\n").encode())
+        disable = True if quiet else None
+        for cine in tqdm(cines, total=len(entries), desc="predict", disable=disable):
             file.write((json.dumps(cine) + "\n").encode())
 
     write_atomically(out, write)
     return len(entries)
 
 
-def fitted_temperature(run: Path, checkpoint: str = "best", cache: Path | None = None) -> float:
-    """The temperature with the least loss on the split `val` of the run's manifest, for its packages.
+def fit_run_temperature(run: Path, checkpoint: str = "best", cache: Path | None = None) -> float:
+    """Fits the temperature of a run on the split `val` of its manifest.
 
     Raises `RunError`, `ManifestError` or `CineError`.
     """
     model, config, _ = load_run(run, checkpoint)
     manifest = Path(config.manifest)
-    entries = of_split(manifest, read_manifest(manifest), "val")
+    entries = select_split(manifest, read_manifest(manifest), "val")
     settings = SampleSettings(config.model.size_px, config.model.in_channels)
-    rows = predictions(model, entries, Cache(cache or run / "cache", settings), config, 1.0)
-    return fit_temperature(cines_of([label.code for label in config.labels], list(rows)))
+    rows = predict_cines(model, entries, Cache(cache or run / "cache", settings), config, 1.0)
+    return fit_temperature(collect_cines([label.code for label in config.labels], list(rows)))

@@ -1,7 +1,7 @@
-"""Reads cines: folders of PNG frames, DICOM, GIF, AVI and MP4, with the time of each frame.
+"""Readers of cines in PNG folders and in DICOM, GIF, AVI and MP4 files.
 
-Where to look for times and for the image region follows `tools/cli/src/cine`, so that a cine is the same to
-the trainer and to the command line.
+The rules for times and for the image region are the same as in `tools/cli/src/cine`, so that
+training and the program `tteview` read the same frames and times.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,76 +19,88 @@ import numpy.typing as npt
 from PIL import Image, ImageSequence
 
 ASSUMED_PERIOD_NS = 33_333_333
-"""Time between frames where a file says nothing."""
+"""Frame period of a cine that contains no times."""
+
+LONGEST_STEP_NS = 60e9
+"""Maximum time between two consecutive frames.
+
+If any two consecutive frames are further apart, the reader ignores the times in the file.
+"""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 class CineError(Exception):
-    """A cine that cannot be read; the message begins with its path."""
+    """An error in a cine. The message begins with the path of the cine."""
 
 
 @dataclass
 class Cine:
-    """Frames as they were stored."""
+    """The frames of a cine as they are stored, and their times."""
 
     frames: list[Pixels]
-    """Each [H, W] grey or [H, W, 3] RGB."""
+    """Frames, each of which is grey [H, W] or RGB [H, W, 3]."""
     times_ns: list[int]
-    """Since the first frame."""
+    """Time of each frame, relative to the first frame."""
     region: tuple[int, int, int, int] | None = None
-    """Left, top, width and height of the ultrasound image; `None`: the whole frame."""
-    pixel_aspect: float = field(default=1.0)
-    """Height of a pixel over its width."""
+    """Left, top, width and height of the ultrasound image, or `None` for the whole frame."""
+    pixel_aspect: float = 1.0
+    """Height of a pixel divided by its width."""
 
 
 def read_cine(path: Path, period_ns: int | None = None) -> Cine:
-    """Reads a cine; `period_ns`, where given, replaces the times that the file has.
+    """Reads a cine. If `period_ns` is given, it replaces the times in the file.
 
-    Raises `CineError` naming the file.
+    Raises `CineError`.
     """
     try:
-        cine = _reader(path)(path)
+        cine = _choose_reader(path)(path)
     except CineError:
         raise
     except Exception as error:
         raise CineError(f"{path}: {error or type(error).__name__}") from error
     if not cine.frames:
-        raise CineError(f"{path}: no frames")
+        raise CineError(f"{path}: the file has no frames")
     shape = cine.frames[0].shape[:2]
     for index, frame in enumerate(cine.frames):
         if frame.shape[:2] != shape:
-            raise CineError(f"{path}: frame {index} is {frame.shape[:2]} pixels, the first one {shape}")
+            raise CineError(
+                f"{path}: all frames must have the same size, but frame {index} has "
+                f"{frame.shape[:2]} pixels and frame 0 has {shape}"
+            )
     if period_ns is not None:
-        cine.times_ns = regular(len(cine.frames), period_ns)
+        cine.times_ns = compute_times(len(cine.frames), period_ns)
     return cine
 
 
-def _reader(path: Path) -> Any:
-    if path.is_dir():
-        return _png_folder
-    if not path.exists():
-        raise CineError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    if suffix == ".gif":
-        return _gif
-    if suffix in (".avi", ".mp4", ".mov", ".mkv"):
-        return _video
-    if suffix in (".dcm", ".dicom", ""):
-        return _dicom
-    raise CineError(f"{path}: not a kind of file that is read: PNG folder, .dcm, .gif, .avi, .mp4")
-
-
-def regular(frames: int, period_ns: int) -> list[int]:
-    """Times of frames at one rate."""
+def compute_times(frames: int, period_ns: int) -> list[int]:
+    """Computes the times of frames with a constant period."""
     return [i * period_ns for i in range(frames)]
 
 
-def _png_folder(path: Path) -> Cine:
-    """Frames in the order of the numbers in their names."""
+def _choose_reader(path: Path) -> Callable[[Path], Cine]:
+    if path.is_dir():
+        return _read_png_folder
+    if not path.exists():
+        raise CineError(f"{path}: no such file or folder")
+    suffix = path.suffix.lower()
+    if suffix == ".gif":
+        return _read_gif
+    if suffix in (".avi", ".mp4", ".mov", ".mkv"):
+        return _read_video
+    if suffix in (".dcm", ".dicom", ""):
+        return _read_dicom
+    raise CineError(
+        f"{path}: a cine must be a folder of PNG files or a .dcm, .gif, .avi, .mp4, .mov or .mkv "
+        f"file, got {suffix!r}"
+    )
+
+
+def _read_png_folder(path: Path) -> Cine:
+    """Reads the frames in the order of the numbers in the file names."""
     files = [file for file in path.iterdir() if file.suffix.lower() == ".png"]
     if not files:
-        raise CineError(f"{path}: a folder without PNG files")
+        raise CineError(f"{path}: the folder has no PNG files")
 
     def order(file: Path) -> tuple[list[int], str]:
         return [int(digits) for digits in re.findall(r"\d+", file.stem)], file.name
@@ -96,37 +109,38 @@ def _png_folder(path: Path) -> Cine:
     for file in sorted(files, key=order):
         try:
             with Image.open(file) as image:
-                frames.append(_pixels(image))
+                frames.append(_convert_image(image))
         except Exception as error:
             raise CineError(f"{file}: {error}") from error
-    return Cine(frames, regular(len(frames), ASSUMED_PERIOD_NS))
+    return Cine(frames, compute_times(len(frames), ASSUMED_PERIOD_NS))
 
 
-def _pixels(image: Image.Image) -> Pixels:
+def _convert_image(image: Image.Image) -> Pixels:
     if image.mode in ("I;16", "I;16B", "I"):
         return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-    grey = image.mode in ("1", "L", "LA")
-    return np.asarray(image.convert("L" if grey else "RGB"))
+    is_grey = image.mode in ("1", "L", "LA")
+    return np.asarray(image.convert("L" if is_grey else "RGB"))
 
 
-def _gif(path: Path) -> Cine:
-    """The delay of a frame is the time until the one after it."""
+def _read_gif(path: Path) -> Cine:
+    """Reads a GIF. The delay of a frame is the time until the next frame."""
     frames: list[Pixels] = []
     delays: list[float] = []
     with Image.open(path) as image:
         for frame in ImageSequence.Iterator(image):
             delays.append(float(frame.info.get("duration", 0)))
             frames.append(np.asarray(frame.convert("RGB")))
-    steps = [delay * 1e6 for delay in delays[:-1]]
-    return Cine(frames, _times(steps, len(frames)) or regular(len(frames), ASSUMED_PERIOD_NS))
+    times = _sum_steps([delay * 1e6 for delay in delays[:-1]], len(frames))
+    return Cine(frames, times or compute_times(len(frames), ASSUMED_PERIOD_NS))
 
 
-def _video(path: Path) -> Cine:
+def _read_video(path: Path) -> Cine:
     try:
         av = importlib.import_module("av")
     except ImportError as error:
         raise CineError(
-            f"{path}: reading AVI and MP4 needs the package `av`: pip install 'tteview-train[video]'"
+            f"{path}: AVI and MP4 need the package av; install it with "
+            "pip install 'tteview-train[video]'"
         ) from error
     frames: list[Pixels] = []
     seconds: list[float | None] = []
@@ -134,43 +148,47 @@ def _video(path: Path) -> Cine:
         stream = container.streams.video[0]
         rate = float(stream.average_rate) if stream.average_rate else 0.0
         for frame in container.decode(stream):
-            grey = frame.format.name in ("gray", "gray8")
-            frames.append(frame.to_ndarray(format="gray" if grey else "rgb24"))
+            is_grey = frame.format.name in ("gray", "gray8")
+            frames.append(frame.to_ndarray(format="gray" if is_grey else "rgb24"))
             seconds.append(frame.time)
     known = [time for time in seconds if time is not None]
     times: list[int] | None = None
     if len(known) == len(frames) > 1:
-        times = _times([(b - a) * 1e9 for a, b in itertools.pairwise(known)], len(frames))
+        times = _sum_steps([(b - a) * 1e9 for a, b in itertools.pairwise(known)], len(frames))
     if times is None and rate > 0:
-        times = regular(len(frames), round(1e9 / rate))
-    return Cine(frames, times or regular(len(frames), ASSUMED_PERIOD_NS))
+        times = compute_times(len(frames), round(1e9 / rate))
+    return Cine(frames, times or compute_times(len(frames), ASSUMED_PERIOD_NS))
 
 
-def _dicom(path: Path) -> Cine:
+def _read_dicom(path: Path) -> Cine:
     pydicom = importlib.import_module("pydicom")
     decoders = importlib.import_module("pydicom.pixels")
     dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
-        raise CineError(f"{path}: no pixel data")
-    pixels = decoders.pixel_array(dataset)  # YBR becomes RGB
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        raise CineError(f"{path}: the file has no pixel data")
+    pixels = decoders.pixel_array(dataset)  # pydicom converts YBR to RGB.
+    has_palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
+    if has_palette:
         pixels = decoders.apply_color_lut(pixels, dataset)
         pixels = pixels >> 8 if pixels.dtype == np.uint16 else pixels
-    colour = dataset.SamplesPerPixel == 3 or dataset.PhotometricInterpretation == "PALETTE COLOR"
-    if pixels.ndim == (3 if colour else 2):
+    is_colour = dataset.SamplesPerPixel == 3 or has_palette
+    if pixels.ndim == (3 if is_colour else 2):
         pixels = pixels[None]
     if pixels.dtype != np.uint8:
         pixels = np.clip(pixels >> max(0, int(dataset.BitsStored) - 8), 0, 255)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         pixels = 255 - pixels
     frames = list(np.asarray(pixels, np.uint8))
-    region, aspect = _image_region(dataset, frames[0].shape[1], frames[0].shape[0])
-    return Cine(frames, _dicom_times(dataset, len(frames)), region, aspect)
+    region, aspect = _find_image_region(dataset, frames[0].shape[1], frames[0].shape[0])
+    return Cine(frames, _read_dicom_times(dataset, len(frames)), region, aspect)
 
 
-def _times(steps_ns: list[float], frames: int) -> list[int] | None:
-    """Times from the steps between frames, if each can be one: from 1 ns to a minute."""
-    if len(steps_ns) < frames - 1 or any(not 1 <= step <= 60e9 for step in steps_ns):
+def _sum_steps(steps_ns: list[float], frames: int) -> list[int] | None:
+    """Computes the times of frames from the steps between them.
+
+    Returns `None` if a step is missing or out of range.
+    """
+    if len(steps_ns) < frames - 1 or any(not 1 <= step <= LONGEST_STEP_NS for step in steps_ns):
         return None
     times = [0]
     for step in steps_ns[: frames - 1]:
@@ -178,49 +196,52 @@ def _times(steps_ns: list[float], frames: int) -> list[int] | None:
     return times
 
 
-def _dicom_times(dataset: Any, frames: int) -> list[int]:
-    """What the Frame Increment Pointer points to (PS3.3, C.7.6.5), else what there is."""
+def _read_dicom_times(dataset: Any, frames: int) -> list[int]:
+    """Reads the times from the element that the frame increment pointer names (PS3.3, C.7.6.5).
 
-    def vector() -> list[int] | None:
+    If that element is missing or invalid, the function uses another element that defines times.
+    """
+
+    def read_vector() -> list[int] | None:
         steps = dataset.get("FrameTimeVector")
         if steps is None:
             return None
         listed = [float(step) for step in (steps if hasattr(steps, "__iter__") else [steps])]
-        return _times([step * 1e6 for step in listed[1:]], frames)
+        return _sum_steps([step * 1e6 for step in listed[1:]], frames)
 
-    def period(name: str, of: Any) -> list[int] | None:
+    def read_period(name: str, convert: Callable[[float], float]) -> list[int] | None:
         value = dataset.get(name)
         if value in (None, "") or float(value) <= 0:
             return None
-        step = of(float(value))
-        return regular(frames, round(step)) if 1 <= step <= 60e9 else None
+        step = convert(float(value))
+        return compute_times(frames, round(step)) if 1 <= step <= LONGEST_STEP_NS else None
 
-    def frame_time() -> list[int] | None:
-        return period("FrameTime", lambda ms: ms * 1e6)
-
-    pointed = vector() if dataset.get("FrameIncrementPointer") == 0x00181065 else None
+    is_vector = dataset.get("FrameIncrementPointer") == 0x00181065
     return (
-        pointed
-        or frame_time()
-        or vector()
-        or period("CineRate", lambda rate: 1e9 / rate)
-        or period("RecommendedDisplayFrameRate", lambda rate: 1e9 / rate)
-        or regular(frames, ASSUMED_PERIOD_NS)
+        (read_vector() if is_vector else None)
+        or read_period("FrameTime", lambda ms: ms * 1e6)
+        or read_vector()
+        or read_period("CineRate", lambda rate: 1e9 / rate)
+        or read_period("RecommendedDisplayFrameRate", lambda rate: 1e9 / rate)
+        or compute_times(frames, ASSUMED_PERIOD_NS)
     )
 
 
-def _image_region(dataset: Any, width: int, height: int) -> tuple[tuple[int, int, int, int] | None, float]:
-    """The largest two-dimensional image (PS3.3, C.8.5.5) and the aspect of its pixels.
+def _find_image_region(
+    dataset: Any, width: int, height: int
+) -> tuple[tuple[int, int, int, int] | None, float]:
+    """Finds the region of the largest 2-D image (PS3.3, C.8.5.5) and its pixel aspect ratio.
 
-    No region is believed where one of them does not fit into the frame: then the frames were resized after
-    the regions were written. One smaller than a sixteenth of the frame is not believed either.
+    If any region extends beyond the frame, the frames must have been resized after the regions were
+    written, so no region is used. A region smaller than a sixteenth of the frame is ignored.
     """
     best: tuple[int, int, int, int] | None = None
     aspect = 1.0
     for item in dataset.get("SequenceOfUltrasoundRegions") or ():
         left, top = int(item.RegionLocationMinX0), int(item.RegionLocationMinY0)
         right, bottom = int(item.RegionLocationMaxX1), int(item.RegionLocationMaxY1)
-        # Both edges are inside; some writers count one further.
+        # In the standard, the maximum is the last pixel of the region, but some writers store the
+        # first pixel after the region.
         right, bottom = right - (right == width), bottom - (bottom == height)
         if not (0 <= left <= right < width and 0 <= top <= bottom < height):
             return None, 1.0
@@ -230,8 +251,10 @@ def _image_region(dataset: Any, width: int, height: int) -> tuple[tuple[int, int
         if not is_image or area * 16 < width * height or (best and area <= best[2] * best[3]):
             continue
         best, aspect = region, 1.0
-        centimetres = item.get("PhysicalUnitsXDirection") == 3 and item.get("PhysicalUnitsYDirection") == 3
+        is_metric = (
+            item.get("PhysicalUnitsXDirection") == 3 and item.get("PhysicalUnitsYDirection") == 3
+        )
         x, y = (abs(float(item.get(f"PhysicalDelta{axis}") or 0)) for axis in "XY")
-        if centimetres and 1e-4 <= x <= 1 and 1e-4 <= y <= 1 and 0.1 <= y / x <= 10:
+        if is_metric and 1e-4 <= x <= 1 and 1e-4 <= y <= 1 and 0.1 <= y / x <= 10:
             aspect = y / x
     return best, aspect

@@ -1,4 +1,4 @@
-"""Reads a trained network back from its run's folder."""
+"""Loads a trained network from the folder of its run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from .model import SlowFast
 
 
 class RunError(Exception):
-    """A run's folder that cannot be used; the message names the file."""
+    """An error in the folder of a run. The message begins with the path of the file."""
 
 
-def load_run(run: Path, checkpoint: str = "best", device: str = "cpu") -> tuple[SlowFast, TrainConfig, str]:
-    """The network in evaluation mode, its settings, and the SHA-256 of the checkpoint.
+def load_run(
+    run: Path, checkpoint: str = "best", device: str = "cpu"
+) -> tuple[SlowFast, TrainConfig, str]:
+    """Loads a run: the network in evaluation mode, the settings and the SHA-256 of the checkpoint.
 
-    `checkpoint` is `best` (averaged weights, best on `val`) or `last` (averaged weights of the last epoch).
-    Raises `RunError`.
+    `checkpoint` is `best` for the averaged weights with the best macro F1 on `val`, or `last` for
+    the averaged weights of the last epoch. Raises `RunError`.
     """
     path = run / f"{checkpoint}.pt"
     try:
@@ -29,6 +31,8 @@ def load_run(run: Path, checkpoint: str = "best", device: str = "cpu") -> tuple[
         model = SlowFast(config.model)
         model.load_state_dict(state["average" if checkpoint == "last" else "model"])
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"{error.filename or path}: {error.strerror or error}") from error
     except Exception as error:
         raise RunError(f"{path}: {error}") from error
     return model.eval().to(torch.device(device)), config, digest

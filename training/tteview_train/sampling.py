@@ -1,7 +1,10 @@
-"""From frame times to samples, chunks and windows: the trainer's side of the stream contract.
+"""Computes samples, chunks and windows from frame times.
 
-All times are integer nanoseconds. The library decides in the same way, frame by frame; the fixtures in
-`tests/contract` hold for both.
+The module implements docs/stream-contract.md#samples, docs/stream-contract.md#chunks-and-steps and
+docs/stream-contract.md#window-mode.
+
+All times are integers in nanoseconds. The library makes the same decisions frame by frame, and the
+fixtures in `tests/contract` test both implementations.
 """
 
 from __future__ import annotations
@@ -13,36 +16,36 @@ import numpy as np
 import numpy.typing as npt
 
 GAP_NS = 250_000_000
-"""Two frames further apart are no neighbours: a new segment starts."""
+"""Maximum time between two consecutive frames of a segment."""
 
 Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames without a gap, on one grid."""
+    """Consecutive samples on one time grid, without a gap or a change between them."""
 
     t0_ns: int
     samples: list[int]
-    """The frame of each sample."""
+    """Frame index of each sample."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one step of the network takes."""
+    """The samples of one step of the network."""
 
     segment: int
     fast: list[int]
-    """The frames of its alpha samples; the first one is the slow sample too."""
+    """Frame indices of the `alpha` samples. The first sample is also the slow sample."""
     first_ns: int
     last_ns: int
-    """Grid time of the last sample that was decided."""
+    """Grid time of the last sample that is not a repetition."""
     held: int
-    """Samples that repeat the last one, because the segment ended."""
+    """Number of samples at the end of the chunk that repeat its last decided sample."""
 
     @property
     def slow(self) -> int:
-        """The frame of the slow sample."""
+        """Frame index of the slow sample."""
         return self.fast[0]
 
 
@@ -56,39 +59,48 @@ class Plan:
     """Index of the first chunk that counts for the label."""
 
 
-def accepted(times_ns: Iterable[int]) -> list[int]:
-    """Indices of the frames that are later than all before; the stream refuses the others."""
-    kept: list[int] = []
+def select_accepted(times_ns: Iterable[int]) -> list[int]:
+    """Returns the indices of the frames that the stream accepts.
+
+    The stream accepts a frame if its time is later than the times of all previous frames.
+    """
+    accepted: list[int] = []
     newest: int | None = None
     for index, time in enumerate(times_ns):
         if newest is None or time > newest:
-            kept.append(index)
+            accepted.append(index)
             newest = time
-    return kept
+    return accepted
 
 
-def grid_samples(times_ns: Times, interval_ns: int) -> list[int]:
-    """The frame of each decided sample of one segment.
+def sample_segment(times_ns: Times, interval_ns: int) -> list[int]:
+    """Returns the frame index of each decided sample of one segment.
 
-    Sample k is the frame nearest in time to `times_ns[0] + k * interval_ns`, of two equally near ones the
-    earlier. It is decided if some frame is as late as its grid time.
+    Sample k is the frame nearest in time to `times_ns[0] + k * interval_ns`. If two frames are
+    equally near, the earlier one is used. A sample is decided when the first frame at or after its
+    grid time arrives.
     """
     t0, last = int(times_ns[0]), int(times_ns[-1])
     grid = t0 + np.arange((last - t0) // interval_ns + 1, dtype=np.int64) * interval_ns
     later = np.searchsorted(times_ns, grid, side="left")
     earlier = np.maximum(later - 1, 0)
-    nearer = (later > 0) & (grid - times_ns[earlier] <= times_ns[later] - grid)
-    frames: list[int] = np.where(nearer, earlier, later).tolist()
+    is_earlier_nearer = (later > 0) & (grid - times_ns[earlier] <= times_ns[later] - grid)
+    frames: list[int] = np.where(is_earlier_nearer, earlier, later).tolist()
     return frames
 
 
-def segment_starts(times_ns: Times, gap_ns: int = GAP_NS, changes: Sequence[int] = ()) -> list[int]:
-    """First frame of each segment; `changes` are the frames before which the host marked a change."""
+def find_segment_starts(
+    times_ns: Times, gap_ns: int = GAP_NS, changes: Sequence[int] = ()
+) -> list[int]:
+    """Returns the index of the first frame of each segment.
+
+    `changes` contains the index of the first frame after each change that the host marked.
+    """
     gaps = np.flatnonzero(np.diff(times_ns) > gap_ns) + 1
     return sorted({0, *gaps.tolist(), *changes}) if len(times_ns) else []
 
 
-def plan(
+def plan_chunks(
     times_ns: Sequence[int] | Times,
     interval_ns: int,
     alpha: int,
@@ -96,34 +108,38 @@ def plan(
     partial: str = "auto",
     changes: Sequence[int] = (),
 ) -> Plan:
-    """Samples and chunks of accepted frames at `times_ns` (strictly increasing)."""
+    """Plans the samples and chunks of accepted frames. The times must be strictly increasing."""
     times = np.asarray(times_ns, np.int64)
-    starts = segment_starts(times, gap_ns, changes)
+    starts = find_segment_starts(times, gap_ns, changes)
     result = Plan([], [], 0)
     since_change = 0
     for number, (start, end) in enumerate(zip(starts, starts[1:] + [len(times)], strict=True)):
         if start in changes:
             since_change = len(result.chunks)
-        samples = [start + frame for frame in grid_samples(times[start:end], interval_ns)]
+        samples = [start + frame for frame in sample_segment(times[start:end], interval_ns)]
         segment = Segment(int(times[start]), samples)
         result.segments.append(segment)
         decided = len(samples) % alpha
         for c in range(len(samples) // alpha):
-            result.chunks.append(_chunk(segment, number, c, alpha, interval_ns))
-        first = len(result.chunks) == since_change
-        if decided and _completed(partial, decided, alpha, first):
-            result.chunks.append(_chunk(segment, number, len(samples) // alpha, alpha, interval_ns))
+            result.chunks.append(_build_chunk(segment, number, c, alpha, interval_ns))
+        is_first = len(result.chunks) == since_change
+        if decided and _should_complete(partial, decided, alpha, is_first):
+            c = len(samples) // alpha
+            result.chunks.append(_build_chunk(segment, number, c, alpha, interval_ns))
     return Plan(result.segments, result.chunks, since_change)
 
 
-def _completed(partial: str, decided: int, alpha: int, first: bool) -> bool:
-    """Whether a partial chunk at the end of a segment is completed by repeating its last sample."""
+def _should_complete(partial: str, decided: int, alpha: int, is_first: bool) -> bool:
+    """Returns whether the rule `partial` completes a chunk with `decided` of its `alpha` samples.
+
+    A chunk is always completed if no other chunk counts for the label yet.
+    """
     if partial not in ("auto", "drop", "hold"):
-        raise ValueError(f"partial is {partial!r}: it must be auto, drop or hold")
-    return first or partial == "hold" or (partial == "auto" and 2 * decided >= alpha)
+        raise ValueError(f"partial must be auto, drop or hold, got {partial!r}")
+    return is_first or partial == "hold" or (partial == "auto" and 2 * decided >= alpha)
 
 
-def _chunk(segment: Segment, number: int, c: int, alpha: int, interval_ns: int) -> Chunk:
+def _build_chunk(segment: Segment, number: int, c: int, alpha: int, interval_ns: int) -> Chunk:
     fast = segment.samples[c * alpha : (c + 1) * alpha]
     held = alpha - len(fast)
     first_ns = segment.t0_ns + c * alpha * interval_ns
@@ -131,18 +147,21 @@ def _chunk(segment: Segment, number: int, c: int, alpha: int, interval_ns: int) 
     return Chunk(number, fast + [fast[-1]] * held, first_ns, last_ns, held)
 
 
-def slow_indices(clip_samples: int, slow_frames: int) -> list[int]:
-    """SlowFast's own slow samples of a clip: the truncated linspace from its first to its last sample."""
+def compute_slow_indices(clip_samples: int, slow_frames: int) -> list[int]:
+    """Computes the indices of the slow samples of a clip as in the original SlowFast.
+
+    The indices are evenly spaced numbers, truncated to integers.
+    """
     if slow_frames == 1:
         return [0]
     return [i * (clip_samples - 1) // (slow_frames - 1) for i in range(slow_frames)]
 
 
-def windows(samples: Sequence[int], clip_samples: int, hop: int) -> list[list[int]]:
-    """The windows of a segment with these samples.
+def split_into_windows(samples: Sequence[int], clip_samples: int, hop: int) -> list[list[int]]:
+    """Splits the samples of a segment into windows.
 
-    They start at multiples of the hop, the last one ends at the last sample; a segment shorter than a window
-    repeats its last sample.
+    The windows start at multiples of the hop, except that the last window ends at the last sample.
+    If the segment is shorter than a window, its only window repeats the last sample.
     """
     if not samples:
         return []

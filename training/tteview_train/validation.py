@@ -1,4 +1,4 @@
-"""How well the network labels cines during training; the evaluation of a finished model is not made here."""
+"""Scores of a network during training. `metrics.py` evaluates a finished network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .cine_cache import Cache
 from .config import TrainConfig
-from .data import Cache
 from .manifest import Entry
 from .model import SlowFast
 from .streaming import run_cine
@@ -16,33 +16,35 @@ from .streaming import run_cine
 
 @dataclass(frozen=True)
 class Scores:
-    """Of whole cines."""
+    """Scores of a network over whole cines."""
 
     macro_f1: float
     accuracy: float
     loss: float
-    """Mean negative log of the posterior of the true label."""
+    """Mean negative log-likelihood of the true label."""
 
 
-def macro_f1(truth: Sequence[int], labelled: Sequence[int]) -> float:
-    """Mean F1 of the classes that occur in `truth`."""
-    true, got = np.asarray(truth), np.asarray(labelled)
+def compute_macro_f1(truth: Sequence[int], predicted: Sequence[int]) -> float:
+    """Computes the mean F1 over the classes that occur in `truth`."""
+    true, given = np.asarray(truth), np.asarray(predicted)
     scores = []
     for c in np.unique(true):
-        hits = int(((true == c) & (got == c)).sum())
-        scores.append(2 * hits / (int((true == c).sum()) + int((got == c).sum())))
+        hits = int(((true == c) & (given == c)).sum())
+        scores.append(2 * hits / (int((true == c).sum()) + int((given == c).sum())))
     return float(np.mean(scores))
 
 
-def validate(model: SlowFast, entries: Sequence[Entry], cache: Cache, config: TrainConfig) -> Scores:
-    """Streams each cine from its first frame to its last and takes the final label."""
+def validate(
+    model: SlowFast, entries: Sequence[Entry], cache: Cache, config: TrainConfig
+) -> Scores:
+    """Streams each cine from its first to its last frame and scores the final labels."""
     numbers = {label.code: number for number, label in enumerate(config.labels)}
     model.eval()
-    truth, labelled, losses = [], [], []
+    truth, predicted, losses = [], [], []
     for entry in entries:
         final = run_cine(model, cache.load(entry), config).log_posterior[-1]
         truth.append(numbers[entry.label])
-        labelled.append(int(final.argmax()))
+        predicted.append(int(final.argmax()))
         losses.append(-float(final[truth[-1]]))
-    accuracy = float(np.mean(np.asarray(truth) == np.asarray(labelled)))
-    return Scores(macro_f1(truth, labelled), accuracy, float(np.mean(losses)))
+    accuracy = float(np.mean(np.asarray(truth) == np.asarray(predicted)))
+    return Scores(compute_macro_f1(truth, predicted), accuracy, float(np.mean(losses)))

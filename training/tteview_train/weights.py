@@ -1,4 +1,4 @@
-"""Reads state dicts of PyTorchVideo's SlowFast, as those trained on Kinetics-400, into our network."""
+"""Loads PyTorchVideo's SlowFast weights, such as those trained on Kinetics-400."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ STEMS = tuple(f"blocks.0.multipathway_blocks.{pathway}.conv.weight" for pathway 
 
 
 def load_pretrained(model: SlowFast, state: Mapping[str, Tensor]) -> list[str]:
-    """Initialises `model`, centred or causal, from a state dict under PyTorchVideo's names.
+    """Initialises a centred or causal network from a state dict of PyTorchVideo.
 
-    Two things may differ: the number of classes, where the head keeps its random weights, and three input
-    channels where the network has one, where the stem's weights are summed over them, which is exact for grey
-    frames normalised alike in all three. Returns the names that were not taken.
+    Returns the names of the parameters that keep their random values. These are parameters of the
+    head that are missing in `state` or have a different number of classes there. If the network
+    has one input channel and the weights have three, the stem weights are summed over the channels.
+    This does not change the result for grey frames whose channels are all normalised in the same
+    way.
 
-    Raises `ValueError` naming all other missing, additional or mis-shaped parameters.
+    Raises `ValueError` if any other parameter is missing, is unknown or has another shape. The
+    message names all such parameters.
     """
     own = model.state_dict()
     wrong = [f"missing: {name}" for name in own if name not in state and name not in HEAD]
-    wrong += [f"not known: {name}" for name in state if name not in own]
-    taken: dict[str, Tensor] = {}
+    wrong += [f"unknown: {name}" for name in state if name not in own]
+    loaded: dict[str, Tensor] = {}
     kept: list[str] = [name for name in HEAD if name not in state]
     for name, value in state.items():
         if name not in own:
@@ -33,13 +36,18 @@ def load_pretrained(model: SlowFast, state: Mapping[str, Tensor]) -> list[str]:
         if name in STEMS and value.dim() == 5 and value.shape[1] == 3 and own[name].shape[1] == 1:
             value = value.sum(1, keepdim=True)
         if value.shape == own[name].shape:
-            taken[name] = value
+            loaded[name] = value
         elif name in HEAD and value.shape[1:] == own[name].shape[1:]:
             kept.append(name)
         else:
-            wrong.append(f"{name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the network")
+            wrong.append(
+                f"{name}: shape must be {tuple(own[name].shape)}, got {tuple(value.shape)}"
+            )
     if wrong:
-        raise ValueError("the weights do not fit the network:\n  " + "\n  ".join(wrong))
+        raise ValueError(
+            "the weights do not fit the network; use weights for the same preset and options:\n  "
+            + "\n  ".join(wrong)
+        )
     with torch.no_grad():
-        model.load_state_dict({**own, **taken}, strict=True)
+        model.load_state_dict({**own, **loaded}, strict=True)
     return kept
