@@ -1,10 +1,10 @@
-//! Compiles the C++ side of the bridge where the feature `cxx` asks for it.
+//! Passes the folder of the C and C++ headers to the build scripts of dependent crates, in the
+//! variable `DEP_TTEVIEW_INCLUDE`.
+
+use std::path::Path;
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    #[cfg(feature = "cxx")]
-    {
-        cxx_build::bridge("src/ffi/cxx_bridge.rs").std("c++17").compile("tteview-cxx");
-        println!("cargo:rerun-if-changed=src/ffi/cxx_bridge.rs");
-    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    println!("cargo::metadata=include={}", Path::new(&root).join("include").display());
 }

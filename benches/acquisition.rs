@@ -1,4 +1,5 @@
-//! The network alone, a whole acquisition from begin to its label, and the wait for the label after the end.
+//! Benchmarks of the network alone, of a whole acquisition, and of the time from the end of an
+//! acquisition to its label.
 
 mod compare;
 
@@ -6,127 +7,138 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
 use tteview::bench_api::{self, Network};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
-use tteview::model::ModelPackage;
-use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
+use tteview::{Engine, EngineConfig, ModelPackage, Stream, StreamConfig, ViewResult};
 
-/// Frames of an acquisition: 2 s at 30 a second.
+/// Number of frames in an acquisition of 2 s at 30 frames per second.
 const FRAMES: u32 = 60;
-const STEP_NS: i64 = 33_333_333;
+const PERIOD_NS: i64 = 33_333_333;
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-fn engine(package: &[u8]) -> Engine {
+fn create_engine(package: &[u8]) -> Engine {
     let package = ModelPackage::from_bytes(package.to_vec(), None).unwrap();
     Engine::new(package, &EngineConfig::default()).unwrap()
 }
 
-fn network(criterion: &mut Criterion, engine: &Engine) {
+fn bench_network(criterion: &mut Criterion, engine: &Engine) {
     let mut network = Network::new(engine).unwrap();
     let mut ours = || compare::time(|| network.run().unwrap());
-    compare::measure(criterion, "rten, one step of the stand-in", 1, &mut ours);
-    // The two sets of states swap inside a step; a new segment also brings the initial ones back.
+    compare::measure(criterion, "rten, one step of the test model", 1, &mut ours);
+    // The reset is measured, too, because a stream resets the states at the start of each segment.
     let mut ours = || {
         network.run().unwrap();
         compare::time(|| network.reset().unwrap())
     };
-    compare::measure(criterion, "rten, initial states of the stand-in", 1, &mut ours);
+    compare::measure(criterion, "rten, initial states of the test model", 1, &mut ours);
 }
 
-/// From the mean of the logits to the label.
-fn head(criterion: &mut Criterion, engine: &Engine) {
+/// Measures the computation of the label from the mean of the logits.
+fn bench_head(criterion: &mut Criterion, engine: &Engine) {
     let spec = engine.spec();
     let logits: Vec<f32> = (0..spec.labels.len()).map(|label| label as f32 * 0.1).collect();
     let mut scores = logits.clone();
-    let mut result = stream(engine, Geometry::whole(PixelFormat::Gray8, 64, 64)).reader().result();
+    let mut result = bench_api::create_result();
     let mut ours = || {
         scores.copy_from_slice(&logits);
-        compare::time(|| bench_api::head(std::hint::black_box(&mut scores), spec, &mut result))
+        compare::time(|| {
+            bench_api::apply_head(std::hint::black_box(&mut scores), spec, &mut result)
+        })
     };
     compare::measure(criterion, "head, posterior and label", 1, &mut ours);
 }
 
-fn stream(engine: &Engine, geometry: Geometry) -> Stream {
+fn create_geometry(width_px: u32, height_px: u32) -> Geometry {
+    Geometry::new(PixelFormat::Gray8, width_px, height_px).unwrap()
+}
+
+fn open_stream(engine: &Engine, geometry: Geometry) -> Stream {
     let config = StreamConfig {
-        // The worker gives the last slots of an acquisition back just after its label is visible.
+        // The worker releases the last slots of an acquisition only after it has published the
+        // label. The next acquisition may begin before that, so the ring has slots for two
+        // acquisitions.
         ring_slots: 2 * FRAMES as usize,
-        max_width_px: geometry.width_px,
-        max_height_px: geometry.height_px,
+        max_width_px: geometry.width_px(),
+        max_height_px: geometry.height_px(),
         max_frame_bytes: geometry.frame_bytes(),
         ..StreamConfig::default()
     };
-    Stream::new(engine, &config).unwrap()
+    Stream::open(engine, &config).unwrap()
 }
 
-/// Frames as fast as they can be pushed, so that only the work is timed; the ring holds them all.
-fn whole(criterion: &mut Criterion, engine: &Engine) {
-    let geometry = Geometry::whole(PixelFormat::Gray8, 800, 600);
+/// Begins an acquisition and pushes `frames` frames. The caller must end the acquisition.
+fn push_frames(stream: &mut Stream, geometry: Geometry, pixels: &[u8], frames: u32) -> u64 {
+    let acquisition = stream.acquirer.begin().unwrap();
+    let frame = FrameView::new(geometry, pixels).unwrap();
+    for index in 0..i64::from(frames) {
+        stream.acquirer.push(&frame.with_time_ns(index * PERIOD_NS)).unwrap();
+    }
+    acquisition
+}
+
+/// Measures whole acquisitions. Frames are pushed without pauses into a ring that holds them all.
+fn bench_acquisition(criterion: &mut Criterion, engine: &Engine) {
+    let geometry = create_geometry(800, 600);
     let pixels: Vec<u8> = (0..geometry.frame_bytes()).map(|i| (i * 31) as u8).collect();
-    let mut stream = stream(engine, geometry);
-    let reader = stream.reader();
-    let mut result = reader.result();
+    let mut stream = open_stream(engine, geometry);
+    let mut scores = vec![0.0; stream.reader.label_count()];
     let mut ours = || {
         compare::time(|| {
-            let id = stream.begin().unwrap();
-            for frame in 0..i64::from(FRAMES) {
-                let frame = FrameView::packed(geometry, &pixels, frame * STEP_NS).unwrap();
-                assert_eq!(stream.push(&frame), Status::Ok);
-            }
-            assert_eq!(stream.end(), Status::Ok);
-            assert_eq!(reader.wait(id, Duration::from_secs(60), &mut result), Status::Ok);
+            let acquisition = push_frames(&mut stream, geometry, &pixels, FRAMES);
+            stream.acquirer.end().unwrap();
+            let result = stream.reader.wait(acquisition, TIMEOUT, &mut scores).unwrap();
             assert_eq!(result.frames_used, u64::from(FRAMES));
         })
     };
     compare::measure(criterion, "acquisition, one of 60 frames of 800x600", FRAMES, &mut ours);
 }
 
-/// From the end to the label, when the worker has kept up with the frames. A chunk has four samples: after 60 nothing
-/// is left to compute, after 59 a step is.
-fn label(criterion: &mut Criterion, engine: &Engine, clip: &Engine) {
-    let geometry = Geometry::whole(PixelFormat::Gray8, 128, 128);
+/// Measures the time from the end of an acquisition to its label, for a worker that has kept up
+/// with the frames. A chunk has four samples, so nothing is left to compute after 60 frames, and
+/// one step is left after 59.
+fn bench_label(criterion: &mut Criterion, engine: &Engine, clip: &Engine) {
+    let geometry = create_geometry(128, 128);
     let pixels: Vec<u8> = (0..geometry.frame_bytes()).map(|i| (i * 31) as u8).collect();
     for (what, frames) in [("nothing left", FRAMES), ("a step left", FRAMES - 1)] {
-        let mut stream = stream(engine, geometry);
-        let reader = stream.reader();
-        let mut result = reader.result();
+        let mut stream = open_stream(engine, geometry);
+        let mut scores = vec![0.0; stream.reader.label_count()];
         let mut ours = || {
-            let samples = reader.stats().samples;
-            let id = stream.begin().unwrap();
-            for frame in 0..i64::from(frames) {
-                let frame = FrameView::packed(geometry, &pixels, frame * STEP_NS).unwrap();
-                assert_eq!(stream.push(&frame), Status::Ok);
-            }
-            while reader.stats().samples < samples + u64::from(frames) {
+            let samples = stream.reader.stats().samples;
+            let acquisition = push_frames(&mut stream, geometry, &pixels, frames);
+            while stream.reader.stats().samples < samples + u64::from(frames) {
                 std::thread::yield_now();
             }
-            // The last sample may fill a chunk, whose step is not the wait for the label.
-            while reader.poll(&mut result) != Status::Ok
-                || result.acquisition != id
-                || result.chunks < frames / 4
-            {
+            // The last sample may complete a chunk. The step for that chunk is not part of the
+            // latency, so wait for its result before the measurement starts.
+            let is_current = |result: &ViewResult| {
+                result.acquisition == acquisition && result.chunks >= frames / 4
+            };
+            while !stream.reader.poll(&mut scores).is_ok_and(|result| is_current(&result)) {
                 std::thread::yield_now();
             }
             compare::time(|| {
-                assert_eq!(stream.end(), Status::Ok);
-                assert_eq!(reader.wait(id, Duration::from_secs(60), &mut result), Status::Ok);
+                stream.acquirer.end().unwrap();
+                stream.reader.wait(acquisition, TIMEOUT, &mut scores).unwrap()
             })
         };
         let mut clip = Network::new(clip).unwrap();
-        let mut one_shot = || compare::time(|| clip.run().unwrap());
+        let mut one_clip = || compare::time(|| clip.run().unwrap());
         let what = format!("label latency, {what}");
-        compare::compare(criterion, &what, 1, &mut ours, ("one clip after the end", &mut one_shot), None);
+        let other: (&str, compare::Timed<'_>) = ("one clip after the end", &mut one_clip);
+        compare::compare(criterion, &what, 1, &mut ours, other, None);
     }
 }
 
-fn acquisition(criterion: &mut Criterion) {
-    let engine = engine(include_bytes!("../models/standin.stream.onnx"));
-    network(criterion, &engine);
-    head(criterion, &engine);
-    whole(criterion, &engine);
-    let clip = self::engine(include_bytes!("../models/standin.clip.onnx"));
-    label(criterion, &engine, &clip);
+fn run_benches(criterion: &mut Criterion) {
+    let engine = create_engine(include_bytes!("../models/standin.stream.onnx"));
+    bench_network(criterion, &engine);
+    bench_head(criterion, &engine);
+    bench_acquisition(criterion, &engine);
+    let clip = create_engine(include_bytes!("../models/standin.clip.onnx"));
+    bench_label(criterion, &engine, &clip);
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = acquisition
+    config = compare::create_criterion();
+    targets = run_benches
 }
 criterion_main!(benches);

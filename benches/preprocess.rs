@@ -1,4 +1,5 @@
-//! Frame to sample against `fast_image_resize` doing the same resize and nothing else; the grid of samples.
+//! Benchmarks of preprocessing and of sampling. Preprocessing is compared with `fast_image_resize`,
+//! which only resizes.
 
 mod compare;
 
@@ -9,35 +10,40 @@ use std::hint::black_box;
 use std::time::Duration;
 use tteview::bench_api::{SampleGrid, SamplePreprocess};
 use tteview::frame::{Geometry, PixelFormat};
-use tteview::model::{ModelPackage, ModelSpec};
+use tteview::{ModelPackage, ModelSpec};
 
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 600;
 
-fn spec(channels: usize) -> ModelSpec {
+fn create_spec(channels: usize) -> ModelSpec {
     let package = include_bytes!("../models/standin.stream.onnx").to_vec();
     let spec = ModelPackage::from_bytes(package, None).unwrap().spec;
     ModelSpec { channels, mean: vec![0.45; channels], std: vec![0.225; channels], ..spec }
 }
 
-fn pixels(bytes: usize) -> Vec<u8> {
+fn create_pixels(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|i| (i * 31 + i / 800 * 7) as u8).collect()
 }
 
-/// One frame after the other to a sample, timed.
-fn samples(spec: &ModelSpec, format: PixelFormat) -> impl FnMut() -> Duration {
-    let geometry = Geometry::whole(format, WIDTH, HEIGHT);
-    let frame = pixels(geometry.frame_bytes());
+/// Returns a function that measures the preprocessing of one frame.
+fn time_preprocessing(spec: &ModelSpec, format: PixelFormat) -> impl FnMut() -> Duration {
+    let geometry = Geometry::new(format, WIDTH, HEIGHT).unwrap();
+    let frame = create_pixels(geometry.frame_bytes());
     let mut preprocess = SamplePreprocess::new(spec, WIDTH, HEIGHT);
     let mut sample = vec![0.0; spec.sample_len()];
-    move || compare::time(|| preprocess.run(&geometry, black_box(&frame), black_box(&mut sample)).unwrap())
+    move || {
+        compare::time(|| {
+            preprocess.run(&geometry, black_box(&frame), black_box(&mut sample)).unwrap()
+        })
+    }
 }
 
-/// The resize alone, as large as fits into the sample.
-fn resize(spec: &ModelSpec, kind: PixelType) -> impl FnMut() -> Duration {
+/// Returns a function that measures only the resizing of a frame to the largest size that fits into
+/// the sample.
+fn time_resizing(spec: &ModelSpec, kind: PixelType) -> impl FnMut() -> Duration {
     let width = spec.width_px as u32;
     let height = width * HEIGHT / WIDTH;
-    let frame = pixels((WIDTH * HEIGHT) as usize * kind.size());
+    let frame = create_pixels((WIDTH * HEIGHT) as usize * kind.size());
     let mut resizer = Resizer::new();
     let mut target = Image::new(width, height, kind);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
@@ -49,10 +55,10 @@ fn resize(spec: &ModelSpec, kind: PixelType) -> impl FnMut() -> Duration {
     }
 }
 
-fn preprocess(criterion: &mut Criterion) {
-    let grey = spec(1);
-    let mut ours = samples(&grey, PixelFormat::Gray8);
-    let mut alone = resize(&grey, PixelType::U8);
+fn bench_preprocessing(criterion: &mut Criterion) {
+    let grey = create_spec(1);
+    let mut ours = time_preprocessing(&grey, PixelFormat::Gray8);
+    let mut alone = time_resizing(&grey, PixelType::U8);
     compare::compare(
         criterion,
         "preprocess 800x600 Gray8 to grey",
@@ -61,7 +67,7 @@ fn preprocess(criterion: &mut Criterion) {
         ("fast_image_resize", &mut alone),
         Some(1.3),
     );
-    let colour = spec(3);
+    let colour = create_spec(3);
     for (spec, format, kind) in [
         (&grey, PixelFormat::Rgba32, PixelType::U8),
         (&grey, PixelFormat::Nv12, PixelType::U8),
@@ -73,12 +79,12 @@ fn preprocess(criterion: &mut Criterion) {
     ] {
         let to = if spec.channels == 1 { "grey" } else { "RGB" };
         let what = format!("preprocess 800x600 {format:?} to {to}");
-        let (mut ours, mut alone) = (samples(spec, format), resize(spec, kind));
+        let (mut ours, mut alone) = (time_preprocessing(spec, format), time_resizing(spec, kind));
         compare::compare(criterion, &what, 1, &mut ours, ("fast_image_resize", &mut alone), None);
     }
 }
 
-fn sampling(criterion: &mut Criterion) {
+fn bench_sampling(criterion: &mut Criterion) {
     const FRAMES: u32 = 10_000;
     let mut grid = SampleGrid::new(33_333_333, 250_000_000);
     let mut time_ns = 0;
@@ -87,7 +93,7 @@ fn sampling(criterion: &mut Criterion) {
             let mut samples = 0;
             for _ in 0..FRAMES {
                 time_ns += 16_666_667;
-                samples += grid.frame(black_box(time_ns));
+                samples += grid.add_frame(black_box(time_ns));
             }
             samples
         })
@@ -97,7 +103,7 @@ fn sampling(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = preprocess, sampling
+    config = compare::create_criterion();
+    targets = bench_preprocessing, bench_sampling
 }
 criterion_main!(benches);

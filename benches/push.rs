@@ -1,8 +1,10 @@
-//! `push` against plain memcpy of the same bytes into as many rotating buffers.
+//! A benchmark that compares `push` with a plain memcpy of the same bytes into the same number of
+//! buffers.
 //!
-//! As in a scanner, the worker has finished with the frame before when the next one comes. A polling worker is not
-//! woken, a parked one is by every push; what the wake costs shows against memcpy and the wake of a thread that does
-//! nothing. The frames lie between two samples: what the worker does with a sample is measured elsewhere.
+//! As in a scanner, the worker finishes with a frame before the next one arrives. With
+//! `Drive::Wake`, every push also wakes the worker, so a fair comparison is a memcpy followed by
+//! waking an idle thread. The timestamps of all frames lie within one sample interval, so the
+//! worker preprocesses only the first frame.
 
 mod compare;
 
@@ -13,29 +15,28 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
-use tteview::model::ModelPackage;
-use tteview::stream::Drive;
-use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig};
+use tteview::{Drive, Engine, EngineConfig, ModelPackage, PushError, Stream, StreamConfig};
 
-/// The ring's slots, and the two more that the stream adds. Few, so that frames of 1 MiB stay in a cache of 32 MB on
-/// both sides; which of two sets that do not fit together stays there would be luck.
+/// Configured number of ring slots, to which the stream adds two. The number is small so that, for
+/// frames of up to 1 MiB, the ring and the buffers for memcpy together fit into a cache of 32 MB.
 const SLOTS: usize = 6;
 const BUFFERS: usize = SLOTS + 2;
 
 const PAGE: usize = 4096;
 
-/// Longer than the worker takes to put a frame aside and to park, and long enough for the ring not to fill between two
-/// looks of a polling worker.
-const REST: Duration = Duration::from_micros(100);
+/// Time between two frames. It is longer than the time that the worker needs for a frame. With
+/// `Drive::Poll`, it is also long enough that the ring does not fill up between two checks by the
+/// worker.
+const PAUSE: Duration = Duration::from_micros(100);
 
-fn rest() {
+fn pause() {
     let start = Instant::now();
-    while start.elapsed() < REST {
+    while start.elapsed() < PAUSE {
         std::hint::spin_loop();
     }
 }
 
-/// A thread that parks again whenever it is woken.
+/// A thread that goes back to sleep whenever it is woken.
 struct Sleeper {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -66,8 +67,9 @@ impl Drop for Sleeper {
     }
 }
 
-/// A buffer on whole pages, as the ring's are: copies between addresses a little apart modulo a page take longer, and
-/// where a buffer happens to lie must favour nobody.
+/// A buffer that is aligned to a page, as the slots of the ring are. The alignment affects the
+/// speed: some processors copy more slowly if the offsets of the source and the target within their
+/// pages differ slightly.
 struct Buffer(Vec<u8>, usize);
 
 impl Buffer {
@@ -82,9 +84,10 @@ impl Buffer {
     }
 }
 
-fn push(criterion: &mut Criterion) {
+fn bench_push(criterion: &mut Criterion) {
     let sleeper = Sleeper::new();
-    let package = ModelPackage::from_bytes(include_bytes!("../models/standin.stream.onnx").to_vec(), None);
+    let package =
+        ModelPackage::from_bytes(include_bytes!("../models/standin.stream.onnx").to_vec(), None);
     let engine = Engine::new(package.unwrap(), &EngineConfig::default()).unwrap();
     for (what, format, width, height) in [
         ("push 64 KiB", PixelFormat::Gray8, 256, 256),
@@ -93,13 +96,13 @@ fn push(criterion: &mut Criterion) {
         ("push 1 MiB", PixelFormat::Gray8, 1024, 1024),
         ("push 3 MiB", PixelFormat::Rgb24, 1024, 1024),
     ] {
-        let geometry = Geometry::whole(format, width, height);
+        let geometry = Geometry::new(format, width, height).unwrap();
         let bytes = geometry.frame_bytes();
         let bar = (bytes >= 256 << 10).then_some(1.15);
-        for (drive, name, rival, bar) in [
+        for (drive, name, peer, bar) in [
             (Drive::Poll, "polling", "memcpy", bar),
-            (Drive::Park, "waking", "memcpy", None),
-            (Drive::Park, "waking", "memcpy and a wake", None),
+            (Drive::Wake, "waking", "memcpy", None),
+            (Drive::Wake, "waking", "memcpy and a wake", None),
         ] {
             let config = StreamConfig {
                 ring_slots: SLOTS,
@@ -109,25 +112,26 @@ fn push(criterion: &mut Criterion) {
                 drive,
                 ..StreamConfig::default()
             };
-            let mut stream = Stream::new(&engine, &config).unwrap();
-            stream.begin().unwrap();
+            let Stream { mut acquirer, .. } = Stream::open(&engine, &config).unwrap();
+            acquirer.begin().unwrap();
             let mut frames: Vec<Buffer> = (0..4).map(|i| Buffer::new(bytes, i)).collect();
             let frames: Vec<&[u8]> = frames.iter_mut().map(|frame| &*frame.bytes(bytes)).collect();
             let mut time_ns = 0;
             let mut ours = || {
                 time_ns += 1;
                 let pixels = frames[time_ns as usize % frames.len()];
-                let frame = FrameView::packed(geometry, pixels, time_ns).unwrap();
-                rest();
+                let frame = FrameView::new(geometry, pixels).unwrap().with_time_ns(time_ns);
+                pause();
                 loop {
                     let start = Instant::now();
-                    let status = stream.push(&frame);
+                    let pushed = acquirer.push(&frame);
                     let time = start.elapsed();
-                    if status == Status::Ok {
+                    if pushed.is_ok() {
                         return time;
                     }
-                    // Another process had the worker's processor. A drop is no push: it is not counted.
-                    assert_eq!(status, Status::RingFull);
+                    // The ring is full, for example because another process was using the worker's
+                    // core. The time of a dropped frame is not recorded.
+                    assert_eq!(pushed, Err(PushError::Dropped));
                     std::thread::sleep(Duration::from_millis(5));
                 }
             };
@@ -137,23 +141,23 @@ fn push(criterion: &mut Criterion) {
                 call += 1;
                 let from = frames[call % frames.len()];
                 let to = buffers[call % BUFFERS].bytes(bytes);
-                rest();
+                pause();
                 compare::time(|| {
                     black_box(to).copy_from_slice(black_box(from));
-                    if rival != "memcpy" {
+                    if peer != "memcpy" {
                         sleeper.wake();
                     }
                 })
             };
-            let what = format!("{what}, {name}, to {rival}");
-            compare::compare(criterion, &what, 1, &mut ours, (rival, &mut copy), bar);
+            let what = format!("{what}, {name}, to {peer}");
+            compare::compare(criterion, &what, 1, &mut ours, (peer, &mut copy), bar);
         }
     }
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = push
+    config = compare::create_criterion();
+    targets = bench_push
 }
 criterion_main!(benches);

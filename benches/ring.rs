@@ -1,4 +1,5 @@
-//! Hand-over through the ring against rtrb and crossbeam's `ArrayQueue`: 16 slots of 8 or of 64 bytes.
+//! Benchmarks of the ring with 16 slots of 8 or 64 bytes, compared with rtrb and crossbeam's
+//! `ArrayQueue`.
 
 mod compare;
 
@@ -10,53 +11,56 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tteview::bench_api;
 
-/// What is handed over: a number, or a whole cache line of it.
+/// A message, which is a number or a cache line filled with a number.
 trait Message: Copy + Send + PartialEq + std::fmt::Debug + 'static {
-    fn of(number: u64) -> Self;
+    fn new(number: u64) -> Self;
 }
 
 impl Message for u64 {
-    fn of(number: u64) -> Self {
+    fn new(number: u64) -> Self {
         number
     }
 }
 
-/// Aligned, so that where an allocation happens to lie favours nobody.
+/// A cache line filled with a number. It is aligned so that the address of an allocation does not
+/// affect the times.
 #[repr(align(64))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Line([u64; 8]);
 
 impl Message for Line {
-    fn of(number: u64) -> Self {
+    fn new(number: u64) -> Self {
         Self([number; 8])
     }
 }
 
 const SLOTS: usize = 16;
-/// Messages of one timed call.
-const ALONE: u32 = 16_000;
-const BETWEEN: u32 = 2_000;
+/// Number of messages in one timed call with one thread.
+const ONE_THREAD: u32 = 16_000;
+/// Number of messages in one timed call with two threads.
+const TWO_THREADS: u32 = 2_000;
 
-/// Fills the queue and drains it, on one thread: the cost of the calls themselves.
-fn alone<M: Message>(
+/// Returns a function that measures how long one thread takes to fill and drain a queue repeatedly.
+fn time_one_thread<M: Message>(
     mut push: impl FnMut(M) -> bool,
     mut pop: impl FnMut() -> Option<M>,
 ) -> impl FnMut() -> Duration {
     move || {
         let start = Instant::now();
-        for round in 0..u64::from(ALONE) / SLOTS as u64 {
+        for round in 0..u64::from(ONE_THREAD) / SLOTS as u64 {
             for slot in 0..SLOTS as u64 {
-                assert!(push(M::of(round + slot)));
+                assert!(push(M::new(round + slot)));
             }
             for slot in 0..SLOTS as u64 {
-                assert_eq!(pop().unwrap(), M::of(round + slot));
+                assert_eq!(pop().unwrap(), M::new(round + slot));
             }
         }
         start.elapsed()
     }
 }
 
-/// A thread that drains a queue, and sleeps between two calls so that it leaves the processor to the other side.
+/// A thread that drains a queue. It sleeps between two measurements so that the thread that drains
+/// the other queue can use the core.
 struct Drain {
     taken: Arc<AtomicU64>,
     awake: Arc<AtomicBool>,
@@ -75,7 +79,7 @@ impl Drain {
                     std::thread::park();
                     while awake.load(Ordering::Acquire) {
                         if let Some(message) = pop() {
-                            assert_eq!(message, M::of(count));
+                            assert_eq!(message, M::new(count));
                             count += 1;
                             taken.store(count, Ordering::Release);
                         } else {
@@ -98,8 +102,9 @@ impl Drop for Drain {
     }
 }
 
-/// Hands messages to a draining thread; timed from the first push after it is awake to the last message taken.
-fn between<M: Message>(
+/// Returns a function that sends messages to another thread and measures the time until that
+/// thread has taken the last message. Waking the thread is not part of this time.
+fn time_two_threads<M: Message>(
     mut push: impl FnMut(M) -> bool,
     pop: impl FnMut() -> Option<M> + Send + 'static,
 ) -> impl FnMut() -> Duration {
@@ -109,7 +114,7 @@ fn between<M: Message>(
         let mut send = |messages: u32| {
             let start = Instant::now();
             for _ in 0..messages {
-                while !push(M::of(sent)) {
+                while !push(M::new(sent)) {
                     std::hint::spin_loop();
                 }
                 sent += 1;
@@ -122,53 +127,59 @@ fn between<M: Message>(
         drain.awake.store(true, Ordering::Release);
         drain.thread.as_ref().unwrap().thread().unpark();
         send(1);
-        let time = send(BETWEEN);
+        let time = send(TWO_THREADS);
         drain.awake.store(false, Ordering::Release);
         time
     }
 }
 
-fn rings<M: Message>(criterion: &mut Criterion, bytes: usize) {
-    let empty = M::of(0);
-    for rival in ["rtrb", "ArrayQueue"] {
-        let (mut producer, mut consumer) = bench_api::ring(SLOTS, &empty);
-        let mut ours = alone(move |m: M| producer.push(m), move || consumer.pop());
-        let mut other: Box<dyn FnMut() -> Duration> = if rival == "rtrb" {
+fn bench_messages<M: Message>(criterion: &mut Criterion, bytes: usize) {
+    let empty = M::new(0);
+    for peer in ["rtrb", "ArrayQueue"] {
+        let (mut producer, mut consumer) = bench_api::create_test_ring(SLOTS, &empty);
+        let mut ours = time_one_thread(move |m: M| producer.push(m), move || consumer.pop());
+        let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
             let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
-            Box::new(alone(move |m: M| producer.push(m).is_ok(), move || consumer.pop().ok()))
+            Box::new(time_one_thread(
+                move |m: M| producer.push(m).is_ok(),
+                move || consumer.pop().ok(),
+            ))
         } else {
             let queue = ArrayQueue::new(SLOTS);
             let queue = Arc::new(queue);
             let popped = queue.clone();
-            Box::new(alone(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
+            Box::new(time_one_thread(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
         };
-        let what = format!("ring {bytes} B, one thread, {rival}");
-        compare::compare(criterion, &what, ALONE, &mut ours, (rival, &mut other), None);
+        let what = format!("ring {bytes} B, one thread, {peer}");
+        compare::compare(criterion, &what, ONE_THREAD, &mut ours, (peer, &mut other), None);
     }
-    for (rival, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
-        let (mut producer, mut consumer) = bench_api::ring(SLOTS, &empty);
-        let mut ours = between(move |m: M| producer.push(m), move || consumer.pop());
-        let mut other: Box<dyn FnMut() -> Duration> = if rival == "rtrb" {
+    for (peer, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
+        let (mut producer, mut consumer) = bench_api::create_test_ring(SLOTS, &empty);
+        let mut ours = time_two_threads(move |m: M| producer.push(m), move || consumer.pop());
+        let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
             let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
-            Box::new(between(move |m: M| producer.push(m).is_ok(), move || consumer.pop().ok()))
+            Box::new(time_two_threads(
+                move |m: M| producer.push(m).is_ok(),
+                move || consumer.pop().ok(),
+            ))
         } else {
             let queue = Arc::new(ArrayQueue::new(SLOTS));
             let popped = queue.clone();
-            Box::new(between(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
+            Box::new(time_two_threads(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
         };
-        let what = format!("ring {bytes} B, two threads, {rival}");
-        compare::compare(criterion, &what, BETWEEN, &mut ours, (rival, &mut other), bar);
+        let what = format!("ring {bytes} B, two threads, {peer}");
+        compare::compare(criterion, &what, TWO_THREADS, &mut ours, (peer, &mut other), bar);
     }
 }
 
-fn ring(criterion: &mut Criterion) {
-    rings::<u64>(criterion, 8);
-    rings::<Line>(criterion, 64);
+fn bench_ring(criterion: &mut Criterion) {
+    bench_messages::<u64>(criterion, 8);
+    bench_messages::<Line>(criterion, 64);
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = ring
+    config = compare::create_criterion();
+    targets = bench_ring
 }
 criterion_main!(benches);

@@ -1,31 +1,37 @@
-//! The inner parts, opened to `benches/` and `tteview bench`. No interface: it changes as they do.
+//! Internal parts of the library, made public for `benches/` and `tteview bench`. This interface is
+//! not stable.
 
-use crate::backend::Session;
-use crate::classifier::softmax;
+use crate::backend::interface::Session;
+use crate::classifier::posterior::softmax;
+use crate::engine::Engine;
+use crate::error::Result;
 use crate::frame::Geometry;
 use crate::model::ModelSpec;
 use crate::preprocess::Preprocess;
-use crate::ring::{self, Consumer, Producer};
+use crate::result::ViewResult;
 use crate::sampling::{Arrival, Sampler};
-use crate::{Engine, Result, ViewResult};
+use crate::stream::ring::{Consumer, Producer, create_ring};
 
 #[cfg(feature = "ort")]
 pub use crate::backend::ort::raw::RawGraph;
 
-/// The end of a ring that fills.
+/// The side of a ring that fills slots.
 pub struct RingProducer<T>(Producer<T>);
 
-/// The end of a ring that reads.
+/// The side of a ring that reads slots.
 pub struct RingConsumer<T>(Consumer<T>);
 
-/// A ring of `slots` slots of `empty`.
-pub fn ring<T: Send + Clone>(slots: usize, empty: &T) -> (RingProducer<T>, RingConsumer<T>) {
-    let (producer, consumer) = ring::ring(slots, |_| empty.clone());
+/// Creates a ring of `slots` slots, each of which contains a copy of `empty`.
+pub fn create_test_ring<T: Send + Clone>(
+    slots: usize,
+    empty: &T,
+) -> (RingProducer<T>, RingConsumer<T>) {
+    let (producer, consumer) = create_ring(slots, |_| empty.clone());
     (RingProducer(producer), RingConsumer(consumer))
 }
 
 impl<T: Send> RingProducer<T> {
-    /// Fills the next slot; false if the ring is full.
+    /// Fills the next slot. Returns false if the ring is full.
     pub fn push(&mut self, value: T) -> bool {
         let Some(slot) = self.0.slot() else { return false };
         *slot = value;
@@ -35,7 +41,7 @@ impl<T: Send> RingProducer<T> {
 }
 
 impl<T: Send + Copy> RingConsumer<T> {
-    /// Reads the oldest slot and gives it back.
+    /// Reads and releases the oldest slot. Returns `None` if the ring is empty.
     pub fn pop(&mut self) -> Option<T> {
         let value = *self.0.peek(0)?;
         self.0.release();
@@ -43,75 +49,81 @@ impl<T: Send + Copy> RingConsumer<T> {
     }
 }
 
-/// Frame to sample.
+/// The preprocessing that turns frames into samples.
 pub struct SamplePreprocess(Preprocess);
 
 impl SamplePreprocess {
-    /// For frames of at most this size.
+    /// Creates the preprocessing for frames of at most this size.
     #[must_use]
     pub fn new(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> Self {
         Self(Preprocess::new(spec, max_width_px, max_height_px))
     }
 
-    /// Writes the sample of one frame with packed rows.
+    /// Converts a frame with packed rows to a sample.
     ///
     /// # Errors
-    /// Where the frame or the sample does not fit.
+    /// Returns an error if the frame or the sample has the wrong size.
     pub fn run(&mut self, geometry: &Geometry, packed: &[u8], sample: &mut [f32]) -> Result<()> {
         self.0.run(geometry, packed, sample)
     }
 }
 
-/// Timestamps to the sample grid.
+/// A sampler, which assigns frames to samples on a time grid.
 pub struct SampleGrid(Sampler);
 
 impl SampleGrid {
-    /// A grid with this interval.
+    /// Creates a sampler. A time of more than `gap_ns` between two frames is a gap.
     #[must_use]
     pub fn new(interval_ns: i64, gap_ns: i64) -> Self {
         Self(Sampler::new(interval_ns, gap_ns))
     }
 
-    /// Samples that a frame at this time decides.
-    pub fn frame(&mut self, time_ns: i64) -> usize {
-        match self.0.frame(time_ns) {
+    /// Adds the frame at `time_ns`, and returns the number of samples that this frame decides.
+    pub fn add_frame(&mut self, time_ns: i64) -> usize {
+        match self.0.add_frame(time_ns) {
             Arrival::Accepted { previous, current, .. } => previous + current,
-            _ => 0,
+            Arrival::Refused => 0,
         }
     }
 }
 
-/// One run of the network after the other.
+/// An engine's network, which the caller runs step by step.
 pub struct Network(Box<dyn Session>);
 
 impl Network {
-    /// Tensors of their own on the engine's provider.
+    /// Allocates the network's tensors on the engine's provider.
     ///
     /// # Errors
-    /// The backend's.
+    /// Returns the error of the backend.
     pub fn new(engine: &Engine) -> Result<Self> {
-        engine.backend.session().map(Self)
+        engine.backend().create_session().map(Self)
     }
 
     /// Runs the graph once.
     ///
     /// # Errors
-    /// The backend's.
+    /// Returns the error of the backend.
     pub fn run(&mut self) -> Result<()> {
         self.0.run()
     }
 
-    /// Brings the states back to their initial values, as at the start of a segment.
+    /// Sets the states to their initial values.
     ///
     /// # Errors
-    /// The backend's.
+    /// Returns the error of the backend.
     pub fn reset(&mut self) -> Result<()> {
         self.0.reset()
     }
 }
 
-/// What comes after the network: the mean logits become the posterior, in place, and the label.
-pub fn head(logits: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
+/// Creates an empty result for [`apply_head`].
+#[must_use]
+pub fn create_result() -> ViewResult {
+    ViewResult::new(0)
+}
+
+/// Converts the mean of the logits to the posterior in place, and sets the label of `result`.
+pub fn apply_head(logits: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
     softmax(logits, spec.temperature);
-    result.decide(logits, spec.threshold);
+    result.set_label(logits, spec.threshold);
 }

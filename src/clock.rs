@@ -1,23 +1,30 @@
-//! The time that durations are measured with.
+//! The clock for measuring durations.
 
 use std::time::Instant;
 
-/// Now. In tests, on a thread that has called `pass`, the time that it let pass, and no other.
+/// Returns the current time. In tests, once a thread has called `advance`, that thread's clock
+/// moves only when the thread calls `advance` again.
 pub(crate) fn now() -> Instant {
     #[cfg(test)]
-    if let Some(virtual_now) = STANDING.get() {
-        return virtual_now;
+    if let Some(test_time) = TEST_TIME.get() {
+        return test_time;
     }
     Instant::now()
 }
 
 #[cfg(test)]
 thread_local! {
-    static STANDING: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+    static TEST_TIME: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Stops the clock of this thread and lets time pass on it without waiting for it.
+/// Stops the calling thread's clock, if the clock is still running, and advances it by `time`.
 #[cfg(test)]
-pub(crate) fn pass(time: std::time::Duration) {
-    STANDING.set(Some(now() + time));
+pub(crate) fn advance(time: std::time::Duration) {
+    TEST_TIME.set(Some(now() + time));
+}
+
+/// Returns the number of nanoseconds from `from` to `to`, at most `i64::MAX`, or 0 if `to` is
+/// earlier.
+pub(crate) fn elapsed_ns(from: Instant, to: Instant) -> i64 {
+    i64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(i64::MAX)
 }

@@ -1,131 +1,164 @@
-//! Statuses and errors: one list of numbers for Rust, C and C++.
+//! Statuses and errors.
 
+use crate::abi::abi_enum;
 use std::ffi::CStr;
 use std::fmt;
+use std::ops::RangeInclusive;
 
-/// Defines [`Status`] and its texts from one table, so that number, name and sentence cannot drift apart.
-macro_rules! statuses {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $text:literal;)+) => {
-        /// What a call came to: 0 is success, positive is flow (nothing is wrong), negative is an error.
-        ///
-        /// The numbers are part of the ABI and never move; a retired number is never used again.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(i32)]
-        pub enum Status {
-            $($(#[doc = $doc])+ $name = $number,)+
-        }
+abi_enum! {
+    /// Outcome of a call: 0 means success, a positive number is an outcome of normal operation, and
+    /// a negative number is an error.
+    ///
+    /// From version 1.0 of the ABI on, numbers never change and are never reused.
+    pub enum Status: i32 {
+        /// The call succeeded.
+        Ok = 0,
 
+        /// No result has been published yet, or nothing is waiting to be processed.
+        NotReady = 1,
+        /// The ring was full, so the new frame was dropped and counted.
+        RingFull = 2,
+        /// The new frame was not later than the previous accepted frame, so it was refused and
+        /// counted.
+        FrameRefused = 3,
+        /// The timeout expired.
+        TimedOut = 4,
+        /// The result of a query covers only a part of the interval.
+        Partial = 5,
+        /// The interval of a query contains no output (for an exact query, no sample), or the
+        /// results of later acquisitions have replaced the requested final result.
+        Empty = 6,
+
+        /// A pointer that must not be NULL is NULL.
+        NullArgument = -1,
+        /// `struct_size` is smaller than in the first version of the struct, or a field that this
+        /// library does not know is not zero.
+        StructSize = -2,
+        /// A flag is unknown, or a reserved field is not zero.
+        UnknownFlags = -3,
+        /// A value is outside its range.
+        InvalidArgument = -4,
+        /// The call is not allowed in this state, for example a push before begin.
+        WrongState = -5,
+        /// Another thread is in a call that only one thread at a time may make, or a callback makes
+        /// a call that is not allowed there.
+        WrongThread = -6,
+        /// The pixel format is unknown.
+        UnsupportedFormat = -7,
+        /// The width, the height, the region of interest or the pixel size of a frame is out of
+        /// range.
+        FrameGeometry = -8,
+        /// The stride of a plane is smaller than a row, or does not match the packed rows of a
+        /// slot.
+        FrameStride = -9,
+        /// The frame is larger than the stream allows.
+        FrameTooLarge = -10,
+        /// This build, this provider or this stream does not support the feature.
+        Unsupported = -11,
+        /// The host was compiled for another version of the ABI.
+        AbiVersion = -12,
+
+        /// The model package cannot be read.
+        ModelUnreadable = -20,
+        /// The model package is not valid. It is truncated or altered, or a metadata key is missing
+        /// or malformed.
+        ModelInvalid = -21,
+        /// The SHA-256 of the model package is not the one that the host expects.
+        ModelHash = -22,
+        /// The graph does not match the metadata of the package, or metadata values contradict each
+        /// other.
+        ModelMismatch = -23,
+        /// The self-test of the package gave wrong numbers.
+        SelfTest = -24,
+
+        /// The shared library of the runtime cannot be loaded.
+        RuntimeMissing = -30,
+        /// The shared library of the runtime is older than the oldest supported version.
+        RuntimeTooOld = -31,
+        /// The provider cannot run on this machine.
+        ProviderUnavailable = -32,
+        /// The runtime failed during inference.
+        Inference = -33,
+        /// The engine cache cannot be read or written.
+        EngineCache = -34,
+        /// The file is not an engine file, or it is damaged.
+        EngineFile = -35,
+        /// The engine file was built for another model, GPU, software version or set of options.
+        EngineMismatch = -36,
+
+        /// An allocation failed, or a requested size is too large.
+        OutOfMemory = -40,
+        /// An earlier panic inside the library made the stream unusable. Destroy the stream.
+        Poisoned = -41,
+        /// An internal error, which is a bug in tteview.
+        Internal = -42,
+        /// The host cancelled the call.
+        Cancelled = -43,
+        /// A system call failed, for example the start of a thread.
+        System = -44,
+    }
+}
+
+/// Defines the descriptions of all statuses, with the terminating NUL that C needs.
+macro_rules! status_texts {
+    ($($name:ident => $text:literal,)+) => {
         impl Status {
-            /// Every status there is, in the order of the table.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-
-            /// One static sentence without the closing stop.
-            #[must_use]
-            pub fn text(self) -> &'static str {
-                match self { $(Self::$name => $text,)+ }
-            }
-
-            /// The same, for C.
+            /// Returns a short description in lower case as a C string.
             pub(crate) fn c_text(self) -> &'static CStr {
                 let bytes = match self { $(Self::$name => concat!($text, "\0"),)+ }.as_bytes();
                 CStr::from_bytes_with_nul(bytes).unwrap_or_default()
-            }
-
-            /// The status with this number, if there is one.
-            #[must_use]
-            pub fn from_code(code: i32) -> Option<Self> {
-                match code { $($number => Some(Self::$name),)+ _ => None }
             }
         }
     };
 }
 
-statuses! {
-    /// The call did what it says.
-    Ok = 0, "ok";
-
-    /// No result yet, or nothing to process.
-    NotReady = 1, "not ready yet";
-    /// The ring was full: the new frame was dropped and counted.
-    RingFull = 2, "ring full, frame dropped";
-    /// The frame's time was not later than the one before: refused and counted.
-    FrameRefused = 3, "frame refused: its time is not later than the one before";
-    /// The time given to wait ran out.
-    TimedOut = 4, "timed out";
-    /// A query covers only a part of the interval.
-    Partial = 5, "only a part of the interval is covered";
-    /// A query found no chunk in the interval.
-    Empty = 6, "no chunk lies in the interval";
-
-    /// A pointer that must not be NULL was NULL.
-    NullArgument = -1, "a required pointer is NULL";
-    /// `struct_size` is smaller than the first version of the struct, or the unknown tail is not zero.
-    StructSize = -2, "struct_size does not fit";
-    /// Unknown flags, or reserved fields that are not zero.
-    UnknownFlags = -3, "unknown flags, or reserved bytes that are not zero";
-    /// A value outside its range.
-    InvalidArgument = -4, "invalid argument";
-    /// The call does not fit the state: push before begin, end twice, begin while acquiring.
-    WrongState = -5, "the call does not fit the state of the stream";
-    /// Two threads at once where one is allowed.
-    WrongThread = -6, "another thread is in a call that only one thread may make at a time";
-    /// Unknown pixel format or memory type.
-    UnsupportedFormat = -7, "unknown pixel format or memory type";
-    /// Width, height or region of interest out of range.
-    FrameGeometry = -8, "frame size or region of interest out of range";
-    /// The stride is smaller than a row.
-    FrameStride = -9, "stride smaller than a row";
-    /// The frame is larger than the stream was created for.
-    FrameTooLarge = -10, "frame larger than declared when the stream was created";
-    /// The library does not offer this (yet).
-    Unsupported = -11, "not supported";
-
-    /// The model file cannot be read.
-    ModelUnreadable = -20, "the model package cannot be read";
-    /// The file is not a well-formed package: truncated, altered, a key missing or malformed.
-    ModelInvalid = -21, "the model package is not valid";
-    /// The file's SHA-256 is not the one that the host pinned.
-    ModelHash = -22, "the model package is not the one pinned by its hash";
-    /// Graph and metadata do not fit each other.
-    ModelMismatch = -23, "the graph does not fit the package's metadata";
-    /// The self-test of the package gave other numbers than it should.
-    SelfTest = -24, "the self-test of the model package failed";
-
-    /// The runtime's shared library cannot be found or is not one.
-    RuntimeMissing = -30, "the runtime library cannot be loaded";
-    /// The runtime's library is older than the oldest version supported.
-    RuntimeTooOld = -31, "the runtime library is too old";
-    /// A provider that was asked for cannot run here.
-    ProviderUnavailable = -32, "the provider cannot run here";
-    /// The runtime failed while inferring.
-    Inference = -33, "inference failed";
-    /// The folder of built engines cannot be read or written.
-    EngineCache = -34, "the engine cache cannot be used";
-    /// An engine file is damaged, or is none.
-    EngineFile = -35, "the engine file is damaged or is none";
-    /// An engine was built for another model, runtime, device or options.
-    EngineMismatch = -36, "the engine was built for something else";
-
-    /// An allocation failed, or a size is more than can be allocated.
-    OutOfMemory = -40, "out of memory";
-    /// An earlier panic inside the library left the handle unusable: destroy it.
-    Poisoned = -41, "the handle is poisoned by an earlier internal error; destroy it";
-    /// An internal error: a bug of tteview.
-    Internal = -42, "internal error";
-    /// The host cancelled the call.
-    Cancelled = -43, "cancelled by the host";
-    /// A system call failed: thread, memory lock, event descriptor.
-    System = -44, "a system call failed";
+status_texts! {
+    Ok => "success",
+    NotReady => "not ready yet",
+    RingFull => "the ring is full; a pushed frame was dropped",
+    FrameRefused => "the frame is not later than the previous frame",
+    TimedOut => "timed out",
+    Partial => "the result covers only a part of the interval",
+    Empty => "the interval contains no whole chunk or window, or the result has been replaced",
+    NullArgument => "a required pointer is NULL",
+    StructSize => "struct_size is not valid, or a field that this library does not know is not 0",
+    UnknownFlags => "an unknown flag is set, or a reserved field is not zero",
+    InvalidArgument => "invalid argument",
+    WrongState => "the call is not allowed in this state, such as a push before the begin",
+    WrongThread => "another thread is in a call that only one thread at a time may make",
+    UnsupportedFormat => "unknown pixel format",
+    FrameGeometry => "the size, region of interest or pixel size of the frame is out of range",
+    FrameStride => "a stride does not fit the rows of its plane",
+    FrameTooLarge => "the frame is larger than the stream allows",
+    Unsupported => "not supported",
+    AbiVersion => "the host was compiled for another version of the ABI",
+    ModelUnreadable => "the model package cannot be read",
+    ModelInvalid => "the model package is not valid",
+    ModelHash => "the SHA-256 of the model package is not the expected one",
+    ModelMismatch => "the graph and the metadata of the package do not match",
+    SelfTest => "the self-test of the model package failed",
+    RuntimeMissing => "the runtime library cannot be loaded",
+    RuntimeTooOld => "the runtime library is too old",
+    ProviderUnavailable => "the provider cannot run on this machine",
+    Inference => "inference failed",
+    EngineCache => "the engine cache cannot be used",
+    EngineFile => "the engine file is damaged or is not an engine file",
+    EngineMismatch => "the engine was built for another model, GPU, software or set of options",
+    OutOfMemory => "out of memory",
+    Poisoned => "an earlier internal error made the stream unusable; destroy it",
+    Internal => "internal error",
+    Cancelled => "cancelled by the host",
+    System => "a system call failed",
 }
 
 impl Status {
-    /// The number that C sees.
+    /// Returns a short description in lower case.
     #[must_use]
-    pub const fn code(self) -> i32 {
-        self as i32
+    pub fn text(self) -> &'static str {
+        self.c_text().to_str().unwrap_or_default()
     }
 
-    /// True for negative numbers.
+    /// Returns whether the status is an error, which means that its number is negative.
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.code() < 0
@@ -138,29 +171,32 @@ impl fmt::Display for Status {
     }
 }
 
-/// An error: a status and a sentence that names the cause.
+impl std::error::Error for Status {}
+
+/// An error: a status and usually a message that names the cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     status: Status,
     message: String,
 }
 
-/// The result of every fallible call in this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of a call into this crate. Real-time calls return `Result<T, Status>`, because an
+/// [`Error`] allocates.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with its cause in words.
+    /// Creates an error with a message.
     pub fn new(status: Status, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
-    /// The status, as C sees it.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The cause in words.
+    /// Returns the message, which is empty if the error was created from a status alone.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -169,6 +205,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.message.is_empty() {
+            return write!(f, "{}", self.status);
+        }
         write!(f, "{}: {}", self.status, self.message)
     }
 }
@@ -176,10 +215,26 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<Status> for Error {
-    /// For calls that must not allocate: the status alone.
     fn from(status: Status) -> Self {
         Self { status, message: String::new() }
     }
+}
+
+/// Checks a setting against its range.
+///
+/// # Errors
+/// Returns [`Status::InvalidArgument`] if the value is out of range.
+pub(crate) fn check_range<T: PartialOrd + fmt::Display>(
+    name: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (smallest, largest) = (range.start(), range.end());
+    let message = format!("{name} must be {smallest} to {largest}, got {value}");
+    Err(Error::new(Status::InvalidArgument, message))
 }
 
 #[cfg(test)]
@@ -187,13 +242,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_leads_back_to_its_status_and_says_something_of_its_own() {
+    fn every_status_has_a_unique_number_and_text() {
         let mut texts = std::collections::HashSet::new();
         for &status in Status::ALL {
             assert_eq!(Status::from_code(status.code()), Some(status));
-            assert_eq!(status.c_text().to_str(), Ok(status.text()));
+            assert!(!status.text().is_empty());
             assert!(texts.insert(status.text()), "{status:?} repeats a text");
         }
         assert_eq!(Status::from_code(99), None);
+    }
+
+    #[test]
+    fn error_without_message_shows_its_status_only() {
+        assert_eq!(Error::from(Status::TimedOut).to_string(), "timed out");
+        let error = Error::new(Status::InvalidArgument, "ring_slots must be 2 to 1024, got 1");
+        assert_eq!(error.to_string(), "invalid argument: ring_slots must be 2 to 1024, got 1");
     }
 }

@@ -1,81 +1,89 @@
-//! Results: what the host reads.
+//! Results, each of which contains the provisional or final label of an acquisition.
 
-use crate::Status;
+use crate::error::Status;
 
-/// Facts about a result, as bits.
-pub mod flags {
-    /// The acquisition still runs: the label covers what was seen so far.
-    pub const PROVISIONAL: u32 = 1 << 0;
-    /// The acquisition has ended and nothing is left to compute.
-    pub const FINAL: u32 = 1 << 1;
-    /// The confidence is under the package's threshold: the label is withheld.
-    pub const ABSTAINED: u32 = 1 << 2;
-    /// Fewer samples than a clip has.
-    pub const SHORT: u32 = 1 << 3;
-    /// Frames were dropped because the ring was full.
-    pub const DROPPED: u32 = 1 << 4;
-    /// A gap or a change restarted the temporal state.
-    pub const DISCONTINUITY: u32 = 1 << 5;
-    /// Work was thinned because the network was slower than the frames.
-    pub const DEGRADED: u32 = 1 << 6;
-    /// The label was settled and the network stopped before the acquisition ended.
-    pub const SETTLED: u32 = 1 << 7;
-    /// The posterior said that the view had changed, and the mean began anew.
-    pub const VIEW_CHANGED: u32 = 1 << 8;
+bitflags::bitflags! {
+    /// Facts about a result.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct ResultFlags: u32 {
+        /// The acquisition is in progress. The label covers what has been processed so far.
+        const PROVISIONAL = 1 << 0;
+        /// The acquisition has ended and nothing is left to compute.
+        const FINAL = 1 << 1;
+        /// The confidence is below the threshold of the model package, so the label is withheld.
+        const ABSTAINED = 1 << 2;
+        /// Fewer samples were decided than a clip has.
+        const SHORT = 1 << 3;
+        /// Frames were dropped because the ring was full.
+        const DROPPED = 1 << 4;
+        /// A gap, a change or skipped chunks restarted the temporal state.
+        const DISCONTINUITY = 1 << 5;
+        /// Chunks or windows were skipped because the network could not keep up with the frame
+        /// rate.
+        const DEGRADED = 1 << 6;
+        /// The label was settled before the acquisition ended, so the early-stop rule stopped the
+        /// network.
+        const SETTLED = 1 << 7;
+        /// The posterior showed another view, so the view-change rule restarted the mean. The label
+        /// covers only the outputs since the new view appeared.
+        const VIEW_CHANGED = 1 << 8;
+    }
 }
 
-/// The label of an acquisition, so far or final.
-#[derive(Clone, Debug, PartialEq)]
+/// The provisional or final label of an acquisition, and facts about it.
+///
+/// The posterior is not part of this struct. The functions that read a result write the posterior
+/// to a slice that the caller provides.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewResult {
-    /// [`Status::Ok`], or what went wrong while inferring.
+    /// [`Status::Ok`], or the error that ended the processing.
     pub status: Status,
-    /// The id that begin gave.
+    /// Identifier that `begin` returned; 0 in the result of a query.
     pub acquisition: u64,
-    /// Bits of [`flags`].
-    pub flags: u32,
-    /// Chunks or windows that the posterior is the mean of.
+    /// Facts about the result.
+    pub flags: ResultFlags,
+    /// Number of chunks or windows that the posterior covers.
     pub chunks: u32,
-    /// Index into the model's labels; `None` if withheld or if there is no chunk.
+    /// Index of the label in the model; `None` if the label is withheld, if no output counts yet,
+    /// or after an error.
     pub label: Option<u32>,
-    /// The largest value of the posterior.
+    /// Largest value of the posterior.
     pub confidence: f32,
-    /// The largest minus the second largest.
+    /// Difference between the largest and the second largest value of the posterior.
     pub margin: f32,
-    /// Posterior, one value a label; zeros before the first chunk.
-    pub scores: Vec<f32>,
     /// Sequence number of the first accepted frame.
     pub first_sequence: u64,
     /// Sequence number of the last accepted frame.
     pub last_sequence: u64,
-    /// Frames accepted.
+    /// Number of accepted frames.
     pub frames_used: u64,
-    /// Frames dropped because the ring was full.
+    /// Number of frames dropped because the ring was full.
     pub frames_dropped: u64,
-    /// Grid time of the first sample covered.
+    /// Grid time of the first sample that the posterior covers.
     pub first_time_ns: i64,
-    /// Grid time of the last sample covered.
+    /// Grid time of the last sample that the posterior covers.
     pub last_time_ns: i64,
-    /// Final results: from end to the result being visible.
+    /// Time from the end of the acquisition to the publication of the final result.
     pub latency_ns: i64,
-    /// Final results: the part of it before the worker saw the end.
+    /// Part of `latency_ns` that passed before the worker reached the end of the acquisition.
     pub queue_ns: i64,
-    /// Time spent in preprocessing, over the acquisition.
+    /// Total time spent in preprocessing during the acquisition.
     pub preprocess_ns: i64,
-    /// Time spent in the network, over the acquisition.
+    /// Total time spent in the network during the acquisition.
     pub inference_ns: i64,
 }
 
 impl ViewResult {
-    pub(crate) fn new(labels: usize) -> Self {
+    /// Creates an empty result for an acquisition.
+    pub(crate) fn new(acquisition: u64) -> Self {
         Self {
             status: Status::Ok,
-            acquisition: 0,
-            flags: 0,
+            acquisition,
+            flags: ResultFlags::empty(),
             chunks: 0,
             label: None,
             confidence: 0.0,
             margin: 0.0,
-            scores: vec![0.0; labels],
             first_sequence: 0,
             last_sequence: 0,
             frames_used: 0,
@@ -89,22 +97,25 @@ impl ViewResult {
         }
     }
 
-    /// Sets label, confidence and margin from the scores, of which there is at least one.
-    pub(crate) fn decide(&mut self, scores: &[f32], threshold: f32) {
+    /// Sets the label, the confidence and the margin from a posterior with at least one value.
+    pub(crate) fn set_label(&mut self, posterior: &[f32], threshold: f32) {
         let (mut best, mut second, mut label) = (f32::MIN, f32::MIN, 0);
-        for (index, &score) in (0u32..).zip(scores) {
-            if score > best {
-                (second, best, label) = (best, score, index);
+        for (index, &value) in (0u32..).zip(posterior) {
+            if value > best {
+                (second, best, label) = (best, value, index);
             } else {
-                second = second.max(score);
+                second = second.max(value);
             }
         }
         self.confidence = best;
         self.margin = if second == f32::MIN { best } else { best - second };
         self.label = (best >= threshold).then_some(label);
-        self.flags &= !flags::ABSTAINED;
-        if self.label.is_none() {
-            self.flags |= flags::ABSTAINED;
-        }
+        self.flags.set(ResultFlags::ABSTAINED, self.label.is_none());
+    }
+
+    /// Returns whether this is the final result of its acquisition.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        self.flags.contains(ResultFlags::FINAL)
     }
 }

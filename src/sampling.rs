@@ -1,118 +1,155 @@
-//! Timestamps to the time grid: which frame is which sample.
+//! Sampling, which assigns frames to samples.
 //!
-//! A segment starts at its first frame, time t0, and sample k is the frame nearest to `t0 + k * interval`, of two
-//! equally near the earlier. It is decided when the first frame at or after that time arrives, so it is always this
-//! frame or the one before it.
+//! This module implements docs/stream-contract.md#samples and
+//! docs/stream-contract.md#partial-chunk.
 
-/// What a frame's time leads to.
+use crate::abi::abi_enum;
+
+/// The time grid of a segment: sample `k` has the grid time `start_ns + k * interval_ns`.
+///
+/// Grid times saturate at the limits of `i64`, so they do not wrap around when a host clock is near
+/// these limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) start_ns: i64,
+    pub(crate) interval_ns: i64,
+}
+
+impl Grid {
+    /// Returns the grid time of a sample.
+    pub(crate) fn time_ns(self, sample: i64) -> i64 {
+        let exact = i128::from(self.start_ns) + i128::from(sample) * i128::from(self.interval_ns);
+        exact.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+}
+
+/// The outcome of adding a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// Not later than the frame before: refused.
+    /// The time of the frame is not later than that of the previous accepted frame.
     Refused,
-    /// Accepted.
+    /// The frame is accepted. Its arrival decides `previous + current` samples.
     Accepted {
-        /// The frame starts a segment.
-        starts: bool,
-        /// Samples that this frame decides and that are the frame before it; they come first.
+        /// Whether the frame is the first of a segment.
+        starts_segment: bool,
+        /// Number of decided samples for which the previous frame is used. They precede the
+        /// `current` samples.
         previous: usize,
-        /// Samples that this frame decides and that are the frame itself.
+        /// Number of decided samples for which this frame is used.
         current: usize,
     },
 }
 
-/// The grid of one acquisition.
+/// The sampler, which assigns frames to the samples of an acquisition.
+///
+/// A sample is the frame nearest to its grid time. If two frames are equally near, the sample is
+/// the earlier one. A sample is decided when the first frame at or after its grid time arrives, so
+/// the sample is always that frame or the previous one.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     interval_ns: i64,
-    gap_ns: i64,
+    gap_ns: u64,
     last_ns: Option<i64>,
     segment: Option<Segment>,
 }
 
 #[derive(Debug)]
 struct Segment {
-    start_ns: i64,
-    next_grid_ns: i64,
+    grid: Grid,
+    /// Time from the last frame to the grid time of the next sample. The time is relative, because
+    /// an absolute time could overflow near the limits of `i64`.
+    until_next_ns: u64,
     has_previous: bool,
 }
 
 impl Sampler {
+    /// Creates a sampler. Both arguments must be positive.
     pub(crate) fn new(interval_ns: i64, gap_ns: i64) -> Self {
-        Self { interval_ns, gap_ns, last_ns: None, segment: None }
+        Self { interval_ns, gap_ns: gap_ns.unsigned_abs(), last_ns: None, segment: None }
     }
 
-    /// A new acquisition: no frame yet.
+    /// Starts a new acquisition, which has no frame yet.
     pub(crate) fn restart(&mut self) {
         self.last_ns = None;
         self.segment = None;
     }
 
-    /// Ends the segment: the next frame starts another.
+    /// Ends the open segment, if any. The next frame starts a new segment.
     pub(crate) fn end_segment(&mut self) {
         self.segment = None;
     }
 
-    /// Start of the open segment.
-    pub(crate) fn segment_start_ns(&self) -> Option<i64> {
-        self.segment.as_ref().map(|segment| segment.start_ns)
+    /// Returns the grid of the open segment.
+    pub(crate) fn grid(&self) -> Option<Grid> {
+        self.segment.as_ref().map(|segment| segment.grid)
     }
 
-    /// Whether a frame of this time would come too late after the one before, and so end the open segment.
-    pub(crate) fn would_gap(&self, time_ns: i64) -> bool {
-        self.segment.is_some() && self.last_ns.is_some_and(|last| time_ns.saturating_sub(last) > self.gap_ns)
+    /// Returns whether a segment is open and a frame at `time_ns` would come after a gap.
+    pub(crate) fn is_gap(&self, time_ns: i64) -> bool {
+        let too_late = |last_ns: i64| time_ns > last_ns && time_ns.abs_diff(last_ns) > self.gap_ns;
+        self.segment.is_some() && self.last_ns.is_some_and(too_late)
     }
 
-    /// Takes the time of the next frame.
-    pub(crate) fn frame(&mut self, time_ns: i64) -> Arrival {
-        if self.last_ns.is_some_and(|last| time_ns <= last) {
+    /// Adds the frame at `time_ns`, and determines the samples that this frame decides.
+    pub(crate) fn add_frame(&mut self, time_ns: i64) -> Arrival {
+        if self.last_ns.is_some_and(|last_ns| time_ns <= last_ns) {
             return Arrival::Refused;
         }
-        if self.would_gap(time_ns) {
+        if self.is_gap(time_ns) {
             self.segment = None;
         }
-        let before_ns = self.last_ns.replace(time_ns);
-        let starts = self.segment.is_none();
+        let last_ns = self.last_ns.replace(time_ns);
+        let starts_segment = self.segment.is_none();
         let segment = self.segment.get_or_insert(Segment {
-            start_ns: time_ns,
-            next_grid_ns: time_ns,
+            grid: Grid { start_ns: time_ns, interval_ns: self.interval_ns },
+            until_next_ns: 0,
             has_previous: false,
         });
+        // Within a segment, this time is at most `gap_ns`, so adding an interval to it does not
+        // overflow.
+        let elapsed_ns = match last_ns {
+            Some(last_ns) if segment.has_previous => time_ns.abs_diff(last_ns),
+            _ => 0,
+        };
         let (mut previous, mut current) = (0, 0);
-        while segment.next_grid_ns <= time_ns {
-            let grid = segment.next_grid_ns;
-            match before_ns {
-                Some(before) if segment.has_previous && grid - before <= time_ns - grid => previous += 1,
-                _ => current += 1,
+        let mut sample_ns = segment.until_next_ns;
+        while sample_ns <= elapsed_ns {
+            if segment.has_previous && sample_ns <= elapsed_ns - sample_ns {
+                previous += 1;
+            } else {
+                current += 1;
             }
-            segment.next_grid_ns = grid.saturating_add(self.interval_ns);
-            if segment.next_grid_ns == i64::MAX {
-                break;
-            }
+            sample_ns += self.interval_ns.unsigned_abs();
         }
+        segment.until_next_ns = sample_ns - elapsed_ns;
         segment.has_previous = true;
-        Arrival::Accepted { starts, previous, current }
+        Arrival::Accepted { starts_segment, previous, current }
     }
 }
 
-/// What becomes of a chunk that is not full when its segment ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PartialChunk {
-    /// Completed by its last sample if at least half full or if there is no chunk yet, else dropped.
-    #[default]
-    Auto,
-    /// Dropped unless there is no chunk yet.
-    Drop,
-    /// Always completed.
-    Hold,
+abi_enum! {
+    /// The treatment of a partial chunk when its segment ends.
+    #[derive(Default)]
+    pub enum PartialChunk: u32 {
+        /// If the chunk is at least half full, or if no other chunk counts yet, the chunk is
+        /// completed by repeating its last sample. Otherwise, the chunk is dropped.
+        #[default]
+        Auto = 0,
+        /// The chunk is dropped if another chunk already counts. Otherwise, it is completed.
+        Drop = 1,
+        /// The chunk is always completed.
+        Hold = 2,
+    }
 }
 
 impl PartialChunk {
-    /// Whether a chunk with `filled` of `size` samples is completed. `first`: no chunk counts yet.
-    pub(crate) fn completes(self, filled: usize, size: usize, first: bool) -> bool {
+    /// Returns whether this rule completes a partial chunk that has `filled` of its `size` samples.
+    /// `is_first` is true if no other chunk counts yet.
+    pub(crate) fn completes(self, filled: usize, size: usize, is_first: bool) -> bool {
         filled > 0
             && match self {
-                Self::Auto => first || 2 * filled >= size,
-                Self::Drop => first,
+                Self::Auto => is_first || 2 * filled >= size,
+                Self::Drop => is_first,
                 Self::Hold => true,
             }
     }
@@ -123,7 +160,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The contract word by word, over all frames of one segment at once.
+    /// Returns, for each sample of a segment, the index of the frame that the contract assigns to
+    /// it. Unlike the sampler, this function knows all frames in advance.
     fn nearest_frames(times: &[i64], interval: i64) -> Vec<usize> {
         let mut samples = Vec::new();
         let mut grid = times[0];
@@ -137,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_sample_is_the_nearest_frame_and_of_two_the_earlier(
+        fn every_sample_is_the_nearest_frame_or_the_earlier_of_two(
             steps in prop::collection::vec(1i64..60, 1..80),
             interval in 1i64..70,
         ) {
@@ -148,14 +186,37 @@ mod tests {
             for (index, step) in steps.into_iter().enumerate() {
                 time += step;
                 times.push(time);
-                let Arrival::Accepted { starts, previous, current } = sampler.frame(time) else {
+                let Arrival::Accepted { starts_segment, previous, current } =
+                    sampler.add_frame(time)
+                else {
                     panic!("refused");
                 };
-                prop_assert_eq!(starts, index == 0);
+                prop_assert_eq!(starts_segment, index == 0);
                 samples.extend(std::iter::repeat_n(index.wrapping_sub(1), previous));
                 samples.extend(std::iter::repeat_n(index, current));
             }
             prop_assert_eq!(samples, nearest_frames(&times, interval));
         }
+    }
+
+    #[test]
+    fn grid_times_saturate_at_both_ends() {
+        let late = Grid { start_ns: i64::MAX - 10, interval_ns: 4 };
+        assert_eq!([0, 2, 3].map(|k| late.time_ns(k)), [i64::MAX - 10, i64::MAX - 2, i64::MAX]);
+        let early = Grid { start_ns: i64::MIN, interval_ns: 4 };
+        assert_eq!(early.time_ns(i64::MAX), i64::MAX);
+        assert_eq!(early.time_ns(3), i64::MIN + 12);
+    }
+
+    #[test]
+    fn frames_at_both_ends_of_i64_are_sampled() {
+        let mut sampler = Sampler::new(4, 100);
+        let accepted =
+            |starts_segment, current| Arrival::Accepted { starts_segment, previous: 0, current };
+        assert_eq!(sampler.add_frame(i64::MIN), accepted(true, 1));
+        assert_eq!(sampler.add_frame(i64::MIN + 4), accepted(false, 1));
+        assert_eq!(sampler.add_frame(i64::MAX - 4), accepted(true, 1));
+        assert_eq!(sampler.add_frame(i64::MAX), accepted(false, 1));
+        assert_eq!(sampler.add_frame(i64::MAX), Arrival::Refused);
     }
 }

@@ -1,45 +1,41 @@
-//! Hours of use do not grow the process: not by a byte that is held, nor by pages that are resident.
+//! Tests that long use increases neither the allocated bytes of the process nor its resident pages.
 //!
-//! `TTEVIEW_FULL=1` runs the full length.
+//! With `TTEVIEW_FULL=1`, each test runs its full number of rounds.
 
+mod common;
 mod counting;
 
+use common::{TIMEOUT, create_engine, grey_frame, is_full_run};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use tteview::frame::{FrameView, Geometry, PixelFormat};
-use tteview::model::ModelPackage;
-use tteview::{Engine, EngineConfig, Status, Stream, StreamConfig, ViewResult};
+use tteview::frame::FrameView;
+use tteview::{Engine, Status, Stream, StreamConfig};
 
 const SIDE: u32 = 128;
-const FRAMES: u32 = 4;
+const FRAMES: i64 = 4;
 
-/// The allocator's own bookkeeping may touch another page now and then; a leak of one frame in each round would
-/// show as hundreds of times this.
-const RESIDENT_SLACK: usize = 2 << 20;
+/// Allowed growth of the resident memory. The allocator may use additional pages for its own
+/// purposes. In a full run, a leak of one frame per round would exceed this bound by far.
+const RESIDENT_SLACK_BYTES: usize = 2 << 20;
 
-/// Longer than threads take to end on a busy machine.
+/// Maximum time that threads may take to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Each test measures the whole process, so one waits for another.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Lock that lets one test run at a time, because each test measures the whole process.
+static TURN: Mutex<()> = Mutex::new(());
 
-fn rounds(full: usize, short: usize) -> usize {
-    if std::env::var_os("TTEVIEW_FULL").is_some_and(|value| value == "1") { full } else { short }
+fn count_rounds(full: usize, short: usize) -> usize {
+    if is_full_run() { full } else { short }
 }
 
-/// Bytes of the process that are in memory.
-fn resident() -> usize {
+/// Returns the size of the process's resident memory in bytes.
+fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
     pages * 4096
 }
 
-fn engine() -> Engine {
-    let package = include_bytes!("../models/standin.stream.onnx").to_vec();
-    Engine::new(ModelPackage::from_bytes(package, None).unwrap(), &EngineConfig::default()).unwrap()
-}
-
-fn stream(engine: &Engine) -> Stream {
+fn open_stream(engine: &Engine) -> Stream {
     let config = StreamConfig {
         ring_slots: 8,
         max_width_px: SIDE,
@@ -47,68 +43,61 @@ fn stream(engine: &Engine) -> Stream {
         max_frame_bytes: (SIDE * SIDE) as usize,
         ..StreamConfig::default()
     };
-    Stream::new(engine, &config).unwrap()
+    Stream::open(engine, &config).unwrap()
 }
 
-/// One acquisition from begin to its label.
-fn acquire(stream: &mut Stream, pixels: &[u8], result: &mut ViewResult) {
-    let id = stream.begin().unwrap();
-    for frame in 0..i64::from(FRAMES) {
-        let geometry = Geometry::whole(PixelFormat::Gray8, SIDE, SIDE);
-        let frame = FrameView::packed(geometry, pixels, frame * 33_333_333).unwrap();
-        assert_eq!(stream.push(&frame), Status::Ok);
+/// Runs one acquisition and waits for its label.
+fn acquire(stream: &mut Stream, pixels: &[u8]) {
+    let acquisition = stream.acquirer.begin().unwrap();
+    let frame = FrameView::new(grey_frame(SIDE, SIDE), pixels).unwrap();
+    for index in 0..FRAMES {
+        assert_eq!(stream.acquirer.push(&frame.with_time_ns(index * 33_333_333)), Ok(()));
     }
-    assert_eq!(stream.end(), Status::Ok);
-    assert_eq!(stream.reader().wait(id, Duration::from_secs(60), result), Status::Ok);
+    assert_eq!(stream.acquirer.end(), Ok(()));
+    let result = stream.reader.wait(acquisition, TIMEOUT, &mut [0.0; 64]).unwrap();
     assert_eq!((result.status, result.chunks), (Status::Ok, 1));
 }
 
-/// Runs `round` so often, after a tenth of it that fills whatever is filled once. Not a byte more may be held once the
-/// runtime's threads have ended, some time after their engine, and with them what they hold.
-fn must_not_grow(rounds: usize, mut round: impl FnMut()) {
+/// Runs `rounds` rounds and checks the growth of the memory. Before the measurement, the function
+/// runs a tenth as many rounds, so that memory that is allocated only once is not counted. The
+/// number of allocated bytes must not grow at all. The runtime's threads end some time after their
+/// engine is dropped, so the check waits until they have freed their memory.
+fn check_growth(rounds: usize, mut round: impl FnMut()) {
     (0..rounds / 10).for_each(|_| round());
-    let (held, pages) = (counting::live_bytes(), resident());
+    let (allocated, resident) = (counting::live_bytes(), resident_bytes());
     (0..rounds).for_each(|_| round());
     let end = Instant::now();
-    while counting::live_bytes() > held {
-        let grown = counting::live_bytes() - held;
-        assert!(end.elapsed() < PATIENCE, "{grown} bytes more are held after {rounds} rounds");
+    while counting::live_bytes() > allocated {
+        let grown = counting::live_bytes() - allocated;
+        assert!(end.elapsed() < PATIENCE, "{grown} more bytes are allocated after {rounds} rounds");
         std::thread::sleep(Duration::from_millis(1));
     }
-    let grown = resident().saturating_sub(pages);
-    assert!(grown <= RESIDENT_SLACK, "{grown} bytes more are resident after {rounds} rounds");
+    let grown = resident_bytes().saturating_sub(resident);
+    assert!(grown <= RESIDENT_SLACK_BYTES, "{grown} more bytes are resident after {rounds} rounds");
 }
 
 #[test]
-fn streams_that_come_and_go_leave_nothing() {
-    let _alone = ALONE.lock().unwrap();
-    let engine = engine();
+fn closed_streams_leave_no_memory() {
+    let _turn = TURN.lock().unwrap();
+    let engine = create_engine("standin.stream.onnx");
     let pixels = vec![9; (SIDE * SIDE) as usize];
-    must_not_grow(rounds(1000, 100), || {
-        let mut stream = stream(&engine);
-        let mut result = stream.reader().result();
-        acquire(&mut stream, &pixels, &mut result);
+    check_growth(count_rounds(1000, 100), || acquire(&mut open_stream(&engine), &pixels));
+}
+
+#[test]
+fn dropped_engines_leave_no_memory() {
+    let _turn = TURN.lock().unwrap();
+    let pixels = vec![9; (SIDE * SIDE) as usize];
+    check_growth(count_rounds(1000, 100), || {
+        let engine = create_engine("standin.stream.onnx");
+        acquire(&mut open_stream(&engine), &pixels);
     });
 }
 
 #[test]
-fn engines_that_come_and_go_leave_nothing() {
-    let _alone = ALONE.lock().unwrap();
+fn acquisitions_of_one_stream_need_no_more_memory() {
+    let _turn = TURN.lock().unwrap();
+    let mut stream = open_stream(&create_engine("standin.stream.onnx"));
     let pixels = vec![9; (SIDE * SIDE) as usize];
-    must_not_grow(rounds(1000, 100), || {
-        let engine = engine();
-        let mut stream = stream(&engine);
-        let mut result = stream.reader().result();
-        acquire(&mut stream, &pixels, &mut result);
-    });
-}
-
-#[test]
-fn acquisition_after_acquisition_on_one_stream_needs_no_more_memory() {
-    let _alone = ALONE.lock().unwrap();
-    let engine = engine();
-    let mut stream = stream(&engine);
-    let mut result = stream.reader().result();
-    let pixels = vec![9; (SIDE * SIDE) as usize];
-    must_not_grow(rounds(10_000, 300), || acquire(&mut stream, &pixels, &mut result));
+    check_growth(count_rounds(10_000, 300), || acquire(&mut stream, &pixels));
 }

@@ -1,26 +1,27 @@
-//! Runtime libraries that will not do: an error that names the file and the reason, and the process goes on.
+//! Tests with files that cannot be used as the ONNX Runtime library. The error must name the file
+//! and the reason.
 #![cfg(feature = "ort")]
 
+mod common;
+
+use common::load_package;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tteview::model::ModelPackage;
 use tteview::{Engine, EngineConfig, Error, Status};
 
-fn refused(library: &Path) -> Error {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let package = ModelPackage::from_path(&root.join("models/standin.stream.onnx"), None).unwrap();
+fn refuse(library: &Path) -> Error {
     let config = EngineConfig {
         providers: vec!["cpu".into()],
         runtime_library: Some(library.to_owned()),
         ..EngineConfig::default()
     };
-    let error = Engine::new(package, &config).err().expect("refused");
+    let error = Engine::new(load_package("standin.stream.onnx"), &config).err().expect("refused");
     assert!(error.message().contains(&library.display().to_string()), "{error}");
     error
 }
 
 /// Builds `tests/c/fake_runtime.c`.
-fn fake(name: &str, define: &str) -> PathBuf {
+fn build_fake_runtime(name: &str, define: &str) -> PathBuf {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib{name}.so"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/fake_runtime.c");
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
@@ -31,46 +32,42 @@ fn fake(name: &str, define: &str) -> PathBuf {
 }
 
 #[test]
-fn a_library_that_is_not_there_is_missing() {
-    let error = refused(Path::new("/nowhere/libonnxruntime.so"));
-    assert_eq!(error.status(), Status::RuntimeMissing);
-    assert!(error.message().contains("No such file"), "{error}");
+fn a_file_that_does_not_exist_is_missing() {
+    for library in ["/nowhere/libonnxruntime.so", "libonnxruntime-missing.so"] {
+        let error = refuse(Path::new(library));
+        assert_eq!(error.status(), Status::RuntimeMissing);
+        assert!(error.message().contains("No such file"), "{error}");
+    }
 }
 
 #[test]
-fn a_name_that_the_loader_does_not_find_is_missing() {
-    let error = refused(Path::new("libonnxruntime-of-nobody.so"));
-    assert_eq!(error.status(), Status::RuntimeMissing);
-    assert!(error.message().contains("No such file"), "{error}");
-}
-
-#[test]
-fn a_text_file_is_no_library() {
+fn a_text_file_is_refused_with_the_reason_of_the_loader() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("text.so");
     std::fs::write(&path, "not a library\n").unwrap();
-    let error = refused(&path);
+    let error = refuse(&path);
     assert_eq!(error.status(), Status::RuntimeMissing);
-    // The loader's own words, which depend on the system, follow the name.
+    // The dynamic loader's message follows the file name. The message depends on the system, so
+    // only its length is checked.
     assert!(error.message().len() > path.display().to_string().len() + 10, "{error}");
 }
 
 #[test]
-fn a_library_of_something_else_is_not_onnx_runtime() {
-    let error = refused(Path::new("libm.so.6"));
+fn another_library_is_refused_by_the_missing_function() {
+    let error = refuse(Path::new("libm.so.6"));
     assert_eq!(error.status(), Status::RuntimeMissing);
     assert!(error.message().contains("OrtGetApiBase"), "{error}");
 }
 
 #[test]
-fn a_library_that_only_looks_like_onnx_runtime_is_refused_without_a_panic() {
-    let error = refused(&fake("no_base", "-DNOTHING"));
+fn a_library_without_an_api_is_refused() {
+    let error = refuse(&build_fake_runtime("no_base", "-DNOTHING"));
     assert_eq!(error.status(), Status::RuntimeMissing);
 }
 
 #[test]
-fn an_old_library_is_refused_with_its_version_and_the_one_needed() {
+fn an_old_library_is_refused_with_both_versions() {
     for (name, version) in [("old", "1.10.0"), ("old_api", "1.20.0")] {
-        let error = refused(&fake(name, &format!("-DVERSION=\"{version}\"")));
+        let error = refuse(&build_fake_runtime(name, &format!("-DVERSION=\"{version}\"")));
         assert_eq!(error.status(), Status::RuntimeTooOld);
         assert!(error.message().contains(version) && error.message().contains("1.18"), "{error}");
     }

@@ -1,7 +1,9 @@
-//! Two ways of doing the same, timed call by call in turn, so that both meet the same noise of the machine.
+//! Comparison of two functions that do the same thing. Calls of the two functions alternate, so
+//! machine noise affects both.
 //!
-//! Criterion drives and reports each side; the ratios come from all calls of the run. With `TTEVIEW_BENCH_TABLE`
-//! set to a file, each row is added to it for `cargo xtask bench`.
+//! Criterion runs both functions and reports their times. The ratios are computed from all calls in
+//! the run. If `TTEVIEW_BENCH_TABLE` names a file, each row is appended to that file for
+//! `cargo xtask bench`.
 
 #![allow(dead_code, reason = "not every bench has something to compare with")]
 
@@ -10,20 +12,28 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// Time of one call, in nanoseconds, of every call of the run.
+/// Times of all calls in a run, in nanoseconds.
 type Calls = Vec<f64>;
 
-/// How one call is timed: what stands around it is the closure's own affair.
+/// A function that makes one call and returns its time. It may also make preparations that are not
+/// timed.
 pub(crate) type Timed<'a> = &'a mut dyn FnMut() -> Duration;
 
-/// The time of one call.
+/// Returns the settings that all benchmarks use.
+pub(crate) fn create_criterion() -> Criterion {
+    let criterion = Criterion::default().sample_size(30);
+    criterion.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1))
+}
+
+/// Measures the time of a call.
 pub(crate) fn time<T>(call: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
     std::hint::black_box(call());
     start.elapsed()
 }
 
-/// Compares `ours` with `other`. `each` is the number of operations in one call, `at_most` the bar of the ratio.
+/// Compares `ours` with `other`. `each` is the number of operations in one call, and `at_most` is
+/// the limit for the ratio of the medians.
 pub(crate) fn compare(
     criterion: &mut Criterion,
     what: &str,
@@ -42,7 +52,8 @@ pub(crate) fn compare(
                 let (our_calls, other_calls) = &mut *calls.borrow_mut();
                 let (mut our_time, mut other_time) = (Duration::ZERO, Duration::ZERO);
                 for iteration in 0..iterations {
-                    // Neither side is always the one that finds the caches as the other left them.
+                    // The order of the two calls alternates, because the first call changes the
+                    // content of the caches for the second one.
                     let (a, b) = if iteration % 2 == 0 {
                         let a = ours();
                         (a, other())
@@ -62,18 +73,18 @@ pub(crate) fn compare(
     group.finish();
     let (mut ours, mut other) = calls.into_inner();
     if ours.is_empty() {
-        return; // Filtered out on the command line.
+        return; // The benchmark was not selected on the command line.
     }
-    let (ours, other) = (Spread::of(&mut ours), Spread::of(&mut other));
+    let (ours, other) = (Spread::new(&mut ours), Spread::new(&mut other));
     let bar = at_most.map_or_else(|| "-".into(), |bar| format!("{bar}"));
-    row(&format!(
+    print_row(&format!(
         "{what}\t{name}\t{ours}\t{other}\t{:.3}\t{:.3}\t{bar}",
         ours.median / other.median,
         ours.p99 / other.p99
     ));
 }
 
-/// Measures `ours` where there is nothing to compare with.
+/// Measures `ours` without comparing it with another function.
 pub(crate) fn measure(criterion: &mut Criterion, what: &str, each: u32, ours: Timed<'_>) {
     let mut calls = Calls::new();
     criterion.bench_function(what, |bencher| {
@@ -88,11 +99,11 @@ pub(crate) fn measure(criterion: &mut Criterion, what: &str, each: u32, ours: Ti
         });
     });
     if !calls.is_empty() {
-        row(&format!("{what}\t-\t{}\t-\t-\t-\t-\t-\t-", Spread::of(&mut calls)));
+        print_row(&format!("{what}\t-\t{}\t-\t-\t-\t-\t-\t-", Spread::new(&mut calls)));
     }
 }
 
-/// Median and tail of a run's calls, in nanoseconds.
+/// Median and high percentiles of the times of the calls in a run, in nanoseconds.
 struct Spread {
     median: f64,
     p99: f64,
@@ -100,9 +111,9 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(calls: &mut Calls) -> Self {
+    fn new(calls: &mut Calls) -> Self {
         calls.sort_by(f64::total_cmp);
-        // NaN where there are too few calls to speak of the tail.
+        // The result is NaN if there are too few calls for this percentile.
         let at = |share: f64| {
             let beyond = (calls.len() as f64 * (1.0 - share)) as usize;
             if beyond == 0 { f64::NAN } else { calls[calls.len() - 1 - beyond] }
@@ -117,10 +128,11 @@ impl std::fmt::Display for Spread {
     }
 }
 
-fn row(text: &str) {
+fn print_row(text: &str) {
     println!("ratio: {}", text.replace('\t', " | "));
     if let Some(path) = std::env::var_os("TTEVIEW_BENCH_TABLE") {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the table");
+        let mut file =
+            std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the table");
         writeln!(file, "{text}").expect("the table");
     }
 }

@@ -1,22 +1,32 @@
-/* tteview for C++17: owners over the C ABI of tteview.h. Header only, no exceptions, no RTTI.
+/**
+ * @file tteview.hpp
+ * @brief C++17 classes that wrap the C interface in tteview.h.
  *
- *   tteview::EngineConfig config;
- *   config.model_path = "model.stream.onnx";
- *   auto engine = tteview::Engine::create(config);   // Result<Engine>
- *   if (!engine) { log(engine.error().cause); return; }
+ * The header requires neither exceptions nor RTTI.
  *
- * Link, threads, real-time rules and ownership: as tteview.h says. Every owner may be moved; a moved-from owner is
- * empty, and every call on it gives TTV_NULL_ARGUMENT. Calls of a real-time function allocate nothing. */
+ * ~~~{.cpp}
+ * tteview::EngineConfig config;
+ * config.model_path = "model.stream.onnx";
+ * auto engine = tteview::Engine::create(config);  // a Result<Engine>
+ * if (!engine) {
+ *   log(engine.error().message);
+ *   return;
+ * }
+ * ~~~
+ *
+ * The conventions of tteview.h for threads, states, errors, ownership and units apply. Engine and
+ * Stream can be moved but not copied. A moved-from object is empty, and its calls fail with
+ * ::TTV_ERR_NULL_ARGUMENT.
+ */
 #ifndef TTEVIEW_TTEVIEW_HPP
 #define TTEVIEW_TTEVIEW_HPP
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -25,31 +35,40 @@
 
 namespace tteview {
 
-/* A number of tteview.h: 0 ok, positive flow, negative error. */
+/** Outcome of a call: a ::ttv_status. */
 struct Status {
-  std::int32_t code = TTV_OK;
+  ttv_status code = TTV_OK;
 
+  /** Returns whether the call succeeded. */
   constexpr bool ok() const noexcept { return code == TTV_OK; }
+  /** Returns whether the status is an error. Positive codes are outcomes of normal operation. */
   constexpr bool is_error() const noexcept { return code < 0; }
-  std::string_view text() const noexcept { return ttv_status_string(code); }
+  /** Returns a short description as a static string. */
+  const char *text() const noexcept { return ttv_status_string(code); }
   friend constexpr bool operator==(Status a, Status b) noexcept { return a.code == b.code; }
   friend constexpr bool operator!=(Status a, Status b) noexcept { return a.code != b.code; }
 };
 
-/* Why a control call failed, in words. */
+/** Status and message of a call that failed. */
 struct Error {
   Status status;
-  std::string cause;
+  /** Message from ttv_last_error(). */
+  std::string message;
 };
 
-/* A value or an error. Ask before you take: value() of an error is undefined, as is error() of a value. */
+/**
+ * A value or an error.
+ *
+ * Check has_value() first. Calling value() on an error, or error() on a value, is undefined
+ * behaviour.
+ */
 template <typename T>
 class [[nodiscard]] Result {
  public:
   Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}
 
-  explicit operator bool() const noexcept { return content_.index() == 0; }
+  explicit operator bool() const noexcept { return has_value(); }
   bool has_value() const noexcept { return content_.index() == 0; }
 
   T &value() & noexcept { return *std::get_if<0>(&content_); }
@@ -65,240 +84,302 @@ class [[nodiscard]] Result {
   std::variant<T, Error> content_;
 };
 
+/** Settings of an engine; see ::ttv_engine_config. */
+struct EngineConfig {
+  /** Path of the model package. If the path is empty, `model_data` is used. */
+  std::string model_path;
+  /** Content of the model package, or nullptr. */
+  const void *model_data = nullptr;
+  /** Size of `model_data` in bytes. */
+  std::size_t model_size = 0;
+  /** Expected SHA-256 of the package (32 bytes), or nullptr to accept any package. */
+  const std::uint8_t *model_sha256 = nullptr;
+  /**
+   * Names of providers in order of preference. An empty list selects "embedded", or "cpu" in builds
+   * without "embedded".
+   */
+  std::vector<std::string> providers;
+  /** Number of threads that run the network; 0 selects one. */
+  std::uint32_t threads = 0;
+  /** Options of the providers, as key-value pairs. */
+  std::vector<std::pair<std::string, std::string>> options;
+  /** Number of the GPU in CUDA's device order. */
+  std::uint32_t device_id = 0;
+  /**
+   * Path of the folder for engines built by "tensorrt". If the path is empty, every process builds
+   * its own engine.
+   */
+  std::string cache_folder;
+  /** CUDA stream (`cudaStream_t`) on which the provider works; nullptr selects a new one. */
+  void *gpu_stream = nullptr;
+};
+
 namespace detail {
 
-inline Error last_error(std::int32_t status) {
-  std::string cause(ttv_last_error(nullptr, 0), '\0');
-  if (!cause.empty()) {
-    /* The text is written with its closing NUL. */
-    cause.resize(cause.size() + 1);
-    ttv_last_error(cause.data(), cause.size());
-    cause.pop_back();
+inline Error last_error(ttv_status status) {
+  std::string message(ttv_last_error(nullptr, 0), '\0');
+  if (!message.empty()) {
+    // The library also writes the terminating NUL, which needs one more byte.
+    message.resize(message.size() + 1);
+    ttv_last_error(message.data(), message.size());
+    message.pop_back();
   }
-  return Error{Status{status}, std::move(cause)};
+  return Error{Status{status}, std::move(message)};
 }
 
-/* A struct of the C ABI with its size set and the rest zero. */
-template <typename T>
-T sized() noexcept {
-  T value;
-  std::memset(&value, 0, sizeof value);
-  value.struct_size = static_cast<std::uint32_t>(sizeof value);
-  return value;
+struct Destroy {
+  void operator()(ttv_engine *engine) const noexcept { ttv_engine_destroy(engine); }
+  void operator()(ttv_stream *stream) const noexcept { ttv_stream_destroy(stream); }
+};
+
+inline const char *text_or_null(const std::string &text) noexcept {
+  return text.empty() ? nullptr : text.c_str();
 }
 
 }  // namespace detail
 
-/* What an engine is made of. */
-struct EngineConfig {
-  std::string model_path;                  /* a file; or, if empty, the package in memory: */
-  const void *model_data = nullptr;
-  std::size_t model_size = 0;
-  const std::uint8_t *model_sha256 = nullptr; /* 32 bytes the package must match, or nullptr */
-  std::vector<std::string> providers;      /* in order of preference; empty: "embedded" */
-  std::uint32_t threads = 0;               /* 0: one */
-  std::vector<std::pair<std::string, std::string>> options; /* of the providers, by their own keys */
-  std::uint32_t device_id = 0;             /* which GPU */
-  std::string cache_folder;                /* of engines that TensorRT builds; empty: every start builds */
-  void *gpu_stream = nullptr;              /* a cudaStream_t of the host's, or nullptr */
-};
-
-/* One model on one provider. Streams made from it keep what they need. */
+/** An engine: one model package on one provider. Several streams can share an engine. */
 class Engine {
  public:
-  /* Loads and checks. [ctl] */
+  /** Loads and checks a model package; see ttv_engine_create(). [ctl] */
   static Result<Engine> create(const EngineConfig &config) {
     std::vector<const char *> providers;
     for (const std::string &name : config.providers) providers.push_back(name.c_str());
-    auto raw = detail::sized<ttv_engine_config>();
-    raw.model_path = config.model_path.empty() ? nullptr : config.model_path.c_str();
+    std::vector<ttv_option> options;
+    for (const auto &[key, value] : config.options) options.push_back({key.c_str(), value.c_str()});
+    ttv_engine_config raw = TTV_ENGINE_CONFIG_INIT;
+    raw.model_path = detail::text_or_null(config.model_path);
     raw.model_data = config.model_data;
     raw.model_size = config.model_size;
     raw.model_sha256 = config.model_sha256;
     raw.providers = providers.empty() ? nullptr : providers.data();
     raw.provider_count = static_cast<std::uint32_t>(providers.size());
     raw.threads = config.threads;
-    std::vector<ttv_option> options;
-    for (const auto &[key, value] : config.options) options.push_back({key.c_str(), value.c_str()});
     raw.options = options.empty() ? nullptr : options.data();
     raw.option_count = static_cast<std::uint32_t>(options.size());
     raw.device_id = config.device_id;
-    raw.cache_folder = config.cache_folder.empty() ? nullptr : config.cache_folder.c_str();
+    raw.cache_folder = detail::text_or_null(config.cache_folder);
     raw.gpu_stream = config.gpu_stream;
     ttv_engine *engine = nullptr;
-    const std::int32_t status = ttv_engine_create(&raw, &engine);
+    const ttv_status status = ttv_engine_create(&raw, &engine);
     if (status != TTV_OK) return detail::last_error(status);
     return Engine(engine);
   }
 
-  /* Loads or builds the provider's engine, then the self-test on the provider that will really run. [ctl] */
-  [[nodiscard]] std::optional<Error> prepare() { return outcome(ttv_engine_prepare(handle_.get())); }
-
-  /* The same; go_on(std::uint32_t stage, std::chrono::nanoseconds elapsed) says whether to, at every TTV_STAGE_* and
-   * about once a second while an engine is built. It must not throw. [ctl] */
-  template <typename GoOn>
-  [[nodiscard]] std::optional<Error> prepare(GoOn go_on) {
-    auto config = detail::sized<ttv_prepare_config>();
-    config.progress = [](void *user, std::uint32_t stage, std::int64_t elapsed_ns) -> std::int32_t {
-      return (*static_cast<GoOn *>(user))(stage, std::chrono::nanoseconds(elapsed_ns)) ? 0 : 1;
-    };
-    config.user = &go_on;
-    return outcome(ttv_engine_prepare_with(handle_.get(), &config));
+  /** Prepares the engine for streams; see ttv_engine_prepare(). [ctl] */
+  [[nodiscard]] std::optional<Error> prepare() {
+    return to_error(ttv_engine_prepare(handle_.get()));
   }
 
-  /* No step begins from now on, and none runs when this returns. [ctl] */
-  [[nodiscard]] std::optional<Error> pause() { return outcome(ttv_engine_pause(handle_.get())); }
-  /* Ends a pause. [ctl] */
+  /**
+   * Prepares the engine and reports progress. Calls `proceed(ttv_stage, std::chrono::nanoseconds)`
+   * at the start of every stage, and about once a second while a TensorRT engine is built. The call
+   * is cancelled if `proceed` returns false. `proceed` must not throw. [ctl]
+   */
+  template <typename Proceed>
+  [[nodiscard]] std::optional<Error> prepare(Proceed proceed) {
+    ttv_prepare_config config = TTV_PREPARE_CONFIG_INIT;
+    config.progress = [](void *user, ttv_stage stage, std::int64_t elapsed_ns) -> std::int32_t {
+      const bool proceeds = (*static_cast<Proceed *>(user))(stage, std::chrono::nanoseconds(elapsed_ns));
+      return proceeds ? 0 : 1;
+    };
+    config.user = &proceed;
+    return to_error(ttv_engine_prepare_with(handle_.get(), &config));
+  }
+
+  /** Pauses the engine; see ttv_engine_pause(). [ctl] */
+  [[nodiscard]] std::optional<Error> pause() { return to_error(ttv_engine_pause(handle_.get())); }
+  /** Ends a pause. [ctl] */
   void resume() noexcept { ttv_engine_resume(handle_.get()); }
 
-  /* The engine that TensorRT built, into a file, after prepare. [ctl] */
+  /** Exports the TensorRT engine to a file; see ttv_engine_export(). [ctl] */
   [[nodiscard]] std::optional<Error> export_engine(const std::string &path) const {
-    return outcome(ttv_engine_export(handle_.get(), path.c_str()));
+    return to_error(ttv_engine_export(handle_.get(), path.c_str()));
   }
-  /* And from a file into the cache, before prepare. [ctl] */
+  /** Imports an exported TensorRT engine into the cache; see ttv_engine_import(). [ctl] */
   [[nodiscard]] std::optional<Error> import_engine(const std::string &path) {
-    return outcome(ttv_engine_import(handle_.get(), path.c_str()));
+    return to_error(ttv_engine_import(handle_.get(), path.c_str()));
   }
 
-  /* What really runs. [any] */
+  /** Returns a description of what the engine actually runs. [any] */
   Result<ttv_engine_info> info() const {
-    auto info = detail::sized<ttv_engine_info>();
-    const std::int32_t status = ttv_engine_get_info(handle_.get(), &info);
+    ttv_engine_info info = TTV_ENGINE_INFO_INIT;
+    const ttv_status status = ttv_engine_get_info(handle_.get(), &info);
     if (status != TTV_OK) return detail::last_error(status);
     return info;
   }
 
-  /* Code of a label; lives as long as the engine. Empty if there is none of this index. [any] */
-  std::string_view label(std::int32_t index) const noexcept {
-    const char *text = nullptr;
-    if (index < 0 || ttv_engine_label(handle_.get(), static_cast<std::uint32_t>(index), &text) != TTV_OK) return {};
-    return text;
-  }
-
-  /* All that the model says of a label; its texts live as long as the engine. [any] */
-  Result<ttv_label> label_info(std::uint32_t index) const {
-    auto label = detail::sized<ttv_label>();
-    const std::int32_t status = ttv_engine_get_label(handle_.get(), index, &label);
-    if (status != TTV_OK) return detail::last_error(status);
+  /**
+   * Returns a label of the model, or std::nullopt if no label has this index. A result without a
+   * label contains the index -1. The strings of the label are valid until the engine is destroyed.
+   * [any]
+   */
+  std::optional<ttv_label> label(std::int32_t index) const noexcept {
+    ttv_label label = TTV_LABEL_INIT;
+    if (index < 0) return std::nullopt;
+    const auto position = static_cast<std::uint32_t>(index);
+    if (ttv_engine_get_label(handle_.get(), position, &label) != TTV_OK) return std::nullopt;
     return label;
   }
 
+  /** Returns the handle of the C interface. */
   ttv_engine *get() const noexcept { return handle_.get(); }
 
  private:
-  struct Destroy {
-    void operator()(ttv_engine *engine) const noexcept { ttv_engine_destroy(engine); }
-  };
-  static std::optional<Error> outcome(std::int32_t status) {
+  static std::optional<Error> to_error(ttv_status status) {
     if (status != TTV_OK) return detail::last_error(status);
     return std::nullopt;
   }
   explicit Engine(ttv_engine *engine) noexcept : handle_(engine) {}
-  std::unique_ptr<ttv_engine, Destroy> handle_;
+  std::unique_ptr<ttv_engine, detail::Destroy> handle_;
 };
 
-/* A result with memory for its scores. Make one before the acquisition and read into it again and again. */
+/** A result of an acquisition or a query. It can be copied and can contain the posterior. */
 class ViewResult {
  public:
-  /* Room for this many labels. */
-  explicit ViewResult(std::uint32_t labels) : scores_(labels), raw_(detail::sized<ttv_result>()) {}
+  /** Creates a result without memory for the posterior. */
+  ViewResult() = default;
+  /** Creates a result with memory for the posterior of a model with this number of labels. */
+  explicit ViewResult(std::uint32_t labels) : scores_(labels) {}
 
+  /** Returns TTV_OK, or the error that ended the processing of the acquisition. */
   Status status() const noexcept { return Status{raw_.status}; }
+  /** Returns the identifier of the acquisition. */
   std::uint64_t acquisition() const noexcept { return raw_.acquisition; }
-  bool is_final() const noexcept { return (raw_.flags & TTV_RESULT_FINAL) != 0; }
-  /* -1: withheld, or none. */
+  /** Returns whether the acquisition has ended and nothing is left to compute. */
+  bool is_final() const noexcept { return (raw_.flags & TTV_RESULT_FLAG_FINAL) != 0; }
+  /** Returns the index of the label, or -1 if the result has no label. */
   std::int32_t label() const noexcept { return raw_.label; }
+  /** Returns the largest value of the posterior. */
   float confidence() const noexcept { return raw_.confidence; }
+  /** Returns the difference between the two largest values of the posterior. */
   float margin() const noexcept { return raw_.margin; }
+  /**
+   * Returns the posterior, one value per label. The vector is empty if the result has no memory
+   * for the posterior.
+   */
   const std::vector<float> &scores() const noexcept { return scores_; }
+  /** Returns the time from the end of the acquisition to the publication of the result. */
   std::chrono::nanoseconds latency() const noexcept { return std::chrono::nanoseconds(raw_.latency_ns); }
+  /** Returns the C struct. Its field `scores` is NULL. */
   const ttv_result &raw() const noexcept { return raw_; }
 
  private:
   friend class Stream;
-  ttv_result *prepare() noexcept {
-    raw_.struct_size = static_cast<std::uint32_t>(sizeof raw_);
-    raw_.scores = scores_.data();
-    raw_.scores_capacity = static_cast<std::uint32_t>(scores_.size());
-    return &raw_;
+  /** Calls `read` with a struct that points to the memory for the posterior. */
+  template <typename Read>
+  Status fill(Read read) noexcept {
+    ttv_result raw = raw_;
+    raw.scores = scores_.data();
+    raw.scores_capacity = static_cast<std::uint32_t>(scores_.size());
+    const Status status{read(&raw)};
+    raw_ = raw;
+    // `raw_` does not keep the pointer to `scores_`, because a copy of this object would then point
+    // to the original's memory.
+    raw_.scores = nullptr;
+    raw_.scores_capacity = 0;
+    return status;
   }
   std::vector<float> scores_;
-  ttv_result raw_;
+  ttv_result raw_ = TTV_RESULT_INIT;
 };
 
-/* One probe's stream. The calls tagged [acq] belong to the acquisition thread, one at a time. */
+/**
+ * A stream, which processes the acquisitions of one probe. Only the acquisition thread may call
+ * functions marked `acq`.
+ */
 class Stream {
  public:
-  /* Settings; start from this, change fields, hand it to create. */
-  static ttv_stream_config config() noexcept { return detail::sized<ttv_stream_config>(); }
-  /* A frame; start from this. */
-  static ttv_frame frame() noexcept { return detail::sized<ttv_frame>(); }
-
-  /* Allocates all memory, starts the worker. [ctl] */
+  /** Creates a stream; see ttv_stream_create(). [ctl] */
   static Result<Stream> create(const Engine &engine, const ttv_stream_config &config) {
     ttv_stream *stream = nullptr;
-    const std::int32_t status = ttv_stream_create(engine.get(), &config, &stream);
+    const ttv_status status = ttv_stream_create(engine.get(), &config, &stream);
     if (status != TTV_OK) return detail::last_error(status);
     return Stream(stream);
   }
 
-  /* Begins an acquisition and writes its id. [acq rt] */
-  Status begin(std::uint64_t &acquisition) noexcept { return {ttv_stream_begin(get(), &acquisition)}; }
-  /* Copies a frame. [acq rt] */
-  Status push(const ttv_frame &frame) noexcept { return {ttv_stream_push(get(), &frame)}; }
-  /* The next slot to write into. [acq rt] */
-  Status acquire(ttv_slot &slot) noexcept {
-    slot = detail::sized<ttv_slot>();
-    return {ttv_stream_acquire(get(), &slot)};
+  /** Computes the size of a stream in bytes; see ttv_stream_get_memory(). [ctl] */
+  static Result<std::size_t> memory(const Engine &engine, const ttv_stream_config &config) {
+    std::size_t bytes = 0;
+    const ttv_status status = ttv_stream_get_memory(engine.get(), &config, &bytes);
+    if (status != TTV_OK) return detail::last_error(status);
+    return bytes;
   }
-  /* Hands over the frame written into the slot. [acq rt] */
+
+  /** Begins an acquisition and stores its identifier in `acquisition`. [acq, rt, idle] */
+  [[nodiscard]] Status begin(std::uint64_t &acquisition) noexcept {
+    return {ttv_stream_begin(get(), &acquisition)};
+  }
+  /** Copies a frame into the ring. [acq, rt, acquiring] */
+  Status push(const ttv_frame &frame) noexcept { return {ttv_stream_push(get(), &frame)}; }
+  /**
+   * Lends the next slot of the ring to the host, which writes a frame to the slot.
+   * [acq, rt, acquiring]
+   */
+  [[nodiscard]] Status loan(ttv_slot &slot) noexcept {
+    slot = TTV_SLOT_INIT;
+    return {ttv_stream_loan(get(), &slot)};
+  }
+  /** Pushes the frame that the host has written to a slot. [acq, rt, acquiring] */
   Status commit(const ttv_slot &slot, const ttv_frame &frame) noexcept {
     return {ttv_stream_commit(get(), &slot, &frame)};
   }
-  /* Freeze, preset, probe or depth changed. [acq rt] */
+  /** Marks a change, such as a freeze; see ttv_stream_mark(). [acq, rt, acquiring] */
   Status mark() noexcept { return {ttv_stream_mark(get())}; }
-  /* Ends the acquisition. [acq rt] */
+  /** Ends the acquisition. [acq, rt, acquiring] */
   Status end() noexcept { return {ttv_stream_end(get())}; }
 
-  /* Host-driven: handles one frame or end. [wrk] */
+  /** Processes the oldest waiting frame in a host-driven stream. [drv, any state] */
   Status process() noexcept { return {ttv_stream_process(get())}; }
 
-  /* The newest result. [any rt] */
-  Status poll(ViewResult &result) const noexcept { return {ttv_stream_poll(get(), result.prepare())}; }
-  /* The final result of an acquisition. A negative timeout waits for ever. [ctl] */
-  Status wait(std::uint64_t acquisition, std::chrono::nanoseconds timeout, ViewResult &result) noexcept {
-    return {ttv_stream_wait(get(), acquisition, timeout.count(), result.prepare())};
+  /** Reads the newest result. [any, rt, any state] */
+  [[nodiscard]] Status poll(ViewResult &result) const noexcept {
+    return result.fill([&](ttv_result *raw) { return ttv_stream_poll(get(), raw); });
   }
-  /* The label of a past interval. [any] */
-  Status query(std::chrono::nanoseconds from, std::chrono::nanoseconds to, std::chrono::nanoseconds timeout,
-               ViewResult &result) const noexcept {
-    return {ttv_stream_query(get(), from.count(), to.count(), 0, timeout.count(), result.prepare())};
+  /** Waits for the final result of an acquisition. A negative timeout means no limit. [ctl] */
+  [[nodiscard]] Status wait(std::uint64_t acquisition, std::chrono::nanoseconds timeout,
+                            ViewResult &result) noexcept {
+    return result.fill([&](ttv_result *raw) {
+      return ttv_stream_wait(get(), acquisition, timeout.count(), raw);
+    });
   }
-  /* The same, run again over kept samples with fresh state; the timeout bounds the whole call, which runs the network.
-   * Needs exact_history_ns. [any] */
-  Status query_exact(std::chrono::nanoseconds from, std::chrono::nanoseconds to, std::chrono::nanoseconds timeout,
-                     ViewResult &result) const noexcept {
-    return {ttv_stream_query(get(), from.count(), to.count(), TTV_QUERY_EXACT, timeout.count(), result.prepare())};
+  /** Reads the label of a past interval; see ttv_stream_query(). [any] */
+  [[nodiscard]] Status query(std::chrono::nanoseconds from, std::chrono::nanoseconds to,
+                             std::chrono::nanoseconds timeout, ViewResult &result) const noexcept {
+    return query_with(from, to, 0, timeout, result);
   }
-  /* Counters. [any rt] */
+  /** Runs the network again on the samples of a past interval; see ttv_stream_query(). [any] */
+  [[nodiscard]] Status query_exact(std::chrono::nanoseconds from, std::chrono::nanoseconds to,
+                                   std::chrono::nanoseconds timeout,
+                                   ViewResult &result) const noexcept {
+    return query_with(from, to, TTV_QUERY_FLAG_EXACT, timeout, result);
+  }
+
+  /** Returns the counters of the stream. [any, rt, any state] */
   ttv_stats stats() const noexcept {
-    auto stats = detail::sized<ttv_stats>();
+    ttv_stats stats = TTV_STATS_INIT;
     ttv_stream_get_stats(get(), &stats);
     return stats;
   }
-  /* Readable when a result is new; -1 if there is none. [ctl] */
+  /** Returns the most recent event; see ttv_stream_last_event(). [any, rt, any state] */
+  Status last_event() const noexcept { return {ttv_stream_last_event(get())}; }
+  /** Returns a file descriptor for new results, or -1; see ttv_stream_event_fd(). [ctl] */
   int event_fd() const noexcept { return ttv_stream_event_fd(get()); }
 
+  /** Returns the handle of the C interface. */
   ttv_stream *get() const noexcept { return handle_.get(); }
 
  private:
-  struct Destroy {
-    void operator()(ttv_stream *stream) const noexcept { ttv_stream_destroy(stream); }
-  };
+  Status query_with(std::chrono::nanoseconds from, std::chrono::nanoseconds to, ttv_query_flags flags,
+                    std::chrono::nanoseconds timeout, ViewResult &result) const noexcept {
+    return result.fill([&](ttv_result *raw) {
+      return ttv_stream_query(get(), from.count(), to.count(), flags, timeout.count(), raw);
+    });
+  }
   explicit Stream(ttv_stream *stream) noexcept : handle_(stream) {}
-  std::unique_ptr<ttv_stream, Destroy> handle_;
+  std::unique_ptr<ttv_stream, detail::Destroy> handle_;
 };
 
 }  // namespace tteview
 
-#endif /* TTEVIEW_TTEVIEW_HPP */
+#endif  // TTEVIEW_TTEVIEW_HPP

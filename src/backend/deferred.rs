@@ -1,8 +1,14 @@
-//! A backend that takes minutes to make: made when the engine is prepared, on a thread of its own, because what makes it
-//! cannot be interrupted. Who does not want to wait any longer leaves; the making goes on, and who comes next joins it.
+//! A backend that can take minutes to build.
+//!
+//! The backend is built when the engine is prepared or when the first stream needs it. A build
+//! cannot be interrupted, so it runs on a separate thread. If a caller cancels, the call returns
+//! immediately. The build continues, and a later call joins it.
 
-use super::{Backend, EngineOrigin, RuntimeReport, Session, Stage, Watch};
-use crate::{Error, Result, Status};
+use super::interface::{Backend, Session};
+use super::report::RuntimeReport;
+use crate::engine::origin::EngineOrigin;
+use crate::engine::progress::{ProgressReporter, Stage};
+use crate::error::{Error, Result, Status};
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -10,122 +16,128 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often those who wait are told.
-const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which waiting callers report progress.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Called in the thread that makes a backend before anything else, with its role.
+/// Function that runs first on the build thread and receives the thread's role as its argument.
 pub(crate) type ThreadStart = Option<fn(&str)>;
 
-/// Makes the backend; may take minutes.
-pub(crate) trait Maker: Send + Sync + 'static {
-    /// Makes it, saying where it is.
-    fn make(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)>;
+/// A type that builds a backend.
+pub(crate) trait BackendBuilder: Send + Sync + 'static {
+    /// Builds the backend and reports each stage. This may take minutes.
+    fn build(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)>;
 
-    /// What will run.
+    /// Reports the provider, the runtime and the precision.
     fn report(&self) -> RuntimeReport;
 
-    /// Writes what was made into a file.
+    /// Writes the built engine to a file.
     fn export(&self, path: &Path) -> Result<()>;
 
-    /// Takes a file in place of making it.
+    /// Imports an engine that another device has built, so that this device need not build one.
     fn import(&self, path: &Path) -> Result<()>;
 }
 
-pub(crate) struct Deferred<M: Maker> {
-    shared: Arc<Shared<M>>,
+/// A backend that is built on demand.
+pub(crate) struct DeferredBackend<B: BackendBuilder> {
+    shared: Arc<Shared<B>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     thread_start: ThreadStart,
 }
 
-struct Shared<M> {
-    maker: M,
+struct Shared<B> {
+    builder: B,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    made: Option<(Arc<dyn Backend>, EngineOrigin)>,
-    /// Where the attempt under way is.
-    under_way: Option<Stage>,
-    /// Attempts that ended, and why the last one failed.
-    ended: u64,
+    built: Option<(Arc<dyn Backend>, EngineOrigin)>,
+    /// Stage of the build attempt in progress.
+    in_progress: Option<Stage>,
+    /// Number of build attempts that have ended.
+    attempts: u64,
+    /// Error of the last attempt that failed.
     failure: Option<Error>,
 }
 
-impl<M: Maker> Deferred<M> {
-    pub(crate) fn new(maker: M, thread_start: ThreadStart) -> Self {
-        let state = State { made: None, under_way: None, ended: 0, failure: None };
-        let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new() };
+impl<B: BackendBuilder> DeferredBackend<B> {
+    pub(crate) fn new(builder: B, thread_start: ThreadStart) -> Self {
+        let state = State { built: None, in_progress: None, attempts: 0, failure: None };
+        let shared = Shared { builder, state: Mutex::new(state), changed: Condvar::new() };
         Self { shared: Arc::new(shared), thread: Mutex::new(None), thread_start }
     }
 
-    /// The backend, once it is made.
-    fn made(&self, watch: &mut Watch<'_>) -> Result<Arc<dyn Backend>> {
+    /// Returns the backend. If it is not built yet, the function starts a build or joins the build
+    /// in progress, and waits for the build to end.
+    fn wait_for_backend(&self, reporter: &mut ProgressReporter<'_>) -> Result<Arc<dyn Backend>> {
         let mut state = self.shared.state.lock();
-        let mut attempt = None;
+        let mut attempts_before = None;
         loop {
-            if let Some((backend, _)) = &state.made {
+            if let Some((backend, _)) = &state.built {
                 return Ok(Arc::clone(backend));
             }
-            match attempt {
-                Some(attempt) if state.ended > attempt => {
-                    let lost = || Error::new(Status::Internal, "a build ended with nothing");
+            match attempts_before {
+                Some(before) if state.attempts > before => {
+                    let lost = || Error::new(Status::Internal, "a build ended without a result");
                     return Err(state.failure.clone().unwrap_or_else(lost));
                 }
                 Some(_) => {}
                 None => {
-                    attempt = Some(state.ended);
-                    if state.under_way.is_none() {
-                        self.start(&mut state)?;
+                    attempts_before = Some(state.attempts);
+                    if state.in_progress.is_none() {
+                        self.start_build(&mut state)?;
                     }
                 }
             }
-            let stage = state.under_way.unwrap_or(Stage::ReadingCache);
-            // The host is called without the lock.
+            let stage = state.in_progress.unwrap_or(Stage::ReadingCache);
+            // Release the lock while the host's callback runs, so that the callback cannot delay
+            // the build.
             drop(state);
-            watch.tell(stage)?;
+            reporter.report(stage)?;
             state = self.shared.state.lock();
-            if state.under_way == Some(stage) {
-                self.shared.changed.wait_for(&mut state, TOLD_EVERY);
+            if state.in_progress == Some(stage) {
+                self.shared.changed.wait_for(&mut state, REPORT_INTERVAL);
             }
         }
     }
 
-    fn start(&self, state: &mut State) -> Result<()> {
+    fn start_build(&self, state: &mut State) -> Result<()> {
         const NAME: &str = "tteview-build";
         let (shared, thread_start) = (Arc::clone(&self.shared), self.thread_start);
         let run = move || {
             if let Some(start) = thread_start {
                 start(NAME);
             }
-            shared.attempt();
+            shared.attempt_build();
         };
-        let thread = std::thread::Builder::new()
-            .name(NAME.into())
-            .spawn(run)
-            .map_err(|error| Error::new(Status::System, format!("the thread that builds: {error}")))?;
-        state.under_way = Some(Stage::ReadingCache);
-        // The thread of an attempt before has ended.
+        let thread = std::thread::Builder::new().name(NAME.into()).spawn(run).map_err(|error| {
+            let message = format!("the thread {NAME} cannot be started: {error}");
+            Error::new(Status::System, message)
+        })?;
+        state.in_progress = Some(Stage::ReadingCache);
+        // This drops the handle of an earlier attempt's thread. That thread has finished its work.
         *self.thread.lock() = Some(thread);
         Ok(())
     }
 }
 
-impl<M: Maker> Shared<M> {
-    fn attempt(&self) {
-        let stage = |stage: Stage| {
-            self.state.lock().under_way = Some(stage);
+impl<B: BackendBuilder> Shared<B> {
+    fn attempt_build(&self) {
+        let report_stage = |stage: Stage| {
+            self.state.lock().in_progress = Some(stage);
             self.changed.notify_all();
         };
-        let panicked = |_| Err(Error::new(Status::Internal, "a panic was stopped in the thread that builds"));
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.maker.make(&stage))).unwrap_or_else(panicked);
+        let panic_error =
+            |_| Err(Error::new(Status::Internal, "a panic was caught in the thread that builds"));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.builder.build(&report_stage)))
+            .unwrap_or_else(panic_error);
         let mut state = self.state.lock();
-        state.under_way = None;
-        state.ended += 1;
+        state.in_progress = None;
+        state.attempts += 1;
         match outcome {
-            Ok(made) => state.made = Some(made),
+            Ok(built) => state.built = Some(built),
             Err(error) => {
-                log::warn!("building the engine: {error}");
+                log::warn!("the engine could not be built: {error}");
                 state.failure = Some(error);
             }
         }
@@ -133,43 +145,46 @@ impl<M: Maker> Shared<M> {
     }
 }
 
-impl<M: Maker> Backend for Deferred<M> {
+impl<B: BackendBuilder> Backend for DeferredBackend<B> {
     fn report(&self) -> RuntimeReport {
-        self.shared.maker.report()
+        self.shared.builder.report()
     }
 
-    fn session(&self) -> Result<Box<dyn Session>> {
-        self.made(&mut Watch::nobody())?.session()
+    fn create_session(&self) -> Result<Box<dyn Session>> {
+        self.wait_for_backend(&mut ProgressReporter::silent())?.create_session()
     }
 
-    fn prepare(&self, watch: &mut Watch<'_>) -> Result<()> {
-        self.made(watch).map(drop)
+    fn prepare(&self, reporter: &mut ProgressReporter<'_>) -> Result<()> {
+        self.wait_for_backend(reporter).map(drop)
     }
 
     fn origin(&self) -> EngineOrigin {
-        self.shared.state.lock().made.as_ref().map_or(EngineOrigin::NotYet, |&(_, origin)| origin)
+        let state = self.shared.state.lock();
+        state.built.as_ref().map_or(EngineOrigin::NotYet, |&(_, origin)| origin)
     }
 
     fn export(&self, path: &Path) -> Result<()> {
         if self.origin() == EngineOrigin::NotYet {
-            return Err(Error::new(Status::WrongState, "there is no engine yet: prepare first"));
+            let message = "the engine has not been built; prepare it first";
+            return Err(Error::new(Status::WrongState, message));
         }
-        self.shared.maker.export(path)
+        self.shared.builder.export(path)
     }
 
     fn import(&self, path: &Path) -> Result<()> {
         let state = self.shared.state.lock();
-        if state.made.is_some() || state.under_way.is_some() {
-            let what = "the engine has been made or is being built: import before prepare";
-            return Err(Error::new(Status::WrongState, what));
+        if state.built.is_some() || state.in_progress.is_some() {
+            let message = "the engine has been built or is being built; import it before prepare";
+            return Err(Error::new(Status::WrongState, message));
         }
-        // With the lock held, so that nobody begins to build meanwhile.
-        self.shared.maker.import(path)
+        // The lock is held so that no build can begin during the import.
+        self.shared.builder.import(path)
     }
 }
 
-impl<M: Maker> Drop for Deferred<M> {
-    /// Waits for the attempt under way: what it runs in can be neither interrupted nor unloaded.
+impl<B: BackendBuilder> Drop for DeferredBackend<B> {
+    /// Waits for the build in progress, because the build cannot be interrupted and must not use
+    /// the host's CUDA stream after the engine is dropped.
     fn drop(&mut self) {
         if let Some(thread) = self.thread.get_mut().take() {
             let _ = thread.join();
@@ -181,15 +196,16 @@ impl<M: Maker> Drop for Deferred<M> {
 mod tests {
     use super::*;
     use crate::Engine;
-    use crate::engine::Progress;
-    use crate::test_network::{DARK, Network, acquire, config};
+    use crate::engine::progress::Progress;
+    use crate::stream::tests::network::{DARK, Network, acquire, config};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
     use std::sync::mpsc;
 
-    /// Makes the network of the tests when it is told to.
-    struct Slow {
+    /// A builder for the test network. A build finishes only when the test orders it to.
+    struct SlowBuilder {
         network: Mutex<Option<Network>>,
-        /// Says that a build has begun, and waits for what becomes of it.
+        /// Channel that notifies the test that a build has begun. The build then waits for an
+        /// order.
         begun: mpsc::Sender<()>,
         orders: Mutex<mpsc::Receiver<Result<()>>>,
         attempts: Arc<AtomicUsize>,
@@ -204,15 +220,18 @@ mod tests {
         ended: Arc<AtomicBool>,
     }
 
-    impl Maker for Slow {
-        fn make(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)> {
+    impl BackendBuilder for SlowBuilder {
+        fn build(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)> {
             self.attempts.fetch_add(1, SeqCst);
             stage(Stage::Building);
             self.begun.send(()).unwrap();
             let order = self.orders.lock().recv().unwrap();
             self.ended.store(true, SeqCst);
             order?;
-            Ok((self.network.lock().take().unwrap().engine().backend.clone(), EngineOrigin::Built))
+            Ok((
+                self.network.lock().take().unwrap().engine().backend().clone(),
+                EngineOrigin::Built,
+            ))
         }
 
         fn report(&self) -> RuntimeReport {
@@ -228,34 +247,38 @@ mod tests {
         }
     }
 
-    fn test() -> Test {
+    fn set_up() -> Test {
         let ((begun_in, begun), (order, orders)) = (mpsc::channel(), mpsc::channel());
         let (attempts, ended) = (Arc::default(), Arc::default());
-        let maker = Slow {
+        let builder = SlowBuilder {
             network: Mutex::new(Some(Network::default())),
             begun: begun_in,
             orders: Mutex::new(orders),
             attempts: Arc::clone(&attempts),
             ended: Arc::clone(&ended),
         };
-        let engine = Engine::with_backend(Network::default().spec(), Arc::new(Deferred::new(maker, None)));
+        let engine = Engine::with_backend(
+            Network::default().spec,
+            Arc::new(DeferredBackend::new(builder, None)),
+        );
         Test { engine, begun, order, attempts, ended }
     }
 
-    /// Prepares; `go_on` says after each call whether to.
-    fn prepare(engine: &Engine, mut go_on: impl FnMut(Progress) -> bool) -> Status {
-        engine.prepare_with(&mut go_on).err().map_or(Status::Ok, |error| error.status())
+    /// Prepares the engine and returns the resulting status. `callback` returns false to cancel the
+    /// call.
+    fn prepare(engine: &Engine, mut callback: impl FnMut(Progress) -> bool) -> Status {
+        engine.prepare_with(&mut callback).err().map_or(Status::Ok, |error| error.status())
     }
 
     #[test]
-    fn nothing_is_made_before_it_is_needed_and_a_stream_that_needs_it_waits_for_it() {
-        let test = test();
+    fn a_stream_builds_the_engine_that_was_not_prepared() {
+        let test = set_up();
         assert_eq!(test.engine.origin(), EngineOrigin::NotYet);
         assert_eq!(test.engine.export(Path::new("x")).unwrap_err().status(), Status::WrongState);
         test.engine.import(Path::new("x")).unwrap();
         assert_eq!(test.attempts.load(SeqCst), 0);
         test.order.send(Ok(())).unwrap();
-        let mut stream = crate::Stream::new(&test.engine, &config()).unwrap();
+        let mut stream = crate::Stream::open(&test.engine, &config()).unwrap();
         assert_eq!(acquire(&mut stream, (0..8).map(|sample| (sample, DARK))).chunks, 2);
         assert_eq!((test.engine.origin(), test.attempts.load(SeqCst)), (EngineOrigin::Built, 1));
         assert_eq!(test.engine.import(Path::new("x")).unwrap_err().status(), Status::WrongState);
@@ -263,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn who_cancels_leaves_at_once_and_who_prepares_next_joins_the_build_under_way() {
-        let test = test();
+    fn a_cancelled_build_continues_and_a_later_prepare_joins_it() {
+        let test = set_up();
         let mut seen = Vec::new();
         let status = prepare(&test.engine, |progress| {
             seen.push(progress.stage);
@@ -272,14 +295,13 @@ mod tests {
         });
         assert_eq!(status, Status::Cancelled);
         assert_eq!(seen.last(), Some(&Stage::Building));
-        assert!(!test.ended.load(SeqCst), "it waited for the build");
+        assert!(!test.ended.load(SeqCst), "prepare waited for the build");
         test.begun.recv().unwrap();
         assert_eq!(test.engine.import(Path::new("x")).unwrap_err().status(), Status::WrongState);
         std::thread::scope(|scope| {
             let joined = [0; 2].map(|_| scope.spawn(|| prepare(&test.engine, |_| true)));
             std::thread::sleep(Duration::from_millis(20));
             test.order.send(Ok(())).unwrap();
-            // The network of the tests has no self-test to pass.
             for joined in joined {
                 assert_eq!(joined.join().unwrap(), Status::Ok);
             }
@@ -288,14 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reaches_all_who_wait_and_the_next_call_tries_again() {
-        let test = test();
+    fn a_failed_build_fails_all_waiting_calls_and_can_be_retried() {
+        let test = set_up();
         std::thread::scope(|scope| {
             let both = [0; 2].map(|_| scope.spawn(|| prepare(&test.engine, |_| true)));
             test.begun.recv().unwrap();
             std::thread::sleep(Duration::from_millis(20));
             test.order.send(Err(Status::EngineCache.into())).unwrap();
-            // One that came too late for the first attempt makes a second.
+            // A call that comes too late to join the first attempt starts a second attempt, which
+            // also needs an order.
             test.order.send(Err(Status::EngineCache.into())).unwrap();
             for call in both {
                 assert_eq!(call.join().unwrap(), Status::EngineCache);
@@ -303,27 +326,28 @@ mod tests {
         });
         assert_eq!(test.engine.origin(), EngineOrigin::NotYet);
         test.order.send(Ok(())).unwrap();
-        // What was left of the orders of the first attempts.
+        // If both calls joined the first attempt, the second error is still queued, so the next
+        // build fails. Retry until a build succeeds.
         while prepare(&test.engine, |_| true) != Status::Ok {}
         assert_eq!(test.engine.origin(), EngineOrigin::Built);
     }
 
     #[test]
-    fn a_panic_while_building_is_an_error() {
-        let test = test();
+    fn a_panic_while_building_is_an_internal_error() {
+        let test = set_up();
         drop(test.order);
         assert_eq!(prepare(&test.engine, |_| true), Status::Internal);
     }
 
     #[test]
-    fn a_long_build_is_told_about_once_a_second_with_the_time_it_has_taken() {
-        let test = test();
-        let (mut told, mut last) = (0, Duration::ZERO);
+    fn a_long_build_is_reported_about_once_a_second() {
+        let test = set_up();
+        let (mut reports, mut last) = (0, Duration::ZERO);
         let status = prepare(&test.engine, |progress| {
             assert!(progress.elapsed >= last);
             last = progress.elapsed;
-            told += usize::from(progress.stage == Stage::Building);
-            told < 3
+            reports += usize::from(progress.stage == Stage::Building);
+            reports < 3
         });
         assert_eq!(status, Status::Cancelled);
         assert!((Duration::from_millis(1900)..Duration::from_secs(20)).contains(&last), "{last:?}");
@@ -331,9 +355,12 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_goes_waits_for_its_build() {
-        let test = test();
-        assert_eq!(prepare(&test.engine, |progress| progress.stage != Stage::Building), Status::Cancelled);
+    fn dropping_the_engine_waits_for_its_build() {
+        let test = set_up();
+        assert_eq!(
+            prepare(&test.engine, |progress| progress.stage != Stage::Building),
+            Status::Cancelled
+        );
         test.begun.recv().unwrap();
         let (order, ended) = (test.order, test.ended);
         std::thread::scope(|scope| {
@@ -347,9 +374,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_does_not_wait_for_a_build() {
-        let test = test();
-        assert_eq!(prepare(&test.engine, |progress| progress.stage != Stage::Building), Status::Cancelled);
+    fn pause_does_not_wait_for_a_build() {
+        let test = set_up();
+        assert_eq!(
+            prepare(&test.engine, |progress| progress.stage != Stage::Building),
+            Status::Cancelled
+        );
         test.engine.pause().unwrap();
         assert_eq!(prepare(&test.engine, |_| true), Status::WrongState);
         test.engine.resume();

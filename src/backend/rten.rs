@@ -1,13 +1,17 @@
-//! The embedded CPU backend: pure Rust, nothing to install.
+//! The provider `embedded`, which uses rten, a CPU runtime in Rust that needs no other software.
 
-use super::{Backend, Found, RuntimeReport, Session, check_inputs, check_outputs};
-use crate::model::{ModelPackage, ModelSpec, Precision};
-use crate::{Error, Result, Status};
-use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType};
+use super::interface::{Backend, Inputs, Session};
+use super::report::RuntimeReport;
+use super::signature::{GraphTensor, check_inputs, check_outputs};
+use crate::error::{Error, Result, Status};
+use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
+use rten::{
+    DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType,
+};
 use std::sync::Arc;
 
-/// Version of rten in `Cargo.toml`.
-const RTEN: &str = "rten 0.27";
+/// Name and version of the runtime. The version must match the dependency in `Cargo.toml`.
+const RUNTIME: &str = "rten 0.27";
 
 struct Shared {
     model: Model,
@@ -15,79 +19,82 @@ struct Shared {
     spec: ModelSpec,
 }
 
-struct Rten(Arc<Shared>);
+struct RtenBackend(Arc<Shared>);
 
 struct RtenSession {
     shared: Arc<Shared>,
-    /// Shapes of slow and fast.
+    /// Shapes of the slow and the fast samples.
     shapes: [[usize; 4]; 2],
     slow: Vec<f32>,
     fast: Vec<f32>,
-    /// Current states; the runtime's outputs take their place after every run that succeeds.
+    /// Current states. After a successful run, the graph's state outputs replace them.
     states: Vec<Value>,
     logits: Vec<f32>,
 }
 
-/// Loads the graph and checks that its inputs and outputs are those of the metadata.
+/// Loads the graph and checks its inputs and outputs against the metadata.
 ///
 /// # Errors
-/// `ModelInvalid` where the graph cannot be loaded, `ModelMismatch` where a tensor is not as the metadata says.
+/// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or [`Status::ModelMismatch`] if
+/// an input or output does not match the metadata.
 pub(crate) fn load(package: &ModelPackage, threads: u32) -> Result<Arc<dyn Backend>> {
-    let model = Model::load(package.bytes.to_vec())
-        .map_err(|e| Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {e}")))?;
+    let model = Model::load(package.bytes.to_vec()).map_err(|error| {
+        Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {error}"))
+    })?;
     let spec = package.spec.clone();
-    check_inputs(&spec, model.input_ids().iter().map(|&id| found(&model, id)))?;
-    check_outputs(&spec, model.output_ids().iter().map(|&id| found(&model, id)))?;
+    check_inputs(&spec, model.input_ids().iter().map(|&id| describe_tensor(&model, id)))?;
+    check_outputs(&spec, model.output_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     let pool = Arc::new(ThreadPool::with_num_threads(threads.max(1) as usize));
-    Ok(Arc::new(Rten(Arc::new(Shared { model, pool, spec }))))
+    Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec }))))
 }
 
-fn found(model: &Model, id: NodeId) -> Found<'_> {
+fn describe_tensor(model: &Model, id: NodeId) -> GraphTensor<'_> {
     let Some(info) = model.node_info(id) else {
-        return Found { name: "", shape: Vec::new(), float32: false };
+        return GraphTensor { name: "", shape: Vec::new(), is_float32: false };
     };
     let side = |side: Dimension| match side {
         Dimension::Fixed(side) => Some(side),
         Dimension::Symbolic(_) => None,
     };
-    Found {
+    GraphTensor {
         name: info.name().unwrap_or_default(),
         shape: info.shape().unwrap_or_default().into_iter().map(side).collect(),
-        float32: info.dtype().is_none_or(|t| t == ValueType::Tensor(DataType::Float)),
+        is_float32: info.dtype().is_none_or(|kind| kind == ValueType::Tensor(DataType::Float)),
     }
 }
 
-fn initial(spec: &ModelSpec) -> Result<Vec<Value>> {
-    let value = |s: &crate::model::StateSpec| {
-        Value::from_shape(&s.shape, vec![s.initial; s.shape.iter().product()])
-            .map_err(|e| failed(format!("state {}: {e:?}", s.name)))
+fn inference_error(message: impl Into<String>) -> Error {
+    Error::new(Status::Inference, message)
+}
+
+fn create_states(spec: &ModelSpec) -> Result<Vec<Value>> {
+    let create = |state: &StateSpec| {
+        let values = vec![state.initial; state.shape.iter().product()];
+        Value::from_shape(&state.shape, values)
+            .map_err(|error| inference_error(format!("state {}: {error:?}", state.name)))
     };
-    spec.states.iter().map(value).collect()
+    spec.states.iter().map(create).collect()
 }
 
-fn failed(what: String) -> Error {
-    Error::new(Status::Inference, what)
-}
-
-impl Backend for Rten {
+impl Backend for RtenBackend {
     fn report(&self) -> RuntimeReport {
         RuntimeReport {
             provider: "embedded".into(),
-            provider_version: RTEN.into(),
-            runtime_version: RTEN.into(),
-            // Weights in fp16 are widened when the graph is loaded.
+            provider_version: RUNTIME.into(),
+            runtime_version: RUNTIME.into(),
+            // Weights in fp16 are converted to fp32 when the graph is loaded.
             precision: Precision::Fp32,
         }
     }
 
-    fn session(&self) -> Result<Box<dyn Session>> {
+    fn create_session(&self) -> Result<Box<dyn Session>> {
         let spec = &self.0.spec;
         let shapes = spec.input_shapes();
         Ok(Box::new(RtenSession {
             slow: vec![0.0; shapes[0].iter().product()],
             fast: vec![0.0; shapes[1].iter().product()],
             shapes,
-            states: initial(spec)?,
+            states: create_states(spec)?,
             logits: vec![0.0; spec.labels.len()],
             shared: self.0.clone(),
         }))
@@ -95,29 +102,41 @@ impl Backend for Rten {
 }
 
 impl Session for RtenSession {
-    fn inputs(&mut self) -> (&mut [f32], &mut [f32]) {
-        (&mut self.slow, &mut self.fast)
+    fn inputs(&mut self) -> Inputs<'_> {
+        Inputs { slow: &mut self.slow, fast: &mut self.fast }
     }
 
     fn run(&mut self) -> Result<()> {
         let shared = &self.shared;
-        // The vectors move into tensors for the run and back after it.
-        let slow = Value::from_shape(&self.shapes[0], std::mem::take(&mut self.slow));
-        let fast = Value::from_shape(&self.shapes[1], std::mem::take(&mut self.fast));
-        let (slow, fast) =
-            (slow.map_err(|e| failed(format!("{e:?}")))?, fast.map_err(|e| failed(format!("{e:?}")))?);
-        let pathways = (self.shapes[0][0] > 0).then_some(&slow).into_iter().chain([&fast]);
-        let values = pathways.chain(&self.states).map(ValueOrView::from);
+        // The vectors are moved into tensors for the run and moved back afterwards.
+        let tensor = |shape: &[usize; 4], values: &mut Vec<f32>| {
+            Value::from_shape(shape, std::mem::take(values))
+                .map_err(|error| inference_error(format!("{error:?}")))
+        };
+        let slow = tensor(&self.shapes[0], &mut self.slow)?;
+        let fast = tensor(&self.shapes[1], &mut self.fast)?;
+        let has_slow = self.shapes[0][0] > 0;
+        let samples = has_slow.then_some(&slow).into_iter().chain([&fast]);
+        let values = samples.chain(&self.states).map(ValueOrView::from);
         let inputs = shared.model.input_ids().iter().copied().zip(values).collect();
         let options = RunOptions::default().with_thread_pool(Some(shared.pool.clone()));
         let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
-        self.slow = slow.into_shape_vec::<f32, 4>().map_err(|e| failed(format!("{e:?}")))?.1;
-        self.fast = fast.into_shape_vec::<f32, 4>().map_err(|e| failed(format!("{e:?}")))?.1;
-        let mut outputs = outputs.map_err(|e| failed(e.to_string()))?.into_iter();
-        let logits = outputs.next().ok_or_else(|| failed("the graph gave nothing".into()))?;
-        let (_, logits) = logits.into_shape_vec::<f32, 2>().map_err(|e| failed(format!("logits: {e:?}")))?;
+        let values = |tensor: Value| {
+            let parts = tensor.into_shape_vec::<f32, 4>();
+            parts.map(|(_, values)| values).map_err(|error| inference_error(format!("{error:?}")))
+        };
+        self.slow = values(slow)?;
+        self.fast = values(fast)?;
+        let mut outputs = outputs.map_err(|error| inference_error(error.to_string()))?.into_iter();
+        let logits = outputs.next().ok_or_else(|| inference_error("the graph has no output"))?;
+        let (_, logits) = logits
+            .into_shape_vec::<f32, 2>()
+            .map_err(|error| inference_error(format!("logits: {error:?}")))?;
         if logits.len() != self.logits.len() {
-            return Err(failed(format!("{} logits, not {}", logits.len(), self.logits.len())));
+            let (expected, found) = (self.logits.len(), logits.len());
+            return Err(inference_error(format!(
+                "the graph must return {expected} logits, got {found}"
+            )));
         }
         self.logits = logits;
         self.states = outputs.collect();
@@ -130,13 +149,45 @@ impl Session for RtenSession {
 
     fn reset(&mut self) -> Result<()> {
         for (value, state) in self.states.iter_mut().zip(&self.shared.spec.states) {
-            match value {
-                Value::FloatTensor(tensor) => {
-                    tensor.fill(state.initial);
-                }
-                _ => return Err(failed(format!("state {} is not float32", state.name))),
-            }
+            let Value::FloatTensor(tensor) = value else {
+                return Err(inference_error(format!("the state {} must be float32", state.name)));
+            };
+            tensor.fill(state.initial);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package() -> ModelPackage {
+        let bytes = include_bytes!("../../models/standin.stream.onnx").to_vec();
+        ModelPackage::from_bytes(bytes, None).expect("a valid package")
+    }
+
+    #[test]
+    fn state_is_carried_and_reset_restores_the_first_result() {
+        let mut session = load(&package(), 1).expect("loads").create_session().expect("a session");
+        let inputs = session.inputs();
+        inputs.slow.fill(0.5);
+        inputs.fast.fill(0.5);
+        session.run().expect("runs");
+        let first = session.logits().to_vec();
+        session.run().expect("runs");
+        assert_ne!(session.logits(), first);
+        session.reset().expect("resets");
+        session.run().expect("runs");
+        assert_eq!(session.logits(), first);
+    }
+
+    #[test]
+    fn a_state_of_another_shape_is_refused_by_name() {
+        let mut package = package();
+        package.spec.states[0].shape[0] += 1;
+        let error = load(&package, 1).err().expect("refused");
+        assert_eq!(error.status(), Status::ModelMismatch);
+        assert!(error.message().contains(&package.spec.states[0].name), "{error}");
     }
 }

@@ -1,87 +1,83 @@
-//! The mean over what the network said, and the posterior from it.
+//! The running mean of the network's outputs.
 
-use super::rules::{Verdict, Watch};
-use super::{Posterior, Settings};
-use crate::history::{Covered, History, Span};
+use super::interface::ClassifierSettings;
+use super::posterior::PosteriorRule;
+use super::rules::{RuleMonitor, RuleOutcome};
 use crate::model::ModelSpec;
+use crate::stream::history::{Covered, History, Span};
 use std::sync::Arc;
 
-/// Softmax of `logits / temperature`, in place.
-pub(crate) fn softmax(values: &mut [f32], temperature: f32) {
-    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for value in values.iter_mut() {
-        *value = ((*value - top) / temperature).exp();
-        sum += *value;
-    }
-    values.iter_mut().for_each(|value| *value /= sum);
-}
-
-/// The first largest score and its index.
-pub(super) fn top(scores: &[f32]) -> Option<(usize, f32)> {
-    let mut scores = scores.iter().copied().enumerate();
-    let first = scores.next()?;
-    Some(scores.fold(first, |best, next| if next.1 > best.1 { next } else { best }))
-}
-
-/// Mean over the outputs since the last change, all of them or those of the last `span_ns`.
-pub(super) struct Mean {
-    pub(super) history: Arc<History>,
+/// The mean of the outputs since the last restart. If `span_ns` is not 0, the mean covers only the
+/// outputs of the last `span_ns` nanoseconds.
+pub(super) struct RunningMean {
+    history: Arc<History>,
     span_ns: i64,
-    posterior: Posterior,
+    rule: PosteriorRule,
     sum: Vec<f64>,
     count: usize,
     covered: Option<Span>,
-    watch: Option<Watch>,
-    sums: Vec<f64>,
+    monitor: Option<RuleMonitor>,
+    recent_sum: Vec<f64>,
+    /// Memory for the posteriors that the rules compare.
     scratch: [Vec<f32>; 2],
 }
 
-impl Mean {
-    /// Of outputs that come every `step` samples.
-    pub(super) fn new(spec: &ModelSpec, settings: &Settings, step: usize) -> Self {
+impl RunningMean {
+    /// Creates a mean. The network produces one output every `output_samples` samples.
+    pub(super) fn new(
+        spec: &ModelSpec,
+        settings: &ClassifierSettings,
+        output_samples: usize,
+    ) -> Self {
         let labels = spec.labels.len();
-        let clip = spec.clip_samples.div_ceil(step.max(1));
+        let outputs_per_clip = spec.clip_samples.div_ceil(output_samples.max(1));
         Self {
             history: Arc::clone(&settings.history),
             span_ns: settings.label_span_ns,
-            posterior: Posterior::of(spec),
+            rule: PosteriorRule::of(spec),
             sum: vec![0.0; labels],
             count: 0,
             covered: None,
-            watch: Watch::new(settings.rules, spec.threshold, labels, clip),
-            sums: vec![0.0; labels],
+            monitor: RuleMonitor::new(settings.rules, spec.threshold, labels, outputs_per_clip),
+            recent_sum: vec![0.0; labels],
             scratch: [vec![0.0; labels], vec![0.0; labels]],
         }
     }
 
-    /// A new acquisition.
+    /// Begins an acquisition.
     pub(super) fn begin(&mut self) {
         self.restart();
-        if let Some(watch) = &mut self.watch {
-            watch.begin();
+        if let Some(monitor) = &mut self.monitor {
+            monitor.begin();
         }
     }
 
-    /// The mean is that of what comes.
+    /// Restarts the mean, which then covers only later outputs.
     pub(super) fn restart(&mut self) {
         self.sum.fill(0.0);
         self.count = 0;
         self.covered = None;
-        if let Some(watch) = &mut self.watch {
-            watch.restart();
+        if let Some(monitor) = &mut self.monitor {
+            monitor.restart();
         }
     }
 
-    /// No output counts yet.
+    /// Returns whether no output counts yet.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
-        self.watch.as_ref().map_or(Verdict::default(), |watch| watch.verdict)
+    /// Returns the outcome of the rules in this acquisition.
+    pub(super) fn rule_outcome(&self) -> RuleOutcome {
+        self.monitor.as_ref().map_or(RuleOutcome::default(), |monitor| monitor.outcome)
     }
 
+    /// Records the time at which the next output ends, for queries that wait for this output.
+    pub(super) fn expect_output(&self, last_ns: i64) {
+        self.history.expect(Some(last_ns));
+    }
+
+    /// Adds an output of the network.
     pub(super) fn add(&mut self, values: &[f32], span: Span) {
         self.history.add(values, span);
         for (sum, &value) in self.sum.iter_mut().zip(values) {
@@ -90,50 +86,50 @@ impl Mean {
         let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
         self.covered = Some(Span { first_ns, last_ns: span.last_ns });
         self.count += 1;
-        if let Some(mut watch) = self.watch.take() {
-            self.judge(&mut watch, values, span);
-            self.watch = Some(watch);
+        if let Some(mut monitor) = self.monitor.take() {
+            self.apply_rules(&mut monitor, values, span);
+            self.monitor = Some(monitor);
         }
     }
 
-    /// Follows the rules.
-    fn judge(&mut self, watch: &mut Watch, values: &[f32], span: Span) {
-        watch.keep(values, span);
+    fn apply_rules(&mut self, monitor: &mut RuleMonitor, values: &[f32], span: Span) {
+        monitor.keep_output(values, span);
         let [mut mean, mut other] = std::mem::take(&mut self.scratch);
-        self.read(&mut mean);
-        if let Some(last) = watch.span() {
-            let last = last.min(self.count);
-            watch.sum(last, &mut self.sums);
-            divide(&self.sums, last, &mut other);
-            self.posterior.finish(&mut other);
-            if let Some(kept) = watch.view_changed(&other, &mean) {
-                self.count = kept.min(self.count);
-                let first_ns = watch.sum(self.count, &mut self.sum);
+        self.read_posterior(&mut mean);
+        if let Some(recent) = monitor.recent_outputs() {
+            let recent = recent.min(self.count);
+            monitor.sum_outputs(recent, &mut self.recent_sum);
+            divide(&self.recent_sum, recent, &mut other);
+            self.rule.apply(&mut other);
+            if let Some(outputs) = monitor.detect_view_change(&other, &mean) {
+                self.count = outputs.min(self.count);
+                let first_ns = monitor.sum_outputs(self.count, &mut self.sum);
                 self.covered = first_ns.map(|first_ns| Span { first_ns, last_ns: span.last_ns });
-                self.read(&mut mean);
+                self.read_posterior(&mut mean);
             }
         }
         other.copy_from_slice(values);
-        self.posterior.finish(&mut other);
-        watch.settle(&other, &mean);
+        self.rule.apply(&mut other);
+        monitor.check_settled(&other, &mean);
         self.scratch = [mean, other];
     }
 
-    /// Posterior of the mean into `out`; the outputs it covers and their times.
-    pub(super) fn read(&self, out: &mut [f32]) -> Option<Covered> {
+    /// Computes the posterior from the mean and writes it to `posterior`. Returns the number and
+    /// the times of the outputs that the mean covers, or `None` if no output counts yet.
+    pub(super) fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
         let covered = if self.span_ns > 0 {
-            self.history.recent(self.count, self.span_ns, out)?
+            self.history.mean_of_recent(self.count, self.span_ns, posterior)?
         } else {
-            divide(&self.sum, self.count, out);
-            (self.count, self.covered?)
+            divide(&self.sum, self.count, posterior);
+            Covered { outputs: self.count, span: self.covered? }
         };
-        self.posterior.finish(out);
+        self.rule.apply(posterior);
         Some(covered)
     }
 }
 
-fn divide(sums: &[f64], count: usize, out: &mut [f32]) {
-    for (to, &sum) in out.iter_mut().zip(sums) {
-        *to = (sum / count as f64) as f32;
+fn divide(sums: &[f64], count: usize, mean: &mut [f32]) {
+    for (value, &sum) in mean.iter_mut().zip(sums) {
+        *value = (sum / count as f64) as f32;
     }
 }

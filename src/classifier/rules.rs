@@ -1,34 +1,48 @@
-//! Two rules on what the network says while it runs, both off unless the host asks: stop when the label is settled,
-//! and begin the mean anew when the view has changed.
+//! Early stop and view change, two optional rules that watch the outputs of the network.
+//! docs/host/results.md describes both for hosts.
 
-use super::mean::top;
-use crate::history::Span;
-use crate::{Error, Result, Status};
+use super::posterior::largest;
+use crate::error::{Error, Result, Status};
+use crate::stream::history::Span;
 
-/// Most outputs that a rule may ask for.
-const MOST_OUTPUTS: u32 = 1024;
+/// Maximum number of outputs that a rule can require.
+const MAX_OUTPUTS: u32 = 1024;
 
-/// The network stops running when the label is settled: after each of the last `outputs` outputs (chunks or windows),
-/// and over at least a clip of them, the output's own label was that of the mean, and the mean's margin was at least
-/// `margin` and its confidence not under the package's threshold. A change (mark or geometry) arms it again.
+/// The rule that stops the network when the label is settled.
+///
+/// The rule checks the last N outputs (chunks or windows), where N is the larger of `outputs` and
+/// the number of outputs in a clip. The label is settled if three conditions held after each of
+/// these outputs: the output had the same label as the mean, the margin of the mean was at least
+/// `margin`, and the confidence of the mean was not below the threshold of the model package. A
+/// change (a mark by the host or a new frame geometry) restarts the network and the rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyStop {
-    /// Outputs in a row that must agree; those of a clip if that is more.
+    /// Number of consecutive outputs that must agree with the mean, at most 1024. If a clip has
+    /// more outputs, the number of outputs in a clip is used instead.
     pub outputs: u32,
-    /// Largest score of the mean minus its second largest, more than 0 and at most 1.
+    /// Required margin of the mean, greater than 0 and at most 1.
     pub margin: f32,
 }
 
-/// The mean begins anew when the view has changed: after each of `outputs` outputs in a row the posterior of the last
-/// `span` outputs had another label than the mean, and a score for it that was by at least `margin` above its score
-/// for the mean's label. The mean then is that of the outputs from the first of these on. The temporal state goes on.
+/// The rule that restarts the mean when the posterior shows another view.
+///
+/// After each output, the rule compares the recent posterior, which covers the last `span` outputs,
+/// with the posterior of the mean. The two disagree if their labels differ and, in the recent
+/// posterior, the value of its own label exceeds the value of the mean's label by at least
+/// `margin`. The view has changed if the two have disagreed after each of the last `outputs`
+/// outputs. The mean then covers only these outputs and later ones. The temporal state of the
+/// network is not reset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewChange {
-    /// Outputs whose posterior is held against the mean's; 0: those of a clip.
+    /// Number of outputs that the recent posterior covers, at most 1024; 0 selects the number of
+    /// outputs in a clip.
     pub span: u32,
-    /// Outputs in a row that must disagree; 0: those of a clip.
+    /// Number of comparisons in a row that must favour another view before the mean restarts, at
+    /// most 1024. One comparison is made after each output. 0 selects the number of outputs in a
+    /// clip.
     pub outputs: u32,
-    /// Score of the new label minus that of the mean's, more than 0 and at most 1.
+    /// Required difference between the values of the two labels in the recent posterior, greater
+    /// than 0 and at most 1.
     pub margin: f32,
 }
 
@@ -40,91 +54,118 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// [`Status::InvalidArgument`] for a number out of range.
+    /// Checks every number against its range.
+    ///
+    /// # Errors
+    /// Returns [`Status::InvalidArgument`] if a number is out of range.
     pub(crate) fn check(&self) -> Result<()> {
-        let margin = |value: f32| value > 0.0 && value <= 1.0;
-        let early = self.early_stop.is_none_or(|rule| margin(rule.margin) && rule.outputs <= MOST_OUTPUTS);
-        let change = self.view_change.is_none_or(|rule| {
-            margin(rule.margin) && rule.outputs <= MOST_OUTPUTS && rule.span <= MOST_OUTPUTS
-        });
-        if early && change {
-            return Ok(());
+        if let Some(rule) = self.early_stop {
+            check_margin("early_stop_margin", rule.margin)?;
+            check_outputs("early_stop_outputs", rule.outputs)?;
         }
-        let what = format!(
-            "of early_stop and view_change a margin lies above 0 to 1, a count in 0 to {MOST_OUTPUTS}"
-        );
-        Err(Error::new(Status::InvalidArgument, what))
+        if let Some(rule) = self.view_change {
+            check_margin("view_change_margin", rule.margin)?;
+            check_outputs("view_change_span", rule.span)?;
+            check_outputs("view_change_outputs", rule.outputs)?;
+        }
+        Ok(())
     }
 
-    fn any(&self) -> bool {
-        self.early_stop.is_some() || self.view_change.is_some()
+    fn is_empty(&self) -> bool {
+        self.early_stop.is_none() && self.view_change.is_none()
     }
 }
 
-/// What the rules came to in an acquisition.
+fn check_margin(name: &str, value: f32) -> Result<()> {
+    if value > 0.0 && value <= 1.0 {
+        return Ok(());
+    }
+    let message = format!("{name} must be greater than 0 and at most 1, got {value}");
+    Err(Error::new(Status::InvalidArgument, message))
+}
+
+fn check_outputs(name: &str, value: u32) -> Result<()> {
+    if value <= MAX_OUTPUTS {
+        return Ok(());
+    }
+    let message = format!("{name} must be 0 to {MAX_OUTPUTS}, got {value}");
+    Err(Error::new(Status::InvalidArgument, message))
+}
+
+/// The outcome of the rules in an acquisition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    /// The label is settled: nothing more needs to run.
-    pub(crate) settled: bool,
-    /// How often the mean began anew because the view had changed.
+pub(crate) struct RuleOutcome {
+    /// Whether the label is settled and the network need not run.
+    pub(crate) is_settled: bool,
+    /// Number of times that the mean was restarted because the view had changed.
     pub(crate) view_changes: u64,
 }
 
-/// Watches the outputs of one acquisition.
-pub(super) struct Watch {
+/// A monitor that applies the rules to the outputs of an acquisition.
+pub(super) struct RuleMonitor {
     rules: Rules,
     threshold: f32,
     labels: usize,
-    /// Outputs of a clip.
-    clip: usize,
-    /// The last outputs as a ring, and their times: output `n` is in row `n % spans.len()`.
+    outputs_per_clip: usize,
+    /// The most recent outputs, as a ring: output `n` is in row `n % spans.len()`.
     rows: Vec<f32>,
     spans: Vec<Span>,
-    /// Outputs ever kept.
+    /// Number of outputs kept since the stream was opened.
     kept: usize,
     agreeing: usize,
-    differing: usize,
-    pub(super) verdict: Verdict,
+    disagreeing: usize,
+    pub(super) outcome: RuleOutcome,
 }
 
-impl Watch {
-    /// `clip`: outputs of a clip. `None` if there is no rule.
-    pub(super) fn new(rules: Rules, threshold: f32, labels: usize, clip: usize) -> Option<Self> {
-        let rows = rules.view_change.map_or(0, |rule| {
-            let or_clip = |count: u32| if count == 0 { clip } else { count as usize };
-            or_clip(rule.span).max(or_clip(rule.outputs))
-        });
-        rules.any().then(|| Self {
+impl RuleMonitor {
+    /// Creates a monitor, or returns `None` if no rule is set.
+    pub(super) fn new(
+        rules: Rules,
+        threshold: f32,
+        labels: usize,
+        outputs_per_clip: usize,
+    ) -> Option<Self> {
+        if rules.is_empty() {
+            return None;
+        }
+        let mut monitor = Self {
             rules,
             threshold,
             labels,
-            clip,
-            rows: vec![0.0; rows * labels],
-            spans: vec![Span { first_ns: 0, last_ns: 0 }; rows],
+            outputs_per_clip,
+            rows: Vec::new(),
+            spans: Vec::new(),
             kept: 0,
             agreeing: 0,
-            differing: 0,
-            verdict: Verdict::default(),
-        })
+            disagreeing: 0,
+            outcome: RuleOutcome::default(),
+        };
+        if let Some(rule) = rules.view_change {
+            let rows = monitor.or_clip(rule.span).max(monitor.or_clip(rule.outputs));
+            monitor.rows = vec![0.0; rows * labels];
+            monitor.spans = vec![Span { first_ns: 0, last_ns: 0 }; rows];
+        }
+        Some(monitor)
     }
 
-    /// A new acquisition.
+    /// Begins an acquisition.
     pub(super) fn begin(&mut self) {
-        self.verdict = Verdict::default();
+        self.outcome = RuleOutcome::default();
         self.restart();
     }
 
-    /// The mean begins anew.
+    /// Resets the counts of agreeing and disagreeing outputs, because the mean restarts.
     pub(super) fn restart(&mut self) {
-        (self.agreeing, self.differing, self.verdict.settled) = (0, 0, false);
+        (self.agreeing, self.disagreeing) = (0, 0);
+        self.outcome.is_settled = false;
     }
 
-    fn or_clip(&self, count: u32) -> usize {
-        if count == 0 { self.clip } else { count as usize }
+    fn or_clip(&self, outputs: u32) -> usize {
+        if outputs == 0 { self.outputs_per_clip } else { outputs as usize }
     }
 
-    /// Keeps an output.
-    pub(super) fn keep(&mut self, values: &[f32], span: Span) {
+    /// Keeps an output if the view-change rule is set, because that rule needs earlier outputs.
+    pub(super) fn keep_output(&mut self, values: &[f32], span: Span) {
         if self.spans.is_empty() {
             return;
         }
@@ -138,47 +179,54 @@ impl Watch {
         self.kept += 1;
     }
 
-    /// Adds up the last `count` outputs into `sums`, and gives the time of the first of them.
-    pub(super) fn sum(&self, count: usize, sums: &mut [f64]) -> Option<i64> {
+    /// Writes the sum of the last `count` outputs, and returns the time at which the first of these
+    /// outputs begins.
+    pub(super) fn sum_outputs(&self, count: usize, sums: &mut [f64]) -> Option<i64> {
         sums.fill(0.0);
         let first = self.kept.saturating_sub(count);
-        for number in first..self.kept {
-            let row = number % self.spans.len();
+        for output in first..self.kept {
+            let row = output % self.spans.len();
             let values = self.rows.chunks_exact(self.labels).nth(row).unwrap_or_default();
             sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
         }
         self.spans.get(first % self.spans.len().max(1)).map(|span| span.first_ns)
     }
 
-    /// Outputs that are held against the mean, if there is a rule for that.
-    pub(super) fn span(&self) -> Option<usize> {
+    /// Returns the number of outputs that the recent posterior covers, or `None` if the view-change
+    /// rule is not set.
+    pub(super) fn recent_outputs(&self) -> Option<usize> {
         self.rules.view_change.map(|rule| self.or_clip(rule.span))
     }
 
-    /// Holds the posterior of the last outputs against the mean's: how many outputs the mean keeps if the view has
-    /// changed.
-    pub(super) fn view_changed(&mut self, recent: &[f32], mean: &[f32]) -> Option<usize> {
+    /// Compares the recent posterior with that of the mean. If the view has changed, returns the
+    /// number of outputs that the mean must keep.
+    pub(super) fn detect_view_change(&mut self, recent: &[f32], mean: &[f32]) -> Option<usize> {
         let rule = self.rules.view_change?;
-        let ((label, score), (known, _)) = (top(recent)?, top(mean)?);
-        let ahead = score - recent.get(known).copied().unwrap_or_default();
-        self.differing = if label != known && ahead >= rule.margin { self.differing + 1 } else { 0 };
-        let kept = self.or_clip(rule.outputs);
-        if self.differing < kept {
+        let ((new_label, value), (old_label, _)) = (largest(recent)?, largest(mean)?);
+        let lead = value - recent.get(old_label).copied().unwrap_or_default();
+        let disagrees = new_label != old_label && lead >= rule.margin;
+        self.disagreeing = if disagrees { self.disagreeing + 1 } else { 0 };
+        let required = self.or_clip(rule.outputs);
+        if self.disagreeing < required {
             return None;
         }
         self.restart();
-        self.verdict.view_changes += 1;
-        Some(kept)
+        self.outcome.view_changes += 1;
+        Some(required)
     }
 
-    /// Holds the newest output's posterior against the mean's.
-    pub(super) fn settle(&mut self, newest: &[f32], mean: &[f32]) {
+    /// Compares the posterior of the newest output with that of the mean, to decide whether the
+    /// label is settled.
+    pub(super) fn check_settled(&mut self, newest: &[f32], mean: &[f32]) {
         let Some(rule) = self.rules.early_stop else { return };
-        let (Some((label, _)), Some((known, score))) = (top(newest), top(mean)) else { return };
-        let others = mean.iter().enumerate().filter(|&(index, _)| index != known);
+        let (Some((new_label, _)), Some((label, value))) = (largest(newest), largest(mean)) else {
+            return;
+        };
+        let others = mean.iter().enumerate().filter(|&(index, _)| index != label);
         let second = others.map(|(_, &value)| value).fold(0.0, f32::max);
-        let agrees = label == known && score - second >= rule.margin && score >= self.threshold;
+        let agrees = new_label == label && value - second >= rule.margin && value >= self.threshold;
         self.agreeing = if agrees { self.agreeing + 1 } else { 0 };
-        self.verdict.settled |= self.agreeing >= self.clip.max(rule.outputs as usize);
+        let required = self.outputs_per_clip.max(rule.outputs as usize);
+        self.outcome.is_settled |= self.agreeing >= required;
     }
 }

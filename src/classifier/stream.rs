@@ -1,133 +1,142 @@
-//! Chunk by chunk with carried state.
+//! Stream mode, in which the network runs once per chunk and passes its temporal state from chunk
+//! to chunk.
 
-use super::mean::Mean;
-use super::{Classifier, Outcome, Settings, Verdict, copy_slow};
-use crate::Result;
-use crate::backend::Session;
-use crate::history::{Covered, Span};
+use super::interface::{Classifier, ClassifierSettings, Step};
+use super::mean::RunningMean;
+use super::pathways::copy_slow_samples;
+use super::rules::RuleOutcome;
+use crate::backend::interface::Session;
+use crate::error::Result;
 use crate::model::ModelSpec;
-use crate::sampling::PartialChunk;
+use crate::sampling::{Grid, PartialChunk};
+use crate::stream::history::{Covered, Span};
+use std::ops::Range;
 
-/// Chunk by chunk with carried state.
+/// The classifier for stream mode, which runs the network once per chunk.
 pub(super) struct StreamClassifier {
     session: Box<dyn Session>,
     partial: PartialChunk,
-    interval_ns: i64,
     chunk_samples: usize,
-    slow_stride: usize,
+    alpha: usize,
     sample_len: usize,
-    start_ns: i64,
+    grid: Grid,
+    /// Index of the next chunk in the segment.
     chunk: i64,
+    /// Number of samples committed so far for the next chunk.
     filled: usize,
-    mean: Mean,
+    mean: RunningMean,
 }
 
 impl StreamClassifier {
-    pub(super) fn new(spec: &ModelSpec, mut session: Box<dyn Session>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        spec: &ModelSpec,
+        mut session: Box<dyn Session>,
+        settings: &ClassifierSettings,
+    ) -> Self {
         let sample_len = spec.sample_len();
-        let chunk_samples = session.inputs().1.len() / sample_len;
+        let chunk_samples = session.inputs().fast.len() / sample_len;
         Self {
             session,
             partial: settings.partial,
-            interval_ns: spec.sample_interval_ns,
             chunk_samples,
-            slow_stride: spec.alpha,
+            alpha: spec.alpha,
             sample_len,
-            start_ns: 0,
+            grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             chunk: 0,
             filled: 0,
-            mean: Mean::new(spec, settings, chunk_samples),
+            mean: RunningMean::new(spec, settings, chunk_samples),
         }
     }
 
-    fn sample_range(&self, index: usize) -> std::ops::Range<usize> {
+    fn sample_range(&self, index: usize) -> Range<usize> {
         index * self.sample_len..(index + 1) * self.sample_len
     }
 
-    /// Runs the full chunk, of which the last `held` samples repeat the one before.
-    fn step(&mut self, held: usize) -> Result<()> {
-        let stride = self.slow_stride;
-        copy_slow(self.session.as_mut(), self.sample_len, |slow| slow * stride);
+    /// Runs the network on the full chunk. The last `repeated` samples of the chunk are copies of
+    /// the sample before them.
+    fn run_chunk(&mut self, repeated: usize) -> Result<()> {
+        let alpha = self.alpha;
+        copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| slow * alpha);
         self.session.run()?;
         let first = self.chunk * self.chunk_samples as i64;
-        let last = first + (self.chunk_samples - 1 - held) as i64;
-        let at = |sample: i64| self.start_ns + sample * self.interval_ns;
-        self.mean.add(self.session.logits(), Span { first_ns: at(first), last_ns: at(last) });
+        let last = first + (self.chunk_samples - 1 - repeated) as i64;
+        let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };
+        self.mean.add(self.session.logits(), span);
         self.chunk += 1;
         self.filled = 0;
         self.expect_chunk();
         Ok(())
     }
 
-    /// Tells the history when the chunk that comes next ends.
     fn expect_chunk(&self) {
         let last = (self.chunk + 1) * self.chunk_samples as i64 - 1;
-        self.mean.history.expect(Some(self.start_ns + last * self.interval_ns));
+        self.mean.expect_output(self.grid.time_ns(last));
     }
 }
 
 impl Classifier for StreamClassifier {
-    fn begin(&mut self) -> Result<()> {
+    fn begin(&mut self) {
         self.filled = 0;
         self.mean.begin();
-        Ok(())
     }
 
-    fn start_segment(&mut self, start_ns: i64) -> Result<()> {
-        self.start_ns = start_ns;
+    fn start_segment(&mut self, grid: Grid) -> Result<()> {
+        self.grid = grid;
         self.chunk = 0;
         self.filled = 0;
         self.expect_chunk();
         self.session.reset()
     }
 
-    fn sample(&mut self) -> &mut [f32] {
+    fn next_sample(&mut self) -> &mut [f32] {
         let range = self.sample_range(self.filled);
-        self.session.inputs().1.get_mut(range).unwrap_or_default()
+        self.session.inputs().fast.get_mut(range).unwrap_or_default()
     }
 
     fn repeat_sample(&mut self) {
-        // The sample before the first of a chunk is still the last of the buffer.
+        // If the chunk is empty, copy the last sample of the previous chunk, which is still at the
+        // end of the buffer.
         let last = if self.filled == 0 { self.chunk_samples - 1 } else { self.filled - 1 };
         let (from, to) = (self.sample_range(last), self.filled * self.sample_len);
-        self.session.inputs().1.copy_within(from, to);
+        self.session.inputs().fast.copy_within(from, to);
     }
 
-    fn commit_sample(&mut self) -> Result<Outcome> {
+    fn commit_sample(&mut self) -> Result<Step> {
         self.filled += 1;
-        let full = self.filled == self.chunk_samples;
-        if full {
-            self.step(0)?;
+        let is_full = self.filled == self.chunk_samples;
+        if is_full {
+            self.run_chunk(0)?;
         }
-        Ok(Outcome::news(full))
+        Ok(Step::of(is_full))
     }
 
-    /// Stream mode skips runs of chunks, which is the worker's to do.
+    /// Does nothing, because in stream mode the pipeline itself skips chunks.
     fn set_behind(&mut self, _: bool) {}
 
-    fn end_segment(&mut self) -> Result<Outcome> {
-        let completes = self.partial.completes(self.filled, self.chunk_samples, self.mean.is_empty());
+    fn end_segment(&mut self) -> Result<Step> {
+        let completes =
+            self.partial.completes(self.filled, self.chunk_samples, self.mean.is_empty());
         if completes {
-            let held = self.chunk_samples - self.filled;
+            let repeated = self.chunk_samples - self.filled;
             while self.filled < self.chunk_samples {
                 self.repeat_sample();
                 self.filled += 1;
             }
-            self.step(held)?;
+            self.run_chunk(repeated)?;
         }
         self.filled = 0;
-        Ok(Outcome::news(completes))
+        Ok(Step::of(completes))
     }
 
-    fn change(&mut self) {
+    fn restart_mean(&mut self) {
         self.mean.restart();
     }
 
-    fn verdict(&self) -> Verdict {
-        self.mean.verdict()
+    fn rule_outcome(&self) -> RuleOutcome {
+        self.mean.rule_outcome()
     }
 
-    fn posterior(&self, out: &mut [f32]) -> Option<Covered> {
-        self.mean.read(out)
+    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
+        self.mean.read_posterior(posterior)
     }
 }

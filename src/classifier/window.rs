@@ -1,159 +1,172 @@
-//! Overlapping clips.
+//! Window mode, in which the network runs on overlapping clips.
 
-use super::mean::{Mean, softmax};
-use super::{Classifier, Outcome, Settings, Verdict, copy_slow};
-use crate::backend::Session;
-use crate::history::{Covered, Span};
+use super::interface::{Classifier, ClassifierSettings, Step};
+use super::mean::RunningMean;
+use super::pathways::copy_slow_samples;
+use super::posterior::softmax;
+use super::rules::RuleOutcome;
+use crate::backend::interface::Session;
+use crate::error::{Error, Result, Status};
 use crate::model::ModelSpec;
-use crate::{Error, Result, Status};
+use crate::sampling::Grid;
+use crate::stream::history::{Covered, Span};
+use std::ops::Range;
 
-/// Overlapping clips.
+/// The classifier for window mode, which runs the network on a clip every `hop` samples.
 pub(super) struct WindowClassifier {
     session: Box<dyn Session>,
-    interval_ns: i64,
     temperature: f32,
     sample_len: usize,
     clip: usize,
     hop: usize,
     slow_indices: Vec<usize>,
-    /// The last `clip` samples, as a ring.
+    /// The last `clip` samples as a ring.
     kept: Vec<f32>,
-    scratch: Vec<f32>,
+    posterior: Vec<f32>,
+    grid: Grid,
+    /// Number of samples in the segment so far.
     samples: usize,
-    start_ns: i64,
     last_window_end: usize,
-    behind: bool,
-    mean: Mean,
+    is_behind: bool,
+    mean: RunningMean,
 }
 
 impl WindowClassifier {
-    pub(super) fn new(spec: &ModelSpec, mut session: Box<dyn Session>, settings: &Settings) -> Result<Self> {
+    /// Creates a classifier.
+    ///
+    /// # Errors
+    /// Returns [`Status::ModelMismatch`] if the input of the graph does not hold exactly one clip.
+    pub(super) fn new(
+        spec: &ModelSpec,
+        mut session: Box<dyn Session>,
+        settings: &ClassifierSettings,
+    ) -> Result<Self> {
         let sample_len = spec.sample_len();
         let clip = spec.clip_samples;
-        if session.inputs().1.len() != clip * sample_len {
-            return Err(Error::new(
-                Status::ModelMismatch,
-                format!(
-                    "the input fast holds {} values, {clip} samples have {}",
-                    session.inputs().1.len(),
-                    clip * sample_len
-                ),
-            ));
+        let (found, needed) = (session.inputs().fast.len(), clip * sample_len);
+        if found != needed {
+            let message = format!(
+                "the input \"fast\" must hold {needed} values for {clip} samples, got {found}"
+            );
+            return Err(Error::new(Status::ModelMismatch, message));
         }
         Ok(Self {
             session,
-            interval_ns: spec.sample_interval_ns,
             temperature: spec.temperature,
             sample_len,
             clip,
             hop: settings.hop,
             slow_indices: spec.slow_indices.clone(),
-            kept: vec![0.0; clip * sample_len],
-            scratch: vec![0.0; spec.labels.len()],
+            kept: vec![0.0; needed],
+            posterior: vec![0.0; spec.labels.len()],
+            grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             samples: 0,
-            start_ns: 0,
             last_window_end: 0,
-            behind: false,
-            mean: Mean::new(spec, settings, settings.hop),
+            is_behind: false,
+            mean: RunningMean::new(spec, settings, settings.hop),
         })
     }
 
-    fn slot(&self, sample: usize) -> std::ops::Range<usize> {
+    fn sample_range(&self, sample: usize) -> Range<usize> {
         let slot = sample % self.clip;
         slot * self.sample_len..(slot + 1) * self.sample_len
     }
 
-    /// Runs the window of the last `clip` samples; a shorter segment repeats its last sample.
-    fn run(&mut self) -> Result<()> {
+    /// Runs the network on the last `clip` samples. If the segment is shorter than a clip, its last
+    /// sample is repeated.
+    fn run_window(&mut self) -> Result<()> {
         let first = self.samples.saturating_sub(self.clip);
-        for (index, to) in self.session.inputs().1.chunks_exact_mut(self.sample_len).enumerate() {
+        let inputs = self.session.inputs();
+        for (index, to) in inputs.fast.chunks_exact_mut(self.sample_len).enumerate() {
             let slot = (first + index).min(self.samples - 1) % self.clip;
-            to.copy_from_slice(self.kept.chunks_exact(self.sample_len).nth(slot).unwrap_or_default());
+            let from = self.kept.chunks_exact(self.sample_len).nth(slot).unwrap_or_default();
+            to.copy_from_slice(from);
         }
         let indices = &self.slow_indices;
-        copy_slow(self.session.as_mut(), self.sample_len, |slow| {
+        copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| {
             indices.get(slow).copied().unwrap_or_default()
         });
         self.session.run()?;
-        self.scratch.copy_from_slice(self.session.logits());
-        softmax(&mut self.scratch, self.temperature);
-        let at = |sample: usize| self.start_ns + sample as i64 * self.interval_ns;
-        self.mean.add(&self.scratch, Span { first_ns: at(first), last_ns: at(self.samples - 1) });
+        self.posterior.copy_from_slice(self.session.logits());
+        softmax(&mut self.posterior, self.temperature);
+        let at = |sample: usize| self.grid.time_ns(sample as i64);
+        let span = Span { first_ns: at(first), last_ns: at(self.samples - 1) };
+        self.mean.add(&self.posterior, span);
         self.last_window_end = self.samples;
         self.expect_window();
         Ok(())
     }
 
-    /// Tells the history when the window that comes next ends.
     fn expect_window(&self) {
-        let hops = self.samples.saturating_sub(self.clip) / self.hop + usize::from(self.samples >= self.clip);
+        let hops = self.samples.saturating_sub(self.clip) / self.hop
+            + usize::from(self.samples >= self.clip);
         let last = self.clip + hops * self.hop - 1;
-        self.mean.history.expect(Some(self.start_ns + last as i64 * self.interval_ns));
+        self.mean.expect_output(self.grid.time_ns(last as i64));
     }
 }
 
 impl Classifier for WindowClassifier {
-    fn begin(&mut self) -> Result<()> {
+    fn begin(&mut self) {
         self.samples = 0;
         self.mean.begin();
-        Ok(())
     }
 
-    fn start_segment(&mut self, start_ns: i64) -> Result<()> {
-        self.start_ns = start_ns;
+    fn start_segment(&mut self, grid: Grid) -> Result<()> {
+        self.grid = grid;
         self.samples = 0;
         self.last_window_end = 0;
         self.expect_window();
         self.session.reset()
     }
 
-    fn sample(&mut self) -> &mut [f32] {
-        let range = self.slot(self.samples);
+    fn next_sample(&mut self) -> &mut [f32] {
+        let range = self.sample_range(self.samples);
         self.kept.get_mut(range).unwrap_or_default()
     }
 
     fn repeat_sample(&mut self) {
-        let from = self.slot(self.samples + self.clip - 1);
-        let to = self.slot(self.samples).start;
+        let from = self.sample_range(self.samples + self.clip - 1);
+        let to = self.sample_range(self.samples).start;
         self.kept.copy_within(from, to);
     }
 
-    fn commit_sample(&mut self) -> Result<Outcome> {
+    fn commit_sample(&mut self) -> Result<Step> {
         self.samples += 1;
-        let due = self.samples >= self.clip && (self.samples - self.clip).is_multiple_of(self.hop);
-        if due && self.behind {
+        let is_due =
+            self.samples >= self.clip && (self.samples - self.clip).is_multiple_of(self.hop);
+        if is_due && self.is_behind {
             self.expect_window();
-            return Ok(Outcome::Skipped);
+            return Ok(Step::Skipped);
         }
-        if due {
-            self.run()?;
+        if is_due {
+            self.run_window()?;
         }
-        Ok(Outcome::news(due))
+        Ok(Step::of(is_due))
     }
 
-    fn set_behind(&mut self, behind: bool) {
-        self.behind = behind;
+    fn set_behind(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
     }
 
-    fn end_segment(&mut self) -> Result<Outcome> {
-        let due = self.samples > self.last_window_end;
-        if due {
-            self.run()?;
+    fn end_segment(&mut self) -> Result<Step> {
+        let is_due = self.samples > self.last_window_end;
+        if is_due {
+            self.run_window()?;
         }
         self.samples = 0;
         self.last_window_end = 0;
-        Ok(Outcome::news(due))
+        Ok(Step::of(is_due))
     }
 
-    fn change(&mut self) {
+    fn restart_mean(&mut self) {
         self.mean.restart();
     }
 
-    fn verdict(&self) -> Verdict {
-        self.mean.verdict()
+    fn rule_outcome(&self) -> RuleOutcome {
+        self.mean.rule_outcome()
     }
 
-    fn posterior(&self, out: &mut [f32]) -> Option<Covered> {
-        self.mean.read(out)
+    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
+        self.mean.read_posterior(posterior)
     }
 }

@@ -1,162 +1,120 @@
-//! Frames over the C ABI.
+//! Frame
+//!
+//! A frame is one image of the acquisition, in the host's memory.
 
-use super::border::{Versioned, read};
-use crate::Status;
-use crate::frame::{FrameView, Geometry, Orientation, PixelFormat, Region};
+use super::pointers::{Versioned, read_struct};
+use super::types::{ttv_frame_flags, ttv_pixel_format};
+use crate::error::{Result, Status};
+use crate::frame::{FrameView, Geometry, MAX_PLANES, Orientation, PixelFormat, Region};
 
-/// One byte of luma.
-pub const TTV_FORMAT_GRAY8: u32 = 1;
-/// Two bytes of luma, little-endian.
-pub const TTV_FORMAT_GRAY16LE: u32 = 2;
-/// Red, green, blue.
-pub const TTV_FORMAT_RGB24: u32 = 3;
-/// Blue, green, red.
-pub const TTV_FORMAT_BGR24: u32 = 4;
-/// Red, green, blue, ignored.
-pub const TTV_FORMAT_RGBA32: u32 = 5;
-/// Blue, green, red, ignored.
-pub const TTV_FORMAT_BGRA32: u32 = 6;
-/// 4:2:2 as Y U Y V; even width.
-pub const TTV_FORMAT_YUYV: u32 = 7;
-/// 4:2:2 as U Y V Y; even width.
-pub const TTV_FORMAT_UYVY: u32 = 8;
-/// 4:2:0, planes Y and UV; even sides.
-pub const TTV_FORMAT_NV12: u32 = 9;
-/// 4:2:0, planes Y, U and V; even sides.
-pub const TTV_FORMAT_I420: u32 = 10;
+bitflags::bitflags! {
+    /// Flags of a frame.
+    #[derive(Clone, Copy)]
+    pub struct FrameFlags: u32 {
+        /// The image is mirrored: left and right are swapped.
+        const MIRRORED = 1 << 0;
+        /// The image is upside down: top and bottom are swapped.
+        const UPSIDE_DOWN = 1 << 1;
+        /// Text or graphics are burned into the frame. The library ignores this flag.
+        const OVERLAY = 1 << 2;
+    }
+}
 
-/// Left and right are exchanged on the display.
-pub const TTV_FRAME_MIRRORED: u32 = 1;
-/// Top and bottom are exchanged on the display.
-pub const TTV_FRAME_UPSIDE_DOWN: u32 = 2;
-/// Text or graphics are burned into the frame. Carried for the device's records; nothing depends on it.
-pub const TTV_FRAME_OVERLAY: u32 = 4;
-
-/// Pixels are in host memory.
-pub const TTV_MEMORY_HOST: u32 = 0;
-
-/// One frame in memory of the host. Zero every field that is not set.
+/// A frame. Initialize this struct with TTV_FRAME_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct ttv_frame {
-    /// `sizeof(ttv_frame)`.
+    /// Size of this struct in bytes.
     pub struct_size: u32,
-    /// `TTV_FRAME_*`, or 0.
-    pub flags: u32,
-    /// Planes; one for the packed formats.
-    pub plane: [*const u8; 3],
-    /// Bytes from one row to the next, per plane.
-    pub stride_bytes: [u32; 3],
-    /// `TTV_FORMAT_*`.
-    pub format: u32,
-    /// `TTV_MEMORY_HOST`.
-    pub memory: u32,
-    /// 0.
-    pub reserved: u32,
-    /// 32 to 4096.
+    /// Flags: TTV_FRAME_FLAG_* joined by `|`, or 0.
+    pub flags: ttv_frame_flags,
+    /// Pixel format: one of TTV_FORMAT_*.
+    pub format: ttv_pixel_format,
+    /// Width in pixels, 32 to 4096.
     pub width_px: u32,
-    /// 32 to 4096.
+    /// Height in pixels, 32 to 4096.
     pub height_px: u32,
-    /// Region of interest; all four 0: the whole frame.
+    /// Left edge of the region of interest, which is the part of the frame that shows the
+    /// ultrasound image. If all four `roi_` fields are 0, the region is the whole frame.
     pub roi_x_px: u32,
-    /// Top edge.
+    /// Top edge of the region of interest.
     pub roi_y_px: u32,
-    /// Width.
+    /// Width of the region of interest.
     pub roi_width_px: u32,
-    /// Height.
+    /// Height of the region of interest.
     pub roi_height_px: u32,
-    /// Microns per pixel; 0: unknown.
+    /// Width of a pixel in micrometres; 0 if it is unknown.
     pub um_per_px_x: f32,
-    /// Microns per pixel; 0: unknown.
+    /// Height of a pixel in micrometres; 0 if it is unknown. If the width or the height of a pixel
+    /// is 0, the library assumes square pixels. Otherwise, the height must be 0.1 to 10 times the
+    /// width.
     pub um_per_px_y: f32,
-    /// The host's number of the frame, carried into results.
+    /// Number of bytes from the start of one row to the start of the next, for each plane.
+    pub stride_bytes: [u32; 3],
+    /// Pointers to the planes. NV12 uses the first two entries, I420 uses all three, and any other
+    /// format uses only the first.
+    pub plane: [*const u8; 3],
+    /// Sequence number of the frame. The host chooses it. A result contains the numbers of the
+    /// first and last accepted frames.
     pub sequence: u64,
-    /// Monotonic time in nanoseconds; not used if the stream has a frame period.
+    /// Time of the frame on the host's monotonic clock. The library ignores this field if the
+    /// stream's `frame_period_ns` is not 0.
     pub time_ns: i64,
 }
-// SAFETY: repr(C); numbers and pointers.
+// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
+// for which every bit pattern is valid.
 unsafe impl Versioned for ttv_frame {}
 
-fn format(number: u32) -> Option<PixelFormat> {
-    Some(match number {
-        TTV_FORMAT_GRAY8 => PixelFormat::Gray8,
-        TTV_FORMAT_GRAY16LE => PixelFormat::Gray16Le,
-        TTV_FORMAT_RGB24 => PixelFormat::Rgb24,
-        TTV_FORMAT_BGR24 => PixelFormat::Bgr24,
-        TTV_FORMAT_RGBA32 => PixelFormat::Rgba32,
-        TTV_FORMAT_BGRA32 => PixelFormat::Bgra32,
-        TTV_FORMAT_YUYV => PixelFormat::Yuyv,
-        TTV_FORMAT_UYVY => PixelFormat::Uyvy,
-        TTV_FORMAT_NV12 => PixelFormat::Nv12,
-        TTV_FORMAT_I420 => PixelFormat::I420,
-        _ => return None,
-    })
-}
-
-/// The numbers of a frame, checked.
-fn numbers(frame: *const ttv_frame) -> std::result::Result<(ttv_frame, Geometry), Status> {
-    const FLAGS: u32 = TTV_FRAME_MIRRORED | TTV_FRAME_UPSIDE_DOWN | TTV_FRAME_OVERLAY;
-    let frame = read(frame)?;
-    if frame.flags & !FLAGS != 0 || frame.reserved != 0 {
-        return Err(Status::UnknownFlags);
-    }
-    let in_memory = frame.memory == TTV_MEMORY_HOST;
-    let format = format(frame.format).filter(|_| in_memory).ok_or(Status::UnsupportedFormat)?;
-    let geometry = geometry(&frame, format)?;
-    geometry.check()?;
-    Ok((frame, geometry))
-}
-
-/// A frame that was written into a slot: no planes, and strides that are 0 or those of packed rows.
-pub(super) fn committed(frame: *const ttv_frame) -> std::result::Result<(ttv_frame, Geometry), Status> {
-    let (frame, geometry) = numbers(frame)?;
-    for (plane, &stride) in frame.stride_bytes.iter().enumerate().take(geometry.format.planes()) {
-        if stride != 0 && stride as usize != geometry.format.row_bytes(plane, geometry.width_px) {
-            return Err(Status::FrameStride);
+impl ttv_frame {
+    fn to_geometry(self) -> Result<Geometry, Status> {
+        let flags = FrameFlags::from_bits(self.flags).ok_or(Status::UnknownFlags)?;
+        let format = PixelFormat::from_code(self.format).ok_or(Status::UnsupportedFormat)?;
+        let orientation = Orientation {
+            mirrored: flags.contains(FrameFlags::MIRRORED),
+            upside_down: flags.contains(FrameFlags::UPSIDE_DOWN),
+        };
+        let geometry = Geometry::new(format, self.width_px, self.height_px)?
+            .with_pixel_size(self.um_per_px_x, self.um_per_px_y)?
+            .with_orientation(orientation);
+        match [self.roi_x_px, self.roi_y_px, self.roi_width_px, self.roi_height_px] {
+            [0, 0, 0, 0] => Ok(geometry),
+            [x_px, y_px, width_px, height_px] => {
+                geometry.with_region(Region { x_px, y_px, width_px, height_px })
+            }
         }
     }
-    Ok((frame, geometry))
 }
 
-/// The frame as the library knows it; every number is checked before a pointer is followed.
-pub(super) fn view<'a>(frame: *const ttv_frame) -> std::result::Result<FrameView<'a>, Status> {
-    let (frame, geometry) = numbers(frame)?;
-    let format = geometry.format;
-    let mut planes: [&[u8]; 3] = [&[]; 3];
-    let mut strides = [0; 3];
-    let given = frame.plane.iter().zip(frame.stride_bytes);
-    for (index, ((plane, stride), (&pointer, stride_bytes))) in
-        planes.iter_mut().zip(&mut strides).zip(given).take(format.planes()).enumerate()
-    {
+/// Reads a frame with its pixels. All numbers are checked before any pointer is dereferenced.
+pub(super) fn read_frame<'a>(frame: *const ttv_frame) -> Result<FrameView<'a>, Status> {
+    let frame = read_struct(frame)?;
+    let geometry = frame.to_geometry()?;
+    let strides: [usize; MAX_PLANES] = frame.stride_bytes.map(|stride| stride as usize);
+    let view = FrameView::with_planes(geometry, strides, |index, bytes| {
+        let pointer = frame.plane.get(index).copied().unwrap_or(std::ptr::null());
         if pointer.is_null() {
             return Err(Status::NullArgument);
         }
-        let row = format.row_bytes(index, geometry.width_px);
-        *stride = stride_bytes as usize;
-        if *stride < row {
-            return Err(Status::FrameStride);
-        }
-        let rows = format.rows(index, geometry.height_px);
-        let bytes =
-            stride.checked_mul(rows - 1).and_then(|b| b.checked_add(row)).ok_or(Status::FrameStride)?;
-        // SAFETY: not NULL; the host promises rows of `stride_bytes`, of which the last need not be padded.
-        *plane = unsafe { std::slice::from_raw_parts(pointer, bytes) };
-    }
-    Ok(FrameView { geometry, planes, strides, time_ns: frame.time_ns, sequence: frame.sequence })
+        // SAFETY: the pointer is not NULL. The caller guarantees that it points to rows that are
+        // `stride_bytes` apart. `bytes` is their total length, without padding after the last row.
+        Ok(unsafe { std::slice::from_raw_parts(pointer, bytes) })
+    })?;
+    Ok(view.with_time_ns(frame.time_ns).with_sequence(frame.sequence))
 }
 
-fn geometry(frame: &ttv_frame, format: PixelFormat) -> std::result::Result<Geometry, Status> {
-    let mut geometry = Geometry::whole(format, frame.width_px, frame.height_px);
-    let region = [frame.roi_x_px, frame.roi_y_px, frame.roi_width_px, frame.roi_height_px];
-    if region != [0; 4] {
-        let [x_px, y_px, width_px, height_px] = region;
-        geometry.region = Region { x_px, y_px, width_px, height_px };
+/// Reads the description of a frame whose pixels are in a slot. The planes are ignored, and each
+/// stride must be 0 or the size of a packed row.
+pub(super) fn read_committed_frame(
+    frame: *const ttv_frame,
+) -> Result<(ttv_frame, Geometry), Status> {
+    let frame = read_struct(frame)?;
+    let geometry = frame.to_geometry()?;
+    let strides = frame.stride_bytes.iter().enumerate().take(geometry.format().planes());
+    for (plane, &stride) in strides {
+        if stride != 0 && stride as usize != geometry.row_bytes(plane) {
+            return Err(Status::FrameStride);
+        }
     }
-    geometry.set_pixel_size(frame.um_per_px_x, frame.um_per_px_y)?;
-    geometry.orientation = Orientation {
-        mirrored: frame.flags & TTV_FRAME_MIRRORED != 0,
-        upside_down: frame.flags & TTV_FRAME_UPSIDE_DOWN != 0,
-    };
-    Ok(geometry)
+    Ok((frame, geometry))
 }

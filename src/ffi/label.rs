@@ -1,35 +1,36 @@
-//! Labels over the C ABI.
+//! Labels as C structs.
 
-use super::border::{Versioned, control, deliver, handle, place};
-use super::engine::ttv_engine;
+use super::pointers::Versioned;
+use crate::error::{Error, Result, Status};
 use crate::model::Label;
-use crate::{Error, Result, Status};
 use std::ffi::{CString, c_char};
 use std::ptr::null;
 
-/// A label. The caller sets `struct_size`; texts live as long as the engine.
+/// A label of the model. Initialize this struct with TTV_LABEL_INIT. The strings are valid until
+/// the engine is destroyed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct ttv_label {
-    /// `sizeof(ttv_label)`.
+    /// Size of this struct in bytes.
     pub struct_size: u32,
-    /// 0.
+    /// Reserved; always 0.
     pub reserved: u32,
-    /// Stable short code, as "A4C".
+    /// Short code, such as "A4C".
     pub code: *const c_char,
-    /// Name for people, as "apical four-chamber".
+    /// Human-readable name, such as "apical four-chamber".
     pub name: *const c_char,
-    /// Coding Scheme Designator of DICOM, as "SCT"; NULL where no scheme has the view.
+    /// DICOM Coding Scheme Designator, such as "SCT"; NULL if the model defines no code.
     pub scheme: *const c_char,
-    /// Code Value in that scheme, as "399214001"; NULL with `scheme`.
+    /// DICOM Code Value in that scheme, such as "399214001"; NULL if `scheme` is NULL.
     pub scheme_code: *const c_char,
 }
-// SAFETY: repr(C); numbers and pointers.
+// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
+// for which every bit pattern is valid.
 unsafe impl Versioned for ttv_label {}
 
-/// The labels of a model as C reads them.
-pub(super) struct Labels(Vec<Texts>);
+/// The strings of all labels of a model.
+pub(super) struct LabelTexts(Vec<Texts>);
 
 struct Texts {
     code: CString,
@@ -37,86 +38,70 @@ struct Texts {
     scheme: Option<(CString, CString)>,
 }
 
-impl Labels {
+impl LabelTexts {
     pub(super) fn new(labels: &[Label]) -> Self {
-        let text = |text: &str| CString::new(text).unwrap_or_default();
-        let texts = |label: &Label| Texts {
-            code: text(&label.code),
-            name: text(&label.name),
-            scheme: label.scheme.as_ref().map(|(scheme, code)| (text(scheme), text(code))),
+        let to_c = |text: &str| CString::new(text).unwrap_or_default();
+        let convert = |label: &Label| Texts {
+            code: to_c(&label.code),
+            name: to_c(&label.name),
+            scheme: label.scheme.as_ref().map(|(scheme, code)| (to_c(scheme), to_c(code))),
         };
-        Self(labels.iter().map(texts).collect())
+        Self(labels.iter().map(convert).collect())
     }
 
-    fn get(&self, index: u32) -> Result<&Texts> {
-        let none = || Error::new(Status::InvalidArgument, format!("label {index} of {}", self.0.len()));
-        self.0.get(index as usize).ok_or_else(none)
-    }
-}
-
-/// Code of a label, as "A4C"; lives as long as the engine. [any]
-///
-/// # Safety
-/// `engine` is NULL or a live handle; `label` points to a place for a pointer.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_engine_label(
-    engine: *const ttv_engine,
-    index: u32,
-    label: *mut *const c_char,
-) -> i32 {
-    control(|| {
-        let engine = handle(engine).map_err(|status| Error::new(status, "engine"))?;
-        let out = place(label, "label")?;
-        *out = engine.labels.get(index)?.code.as_ptr();
-        Ok(Status::Ok)
-    })
-}
-
-/// All that the model says of a label: what a report or a DICOM file needs beside its code. [any]
-///
-/// # Safety
-/// `engine` is NULL or a live handle; `label` points to a struct of the size its first field says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ttv_engine_get_label(
-    engine: *const ttv_engine,
-    index: u32,
-    label: *mut ttv_label,
-) -> i32 {
-    control(|| {
-        let engine = handle(engine).map_err(|status| Error::new(status, "engine"))?;
-        let texts = engine.labels.get(index)?;
-        let (scheme, scheme_code) =
-            texts.scheme.as_ref().map_or((null(), null()), |(scheme, code)| (scheme.as_ptr(), code.as_ptr()));
-        let found = ttv_label {
+    /// Returns a label. Its strings live as long as `self`.
+    ///
+    /// # Errors
+    /// Returns [`Status::InvalidArgument`] if no label has this index.
+    pub(super) fn get(&self, index: u32) -> Result<ttv_label> {
+        let Some(texts) = self.0.get(index as usize) else {
+            let largest = self.0.len().saturating_sub(1);
+            let message = format!("index must be 0 to {largest}, got {index}");
+            return Err(Error::new(Status::InvalidArgument, message));
+        };
+        let (scheme, scheme_code) = match &texts.scheme {
+            Some((scheme, code)) => (scheme.as_ptr(), code.as_ptr()),
+            None => (null(), null()),
+        };
+        Ok(ttv_label {
             struct_size: 0,
             reserved: 0,
             code: texts.code.as_ptr(),
             name: texts.name.as_ptr(),
             scheme,
             scheme_code,
-        };
-        deliver(label, found).map_err(|status| Error::new(status, "label"))?;
-        Ok(Status::Ok)
-    })
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
+
+    fn read(text: *const c_char) -> Option<String> {
+        // SAFETY: the pointer is not NULL, and points to a string of `labels`, which is alive.
+        let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) });
+        text.map(|text| text.to_str().unwrap().to_owned())
+    }
 
     #[test]
-    fn texts_are_those_of_the_model_and_a_label_without_a_scheme_has_none() {
+    fn a_label_without_a_scheme_has_no_scheme_texts() {
         let label = |code: &str, scheme: Option<(&str, &str)>| Label {
             code: code.into(),
             name: format!("view {code}"),
             scheme: scheme.map(|(scheme, code)| (scheme.into(), code.into())),
         };
-        let labels = Labels::new(&[label("A4C", Some(("SCT", "399214001"))), label("OTHER", None)]);
-        let (coded, bare) = (labels.get(0).unwrap(), labels.get(1).unwrap());
-        assert_eq!((coded.code.to_str(), coded.name.to_str()), (Ok("A4C"), Ok("view A4C")));
-        let (scheme, code) = coded.scheme.as_ref().unwrap();
-        assert_eq!((scheme.to_str(), code.to_str()), (Ok("SCT"), Ok("399214001")));
-        assert!(bare.scheme.is_none());
-        assert_eq!(labels.get(2).err().map(|error| error.status()), Some(Status::InvalidArgument));
+        let labels =
+            LabelTexts::new(&[label("A4C", Some(("SCT", "399214001"))), label("OTHER", None)]);
+        let texts = |index| {
+            let label = labels.get(index).unwrap();
+            [label.code, label.name, label.scheme, label.scheme_code].map(read)
+        };
+        assert_eq!(texts(0), ["A4C", "view A4C", "SCT", "399214001"].map(|text| Some(text.into())));
+        assert_eq!(texts(1), [Some("OTHER".into()), Some("view OTHER".into()), None, None]);
+        let error = labels.get(2).err().unwrap();
+        assert_eq!(error.status(), Status::InvalidArgument);
+        assert!(error.message().contains("must be 0 to 1, got 2"), "{error}");
     }
 }

@@ -1,24 +1,31 @@
-//! Packages as they should be, and altered ones.
+//! Tests with valid and altered packages.
 
 use super::*;
 
-fn stream() -> Vec<u8> {
+fn stream_package() -> Vec<u8> {
     include_bytes!("../../models/standin.stream.onnx").to_vec()
 }
 
-/// Replaces text by text of the same length in the metadata, so that all lengths stay right.
-fn altered(from: &str, to: &str) -> Result<ModelPackage> {
+/// Loads a package after replacing a string in its metadata. The replacement must have the same
+/// length as the string, so that all lengths in the file stay valid.
+fn load_altered(from: &str, to: &str) -> Result<ModelPackage> {
     assert_eq!(from.len(), to.len());
-    let mut bytes = stream();
-    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect("the text is there");
+    let mut bytes = stream_package();
+    let at = bytes
+        .windows(from.len())
+        .position(|w| w == from.as_bytes())
+        .expect("the package contains the text");
     bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     ModelPackage::from_bytes(bytes, None)
 }
 
 #[test]
 fn the_stand_in_packages_are_valid() {
-    let package = ModelPackage::from_bytes(stream(), None).expect("valid");
-    assert_eq!((package.spec.mode, package.spec.labels.len(), package.spec.alpha), (Mode::Stream, 21, 4));
+    let package = ModelPackage::from_bytes(stream_package(), None).expect("valid");
+    assert_eq!(
+        (package.spec.mode, package.spec.labels.len(), package.spec.alpha),
+        (Mode::Stream, 21, 4)
+    );
     assert!(!package.spec.states.is_empty());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/standin.clip.onnx");
     let clip = ModelPackage::from_path(&path, None).expect("valid");
@@ -26,10 +33,11 @@ fn the_stand_in_packages_are_valid() {
 }
 
 #[test]
-fn only_the_pinned_package_is_accepted() {
-    let hash: [u8; 32] = Sha256::digest(stream()).into();
-    assert!(ModelPackage::from_bytes(stream(), Some(hash)).is_ok());
-    let error = ModelPackage::from_bytes(stream(), Some([0; 32])).expect_err("another hash");
+fn only_the_expected_package_is_accepted() {
+    let hash: [u8; 32] = Sha256::digest(stream_package()).into();
+    assert!(ModelPackage::from_bytes(stream_package(), Some(hash)).is_ok());
+    let error =
+        ModelPackage::from_bytes(stream_package(), Some([0; 32])).expect_err("another hash");
     assert_eq!(error.status(), Status::ModelHash);
 }
 
@@ -44,7 +52,7 @@ fn an_altered_value_is_refused_by_its_key() {
         ("tteview.self_test", "tteview.self_tent", Status::ModelInvalid, "tteview.self_test"),
         ("[0.45]", "[0,45]", Status::ModelMismatch, "tteview.mean"),
     ] {
-        let error = altered(from, to).expect_err(from);
+        let error = load_altered(from, to).expect_err(from);
         assert_eq!(error.status(), status, "{error}");
         assert!(error.message().contains(key), "{error}");
     }
@@ -52,7 +60,7 @@ fn an_altered_value_is_refused_by_its_key() {
 
 #[test]
 fn an_altered_weight_is_refused() {
-    let mut bytes = stream();
+    let mut bytes = stream_package();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     let error = ModelPackage::from_bytes(bytes, None).expect_err("altered");
@@ -60,8 +68,8 @@ fn an_altered_weight_is_refused() {
 }
 
 #[test]
-fn a_truncated_package_is_refused_wherever_it_ends() {
-    let bytes = stream();
+fn a_truncated_package_is_refused() {
+    let bytes = stream_package();
     for end in (0..bytes.len()).step_by(997) {
         let error = ModelPackage::from_bytes(bytes[..end].to_vec(), None).expect_err("truncated");
         assert_eq!(error.status(), Status::ModelInvalid, "{end}: {error}");
@@ -69,25 +77,25 @@ fn a_truncated_package_is_refused_wherever_it_ends() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_unreadable() {
-    let error = ModelPackage::from_path(Path::new("/nowhere/at.all"), None).expect_err("not there");
+fn a_missing_file_is_unreadable() {
+    let error = ModelPackage::from_path(Path::new("/nowhere/at.all"), None).expect_err("missing");
     assert_eq!(error.status(), Status::ModelUnreadable);
 }
 
 #[test]
-fn the_precision_is_fp32_unless_the_package_says_fp16() {
-    let bytes = stream();
-    let model = wire::read(&bytes).expect("valid");
-    let with = |precision: Option<&str>| {
-        let mut metadata = model.metadata.clone();
-        metadata.remove("tteview.precision");
-        metadata.extend(precision.map(|value| ("tteview.precision".to_owned(), value.to_owned())));
-        let hash = metadata["tteview.graph_sha256"].clone();
-        read::spec(&metadata, hash, String::new()).map(|spec| spec.precision)
+fn the_default_precision_is_fp32() {
+    let bytes = stream_package();
+    let file = onnx_file::read(&bytes).expect("valid");
+    let precision_with = |precision: Option<&str>| {
+        let mut keys = file.metadata.clone();
+        keys.remove("tteview.precision");
+        keys.extend(precision.map(|value| ("tteview.precision".to_owned(), value.to_owned())));
+        let hash = keys["tteview.graph_sha256"].clone();
+        metadata::parse_spec(&keys, hash, String::new()).map(|spec| spec.precision)
     };
-    assert_eq!(with(None), Ok(Precision::Fp32));
-    assert_eq!(with(Some("fp32")), Ok(Precision::Fp32));
-    assert_eq!(with(Some("fp16")), Ok(Precision::Fp16));
-    let error = with(Some("int8")).expect_err("not a precision of the format");
+    assert_eq!(precision_with(None), Ok(Precision::Fp32));
+    assert_eq!(precision_with(Some("fp32")), Ok(Precision::Fp32));
+    assert_eq!(precision_with(Some("fp16")), Ok(Precision::Fp16));
+    let error = precision_with(Some("int8")).expect_err("not a precision of the format");
     assert!(error.message().contains("tteview.precision"), "{error}");
 }

@@ -1,75 +1,92 @@
 //! Settings of a stream.
 
-use crate::classifier::{EarlyStop, Rules, ViewChange};
+use crate::abi::abi_enum;
+use crate::classifier::rules::{EarlyStop, Rules, ViewChange};
+use crate::error::{Result, check_range};
 use crate::frame::FRAME_SIDE_PX;
 use crate::model::{Mode, ModelSpec};
 use crate::sampling::PartialChunk;
-use crate::{Error, Result, Status};
+use std::ops::RangeInclusive;
 
-/// Longest gap that can be asked for; bounds the samples that one frame can decide.
-const MAX_GAP_NS: i64 = 10_000_000_000;
+/// Allowed values of `ring_slots`.
+const RING_SLOTS: RangeInclusive<usize> = 2..=1024;
 
-/// How far back queries can look if the host names no time, and at most.
+/// Allowed values of `gap_ns`. The maximum limits the number of samples that one frame can decide.
+const GAP_NS: RangeInclusive<i64> = 1..=10_000_000_000;
+
+/// Default length of the history.
 const DEFAULT_HISTORY_NS: i64 = 60_000_000_000;
+
+/// Maximum length of the history.
 const MAX_HISTORY_NS: i64 = 3_600_000_000_000;
 
+abi_enum! {
+    /// The thread that runs the worker, and the way in which the worker learns of new frames.
+    #[derive(Default)]
+    pub enum Drive: u32 {
+        /// A library thread, which sleeps until a push wakes it. To wake it, the acquisition thread
+        /// makes one system call (futex).
+        #[default]
+        Wake = 0,
+        /// A library thread, which checks the ring every half millisecond. A push makes no system
+        /// call.
+        Poll = 1,
+        /// A host thread, which calls `process`. The library starts no thread.
+        Host = 2,
+    }
+}
+
 /// Settings of a stream.
+///
+/// ```
+/// use tteview::{Drive, StreamConfig};
+///
+/// let config = StreamConfig { ring_slots: 32, drive: Drive::Poll, ..StreamConfig::default() };
+/// assert_eq!(config.gap_ns, 250_000_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StreamConfig {
-    /// Frames the ring holds, 2 to 1024.
+    /// Number of frames that fit into the ring, 2 to 1024. The default is 16. While the
+    /// worker keeps no previous frame in the ring, one more frame fits.
     pub ring_slots: usize,
-    /// Width of the largest frame.
+    /// Maximum width of a frame in pixels, 32 to 4096. The default is 1024.
     pub max_width_px: u32,
-    /// Height of the largest frame.
+    /// Maximum height of a frame in pixels, 32 to 4096. The default is 1024.
     pub max_height_px: u32,
-    /// Bytes of the largest frame, rows packed; 0: four bytes a pixel.
+    /// Maximum size in bytes of a frame with packed rows; 0 selects four bytes per pixel.
     pub max_frame_bytes: usize,
-    /// Two accepted frames further apart restart the temporal state; 10 s at most.
+    /// Maximum time between two consecutive accepted frames of one segment, at most 10 s. A longer
+    /// time is a gap, which restarts the temporal state. The default is 250 ms.
     pub gap_ns: i64,
-    /// The label speaks of the last `label_span_ns`; 0: of the whole acquisition.
+    /// Time that the label covers, counted back from the newest output; 0 selects the whole time
+    /// since the last change.
     pub label_span_ns: i64,
-    /// How far back [`Reader::query`](crate::Reader::query) can look, at least `label_span_ns` and at most an hour; 0: 60 s.
+    /// Time for which outputs are kept for [`Reader::query`](crate::Reader::query), at least
+    /// `label_span_ns` and at most an hour; 0 selects the longer of 60 s and `label_span_ns`.
     pub history_ns: i64,
-    /// How far back [`Reader::query_exact`](crate::Reader::query_exact) can look, at most an hour: preprocessed samples
-    /// are kept so long. 0: not at all.
+    /// Time for which samples are kept for [`Reader::query_exact`](crate::Reader::query_exact), at
+    /// most an hour; 0 turns exact queries off.
     pub exact_history_ns: i64,
-    /// Window mode: samples from one window to the next, at most a clip; 0: chosen when the stream is created, from the
-    /// time of a clip that [`Engine::prepare`](crate::Engine::prepare) measured, so that windows take half of the time
-    /// at most, but at least a quarter of a clip and at most a clip; half of one if it measured nothing.
+    /// Number of samples from the start of one window to the start of the next in window mode, at
+    /// most the number in a clip. If this is 0, [`Stream::open`](crate::Stream::open) chooses the
+    /// hop from the run time that [`Engine::prepare`](crate::Engine::prepare) measured: the
+    /// shortest hop with which the network runs at most half of the time, but never less than a
+    /// quarter of a clip or more than a whole clip. Without a measurement, the hop is half a clip.
     pub window_hop_samples: usize,
-    /// Stops the network when the label is settled.
+    /// Rule that stops the network when the label is settled.
     pub early_stop: Option<EarlyStop>,
-    /// Begins the mean anew when the view has changed.
+    /// Rule that restarts the mean when the posterior shows another view.
     pub view_change: Option<ViewChange>,
-    /// For hosts without timestamps: frame n of an acquisition has the time n * period. 0: use the frame's time.
+    /// Time from one frame to the next, for hosts without timestamps: frame `n` of an acquisition
+    /// gets the time `n * frame_period_ns`. If this is 0, the stream uses the time that the host
+    /// gives for each frame.
     pub frame_period_ns: i64,
-    /// What becomes of a partial chunk at the end.
-    pub partial: PartialChunk,
-    /// Who drives the worker.
+    /// Treatment of a partial chunk when its segment ends.
+    pub partial_chunk: PartialChunk,
+    /// Thread that runs the worker.
     pub drive: Drive,
-    /// Locks the ring's pixels into memory, so that no page of them is ever swapped out.
-    pub pin: Option<Pin>,
-}
-
-/// Locks memory into RAM and unlocks it; the system calls belong to the caller.
-#[derive(Clone, Copy, Debug)]
-pub struct Pin {
-    /// Locks, and brings every page in.
-    pub lock: fn(&[u8]) -> std::io::Result<()>,
-    /// Takes the lock back.
-    pub unlock: fn(&[u8]),
-}
-
-/// Who drives the worker, and what wakes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Drive {
-    /// A thread of the library, which sleeps until a push wakes it: one futex wake.
-    #[default]
-    Park,
-    /// A thread of the library, which looks into the ring every half millisecond: pushing makes no system call.
-    Poll,
-    /// The host, by [`Stream::process`](crate::Stream::process).
-    Host,
+    /// Whether the ring's frame buffers are locked into memory, so that they are never swapped out.
+    pub lock_memory: bool,
 }
 
 impl Default for StreamConfig {
@@ -87,63 +104,56 @@ impl Default for StreamConfig {
             early_stop: None,
             view_change: None,
             frame_period_ns: 0,
-            partial: PartialChunk::Auto,
-            drive: Drive::Park,
-            pin: None,
+            partial_chunk: PartialChunk::Auto,
+            drive: Drive::Wake,
+            lock_memory: false,
         }
     }
 }
 
 impl StreamConfig {
-    /// How far the history reaches back.
-    pub(super) fn history(&self) -> Result<i64> {
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// Returns [`Status::InvalidArgument`] if a setting is out of range.
+    pub(super) fn check(&self, spec: &ModelSpec) -> Result<()> {
+        check_range("ring_slots", self.ring_slots, RING_SLOTS)?;
+        check_range("max_width_px", self.max_width_px, FRAME_SIDE_PX)?;
+        check_range("max_height_px", self.max_height_px, FRAME_SIDE_PX)?;
+        check_range("max_frame_bytes", self.max_frame_bytes, 0..=self.rgba_bytes())?;
+        check_range("gap_ns", self.gap_ns, GAP_NS)?;
+        check_range("label_span_ns", self.label_span_ns, 0..=MAX_HISTORY_NS)?;
+        if self.history_ns != 0 {
+            let smallest = self.label_span_ns.max(1);
+            check_range("history_ns", self.history_ns, smallest..=MAX_HISTORY_NS)?;
+        }
+        check_range("exact_history_ns", self.exact_history_ns, 0..=MAX_HISTORY_NS)?;
+        if spec.mode == Mode::Window {
+            let clip = spec.clip_samples;
+            check_range("window_hop_samples", self.window_hop_samples, 0..=clip)?;
+        }
+        self.rules().check()?;
+        check_range("frame_period_ns", self.frame_period_ns, 0..=i64::MAX)
+    }
+
+    /// Returns the maximum size of a frame in bytes.
+    pub(super) fn frame_bytes(&self) -> usize {
+        if self.max_frame_bytes == 0 { self.rgba_bytes() } else { self.max_frame_bytes }
+    }
+
+    fn rgba_bytes(&self) -> usize {
+        4 * self.max_width_px as usize * self.max_height_px as usize
+    }
+
+    /// Returns the length of the history.
+    pub(super) fn history_span_ns(&self) -> i64 {
         match self.history_ns {
-            0 => Ok(DEFAULT_HISTORY_NS.max(self.label_span_ns)),
-            history if (self.label_span_ns.max(1)..=MAX_HISTORY_NS).contains(&history) => Ok(history),
-            history => Err(Error::new(
-                Status::InvalidArgument,
-                format!("history_ns is {history}, label_span_ns to {MAX_HISTORY_NS} are possible"),
-            )),
+            0 => DEFAULT_HISTORY_NS.max(self.label_span_ns),
+            span => span,
         }
     }
 
     pub(super) fn rules(&self) -> Rules {
         Rules { early_stop: self.early_stop, view_change: self.view_change }
-    }
-
-    /// Bytes of the largest frame, if every setting is in its range.
-    pub(super) fn check(&self, spec: &ModelSpec) -> Result<usize> {
-        let invalid = |what: String| Error::new(Status::InvalidArgument, what);
-        if !(2..=1024).contains(&self.ring_slots) {
-            return Err(invalid(format!("ring_slots is {}, 2 to 1024 are possible", self.ring_slots)));
-        }
-        if !FRAME_SIDE_PX.contains(&self.max_width_px) || !FRAME_SIDE_PX.contains(&self.max_height_px) {
-            let (width, height) = (self.max_width_px, self.max_height_px);
-            return Err(invalid(format!("largest frame is {width} x {height}, 32 to 4096 are possible")));
-        }
-        if !(1..=MAX_GAP_NS).contains(&self.gap_ns) {
-            return Err(invalid(format!("gap_ns is {}, 1 to {MAX_GAP_NS} are possible", self.gap_ns)));
-        }
-        if !(0..=MAX_HISTORY_NS).contains(&self.label_span_ns) || self.frame_period_ns < 0 {
-            return Err(invalid("label_span_ns or frame_period_ns is negative or too long".into()));
-        }
-        self.history()?;
-        self.rules().check()?;
-        if !(0..=MAX_HISTORY_NS).contains(&self.exact_history_ns) {
-            let exact = self.exact_history_ns;
-            return Err(invalid(format!("exact_history_ns is {exact}, 0 to {MAX_HISTORY_NS} are possible")));
-        }
-        if spec.mode == Mode::Window && self.window_hop_samples > spec.clip_samples {
-            let (hop, clip) = (self.window_hop_samples, spec.clip_samples);
-            return Err(invalid(format!("window_hop_samples is {hop}, a clip has {clip}")));
-        }
-        let most = 4 * self.max_width_px as usize * self.max_height_px as usize;
-        match self.max_frame_bytes {
-            0 => Ok(most),
-            bytes if bytes <= most => Ok(bytes),
-            bytes => {
-                Err(invalid(format!("max_frame_bytes is {bytes}, the largest frame has at most {most}")))
-            }
-        }
     }
 }

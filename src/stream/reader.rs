@@ -1,162 +1,151 @@
-//! Results, queries and counters, for every thread.
+//! A stream handle for threads that read results.
 
-use super::{Shared, StreamStats};
-use crate::Status;
-use crate::classifier::Posterior;
-use crate::history::Span;
+use super::history::{Coverage, Covered, Span};
+use super::shared::Shared;
+use super::stats::StreamStats;
+use crate::classifier::posterior::PosteriorRule;
+use crate::error::{Result, Status};
 use crate::result::ViewResult;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Reads results and counters, from any thread.
-#[derive(Clone)]
-pub struct Reader {
-    pub(super) shared: Arc<Shared>,
-    pub(super) labels: usize,
+/// The answer to a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QueryAnswer {
+    /// Result for the interval. `first_time_ns` and `last_time_ns` delimit the interval that the
+    /// result actually covers. The acquisition identifier and the frame counts are 0.
+    pub result: ViewResult,
+    /// Whether the result covers the whole interval.
+    pub coverage: Coverage,
 }
 
-/// What a query computes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// What the network said while frames came.
-    Plain,
-    /// Kept samples, run again.
-    Exact,
+/// A stream handle for reading results and counters. Any thread may use the handle, and it can be
+/// cloned.
+///
+/// Each function that returns a result also writes its posterior to `scores`. If the slice is
+/// shorter than the posterior, the remaining values are not written. Pass an empty slice if you do
+/// not need the posterior. After an error, the contents of `scores` are unspecified.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
 }
 
 impl Reader {
-    /// An empty result of the right size to read into.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Returns the number of labels, which is the length of a posterior.
     #[must_use]
-    pub fn result(&self) -> ViewResult {
-        ViewResult::new(self.labels)
+    pub fn label_count(&self) -> usize {
+        self.shared.spec.labels.len()
     }
 
-    /// The newest result, provisional or final; [`Status::NotReady`] before the first. No lock, no allocation if
-    /// `out` came from [`Self::result`].
-    pub fn poll(&self, out: &mut ViewResult) -> Status {
-        self.fill(out, |scores| self.poll_into(scores))
+    /// Reads the newest result, which is provisional or final. Until a new acquisition has its
+    /// first result, this is the final result of the previous acquisition. The field
+    /// [`ViewResult::acquisition`] distinguishes the two. The call returns within a bounded time,
+    /// and neither locks nor allocates.
+    ///
+    /// # Errors
+    /// Returns [`Status::NotReady`] before the first result, or if the worker replaces the result
+    /// faster than this thread can read it. In both cases, try again later.
+    pub fn poll(&self, scores: &mut [f32]) -> Result<ViewResult, Status> {
+        self.shared.mailbox.read_newest(scores)
     }
 
-    /// Waits for the final result of an acquisition; [`Status::TimedOut`], or [`Status::Empty`] if newer finals have
-    /// taken its place.
-    pub fn wait(&self, acquisition: u64, timeout: Duration, out: &mut ViewResult) -> Status {
-        self.fill(out, |scores| self.wait_into(acquisition, timeout, scores))
-    }
-
-    fn fill(
-        &self,
-        out: &mut ViewResult,
-        read: impl FnOnce(&mut [f32]) -> std::result::Result<ViewResult, Status>,
-    ) -> Status {
-        let mut scores = std::mem::take(&mut out.scores);
-        scores.resize(self.labels, 0.0);
-        let found = read(&mut scores);
-        let status = found.as_ref().err().copied().unwrap_or(Status::Ok);
-        *out = ViewResult { scores, ..found.unwrap_or_else(|_| out.clone()) };
-        status
-    }
-
-    /// As [`Self::poll`], the scores into memory of the caller; those of the result are empty.
-    pub(crate) fn poll_into(&self, scores: &mut [f32]) -> std::result::Result<ViewResult, Status> {
-        self.shared.mailbox.newest(scores)
-    }
-
-    /// As [`Self::wait`], the scores into memory of the caller; those of the result are empty.
-    pub(crate) fn wait_into(
+    /// Waits for the final result of an acquisition. Only the last four final results can be read.
+    ///
+    /// # Errors
+    /// Returns [`Status::TimedOut`] if the result is not published in time, for example because the
+    /// acquirer or the driver was dropped, or [`Status::Empty`] if later acquisitions have replaced
+    /// it.
+    pub fn wait(
         &self,
         acquisition: u64,
         timeout: Duration,
         scores: &mut [f32],
-    ) -> std::result::Result<ViewResult, Status> {
-        self.shared.mailbox.wait(acquisition, timeout, scores)
+    ) -> Result<ViewResult, Status> {
+        self.shared.mailbox.wait_for_final(acquisition, timeout, scores)
     }
 
-    /// Label of the chunks (or windows) that lie in [`from_ns`, `to_ns`] with both ends, from the history: a few
-    /// additions, no network. The result carries the times really covered; the network also knew what came up to its
-    /// look-back before. Waits at most `timeout` for a chunk that is still to come.
+    /// Returns the label of the chunks or windows whose first and last samples both lie in the
+    /// interval from `from_ns` to `to_ns`, inclusive. The call averages outputs from the history
+    /// and does not run the network. In stream mode, these outputs also depend on earlier samples,
+    /// up to the look-back of the network. The interval may contain several acquisitions.
     ///
-    /// [`Status::Ok`], [`Status::Partial`] if older chunks are forgotten or one is still to come, [`Status::Empty`].
-    pub fn query(&self, from_ns: i64, to_ns: i64, timeout: Duration, out: &mut ViewResult) -> Status {
-        self.ask(Form::Plain, from_ns, to_ns, timeout, out)
-    }
-
-    /// Label of the samples in [`from_ns`, `to_ns`] as if they were an acquisition of their own: the network runs
-    /// again over them with initial state at the first of them and wherever the stream had a gap or a change, so
-    /// nothing before the interval counts (look-back 0). Not in real time: live streams of the engine run first, and the
-    /// interval is run in the caller's thread. Needs [`exact_history_ns`](crate::StreamConfig::exact_history_ns).
+    /// The call waits at most `timeout` for outputs that are still to come. It does not wait if the
+    /// worker has not yet processed the first sample of the acquisition. In the result, the
+    /// acquisition, the sequence numbers, the flags, the frame counts and the durations are 0.
     ///
-    /// `timeout` bounds the whole call: [`Status::TimedOut`] if it was not through by then, [`Status::Partial`] if a
-    /// sample was still to come by then or older ones are gone. Else [`Status::Ok`], [`Status::Empty`] if no sample
-    /// lies inside, [`Status::Unsupported`] if the stream keeps no samples, or what the backend says.
-    pub fn query_exact(&self, from_ns: i64, to_ns: i64, timeout: Duration, out: &mut ViewResult) -> Status {
-        self.ask(Form::Exact, from_ns, to_ns, timeout, out)
-    }
-
-    fn ask(&self, form: Form, from_ns: i64, to_ns: i64, timeout: Duration, out: &mut ViewResult) -> Status {
-        let mut partial = Status::Ok;
-        let status = self.fill(out, |scores| {
-            let (status, found) = self.query_into(form, from_ns, to_ns, timeout, scores)?;
-            partial = status;
-            Ok(found)
-        });
-        if status == Status::Ok { partial } else { status }
-    }
-
-    /// A query, the scores (one a label) into memory of the caller; those of the result are empty.
-    pub(crate) fn query_into(
+    /// # Errors
+    /// Returns [`Status::Empty`] if the interval contains no chunk or window.
+    pub fn query(
         &self,
-        form: Form,
         from_ns: i64,
         to_ns: i64,
         timeout: Duration,
         scores: &mut [f32],
-    ) -> std::result::Result<(Status, ViewResult), Status> {
-        let asked = Span { first_ns: from_ns, last_ns: to_ns };
-        let spec = &self.shared.spec;
-        let (status, (chunks, span)) = match form {
-            Form::Plain => {
-                let found = self.shared.history.query(asked, timeout, scores)?;
-                Posterior::of(spec).finish(scores);
-                found
-            }
-            Form::Exact => {
-                self.shared.exact.as_ref().ok_or(Status::Unsupported)?.query(asked, timeout, scores)?
-            }
-        };
+    ) -> Result<QueryAnswer, Status> {
+        let interval = Span { first_ns: from_ns, last_ns: to_ns };
+        let mut mean = vec![0.0; self.label_count()];
+        let (coverage, covered) = self.shared.history.query(interval, timeout, &mut mean)?;
+        PosteriorRule::of(&self.shared.spec).apply(&mut mean);
+        Ok(self.create_answer(coverage, covered, &mean, scores))
+    }
+
+    /// Returns the label that an acquisition of only the samples in the interval would have.
+    ///
+    /// The network runs again on the calling thread. It starts from the initial state at the first
+    /// sample and after every gap or change, so nothing before the interval influences the label.
+    /// This is not a real-time operation, because the live streams of the engine have priority.
+    /// `timeout` limits the duration of the whole call. The stream must have been opened with a
+    /// nonzero [`exact_history_ns`](crate::StreamConfig::exact_history_ns).
+    ///
+    /// # Errors
+    /// Returns [`Status::TimedOut`] if the timeout expires before the network has processed the
+    /// samples that have arrived, [`Status::Empty`] if the interval contains no sample,
+    /// [`Status::Unsupported`] if the stream keeps no samples, or the error of the backend.
+    pub fn query_exact(
+        &self,
+        from_ns: i64,
+        to_ns: i64,
+        timeout: Duration,
+        scores: &mut [f32],
+    ) -> Result<QueryAnswer, Status> {
+        let exact = self.shared.exact.as_ref().ok_or(Status::Unsupported)?;
+        let interval = Span { first_ns: from_ns, last_ns: to_ns };
+        let mut posterior = vec![0.0; self.label_count()];
+        let (coverage, covered) = exact.run(interval, timeout, &mut posterior)?;
+        Ok(self.create_answer(coverage, covered, &posterior, scores))
+    }
+
+    fn create_answer(
+        &self,
+        coverage: Coverage,
+        covered: Covered,
+        posterior: &[f32],
+        scores: &mut [f32],
+    ) -> QueryAnswer {
         let mut result = ViewResult::new(0);
-        result.decide(scores, spec.threshold);
-        result.chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        (result.first_time_ns, result.last_time_ns) = (span.first_ns, span.last_ns);
-        Ok((status, result))
+        result.set_label(posterior, self.shared.spec.threshold);
+        result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
+        result.first_time_ns = covered.span.first_ns;
+        result.last_time_ns = covered.span.last_ns;
+        scores.iter_mut().zip(posterior).for_each(|(score, &value)| *score = value);
+        QueryAnswer { result, coverage }
     }
 
-    /// Number of labels.
-    pub(crate) fn labels(&self) -> usize {
-        self.labels
-    }
-
-    /// The last status other than [`Status::Ok`] of a call of the acquisition thread, or of a failure in the worker.
+    /// Returns the most recent status other than [`Status::Ok`] that the worker reported or that a
+    /// call on the acquisition thread returned. If there was no such status, returns
+    /// [`Status::Ok`].
     #[must_use]
     pub fn last_event(&self) -> Status {
-        Status::from_code(self.shared.last_event.load(Relaxed)).unwrap_or(Status::Internal)
+        self.shared.last_event()
     }
 
-    /// Counters.
+    /// Returns the counters of the stream.
     #[must_use]
     pub fn stats(&self) -> StreamStats {
-        let stats = &self.shared.stats;
-        StreamStats {
-            pushed: stats.pushed.load(Relaxed),
-            dropped: stats.dropped.load(Relaxed),
-            refused: stats.refused.load(Relaxed),
-            samples: stats.samples.load(Relaxed),
-            chunks: stats.chunks.load(Relaxed),
-            skipped_chunks: stats.skipped.load(Relaxed),
-            gaps: stats.gaps.load(Relaxed),
-            changes: stats.changes.load(Relaxed),
-            view_changes: stats.view_changes.load(Relaxed),
-            window_hop_samples: self.shared.hop,
-        }
+        self.shared.counters.read()
     }
 }

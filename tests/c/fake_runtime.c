@@ -1,5 +1,8 @@
-/* A shared library that looks like ONNX Runtime and will not do. VERSION is what it says of itself; without it, it has
- * not even the table of entry points. With API, it claims to have the functions. */
+/* A shared library that looks like ONNX Runtime but cannot be used.
+ *
+ * The macro VERSION is the version that the library reports. If VERSION is not defined,
+ * OrtGetApiBase returns NULL. If API is defined, GetApi returns a table in which all functions are
+ * NULL. Otherwise, GetApi returns NULL. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,8 +15,8 @@ typedef struct {
 static const void *get_api(uint32_t version) {
   (void)version;
 #ifdef API
-  static const void *none[512];
-  return none;
+  static const void *functions[512];
+  return functions;
 #else
   return NULL;
 #endif

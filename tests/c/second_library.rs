@@ -1,11 +1,11 @@
-//! Another Rust library in the same host. It brings a standard library of its own, and panics inside.
+//! A second Rust library in the same host, with its own standard library and panic handler.
 
-/// The number of words, counted by code that allocates, and a panic that is caught.
+/// Returns `words` after allocating that many strings and catching a panic.
 #[unsafe(no_mangle)]
-pub extern "C" fn second_library_words(text: u32) -> u32 {
-    let words: Vec<String> = (0..text).map(|word| format!("word {word}")).collect();
+pub extern "C" fn second_library_count(words: u32) -> u32 {
+    let list: Vec<String> = (0..words).map(|word| format!("word {word}")).collect();
     let caught = std::panic::catch_unwind(|| {
-        std::panic::resume_unwind(Box::new("caught"));
+        std::panic::resume_unwind(Box::new("on purpose"));
     });
-    if caught.is_err() { words.len() as u32 } else { 0 }
+    if caught.is_err() { list.len() as u32 } else { 0 }
 }

@@ -1,106 +1,162 @@
-// The C++ owners, against the real library. Exit status 0: every check held.
+// Tests of the C++ classes in tteview.hpp.
+//
+//   owners MODEL.onnx
+//
+// The exit status is 0 if every check passed.
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <type_traits>
 
 #include "tteview/tteview.hpp"
 
 static int checks, failures;
 
-static void expect(bool held, const char *what, int line) {
+static void expect(bool is_true, const char *condition, int line) {
   checks++;
-  if (held) return;
+  if (is_true) return;
   failures++;
-  std::fprintf(stderr, "line %d: %s\n", line, what);
+  std::fprintf(stderr, "line %d: %s is false\n", line, condition);
 }
 #define EXPECT(condition) expect((condition), #condition, __LINE__)
 
-static_assert(!std::is_copy_constructible_v<tteview::Engine> && std::is_nothrow_move_constructible_v<tteview::Engine>);
-static_assert(!std::is_copy_constructible_v<tteview::Stream> && std::is_nothrow_move_constructible_v<tteview::Stream>);
+static_assert(!std::is_copy_constructible_v<tteview::Engine> &&
+              std::is_nothrow_move_constructible_v<tteview::Engine>);
+static_assert(!std::is_copy_constructible_v<tteview::Stream> &&
+              std::is_nothrow_move_constructible_v<tteview::Stream>);
 
-static void acquisition(const tteview::Engine &engine, std::uint32_t labels) {
-  ttv_stream_config config = tteview::Stream::config();
-  config.max_width_px = config.max_height_px = 64;
-  config.exact_history_ns = 1000000000;
-  auto made = tteview::Stream::create(engine, config);
-  EXPECT(made.has_value());
-  if (!made) return;
-  tteview::Stream stream = std::move(made).value();
-  EXPECT(made->get() == nullptr);
-  EXPECT(made->end().code == TTV_NULL_ARGUMENT);
+static std::uint8_t pixels[64 * 64];
 
-  std::vector<std::uint8_t> pixels(64 * 64, 90);
-  ttv_frame frame = tteview::Stream::frame();
+static ttv_frame frame_at(std::int64_t time_ns) {
+  ttv_frame frame = TTV_FRAME_INIT;
   frame.format = TTV_FORMAT_GRAY8;
   frame.width_px = frame.height_px = 64;
-  frame.plane[0] = pixels.data();
+  frame.plane[0] = pixels;
   frame.stride_bytes[0] = 64;
-  EXPECT(stream.push(frame).code == TTV_WRONG_STATE);
-  std::uint64_t id = 0;
-  EXPECT(stream.begin(id).ok());
-  for (int i = 0; i < 8; i++) {
-    frame.time_ns = i * INT64_C(33333333);
-    EXPECT(stream.push(frame).ok());
-  }
-  ttv_slot slot;
-  EXPECT(stream.acquire(slot).ok());
-  std::memset(slot.data, 90, slot.capacity_bytes);
-  frame.time_ns += 33333333;
-  EXPECT(stream.commit(slot, frame).ok());
-  EXPECT(stream.end().ok());
+  frame.time_ns = time_ns;
+  return frame;
+}
 
-  tteview::ViewResult result(labels);
-  EXPECT(stream.wait(id, std::chrono::seconds(60), result).ok());
-  EXPECT(result.status().ok() && result.is_final() && result.acquisition() == id);
+// Runs an acquisition of eight frames that are pushed and one that is written to a slot.
+static std::uint64_t acquire(tteview::Stream &stream) {
+  EXPECT(stream.push(frame_at(0)).code == TTV_ERR_WRONG_STATE);
+  std::uint64_t acquisition = 0;
+  EXPECT(stream.begin(acquisition).ok());
+  for (int i = 0; i < 8; i++) EXPECT(stream.push(frame_at(i * INT64_C(33333333))).ok());
+  ttv_slot slot = TTV_SLOT_INIT;
+  EXPECT(stream.loan(slot).ok());
+  std::memset(slot.data, 90, slot.capacity_bytes);
+  EXPECT(stream.commit(slot, frame_at(8 * INT64_C(33333333))).ok());
+  EXPECT(stream.end().ok());
+  return acquisition;
+}
+
+static float sum_scores(const tteview::ViewResult &result) {
   float sum = 0;
   for (float score : result.scores()) sum += score;
-  EXPECT(sum > 0.999f && sum < 1.001f);
-  EXPECT(result.label() < 0 || !engine.label(result.label()).empty());
+  return sum;
+}
+
+static void check_stream(const tteview::Engine &engine, std::uint32_t labels) {
+  ttv_stream_config config = TTV_STREAM_CONFIG_INIT;
+  config.max_width_px = config.max_height_px = 64;
+  config.exact_history_ns = 1000000000;
+  auto bytes = tteview::Stream::memory(engine, config);
+  EXPECT(bytes && *bytes > 64 * 64);
+  auto created = tteview::Stream::create(engine, config);
+  EXPECT(created.has_value());
+  if (!created) return;
+  tteview::Stream stream = std::move(created).value();
+  EXPECT(created->get() == nullptr);
+  EXPECT(created->end().code == TTV_ERR_NULL_ARGUMENT);
+
+  const std::uint64_t acquisition = acquire(stream);
+  tteview::ViewResult result(labels);
+  EXPECT(stream.wait(acquisition, std::chrono::seconds(60), result).ok());
+  EXPECT(result.status().ok() && result.is_final() && result.acquisition() == acquisition);
+  EXPECT(sum_scores(result) > 0.999f && sum_scores(result) < 1.001f);
+  EXPECT(result.label() < 0 || engine.label(result.label()));
   EXPECT(stream.stats().pushed == 9);
+  EXPECT(stream.last_event().code == TTV_ERR_WRONG_STATE);
+  EXPECT(stream.event_fd() >= 0);
+
+  using std::chrono::seconds;
   tteview::ViewResult newest(labels), past(labels);
   EXPECT(stream.poll(newest).ok() && newest.scores() == result.scores());
-  EXPECT(stream.query(std::chrono::seconds(0), std::chrono::seconds(9), std::chrono::seconds(0), past).ok());
+  EXPECT(stream.query(seconds(0), seconds(9), seconds(0), past).ok());
   EXPECT(past.label() == result.label());
-  EXPECT(stream.query_exact(std::chrono::seconds(0), std::chrono::seconds(9), std::chrono::seconds(60), past).ok());
+  EXPECT(stream.query_exact(seconds(0), seconds(9), seconds(60), past).ok());
   EXPECT(past.scores() == result.scores());
+}
+
+// A copy of a result has its own scores. A result without room for a posterior has no scores.
+static void check_result_copies(const tteview::Engine &engine, std::uint32_t labels) {
+  ttv_stream_config config = TTV_STREAM_CONFIG_INIT;
+  config.max_width_px = config.max_height_px = 64;
+  auto stream = tteview::Stream::create(engine, config);
+  EXPECT(stream.has_value());
+  if (!stream) return;
+  std::vector<tteview::ViewResult> copies;
+  for (int i = 0; i < 3; i++) {
+    const std::uint64_t acquisition = acquire(*stream);
+    tteview::ViewResult result(labels);
+    EXPECT(stream->wait(acquisition, std::chrono::seconds(60), result).ok());
+    copies.push_back(result);
+    tteview::ViewResult without;
+    EXPECT(stream->wait(acquisition, std::chrono::seconds(60), without).ok());
+    EXPECT(without.scores().empty() && without.label() == result.label());
+    EXPECT(without.raw().scores_length == labels);
+  }
+  for (const tteview::ViewResult &copy : copies) {
+    EXPECT(sum_scores(copy) > 0.999f && sum_scores(copy) < 1.001f);
+    EXPECT(copy.raw().scores == nullptr && copy.raw().scores_capacity == 0);
+    EXPECT(copy.scores() == copies[0].scores());
+  }
+}
+
+static void check_errors(const tteview::EngineConfig &valid, tteview::Engine &engine) {
+  tteview::EngineConfig config;
+  config.model_path = "no-such-file.onnx";
+  auto missing = tteview::Engine::create(config);
+  EXPECT(!missing && missing.error().status.code == TTV_ERR_MODEL_UNREADABLE);
+  EXPECT(missing.error().message.find("no-such-file.onnx") != std::string::npos);
+  EXPECT(missing.error().message.find('\0') == std::string::npos);
+  config = valid;
+  config.options = {{"trt_builder_optimization_level", "5"}};
+  auto refused = tteview::Engine::create(config);
+  EXPECT(!refused && refused.error().message.find("belongs to the provider tensorrt") != std::string::npos);
+  EXPECT(!engine.pause());
+  auto paused = engine.prepare();
+  EXPECT(paused && paused->status.code == TTV_ERR_WRONG_STATE);
+  engine.resume();
+  auto exported = engine.export_engine("engine.file");
+  EXPECT(exported && exported->status.code == TTV_ERR_UNSUPPORTED);
+  auto imported = engine.import_engine("engine.file");
+  EXPECT(imported && imported->status.code == TTV_ERR_UNSUPPORTED);
 }
 
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
+  std::memset(pixels, 90, sizeof pixels);
   tteview::EngineConfig config;
-  config.model_path = "no-such-file.onnx";
-  auto missing = tteview::Engine::create(config);
-  EXPECT(!missing && missing.error().status.code == TTV_MODEL_UNREADABLE);
-  EXPECT(missing.error().cause.find("no-such-file.onnx") != std::string::npos);
-  EXPECT(missing.error().cause.find('\0') == std::string::npos);
-
   config.model_path = argv[1];
   config.providers = {"embedded"};
   auto engine = tteview::Engine::create(config);
   EXPECT(engine.has_value());
   if (!engine) return EXIT_FAILURE;
   int stages = 0;
-  auto cancelled = engine->prepare([&](std::uint32_t, std::chrono::nanoseconds) { return ++stages < 2; });
-  EXPECT(cancelled && cancelled->status.code == TTV_CANCELLED && stages == 2);
+  auto cancelled =
+      engine->prepare([&](ttv_stage, std::chrono::nanoseconds) { return ++stages < 2; });
+  EXPECT(cancelled && cancelled->status.code == TTV_ERR_CANCELLED && stages == 2);
   EXPECT(!engine->prepare());
-  EXPECT(!engine->pause());
-  auto paused = engine->prepare();
-  EXPECT(paused && paused->status.code == TTV_WRONG_STATE);
-  engine->resume();
-  auto none = engine->export_engine("engine.file");
-  EXPECT(none && none->status.code == TTV_UNSUPPORTED);
-  none = engine->import_engine("engine.file");
-  EXPECT(none && none->status.code == TTV_UNSUPPORTED);
-  tteview::EngineConfig optioned = config;
-  optioned.options = {{"trt_builder_optimization_level", "5"}};
-  auto refused = tteview::Engine::create(optioned);
-  EXPECT(!refused && refused.error().cause.find("belongs to tensorrt") != std::string::npos);
+  check_errors(config, *engine);
   auto info = engine->info();
   EXPECT(info.has_value() && info->label_count > 0);
-  EXPECT(engine->label(-1).empty() && engine->label(1000).empty() && !engine->label(0).empty());
-  auto label = engine->label_info(0);
-  EXPECT(label && engine->label(0) == label->code && !engine->label_info(1000));
-  acquisition(*engine, info->label_count);
-  std::printf("%d passed, %d failed\n", checks - failures, failures);
+  EXPECT(!engine->label(-1) && !engine->label(1000));
+  auto label = engine->label(0);
+  EXPECT(label && std::strcmp(label->code, "PLAX") == 0);
+  check_stream(*engine, info->label_count);
+  check_result_copies(*engine, info->label_count);
+  std::printf("%d checks passed, %d failed\n", checks - failures, failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

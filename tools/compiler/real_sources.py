@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Exports the networks of pytorchvideo that the compiler is tested with, randomly initialised.
+"""Exports pytorchvideo networks with random weights, for tests and measurements of the compiler.
 
-Batch norm gets random statistics, because fresh ones (mean 0, variance 1) would hide a wrong fold. With --causal all
-padding of time is in front, so that a network with two pathways streams; the multiply-adds stay the same.
+Batch norms get random statistics, because the initial statistics (mean 0, variance 1) would hide
+errors in the pass that folds batch norms. With --causal, all temporal padding is before the first
+frame, so a network with two pathways can stream. This option does not change the number of
+multiply-adds.
 
   pip install torch torchvision onnx onnxscript fvcore iopath pytorchvideo
-  real_sources.py slowfast_r50 --causal --exporter dynamo --out DIR
-  cargo run --release -p tteview-compiler --example compile_graph -- DIR/slowfast_r50.dynamo.onnx DIR/slowfast_r50 verify
+  real_sources.py slowfast_r50 --exporter dynamo --out DIR
+  cargo run --release -p tteview-compiler --example compile_graph -- \\
+      DIR/slowfast_r50.dynamo.onnx DIR/slowfast_r50 verify
 """
 
 import argparse
 import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from pytorchvideo.models import hub
@@ -18,17 +23,27 @@ from pytorchvideo.models.slowfast import create_slowfast
 
 
 class TwoInputs(torch.nn.Module):
-    """Takes the pathways as two arguments; the network itself takes a list."""
+    """A network that takes its two inputs as two arguments instead of one list."""
 
-    def __init__(self, network):
+    def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, slow, fast):
+    def forward(self, slow: torch.Tensor, fast: torch.Tensor) -> torch.Tensor:
         return self.network([slow, fast])
 
 
-def slowfast_4x16():
+class Network(NamedTuple):
+    """A network and the shape of its inputs."""
+
+    create: Callable[[], torch.nn.Module]
+    #: Number of frames of each input.
+    frames: tuple[int, ...]
+    #: Height and width of the frames.
+    size: int
+
+
+def create_slowfast_4x16() -> torch.nn.Module:
     return create_slowfast(
         slowfast_channel_reduction_ratio=(8,),
         slowfast_conv_channel_fusion_ratio=2,
@@ -40,16 +55,15 @@ def slowfast_4x16():
     )
 
 
-# Constructor, frames of each input, size.
 NETWORKS = {
-    "slowfast_r50": (lambda: hub.slowfast_r50(pretrained=False), (8, 32), 224),
-    "slowfast_r50_4x16": (slowfast_4x16, (4, 32), 224),
-    "slowfast_r101": (lambda: hub.slowfast_r101(pretrained=False), (8, 32), 224),
-    "x3d_s": (lambda: hub.x3d_s(pretrained=False), (13,), 160),
+    "slowfast_r50": Network(lambda: hub.slowfast_r50(pretrained=False), (8, 32), 224),
+    "slowfast_r50_4x16": Network(create_slowfast_4x16, (4, 32), 224),
+    "slowfast_r101": Network(lambda: hub.slowfast_r101(pretrained=False), (8, 32), 224),
+    "x3d_s": Network(lambda: hub.x3d_s(pretrained=False), (13,), 160),
 }
 
 
-def randomise_statistics(network):
+def randomise_batch_norms(network: torch.nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             module.running_mean.normal_(0, 0.1)
@@ -58,34 +72,36 @@ def randomise_statistics(network):
             module.bias.data.normal_(0, 0.1)
 
 
-class PaddedInFront(torch.nn.Module):
-    """A convolution whose padding of time is all in front."""
+class CausalConv(torch.nn.Module):
+    """A convolution whose temporal padding is all before the first frame."""
 
-    def __init__(self, conv):
+    def __init__(self, conv: torch.nn.Conv3d) -> None:
         super().__init__()
-        # A strided window reaches behind its chunk by its padding alone; the others see the past only.
+        # A strided convolution gets as many padding frames as it had before and after the frames
+        # together. Any other convolution gets `kernel - 1` padding frames, so it reads no later
+        # frames.
         self.frames = 2 * conv.padding[0] if conv.stride[0] > 1 else conv.kernel_size[0] - 1
-        conv.padding = (0,) + tuple(conv.padding[1:])
+        conv.padding = (0, *conv.padding[1:])
         self.conv = conv
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(torch.nn.functional.pad(x, (0, 0, 0, 0, self.frames, 0)))
 
 
-def make_causal(module):
+def make_causal(module: torch.nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, torch.nn.Conv3d) and child.padding[0] > 0:
-            setattr(module, name, PaddedInFront(child))
+            setattr(module, name, CausalConv(child))
         else:
             make_causal(child)
 
 
-def build_network(name, causal):
-    """The network in evaluation mode and random inputs for it."""
+def build_network(name: str, causal: bool) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    """Returns the network in evaluation mode, and random inputs for it."""
     torch.manual_seed(0)
-    build, frames, size = NETWORKS[name]
-    network = build()
-    randomise_statistics(network)
+    create, frames, size = NETWORKS[name]
+    network = create()
+    randomise_batch_norms(network)
     if causal:
         make_causal(network)
     if len(frames) == 2:
@@ -93,23 +109,29 @@ def build_network(name, causal):
     return network.eval(), tuple(torch.randn(1, 3, count, size, size) for count in frames)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--exporter", choices=("torchscript", "dynamo"), default="torchscript")
-    parser.add_argument("--out", default=".")
-    parser.add_argument("--causal", action="store_true")
+    parser.add_argument("--out", default=".", help="folder for the ONNX file")
+    parser.add_argument(
+        "--causal", action="store_true", help="put all temporal padding before the first frame"
+    )
     args = parser.parse_args()
     network, inputs = build_network(args.network, args.causal)
     names = ["slow", "fast"] if len(inputs) == 2 else ["frames"]
     causal = ".causal" if args.causal else ""
     path = os.path.join(args.out, f"{args.network}{causal}.{args.exporter}.onnx")
-    kwargs = {"input_names": names, "output_names": ["logits"]}
+    options: dict[str, Any] = {"input_names": names, "output_names": ["logits"]}
     if args.exporter == "dynamo":
-        torch.onnx.export(network, inputs, path, dynamo=True, **kwargs)
+        torch.onnx.export(network, inputs, path, dynamo=True, **options)
     else:
         batch = {name: {0: "batch"} for name in names}
-        torch.onnx.export(network, inputs, path, dynamo=False, opset_version=17, dynamic_axes=batch, **kwargs)
+        torch.onnx.export(
+            network, inputs, path, dynamo=False, opset_version=17, dynamic_axes=batch, **options
+        )
     print(path)
 
 

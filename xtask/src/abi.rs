@@ -1,97 +1,96 @@
-//! The ABI as hosts see it: layout of every struct, every constant, every exported function, against a committed file.
+//! The C ABI as hosts see it: the layout of every struct, the value of every constant, and the
+//! exported functions. `tests/c/abi.golden` contains the expected ABI.
 
-use crate::host::build_host;
-use crate::package::{exported, own_prefix};
+use crate::files::{read_text, write_file};
+use crate::host_build::{build_host, hosts_dir};
+use crate::package::archive::list_global_symbols;
+use crate::package::install_for_tests;
+use crate::paths::root;
 use crate::platform::Platform;
-use crate::process::{Result, command, no_arguments, read, root, target};
+use crate::process::{Result, command, expect_no_arguments, read_output};
 use std::path::{Path, PathBuf};
 
-/// A struct of the header and its fields.
+/// A struct in the header and its fields.
 struct Struct<'a> {
     name: &'a str,
     fields: Vec<&'a str>,
 }
 
-fn golden() -> PathBuf {
+fn golden_path() -> PathBuf {
     root().join("tests/c/abi.golden")
 }
 
-/// Writes the file.
+/// Writes the ABI of the library to `tests/c/abi.golden`.
 pub(crate) fn write(arguments: &[&str]) -> Result {
-    no_arguments(arguments)?;
-    let text = described(&own_prefix()?)?;
-    std::fs::write(golden(), text).map_err(|error| format!("{}: {error}", golden().display()))
+    expect_no_arguments(arguments)?;
+    write_file(&golden_path(), describe(&install_for_tests()?)?)
 }
 
-/// Fails if the installed library is not what the file says, and names the first line that differs.
+/// Returns an error that names the first differing line if the installed library does not match
+/// `tests/c/abi.golden`.
 pub(crate) fn check(prefix: &Path) -> Result {
-    let committed =
-        std::fs::read_to_string(golden()).map_err(|error| format!("{}: {error}", golden().display()))?;
-    let now = described(prefix)?;
-    match difference(&committed, &now) {
+    let committed = read_text(&golden_path())?;
+    let found = describe(prefix)?;
+    match first_difference(&committed, &found) {
         None => Ok(()),
-        Some((committed, now)) => Err(format!(
-            "the ABI changed: tests/c/abi.golden has {committed:?}, the library {now:?}. docs/abi.md says what may \
-             change; `cargo xtask abi` writes the file"
+        Some((committed, found)) => Err(format!(
+            "the ABI has changed: tests/c/abi.golden has {committed:?}, but the library has \
+             {found:?}; if docs/abi.md allows the change, run `cargo xtask abi` and commit the file"
         )),
     }
 }
 
-fn difference(committed: &str, now: &str) -> Option<(String, String)> {
-    let (mut old, mut new) = (committed.lines(), now.lines());
+fn first_difference(committed: &str, found: &str) -> Option<(String, String)> {
+    let (mut old, mut new) = (committed.lines(), found.lines());
     loop {
         match (old.next(), new.next()) {
             (None, None) => return None,
             (old, new) if old == new => {}
-            (old, new) => return Some([old, new].map(|line| line.unwrap_or("no more").to_owned()).into()),
+            (old, new) => {
+                return Some([old, new].map(|line| line.unwrap_or("nothing").to_owned()).into());
+            }
         }
     }
 }
 
-/// Sizes and offsets from the C compiler, constants from the header, functions from the archive.
-fn described(prefix: &Path) -> Result<String> {
-    let header = prefix.join("include/tteview/tteview.h");
-    let header =
-        std::fs::read_to_string(&header).map_err(|error| format!("{}: {error}", header.display()))?;
-    let source = target().join("tteview/hosts/layout.c");
-    let folder = source.parent().unwrap_or(&source);
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    std::fs::write(&source, program(&structs(&header)))
-        .map_err(|error| format!("{}: {error}", source.display()))?;
-    let source = std::path::absolute(&source).map_err(|error| error.to_string())?;
-    let mut text = read(&mut command(build_host(prefix, &source.to_string_lossy(), &[])?, [""; 0]))?;
-    for line in header.lines() {
-        if let Some((name, value)) = line.strip_prefix("#define ").and_then(|line| line.split_once(' ')) {
-            text += &format!("constant {name} {value}\n");
-        }
-    }
-    for name in exported(&prefix.join("lib/libtteview.a"), &Platform::here())? {
+/// Describes the ABI of the installed package. Sizes, offsets and values come from the C compiler,
+/// and function names come from the archive.
+fn describe(prefix: &Path) -> Result<String> {
+    let header = read_text(&prefix.join("include/tteview/tteview.h"))?;
+    let source = hosts_dir(&Platform::native()).join("layout.c");
+    write_file(&source, write_program(&find_structs(&header), &find_constants(&header)))?;
+    let program = build_host(prefix, &source.to_string_lossy(), &[])?;
+    let mut text = read_output(&mut command(program, [""; 0]))?;
+    for name in list_global_symbols(&prefix.join("lib/libtteview.a"), &Platform::native())? {
         text += &format!("function {name}\n");
     }
     Ok(text)
 }
 
-/// The structs that the header lays open.
-fn structs(header: &str) -> Vec<Struct<'_>> {
-    let mut found: Vec<Struct<'_>> = Vec::new();
-    let mut open = false;
+/// Returns the structs whose fields the header declares.
+fn find_structs(header: &str) -> Vec<Struct<'_>> {
+    let mut structs: Vec<Struct<'_>> = Vec::new();
+    let mut is_inside = false;
     for line in header.lines() {
-        if let Some(name) = line.strip_prefix("typedef struct ").and_then(|line| line.strip_suffix(" {")) {
-            found.push(Struct { name, fields: Vec::new() });
-            open = true;
+        let opening = line.strip_prefix("typedef struct ").and_then(|line| line.strip_suffix(" {"));
+        if let Some(name) = opening {
+            structs.push(Struct { name, fields: Vec::new() });
+            is_inside = true;
         } else if line.starts_with('}') {
-            open = false;
-        } else if let (true, Some(structure), Some(field)) = (open, found.last_mut(), field(line)) {
-            structure.fields.push(field);
+            is_inside = false;
+        } else if is_inside
+            && let (Some(last), Some(field)) = (structs.last_mut(), field_name(line))
+        {
+            last.fields.push(field);
         }
     }
-    found
+    structs
 }
 
-/// The name that a declaration declares; `None` for a comment.
-fn field(line: &str) -> Option<&str> {
+/// Returns the name in a field declaration, or `None` for a comment.
+fn field_name(line: &str) -> Option<&str> {
     let declaration = line.trim();
-    if declaration.starts_with("//") || !declaration.ends_with(';') {
+    if declaration.starts_with(['/', '*']) || !declaration.ends_with(';') {
         return None;
     }
     if let Some((_, rest)) = declaration.split_once("(*") {
@@ -101,18 +100,35 @@ fn field(line: &str) -> Option<&str> {
     before.rsplit([' ', '*']).next()
 }
 
-/// A C program that prints the layout.
-fn program(structs: &[Struct<'_>]) -> String {
+/// Returns the names of the constants, which are enum values and ABI versions.
+fn find_constants(header: &str) -> Vec<&str> {
+    header.lines().filter_map(constant_name).collect()
+}
+
+fn constant_name(line: &str) -> Option<&str> {
+    if let Some(value) = line.strip_prefix("  TTV_") {
+        let length = value.split_once(" = ")?.0.len();
+        return line.get(2..2 + "TTV_".len() + length);
+    }
+    let name = line.strip_prefix("#define ")?.split(' ').next()?;
+    name.starts_with("TTV_ABI_").then_some(name)
+}
+
+/// Returns a C program that prints the layouts of the structs and the values of the constants.
+fn write_program(structs: &[Struct<'_>], constants: &[&str]) -> String {
     let mut text = String::from(
         "#include <stddef.h>\n#include <stdio.h>\n#include <tteview/tteview.h>\n\nint main(void) {\n",
     );
     for Struct { name, fields } in structs {
         text += &format!("  printf(\"struct {name} %zu\\n\", sizeof({name}));\n");
         for field in fields {
-            text += &format!(
-                "  printf(\"  {field} %zu %zu\\n\", offsetof({name}, {field}), sizeof((({name} *)0)->{field}));\n"
-            );
+            let (offset, size) =
+                (format!("offsetof({name}, {field})"), format!("sizeof((({name} *)0)->{field})"));
+            text += &format!("  printf(\"  {field} %zu %zu\\n\", {offset}, {size});\n");
         }
+    }
+    for name in constants {
+        text += &format!("  printf(\"constant {name} %lld\\n\", (long long){name});\n");
     }
     text + "  return 0;\n}\n"
 }
@@ -121,20 +137,29 @@ fn program(structs: &[Struct<'_>]) -> String {
 mod tests {
     use super::*;
 
+    const HEADER: &str = "#define TTV_ABI_MAJOR 0\n#define TTV_Y_INIT {0}\ntypedef struct ttv_x ttv_x;\n\
+                          enum ttv_z {\n  /** A comment. */\n  TTV_ERR_Z = -1,\n};\ntypedef struct ttv_y {\n  \
+                          /** A comment; with a semicolon; */\n  uint32_t a;\n  /**\n   * Another;\n   */\n  \
+                          const uint8_t *plane[3];\n  const char *const *names;\n  \
+                          void (*log)(void *user, int n);\n} ttv_y;\nint32_t ttv_f(int a);\n";
+
     #[test]
-    fn fields_are_found_whatever_their_type() {
-        let header = "typedef struct ttv_x ttv_x;\ntypedef struct ttv_y {\n  // A comment; of sorts.\n  uint32_t a;\n  \
-                      const uint8_t *plane[3];\n  const char *const *names;\n  void (*log)(void *user, int n);\n} ttv_y;\n\
-                      int32_t ttv_f(int a);\n";
-        let found = structs(header);
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name, &found[0].fields[..]), ("ttv_y", &["a", "plane", "names", "log"][..]));
+    fn fields_of_every_type_are_found() {
+        let structs = find_structs(HEADER);
+        assert_eq!(structs.len(), 1);
+        let expected = ("ttv_y", &["a", "plane", "names", "log"][..]);
+        assert_eq!((structs[0].name, &structs[0].fields[..]), expected);
     }
 
     #[test]
-    fn the_first_difference_is_named_and_a_missing_line_is_one() {
-        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
-        assert_eq!(difference("a\nb\n", "a\nc\n"), Some(("b".into(), "c".into())));
-        assert_eq!(difference("a\n", "a\nb\n"), Some(("no more".into(), "b".into())));
+    fn constants_are_enum_values_and_versions() {
+        assert_eq!(find_constants(HEADER), ["TTV_ABI_MAJOR", "TTV_ERR_Z"]);
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(("b".into(), "c".into())));
+        assert_eq!(first_difference("a\n", "a\nb\n"), Some(("nothing".into(), "b".into())));
     }
 }

@@ -1,49 +1,56 @@
-//! `cargo xtask bench`: every bench of the library, then one table of what it found.
+//! `cargo xtask bench`: runs the library's benches and prints a table of the results.
 
-use crate::process::{Result, cargo, run as run_command, target};
-use std::fs;
+mod graphs;
+mod latency;
 
-/// Runs the benches whose names contain the filter, or all of them; `graphs` and `latency` are runs of their own. A missed
-/// bar is said, and is no failure: the machine may be busy.
-pub(crate) fn run(filters: &[&str]) -> Result {
-    let filter = match filters {
-        ["graphs", rest @ ..] => return crate::graphs::run(rest),
-        ["latency", rest @ ..] => return crate::latency::bench(rest),
+use crate::files::{read_text, write_file};
+use crate::paths::work_dir;
+use crate::process::{Result, cargo, run};
+
+/// Runs the benches whose names contain the filter, or all benches if there is no filter. The
+/// arguments `graphs` and `latency` run separate measurements instead.
+///
+/// A ratio over its limit is marked in the table but is not an error, because the machine may be
+/// busy.
+pub(crate) fn run_bench(arguments: &[&str]) -> Result {
+    let filter = match arguments {
+        ["graphs", rest @ ..] => return graphs::measure_graphs(rest),
+        ["latency", rest @ ..] => return latency::measure_latency(rest),
         [] => "",
         [filter] => filter,
-        _ => return Err("give one filter at most".into()),
+        _ => return Err("usage: cargo xtask bench [FILTER | graphs | latency]".into()),
     };
-    let table = target().join("tteview").join("benches.tsv");
-    let failed = |cause: std::io::Error| format!("{}: {cause}", table.display());
-    fs::create_dir_all(table.parent().unwrap_or(&table)).map_err(failed)?;
-    fs::write(&table, "").map_err(failed)?;
-    let mut command = cargo("bench -p tteview --features bench --benches --");
-    run_command(command.args(["--noplot", filter]).env("TTEVIEW_BENCH_TABLE", &table))?;
-    let rows = fs::read_to_string(&table).map_err(failed)?;
+    let table = work_dir().join("benches.tsv");
+    write_file(&table, "")?;
+    let mut benches = cargo("bench -p tteview --features bench --benches --");
+    run(benches.args(["--noplot", filter]).env("TTEVIEW_BENCH_TABLE", &table))?;
+    let rows = read_text(&table)?;
     if rows.is_empty() {
-        return Err(format!("no bench has {filter:?} in its name"));
+        return Err(format!("the filter {filter:?} must match the name of a bench, but does not"));
     }
-    println!("\n{}", shown(&rows)?);
+    println!("\n{}", format_table(&rows)?);
     Ok(())
 }
 
-/// A Markdown table of the rows that the benches write: name, rival, median, p99 and p99.9 of both in nanoseconds,
-/// ratio of the medians and of the p99, and the bar of the ratio of medians.
-fn shown(rows: &str) -> Result<String> {
+/// Returns a Markdown table of the rows that the benches wrote. A row compares two operations. For
+/// each operation, it contains the name and the median, p99 and p99.9 times in nanoseconds. The
+/// last three cells are the ratio of the medians, the ratio of the p99 times, and the limit for the
+/// ratio of the medians.
+fn format_table(rows: &str) -> Result<String> {
     let mut text = String::from(
-        "| what | median | p99 | p99.9 | against | median | p99 | p99.9 | ratio | p99 ratio | bar |\n\
+        "| what | median | p99 | p99.9 | against | median | p99 | p99.9 | ratio | p99 ratio | limit |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     );
     for row in rows.lines() {
         let cells: Vec<&str> = row.split('\t').collect();
-        let [what, rival, a, b, c, d, e, f, ratio, p99_ratio, bar] = cells[..] else {
-            return Err(format!("not a row of a bench: {row:?}"));
+        let [what, rival, a, b, c, d, e, f, ratio, p99_ratio, limit] = cells[..] else {
+            return Err(format!("a bench row must have 11 cells, got {row:?}"));
         };
-        let [a, b, c, d, e, f] = [a, b, c, d, e, f].map(time);
-        let verdict = match (ratio.parse::<f64>(), bar.parse::<f64>()) {
-            (Ok(ratio), Ok(bar)) if ratio <= bar => format!("{bar}: met"),
-            (Ok(_), Ok(bar)) => format!("{bar}: missed"),
-            _ => bar.into(),
+        let [a, b, c, d, e, f] = [a, b, c, d, e, f].map(format_time);
+        let verdict = match (ratio.parse::<f64>(), limit.parse::<f64>()) {
+            (Ok(ratio), Ok(limit)) if ratio <= limit => format!("{limit}: met"),
+            (Ok(_), Ok(limit)) => format!("{limit}: missed"),
+            _ => limit.into(),
         };
         let p99_ratio = if p99_ratio == "NaN" { "-" } else { p99_ratio };
         text += &format!("\n| {what} | {a} | {b} | {c} | {rival} | {d} | {e} | {f} | ");
@@ -52,8 +59,9 @@ fn shown(rows: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Nanoseconds for people; a dash where there were too few calls.
-fn time(cell: &str) -> String {
+/// Formats a time in nanoseconds with a suitable unit, or returns a dash if the bench made too few
+/// calls to determine the time.
+fn format_time(cell: &str) -> String {
     match cell.parse::<f64>() {
         Ok(ns) if ns < 1e3 => format!("{ns:.1} ns"),
         Ok(ns) if ns < 1e6 => format!("{:.1} us", ns / 1e3),
@@ -67,19 +75,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_over_its_bar_is_missed_and_one_within_is_met() {
+    fn ratio_up_to_its_limit_is_met() {
         let row = |ratio: &str| format!("a\tb\t1.5\t2000\tNaN\t1\t2\t3500000\t{ratio}\tNaN\t1.1\n");
-        let text = shown(&(row("1.100") + &row("1.101"))).unwrap();
+        let text = format_table(&(row("1.100") + &row("1.101"))).unwrap();
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let start = "| a | 1.5 ns | 2.0 us | - | b | 1.0 ns | 2.0 ns | 3.50 ms |";
-        assert_eq!(
-            lines,
-            [format!("{start} 1.100 | - | 1.1: met |"), format!("{start} 1.101 | - | 1.1: missed |")]
-        );
+        let met = format!("{start} 1.100 | - | 1.1: met |");
+        let missed = format!("{start} 1.101 | - | 1.1: missed |");
+        assert_eq!(lines, [met, missed]);
     }
 
     #[test]
-    fn a_row_that_is_cut_short_is_an_error_and_no_empty_cell() {
-        assert!(shown("a\tb\t1").unwrap_err().contains("not a row"));
+    fn row_with_too_few_cells_is_an_error() {
+        assert!(format_table("a\tb\t1").unwrap_err().contains("11 cells"));
     }
 }

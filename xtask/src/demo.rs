@@ -1,80 +1,64 @@
-//! `cargo xtask demo`: a cine through the C ABI to a label.
+//! `cargo xtask demo`: streams a cine through the C ABI and prints its label.
 
-use crate::fetch;
-use crate::host::build_host;
-use crate::package::own_prefix;
-use crate::process::{Result, cargo, command, no_arguments, read, run, target};
-use std::io::Write;
+use crate::fetch::cines::fetch_real_cine;
+use crate::files::create_folder;
+use crate::host_build::build_host;
+use crate::inputs::{
+    DEMO_MODEL, PERIOD_NS, PHANTOM_FRAMES, PHANTOM_HEIGHT_PX, PHANTOM_WIDTH_PX, cines_dir,
+    write_phantom_cine,
+};
+use crate::package::install_for_tests;
+use crate::platform::Platform;
+use crate::process::{Result, command, expect_no_arguments, read_output, run};
 use std::path::{Path, PathBuf};
 
-/// Trained on phantom cines alone, see docs/model.md.
-pub(crate) const DEMO_MODEL: &str = "models/demo.stream.onnx";
-
-/// Random weights, small: for tests of the way.
-pub(crate) const STAND_IN: &str = "models/standin.stream.onnx";
-
-/// Frame period of both cines: 30 Hz.
-pub(crate) const PERIOD_NS: &str = "33333333";
-
-/// A cine of the demo: PGM or PPM images, the time between frames, and what it is.
+/// The cine that the demo streams.
 struct DemoCine {
+    /// File that contains the frames as PGM or PPM images.
     images: PathBuf,
     period_ns: String,
-    what: &'static str,
+    description: String,
 }
 
-/// Builds the library and the C host, fetches a cine, and streams it.
+/// Builds the library and a C host, and streams a real cine, or a phantom cine if no real cine can
+/// be fetched and decoded.
 pub(crate) fn run_demo(arguments: &[&str]) -> Result {
-    no_arguments(arguments)?;
-    let program = build_host(&own_prefix()?, "ffi-examples/scanner_sim.c", &[])?;
-    let cine = match real_cine() {
+    expect_no_arguments(arguments)?;
+    let program = build_host(&install_for_tests()?, "ffi-examples/scanner_sim.c", &[])?;
+    let cine = match decode_real_cine() {
         Ok(cine) => cine,
         Err(reason) => {
             println!("no real cine: {reason}");
-            let what = "phantom: synthetic apical four-chamber view (60 frames, 640 x 480)";
-            DemoCine { images: phantom_cine()?, period_ns: PERIOD_NS.into(), what }
+            render_phantom_cine()?
         }
     };
-    println!("\ncine      {}", cine.what);
-    println!("network   demo model, trained on synthetic cines alone: for bring-up, not for clinical use");
+    println!("\ncine      {}", cine.description);
+    println!("model     demo model, trained on synthetic cines only; not for clinical use");
     let arguments = [Path::new(DEMO_MODEL), &cine.images, Path::new(&cine.period_ns)];
     run(&mut command(program, arguments))
 }
 
-/// The cine that the Python package pydicom ships, decoded by the command line.
-fn real_cine() -> Result<DemoCine> {
-    let dicom = fetch::pydicom()?.join("examples_ybr_color.dcm");
-    run(&mut cargo("build --release -p tteview-cli"))?;
-    let tteview = target().join("release").join(format!("tteview{}", std::env::consts::EXE_SUFFIX));
-    let images = folder()?.join("pydicom.ppm");
-    let facts = read(command(tteview, ["frames", "--json"]).arg(dicom).arg("--output").arg(&images))?;
-    let facts: serde_json::Value = serde_json::from_str(&facts).map_err(|error| error.to_string())?;
-    let period = facts["period_ns"].as_i64().ok_or("tteview frames gave no period_ns")?;
-    let what = "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)";
-    Ok(DemoCine { images, period_ns: period.to_string(), what })
+/// Decodes the cardiac cine from the Python package pydicom with the program `tteview`.
+fn decode_real_cine() -> Result<DemoCine> {
+    let dicom = fetch_real_cine()?;
+    let tteview = Platform::native().build_command_line()?;
+    let images = cines_dir().join("pydicom.ppm");
+    create_folder(&cines_dir())?;
+    let mut frames = command(tteview, ["frames", "--json"]);
+    let properties = read_output(frames.arg(dicom).arg("--output").arg(&images))?;
+    let properties: serde_json::Value = serde_json::from_str(&properties)
+        .map_err(|error| format!("output of tteview frames: {error}"))?;
+    let period =
+        properties["period_ns"].as_i64().ok_or("the output of tteview frames has no period_ns")?;
+    let description = "real: the cardiac cine of the PyPI package pydicom (30 frames, 320 x 240)";
+    Ok(DemoCine { images, period_ns: period.to_string(), description: description.into() })
 }
 
-fn folder() -> Result<PathBuf> {
-    let folder = target().join("tteview/demo");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(folder)
-}
-
-/// An apical four-chamber view of the phantom as one PGM file.
-pub(crate) fn phantom_cine() -> Result<PathBuf> {
-    let path = folder()?.join("phantom.pgm");
-    let settings = tteview_phantom::Settings {
-        width: 640,
-        height: 480,
-        frames: 60,
-        ..tteview_phantom::Settings::default()
-    };
-    let view = tteview_phantom::View::from_code("A4C").ok_or("the phantom has no A4C")?;
-    let cine = tteview_phantom::render(view, 1, &settings);
-    let mut file = std::fs::File::create(&path).map_err(|error| error.to_string())?;
-    for frame in &cine.frames {
-        write!(file, "P5\n{} {}\n255\n", cine.width, cine.height).map_err(|error| error.to_string())?;
-        file.write_all(frame).map_err(|error| error.to_string())?;
-    }
-    Ok(path)
+fn render_phantom_cine() -> Result<DemoCine> {
+    let size = format!("{PHANTOM_FRAMES} frames, {PHANTOM_WIDTH_PX} x {PHANTOM_HEIGHT_PX}");
+    Ok(DemoCine {
+        images: write_phantom_cine()?,
+        period_ns: PERIOD_NS.into(),
+        description: format!("phantom: synthetic apical four-chamber view ({size})"),
+    })
 }

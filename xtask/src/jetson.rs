@@ -1,132 +1,111 @@
-//! `cargo xtask jetson`: the package for aarch64, cross-built here, checked against what a Jetson has, proved under
-//! emulation and packed.
+//! `cargo xtask jetson`: cross-builds the package for aarch64, tests it under emulation, checks
+//! that it can run on the software and the processor of a Jetson, and packs an archive for the
+//! board.
 
-mod cpu;
+mod answer;
+mod board_archive;
 mod emulation;
-mod floor;
-mod sdk;
-mod tools;
+mod instructions;
+mod record;
+mod symbol_versions;
+mod toolchain;
 
-use crate::host::build_host_for;
-use crate::package::install_to;
+use crate::files::remove_folder;
+use crate::host_build::{EXAMPLES, build_host_for};
+use crate::package::install_package;
+use crate::package::sizes::measure_sizes;
 use crate::platform::Platform;
-use crate::process::{Result, command, run as run_command};
-use crate::sizes;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use crate::process::{Result, command, run};
+use record::Record;
+use std::path::{Path, PathBuf};
+use toolchain::{BOARD_GLIBC, CORE_FLAG};
 
-/// glibc of Ubuntu 22.04, which a JetPack 6 has.
-const GLIBC: &str = "2.35";
-
-/// Hosts that go into the archive and run under emulation.
-const EXAMPLES: &[&str] = &["c_minimal.c", "c_zero_copy.c", "cpp_host.cpp", "scanner_sim.c"];
-
-/// A line of the closing table: what, where it ran, what came of it, how long it took.
-struct Line(&'static str, &'static str, String, Duration);
-
-/// What was done, for the closing table.
-#[derive(Default)]
-struct Record(Vec<Line>);
-
-impl Record {
-    /// Does one thing and writes it down; the text that it returns is the result.
-    fn step(
-        &mut self,
-        what: &'static str,
-        place: &'static str,
-        act: impl FnOnce() -> Result<String>,
-    ) -> Result {
-        println!("\n== {what}");
-        let start = Instant::now();
-        let outcome = act();
-        let text = outcome.clone().unwrap_or_else(|_| "FAILED".into());
-        println!("== {what}: {text}");
-        self.0.push(Line(what, place, text, start.elapsed()));
-        outcome.map(drop).map_err(|message| format!("{what} failed: {message}"))
-    }
-
-    fn table(&self) -> String {
-        let mut text = String::from("| what | where | result | seconds |\n| --- | --- | --- | --- |");
-        for Line(what, place, result, time) in &self.0 {
-            text += &format!("\n| {what} | {place} | {result} | {:.1} |", time.as_secs_f64());
-        }
-        let total: Duration = self.0.iter().map(|line| line.3).sum();
-        text + &format!("\n| total | | | {:.1} |", total.as_secs_f64())
-    }
-}
-
-/// `cargo xtask jetson [--glibc VERSION | --proof]`.
-pub(crate) fn run(arguments: &[&str]) -> Result {
+/// Runs `cargo xtask jetson [--glibc VERSION | --test]`.
+pub(crate) fn run_jetson(arguments: &[&str]) -> Result {
     let mut record = Record::default();
     let outcome = match arguments {
-        [] => steps(&mut record, GLIBC),
-        ["--glibc", version] => steps(&mut record, version),
-        ["--proof"] => proof(&mut record),
-        _ => return Err("usage: cargo xtask jetson [--glibc 2.35|2.31 | --proof]".into()),
+        [] => build_board_archive(&mut record, BOARD_GLIBC),
+        ["--glibc", version] => build_board_archive(&mut record, version),
+        ["--test"] => test_emulated(&mut record),
+        _ => return Err("usage: cargo xtask jetson [--glibc 2.31|2.35|2.36 | --test]".into()),
     };
-    println!("\n{}", record.table());
+    println!("\n{}", record.format_table());
     outcome
 }
 
-/// What proves the library on aarch64 under emulation, without what belongs to a package alone.
-fn proof(record: &mut Record) -> Result {
-    let built = build(record, GLIBC)?;
-    emulation::run(record, &built.platform, &built.prefix)
+/// Runs the step `jetson`, which tests the library and the hosts on emulated aarch64. The step
+/// leaves out the checks of the package.
+pub(crate) fn test_jetson() -> Result {
+    run_jetson(&["--test"])
 }
 
-fn steps(record: &mut Record, glibc: &str) -> Result {
-    let Built { platform, prefix, programs } = build(record, glibc)?;
-    record.step("glibc and libstdc++", "read from the programs", || floor::check(&programs, glibc))?;
-    record.step("processor", "disassembled", || cpu::check(&platform, &prefix))?;
-    emulation::run(record, &platform, &prefix)?;
-    record.step("archive", "packed", || sdk::pack(&platform, &prefix, &programs))?;
-    // Last, for it builds the library anew with each runtime alone.
-    record.step("size in a stripped host", "aarch64", || Ok(sizes::measure(&platform)?.0))
+/// Returns the reason why the step `jetson` cannot run on this machine, or `None` if it can.
+pub(crate) fn explain_no_cross_build() -> Option<String> {
+    if cfg!(target_arch = "x86_64") {
+        return None;
+    }
+    Some(format!("the cross build needs x86-64, but this machine is {}", std::env::consts::ARCH))
 }
 
-/// What was cross-built: the package in `prefix`, the command line and the examples.
-struct Built {
+/// Runs the step `sysroot`, which tests the sysroot script on a mock root file system.
+pub(crate) fn test_sysroot_script() -> Result {
+    run(&mut command("sh", ["jetson-sysroot/test-make-sysroot.sh"]))
+}
+
+fn test_emulated(record: &mut Record) -> Result {
+    let build = cross_build(record, BOARD_GLIBC)?;
+    emulation::test_emulated(record, &build.platform, &build.prefix)
+}
+
+fn build_board_archive(record: &mut Record, glibc: &str) -> Result {
+    let CrossBuild { platform, prefix, programs } = cross_build(record, glibc)?;
+    record.run_stage("glibc and libstdc++", "read from the programs", || {
+        symbol_versions::check_programs(&programs, glibc)
+    })?;
+    record.run_stage("processor", "disassembled", || {
+        instructions::check_instructions(&platform, &prefix)
+    })?;
+    emulation::test_emulated(record, &platform, &prefix)?;
+    record.run_stage("archive", "packed", || board_archive::pack(&platform, &prefix, &programs))?;
+    // This stage comes last, because it replaces the library in the target directory with builds
+    // that have other features.
+    record.run_stage("size in a stripped host", "aarch64", || Ok(measure_sizes(&platform)?.summary))
+}
+
+/// The result of the cross build.
+struct CrossBuild {
     platform: Platform,
+    /// The prefix of the installed package.
     prefix: PathBuf,
+    /// The paths of the command-line program and of the examples.
     programs: Vec<PathBuf>,
 }
 
-fn build(record: &mut Record, glibc: &str) -> Result<Built> {
+fn cross_build(record: &mut Record, glibc: &str) -> Result<CrossBuild> {
     let mut found = None;
-    record.step("tools", "here", || {
-        let (platform, sentence) = tools::find(glibc)?;
+    record.run_stage("toolchain", "this machine", || {
+        let (platform, versions) = toolchain::find_toolchain(glibc)?;
         found = Some(platform);
-        Ok(sentence)
+        Ok(versions)
     })?;
-    let platform = found.ok_or("no toolchain")?;
-    let prefix = std::path::absolute(platform.folder().join("sdk")).map_err(|error| error.to_string())?;
+    let platform = found.ok_or("there is no cross toolchain")?;
+    let prefix = platform.work_dir().join("sdk");
     let mut programs = Vec::new();
-    record.step("library, command line and examples", "cross-built", || {
-        if prefix.exists() {
-            // What an earlier run left must not be packed.
-            std::fs::remove_dir_all(&prefix).map_err(|error| format!("{}: {error}", prefix.display()))?;
-        }
-        install_to(&prefix, &platform)?;
-        run_command(&mut platform.cargo("build", "--release -p tteview-cli"))?;
-        programs = hosts(&platform, &prefix)?;
-        programs.push(platform.release().join("tteview"));
+    record.run_stage("library, command line and examples", "cross-built", || {
+        // The archive must not contain files from an earlier run.
+        remove_folder(&prefix)?;
+        install_package(&prefix, &platform, &[])?;
+        programs = build_examples(&platform, &prefix)?;
+        programs.push(platform.build_command_line()?);
         Ok(format!("{} programs", programs.len()))
     })?;
-    Ok(Built { platform, prefix, programs })
+    Ok(CrossBuild { platform, prefix, programs })
 }
 
-/// The examples, linked against the package.
-fn hosts(platform: &Platform, prefix: &std::path::Path) -> Result<Vec<PathBuf>> {
-    let build = |source: &&str| build_host_for(platform, prefix, &format!("ffi-examples/{source}"), &[CORE]);
+fn build_examples(platform: &Platform, prefix: &Path) -> Result<Vec<PathBuf>> {
+    let build =
+        |source| build_host_for(platform, prefix, &format!("ffi-examples/{source}"), &[CORE_FLAG]);
     EXAMPLES.iter().map(build).collect()
-}
-
-/// The Orin's core, as GCC knows it.
-const CORE: &str = "-mcpu=cortex-a78ae";
-
-/// The sysroot script on a made-up root file system.
-pub(crate) fn sysroot_script() -> Result {
-    run_command(&mut command("sh", ["jetson-sysroot/test-make-sysroot.sh"]))
 }
 
 #[cfg(test)]
@@ -134,13 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_step_stands_in_the_table_and_is_named_in_the_error() {
-        let mut record = Record::default();
-        record.step("first", "here", || Ok("three".into())).unwrap();
-        let error = record.step("second", "emulated", || Err("broken".into())).unwrap_err();
-        assert_eq!(error, "second failed: broken");
-        let table = record.table();
-        assert!(table.contains("| first | here | three | 0.0 |"), "{table}");
-        assert!(table.contains("| second | emulated | FAILED |"), "{table}");
+    fn unknown_option_prints_the_usage() {
+        assert!(run_jetson(&["--proof"]).unwrap_err().starts_with("usage: "));
     }
 }

@@ -1,51 +1,109 @@
-//! Tasks of the repository: `cargo xtask TASK`.
+//! The tasks of the repository: `cargo xtask TASK`.
 
 mod abi;
 mod bench;
-mod components;
+mod cargo_test;
 mod demo;
-mod examples;
+mod docs;
 mod fetch;
-mod graphs;
-mod host;
-mod instrumented;
+mod files;
+mod header;
+mod host_build;
+mod hosts;
+mod inputs;
 mod jetson;
-mod latency;
 mod package;
+mod paths;
 mod platform;
 mod process;
-mod requirements;
-mod sbom;
-mod sizes;
-mod soup;
-mod source;
+mod repository;
 mod test;
-mod training;
 
 use std::process::ExitCode;
 
-/// A task: its name on the command line, one line of help, and what it does.
-type Task = (&'static str, &'static str, fn(&[&str]) -> process::Result);
+/// A task.
+struct Task {
+    /// The name of the task on the command line.
+    name: &'static str,
+    /// The arguments of the task, for the help text.
+    arguments: &'static str,
+    summary: &'static str,
+    run: fn(&[&str]) -> process::Result,
+}
 
 const TASKS: &[Task] = &[
-    ("demo", "stream a cine through the C ABI to a label", demo::run_demo),
-    ("test", "run every check and test, or the steps named; stop at the first that fails", test::run),
-    ("bench", "run the benches, or those with FILTER in their name, and print a table of ratios", bench::run),
-    ("install", "install archive, headers, pkg-config and CMake files: --prefix P", package::install),
-    (
-        "jetson",
-        "cross-build for aarch64, prove it under emulation and pack an archive: [--glibc 2.31 | --proof]",
-        jetson::run,
-    ),
-    ("sizes", "measure what the library adds to a stripped host, and fail over the bars", sizes::run),
-    (
-        "source",
-        "pack the sources with all crates, and check that they build offline: --output FILE",
-        source::source,
-    ),
-    ("fetch", "fetch what the tests need and print the variables that name it", fetch::print),
-    ("abi", "write tests/c/abi.golden: struct layouts, constants, exported functions", abi::write),
-    ("header", "write include/tteview/tteview.h from src/ffi", host::write_header),
+    Task {
+        name: "demo",
+        arguments: "",
+        summary: "stream a cine through the C ABI and print its label",
+        run: demo::run_demo,
+    },
+    Task {
+        name: "test",
+        arguments: "[--all | STEP...]",
+        summary: "run the quick test, every step, or the named steps",
+        run: test::run_test,
+    },
+    Task {
+        name: "bench",
+        arguments: "[FILTER | graphs | latency]",
+        summary: "run the benches whose names contain FILTER and print a table of the results",
+        run: bench::run_bench,
+    },
+    Task {
+        name: "install",
+        arguments: "--prefix P [--features F]",
+        summary: "install the library, the headers, and files for pkg-config and CMake",
+        run: package::run_install,
+    },
+    Task {
+        name: "jetson",
+        arguments: "[--glibc VERSION | --test]",
+        summary: "cross-build for aarch64, test under emulation and pack an archive",
+        run: jetson::run_jetson,
+    },
+    Task {
+        name: "sizes",
+        arguments: "",
+        summary: "measure how many bytes the library adds to a stripped host, and check the limits",
+        run: package::sizes::run_sizes,
+    },
+    Task {
+        name: "source",
+        arguments: "--output FILE",
+        summary: "pack the sources with all crates and check that the archive builds offline",
+        run: package::source::run_source,
+    },
+    Task {
+        name: "fetch",
+        arguments: "",
+        summary: "fetch the files that the tests need and print the variables that name the files",
+        run: fetch::print_variables,
+    },
+    Task {
+        name: "abi",
+        arguments: "",
+        summary: "write tests/c/abi.golden: layouts, constants and exported functions",
+        run: abi::write,
+    },
+    Task {
+        name: "docs",
+        arguments: "",
+        summary: "build the documentation site: guide, Rust interface and C interface",
+        run: docs::build,
+    },
+    Task {
+        name: "sentences",
+        arguments: "[COUNT [SEED]]",
+        summary: "draw sentences from comments and documents for review",
+        run: repository::sentences::draw,
+    },
+    Task {
+        name: "header",
+        arguments: "",
+        summary: "write include/tteview/tteview.h from src/ffi",
+        run: header::write,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -53,32 +111,32 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["--help" | "-h" | "help"] => {
-            println!("{}", help());
+            println!("{}", format_help());
             ExitCode::SUCCESS
         }
-        [name, ref rest @ ..] => match TASKS.iter().find(|task| task.0 == name) {
-            Some((_, _, run)) => match run(rest) {
+        [name, ref rest @ ..] => match TASKS.iter().find(|task| task.name == name) {
+            Some(task) => match (task.run)(rest) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(message) => {
                     eprintln!("cargo xtask {name}: {message}");
                     ExitCode::FAILURE
                 }
             },
-            None => usage(&format!("no task is called {name}")),
+            None => refuse(&format!("TASK must be one of the following, got {name}")),
         },
-        [] => usage("name a task"),
+        [] => refuse("TASK is missing"),
     }
 }
 
-fn usage(problem: &str) -> ExitCode {
-    eprintln!("cargo xtask: {problem}\n\n{}", help());
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("cargo xtask: {message}\n\n{}", format_help());
     ExitCode::from(2)
 }
 
-fn help() -> String {
-    let mut text = String::from("Usage: cargo xtask TASK\n\nTasks:");
-    for (name, summary, _) in TASKS {
-        text += &format!("\n  {name:<10}{summary}");
+fn format_help() -> String {
+    let mut text = String::from("usage: cargo xtask TASK\n");
+    for Task { name, arguments, summary, .. } in TASKS {
+        text += &format!("\n  {}\n      {summary}", format!("{name} {arguments}").trim_end());
     }
     text
 }
@@ -88,10 +146,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_lists_every_task() {
-        let text = help();
-        for (name, summary, _) in TASKS {
-            assert!(text.lines().any(|line| line.contains(name) && line.ends_with(summary)), "{name}");
+    fn help_lists_every_task_with_its_summary() {
+        let text = format_help();
+        for task in TASKS {
+            let mut lines = text.lines();
+            assert!(lines.any(|line| line.trim_start().starts_with(task.name)), "{}", task.name);
+            assert_eq!(lines.next().map(str::trim), Some(task.summary));
         }
     }
 }

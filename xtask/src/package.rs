@@ -1,163 +1,116 @@
-//! The installable package: archive with only `ttv_*` exported, headers, pkg-config and CMake files.
+//! `cargo xtask install`: installs the package that a host links. The package contains the static
+//! library, the headers, files for pkg-config and CMake, the examples, the licences and a bill of
+//! materials.
 
-use crate::components::table;
-use crate::host::check_header;
+pub(crate) mod archive;
+mod components;
+pub(crate) mod crates;
+mod licences;
+mod sbom;
+pub(crate) mod sizes;
+pub(crate) mod source;
+
+use crate::files::{copy_file, list_folder, write_file};
+use crate::header;
+use crate::host_build::EXAMPLES;
+use crate::paths::{root, work_dir};
 use crate::platform::Platform;
-use crate::process::{Result, command, read, root, run, target};
-use crate::sbom;
-use std::fs;
+use crate::process::Result;
+use archive::{SYSTEM_LIBRARIES, build_archive};
 use std::path::{Path, PathBuf};
 
-/// Native libraries that a host links after `libtteview.a` on Linux.
-const NATIVE: &str = "-lpthread -ldl -lm";
+/// Version of the package.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const MAJOR: &str = env!("CARGO_PKG_VERSION_MAJOR");
+pub(crate) const MINOR: &str = env!("CARGO_PKG_VERSION_MINOR");
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+const PKG_CONFIG: &str = include_str!("package/templates/tteview.pc.in");
+const CMAKE_CONFIG: &str = include_str!("package/templates/tteview-config.cmake");
+const CMAKE_VERSION: &str = include_str!("package/templates/tteview-config-version.cmake.in");
 
-/// `cargo xtask install --prefix P [--features F]`.
-pub(crate) fn install(arguments: &[&str]) -> Result {
-    let (prefix, features) = match arguments {
-        ["--prefix", prefix] => (prefix, ""),
-        ["--prefix", prefix, "--features", features] => (prefix, *features),
+/// Runs `cargo xtask install --prefix P [--features F]`.
+pub(crate) fn run_install(arguments: &[&str]) -> Result {
+    let (prefix, options) = match arguments {
+        ["--prefix", prefix] => (prefix, vec![]),
+        ["--prefix", prefix, "--features", features] => (prefix, vec!["--features", *features]),
         _ => return Err("usage: cargo xtask install --prefix P [--features tensorrt-rtx]".into()),
     };
-    let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
-    let platform = Platform::here();
-    install_with(features, &prefix, &platform)?;
-    println!("installed tteview {VERSION} in {}\n\n{}", prefix.display(), table(&prefix, &platform)?);
+    let prefix =
+        std::path::absolute(prefix).map_err(|error| format!("prefix {prefix}: {error}"))?;
+    let platform = Platform::native();
+    install_package(&prefix, &platform, &options)?;
+    let table = components::measure_components(&prefix, &platform)?;
+    println!("installed tteview {VERSION} in {}\n\n{table}", prefix.display());
     Ok(())
 }
 
-/// Installs the package where the tests, the examples and the demo use it.
-pub(crate) fn own_prefix() -> Result<PathBuf> {
-    let prefix = std::path::absolute(target().join("tteview/prefix")).map_err(|error| error.to_string())?;
-    install_to(&prefix, &Platform::here())?;
+/// Files in ffi-examples/ that the examples need.
+const EXAMPLE_FILES: [&str; 2] = ["CMakeLists.txt", "cine.h"];
+
+/// Installs the package for the tests, the examples and the demo, and returns its prefix.
+pub(crate) fn install_for_tests() -> Result<PathBuf> {
+    let prefix = work_dir().join("prefix");
+    install_package(&prefix, &Platform::native(), &[])?;
     Ok(prefix)
 }
 
-/// Builds the library for a platform and lays the package down.
-pub(crate) fn install_to(prefix: &Path, platform: &Platform) -> Result {
-    install_with("", prefix, platform)
-}
-
-/// The same with more features of the library, by commas.
-fn install_with(features: &str, prefix: &Path, platform: &Platform) -> Result {
-    check_header()?;
-    let mut cargo = platform.cargo("build", "--release -p tteview");
-    if !features.is_empty() {
-        cargo.args(["--features", features]);
-    }
-    run(&mut cargo)?;
-    let archive = localise(&platform.release().join("libtteview.a"), platform)?;
-    place(&archive, &prefix.join("lib/libtteview.a"))?;
+/// Builds the library with the Cargo options `options` and installs the package under `prefix`.
+pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&str]) -> Result {
+    header::check()?;
+    let archive = build_archive(platform, options)?;
+    copy_file(&archive, &prefix.join("lib/libtteview.a"))?;
     for header in ["tteview.h", "tteview.hpp"] {
-        place(&root().join("include/tteview").join(header), &prefix.join("include/tteview").join(header))?;
+        copy_file(
+            &root().join("include/tteview").join(header),
+            &prefix.join("include/tteview").join(header),
+        )?;
     }
+    let documents = prefix.join("share/doc/tteview");
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        place(&root().join(licence), &prefix.join("share/doc/tteview").join(licence))?;
+        copy_file(&root().join(licence), &documents.join(licence))?;
     }
-    let (bill, licences) = sbom::bill(&platform.triple()?, &sbom::models()?)?;
-    write(&prefix.join("share/doc/tteview/sbom.cdx.json"), &bill)?;
-    write(&prefix.join("share/doc/tteview/THIRD-PARTY-LICENSES.txt"), &licences)?;
-    write(&prefix.join("lib/pkgconfig/tteview.pc"), &pkg_config())?;
+    for file in EXAMPLE_FILES.iter().chain(&EXAMPLES) {
+        let source = root().join("ffi-examples").join(file);
+        copy_file(&source, &prefix.join("share/tteview/examples").join(file))?;
+    }
+    let crates = crates::list_linked_crates(&platform.read_triple()?)?;
+    write_file(&documents.join("sbom.cdx.json"), sbom::write_sbom(&crates, &list_models()?)?)?;
+    write_file(&documents.join("THIRD-PARTY-LICENSES.txt"), licences::collect_licences(&crates)?)?;
+    write_file(&prefix.join("lib/pkgconfig/tteview.pc"), fill_template(PKG_CONFIG))?;
     let cmake = prefix.join("lib/cmake/tteview");
-    write(&cmake.join("tteview-config.cmake"), CMAKE_CONFIG)?;
-    write(&cmake.join("tteview-config-version.cmake"), &CMAKE_VERSION.replace("@VERSION@", VERSION))
+    write_file(&cmake.join("tteview-config.cmake"), CMAKE_CONFIG)?;
+    write_file(&cmake.join("tteview-config-version.cmake"), fill_template(CMAKE_VERSION))
 }
 
-/// One object of the whole archive in which only `ttv_*` is global, so that two Rust libraries fit into one host.
-/// Sections stay apart, so the host's linker still leaves out what it does not use.
-pub(crate) fn localise(archive: &Path, platform: &Platform) -> Result<PathBuf> {
-    let folder = platform.folder().join("archive");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let (object, exports, packed) =
-        (folder.join("tteview.o"), folder.join("exports"), folder.join("libtteview.a"));
-    let names = exported(archive, platform)?;
-    write(
-        &exports,
-        &names.into_iter().filter(|name| name.starts_with("ttv_")).collect::<Vec<_>>().join("\n"),
-    )?;
-    run(command(platform.tool("ld"), ["-r", "--whole-archive"]).arg(archive).arg("-o").arg(&object))?;
-    let mut objcopy = command(
-        platform.tool("objcopy"),
-        ["--strip-debug", "--remove-section=.llvmbc", "--remove-section=.llvmcmd"],
-    );
-    run(objcopy.arg(format!("--keep-global-symbols={}", exports.display())).arg(&object))?;
-    // `ar` adds to an archive that is there.
-    if packed.exists() {
-        fs::remove_file(&packed).map_err(|error| format!("{}: {error}", packed.display()))?;
+fn fill_template(template: &str) -> String {
+    template
+        .replace("@VERSION@", VERSION)
+        .replace("@MAJOR@", MAJOR)
+        .replace("@MINOR@", MINOR)
+        .replace("@LIBRARIES@", &SYSTEM_LIBRARIES.join(" "))
+}
+
+/// Returns the paths of the model packages in the repository.
+fn list_models() -> Result<Vec<PathBuf>> {
+    let mut files = list_folder(&root().join("models"))?;
+    files.retain(|path| path.extension().is_some_and(|end| end == "onnx"));
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_have_no_placeholder_left() {
+        for template in [PKG_CONFIG, CMAKE_VERSION] {
+            let text = fill_template(template);
+            assert!(text.contains(VERSION) && !text.contains('@'), "{text}");
+        }
     }
-    run(command(platform.tool("ar"), ["crsD"]).arg(&packed).arg(&object))?;
-    let strangers: Vec<_> =
-        exported(&packed, platform)?.into_iter().filter(|name| !name.starts_with("ttv_")).collect();
-    if strangers.is_empty() {
-        Ok(packed)
-    } else {
-        Err(format!("{} exports more than ttv_*: {}", packed.display(), strangers.join(", ")))
+
+    #[test]
+    fn install_without_a_prefix_prints_its_usage() {
+        assert!(run_install(&["--features", "x"]).unwrap_err().starts_with("usage: "));
     }
-}
-
-/// Names of the global symbols that an archive defines.
-pub(crate) fn exported(archive: &Path, platform: &Platform) -> Result<Vec<String>> {
-    let mut nm =
-        command(platform.tool("nm"), ["--quiet", "--defined-only", "--extern-only", "--format=posix"]);
-    let listing = read(nm.arg(archive))?;
-    let mut names: Vec<String> = listing
-        .lines()
-        .filter(|line| !line.ends_with(':'))
-        .filter_map(|line| line.split_whitespace().next())
-        .map(String::from)
-        .collect();
-    names.sort();
-    names.dedup();
-    Ok(names)
-}
-
-/// The prefix is where the file lies, so that the package may be moved.
-fn pkg_config() -> String {
-    format!(
-        "prefix=${{pcfiledir}}/../..\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\nName: tteview\n\
-         Description: Labels the view of a transthoracic echo cine while it is acquired\n\
-         Version: {VERSION}\nCflags: -I${{includedir}}\nLibs: -L${{libdir}} -ltteview {NATIVE}\n"
-    )
-}
-
-const CMAKE_CONFIG: &str = r#"# Imported target tteview::tteview.
-include(CMakeFindDependencyMacro)
-set(THREADS_PREFER_PTHREAD_FLAG ON)
-find_dependency(Threads)
-get_filename_component(_tteview_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
-if(NOT TARGET tteview::tteview)
-  add_library(tteview::tteview STATIC IMPORTED)
-  set_target_properties(tteview::tteview PROPERTIES
-    IMPORTED_LOCATION "${_tteview_prefix}/lib/libtteview.a"
-    INTERFACE_INCLUDE_DIRECTORIES "${_tteview_prefix}/include"
-    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
-endif()
-unset(_tteview_prefix)
-"#;
-
-const CMAKE_VERSION: &str = r#"set(PACKAGE_VERSION "@VERSION@")
-if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
-  set(PACKAGE_VERSION_COMPATIBLE FALSE)
-else()
-  set(PACKAGE_VERSION_COMPATIBLE TRUE)
-  if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
-    set(PACKAGE_VERSION_EXACT TRUE)
-  endif()
-endif()
-"#;
-
-pub(crate) fn place(from: &Path, to: &Path) -> Result {
-    make_folder(to)?;
-    fs::copy(from, to).map(drop).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
-}
-
-pub(crate) fn write(to: &Path, text: &str) -> Result {
-    make_folder(to)?;
-    fs::write(to, text).map_err(|error| format!("{}: {error}", to.display()))
-}
-
-fn make_folder(file: &Path) -> Result {
-    let folder = file.parent().unwrap_or(file);
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }

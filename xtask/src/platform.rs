@@ -1,111 +1,145 @@
-//! What is built for: this machine, or aarch64 with a cross toolchain.
+//! The target platform of a build: this machine, or aarch64 with a cross toolchain.
 
-use crate::process::{Result, cargo, command, read, target};
+use crate::paths::{target_dir, work_dir};
+use crate::process::{Result, cargo, command, read_host_triple, run};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Triple of the Jetson and of every other aarch64 Linux with glibc.
+/// Rust's name for aarch64 Linux with glibc, which a Jetson runs.
 pub(crate) const AARCH64: &str = "aarch64-unknown-linux-gnu";
 
-/// Prefix of Debian's and Ubuntu's cross tools for it.
-pub(crate) const CROSS: &str = "aarch64-linux-gnu-";
+/// Prefix of the names of the cross tools for aarch64 on Debian and Ubuntu.
+pub(crate) const CROSS_PREFIX: &str = "aarch64-linux-gnu-";
 
-/// A platform that the package is built for.
+/// The language of a compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    C,
+    Cpp,
+}
+
+/// A cross toolchain for aarch64.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Platform {
-    /// Whether it is [`AARCH64`] by cross-building.
-    cross: bool,
-    /// The Rust compiler that has its standard library, where that is not the one of this Cargo.
-    rustc: Option<PathBuf>,
-    /// Root file system whose glibc is linked against, where that is not the cross compiler's.
-    sysroot: Option<PathBuf>,
-    /// Command before a program of it, where this machine cannot run one itself.
+pub(crate) struct CrossToolchain {
+    /// A Rust compiler that has a standard library for aarch64, if Cargo's own compiler has no such
+    /// library.
+    pub(crate) rustc: Option<PathBuf>,
+    /// The root file system whose glibc is linked instead of the cross compiler's glibc.
+    pub(crate) sysroot: Option<PathBuf>,
+    /// The command that runs a program: the emulator and its options.
     pub(crate) emulator: Vec<String>,
 }
 
+/// The target platform of a build.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Platform {
+    cross: Option<CrossToolchain>,
+}
+
 impl Platform {
-    /// This machine.
-    pub(crate) fn here() -> Self {
+    /// Returns the platform of this machine.
+    pub(crate) fn native() -> Self {
         Self::default()
     }
 
-    /// aarch64, cross-built here and run by `emulator`.
-    pub(crate) fn cross(rustc: Option<PathBuf>, sysroot: Option<PathBuf>, emulator: Vec<String>) -> Self {
-        Self { cross: true, rustc, sysroot, emulator }
+    /// Returns the platform aarch64 with a cross toolchain.
+    pub(crate) fn aarch64(toolchain: CrossToolchain) -> Self {
+        Self { cross: Some(toolchain) }
     }
 
-    /// Cargo's `subcommand` for it.
+    /// Returns a Cargo command that builds for the platform. Spaces separate the words in
+    /// `arguments`.
     pub(crate) fn cargo(&self, subcommand: &str, arguments: &str) -> Command {
-        if !self.cross {
+        let Some(cross) = &self.cross else {
             return cargo(&format!("{subcommand} {arguments}"));
-        }
+        };
         let mut command = cargo(&format!("{subcommand} --target {AARCH64} {arguments}"));
         let variable = |name: &str| format!("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_{name}");
-        command.env(variable("LINKER"), self.compiler("CC"));
-        command.env(variable("RUNNER"), self.emulator.join(" "));
-        let flags: Vec<String> = self.link_flags().iter().map(|flag| format!("-Clink-arg={flag}")).collect();
+        command.env(variable("LINKER"), self.compiler(Language::C));
+        command.env(variable("RUNNER"), cross.emulator.join(" "));
+        let flags: Vec<String> =
+            self.link_flags().iter().map(|flag| format!("-Clink-arg={flag}")).collect();
         command.env(variable("RUSTFLAGS"), flags.join(" "));
-        if let Some(rustc) = &self.rustc {
+        if let Some(rustc) = &cross.rustc {
             command.env("RUSTC", rustc);
         }
         command
     }
 
-    /// Name of the C (`CC`) or C++ (`CXX`) compiler.
-    pub(crate) fn compiler(&self, variable: &str) -> std::ffi::OsString {
-        let name = if variable == "CC" { "gcc" } else { "g++" };
-        match (self.cross, std::env::var_os(variable)) {
-            (true, _) => self.tool(name).into(),
-            (false, Some(named)) => named,
-            (false, None) => if variable == "CC" { "cc" } else { "c++" }.into(),
-        }
+    /// Builds the program `tteview` in release mode and returns its path.
+    pub(crate) fn build_command_line(&self) -> Result<PathBuf> {
+        run(&mut self.cargo("build", "--release -p tteview-cli"))?;
+        Ok(self.release_dir().join("tteview"))
     }
 
-    /// Rust's name for it.
-    pub(crate) fn triple(&self) -> Result<String> {
-        if self.cross {
-            return Ok(AARCH64.into());
+    /// Returns the name of the compiler. In a native build, `CC` or `CXX` can set it.
+    pub(crate) fn compiler(&self, language: Language) -> OsString {
+        let (gcc, variable, default) = match language {
+            Language::C => ("gcc", "CC", "cc"),
+            Language::Cpp => ("g++", "CXX", "c++"),
+        };
+        if self.cross.is_some() {
+            return self.tool(gcc).into();
         }
-        let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        Ok(read(&mut command(program, ["--print", "host-tuple"]))?.trim().to_owned())
+        std::env::var_os(variable).unwrap_or_else(|| default.into())
     }
 
-    /// Name of a program of the binutils or of GCC.
+    /// Returns Rust's name for the platform.
+    pub(crate) fn read_triple(&self) -> Result<String> {
+        if self.cross.is_some() { Ok(AARCH64.into()) } else { read_host_triple() }
+    }
+
+    /// Returns the name of a binutils or GCC program for the platform.
     pub(crate) fn tool(&self, name: &str) -> String {
-        if self.cross { format!("{CROSS}{name}") } else { name.into() }
+        if self.cross.is_some() { format!("{CROSS_PREFIX}{name}") } else { name.into() }
     }
 
-    /// What the linker needs to use the sysroot's glibc. Debian's cross compiler looks into its own folders first, hence
-    /// `-L` and `-B`; its libstdc++ may need a newer glibc than the sysroot's, which the program then does not.
+    /// Returns the flags that make the linker use the sysroot's glibc.
+    ///
+    /// The flags include `-B` and `-L`, because Debian's cross compiler would otherwise search its
+    /// own folders first. Undefined symbols in shared libraries are allowed, because the compiler's
+    /// libstdc++ may need a newer glibc than the sysroot contains.
     pub(crate) fn link_flags(&self) -> Vec<String> {
-        let Some(sysroot) = &self.sysroot else { return Vec::new() };
-        let library = sysroot.join("usr/lib/aarch64-linux-gnu");
-        let library = library.display();
+        let Some(sysroot) = self.cross.as_ref().and_then(|cross| cross.sysroot.as_ref()) else {
+            return Vec::new();
+        };
+        let libraries = sysroot.join("usr/lib/aarch64-linux-gnu");
+        let libraries = libraries.display();
         vec![
             format!("--sysroot={}", sysroot.display()),
-            format!("-B{library}"),
-            format!("-L{library}"),
+            format!("-B{libraries}"),
+            format!("-L{libraries}"),
             format!("-L{}", sysroot.join("lib/aarch64-linux-gnu").display()),
             "-Wl,--allow-shlib-undefined".into(),
         ]
     }
 
-    /// Cargo's folder of release builds.
-    pub(crate) fn release(&self) -> PathBuf {
-        if self.cross { target().join(AARCH64).join("release") } else { target().join("release") }
+    /// Returns the folder of Cargo's release builds.
+    pub(crate) fn release_dir(&self) -> PathBuf {
+        let target = target_dir();
+        if self.cross.is_some() {
+            target.join(AARCH64).join("release")
+        } else {
+            target.join("release")
+        }
     }
 
-    /// Folder of what the tasks make for it.
-    pub(crate) fn folder(&self) -> PathBuf {
-        let folder = target().join("tteview");
-        if self.cross { folder.join("jetson") } else { folder }
+    /// Returns the folder for the files that the tasks build for the platform.
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        if self.cross.is_some() { work_dir().join("jetson") } else { work_dir() }
     }
 
-    /// `program` of this platform, run here.
-    pub(crate) fn run(&self, program: &Path) -> Command {
-        let mut words = self.emulator.iter().map(std::ffi::OsString::from).collect::<Vec<_>>();
-        words.push(program.into());
-        crate::process::command(&words[0], &words[1..])
+    /// Returns a command that runs `program`, which is built for the platform, on this machine.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        match self.cross.as_ref().and_then(|cross| cross.emulator.split_first()) {
+            Some((emulator, options)) => {
+                let mut command = command(emulator, options);
+                command.arg(program);
+                command
+            }
+            None => command(program, [""; 0]),
+        }
     }
 }
 
@@ -114,20 +148,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_runs_its_programs_itself_and_the_other_behind_the_emulator() {
+    fn emulator_runs_programs_of_the_other_platform_only() {
         let program = Path::new("/a/host");
-        assert_eq!(Platform::here().run(program).get_program(), "/a/host");
-        let cross = Platform::cross(None, None, vec!["qemu".into(), "-cpu".into(), "x".into()]);
-        let command = cross.run(program);
+        assert_eq!(Platform::native().command(program).get_program(), "/a/host");
+        let emulator = vec!["qemu".into(), "-cpu".into(), "x".into()];
+        let cross = Platform::aarch64(CrossToolchain { emulator, ..CrossToolchain::default() });
+        let command = cross.command(program);
         assert_eq!(command.get_program(), "qemu");
         assert_eq!(command.get_args().collect::<Vec<_>>(), ["-cpu", "x", "/a/host"]);
     }
 
     #[test]
-    fn a_sysroot_comes_before_the_folders_of_the_cross_compiler() {
-        let flags = Platform::cross(None, Some("/board".into()), Vec::new()).link_flags();
+    fn sysroot_precedes_the_folders_of_the_cross_compiler() {
+        let toolchain =
+            CrossToolchain { sysroot: Some("/board".into()), ..CrossToolchain::default() };
+        let flags = Platform::aarch64(toolchain).link_flags();
         assert_eq!(flags[0], "--sysroot=/board");
         assert!(flags.contains(&"-L/board/usr/lib/aarch64-linux-gnu".into()), "{flags:?}");
-        assert!(Platform::here().link_flags().is_empty());
+        assert!(Platform::native().link_flags().is_empty());
+    }
+
+    #[test]
+    fn cross_build_uses_the_cross_tools() {
+        let cross = Platform::aarch64(CrossToolchain::default());
+        assert_eq!(cross.tool("nm"), "aarch64-linux-gnu-nm");
+        assert_eq!(cross.compiler(Language::Cpp), "aarch64-linux-gnu-g++");
+        assert_eq!(Platform::native().tool("nm"), "nm");
     }
 }

@@ -1,127 +1,88 @@
-//! `cargo xtask test`: every check and test of the repository.
+//! `cargo xtask test`: runs every check and test of the repository, in steps.
 
-use crate::process::{Result, cargo, run as run_command};
-use crate::{fetch, host, instrumented, jetson, training};
-use std::time::{Duration, Instant};
+mod features;
+mod instrumented;
+mod report;
+mod runtimes;
+mod step;
+mod training;
+mod workspace;
 
-/// A step: its name in the closing table, and what it does.
-type Step = (&'static str, fn() -> Result);
+use crate::files::disk_usage_bytes;
+use crate::paths::target_dir;
+use crate::process::Result;
+use crate::{hosts, jetson};
+use report::{Outcome, Report, format_time};
+use std::time::Instant;
+use step::{Plan, Step};
 
-/// In this order: the quick checks first. A new step is one line here.
+/// All steps, in the order in which they run. The quick steps come first.
 const STEPS: &[Step] = &[
-    ("format", format),
-    ("clippy", clippy),
-    ("features", features),
-    ("tests", tests),
-    ("runtimes", runtimes),
-    ("hosts", host::hosts),
-    ("sysroot", jetson::sysroot_script),
-    ("jetson", || jetson::run(&["--proof"])),
-    ("loom", instrumented::loom),
-    ("sanitizer", instrumented::sanitizer),
-    ("training", training::tests),
+    Step::quick("format", "rustfmt", workspace::check_format),
+    Step::quick("clippy", "clippy on all targets", workspace::run_clippy),
+    Step::quick("style", "documents and rules of the repository", workspace::check_style),
+    Step::quick("tests", "tests of every crate, on one ONNX Runtime", workspace::run_tests),
+    Step::quick("hosts", "hosts in C and C++ on the installed package", hosts::test_hosts),
+    Step::full(
+        "features",
+        "the library with fewer and with more features",
+        features::check_features,
+    ),
+    Step::full("runtimes", "the library on older versions of ONNX Runtime", runtimes::test_older)
+        .skip_if(runtimes::explain_no_older),
+    Step::full("gpu", "the GPU build of ONNX Runtime without a GPU", runtimes::test_gpu_build)
+        .skip_if(runtimes::explain_no_gpu_build),
+    Step::full("rtx", "the plug-in for TensorRT for RTX without a GPU", runtimes::test_rtx_plugin)
+        .skip_if(runtimes::explain_no_rtx_plugin),
+    Step::full("soak", "an hour of stream time, and memory over long use", workspace::run_soak),
+    Step::full("sysroot", "the script that makes a sysroot", jetson::test_sysroot_script),
+    Step::full("jetson", "library and hosts on emulated aarch64", jetson::test_jetson)
+        .skip_if(jetson::explain_no_cross_build),
+    Step::full("loom", "ring and mailbox in every interleaving", instrumented::run_loom),
+    Step::full("sanitizer", "the library with AddressSanitizer", instrumented::run_sanitizer),
+    Step::full("training", "the Python package in training/", training::test_training),
 ];
 
-/// Runs the steps named, or all, until one fails, then prints a table of them.
-pub(crate) fn run(names: &[&str]) -> Result {
-    let known = |name: &&&str| STEPS.iter().any(|step| step.0 == **name);
-    if let Some(stranger) = names.iter().find(|name| !known(name)) {
-        let all: Vec<&str> = STEPS.iter().map(|step| step.0).collect();
-        return Err(format!("no step is called {stranger}; there are {}", all.join(", ")));
-    }
-    let wanted = |step: &&Step| names.is_empty() || names.contains(&step.0);
-    run_steps(&STEPS.iter().filter(wanted).copied().collect::<Vec<_>>())
-}
-
-fn format() -> Result {
-    run_command(&mut cargo("fmt --all --check"))
-}
-
-fn clippy() -> Result {
-    run_command(&mut cargo("clippy --workspace --all-targets --features tteview/bench -- -D warnings"))
-}
-
-/// The library with one backend alone, and both it and the command line with the provider that is no default.
-fn features() -> Result {
-    for feature in ["ort", "rten", "tensorrt-rtx"] {
-        let arguments = "clippy -p tteview --all-targets --no-default-features --features";
-        run_command(cargo(arguments).args([feature, "--", "-D", "warnings"]))?;
-    }
-    run_command(&mut cargo("clippy -p tteview-cli --all-targets --features tensorrt-rtx -- -D warnings"))
-}
-
-/// Unit, integration and documentation tests of every crate (plain `cargo test` covers all three).
-fn tests() -> Result {
-    let (library, cines) = (fetch::newest_onnx_runtime()?, fetch::cines()?);
-    run_command(cargo("test --workspace").env("TTEVIEW_ORT_DYLIB", library).env("TTEVIEW_CINES", cines))
-}
-
-/// The library on every ONNX Runtime, each in a process of its own; and what the GPU build's providers and the plug-in for
-/// RTX say on a machine without a GPU.
-fn runtimes() -> Result {
-    for library in fetch::onnx_runtimes()? {
-        println!("ONNX Runtime: {}", library.display());
-        run_command(
-            cargo("test -p tteview --lib --test ort --test equality -- --include-ignored --skip gpu_tests")
-                .env("TTEVIEW_ORT_DYLIB", library),
-        )?;
-    }
-    let Some(library) = fetch::onnx_runtime_gpu()? else {
-        println!(
-            "left out: the GPU build of ONNX Runtime, which has no TensorRT provider for this processor"
-        );
-        return Ok(());
-    };
-    println!("ONNX Runtime: {}", library.display());
-    run_command(
-        cargo("test -p tteview --lib -- --include-ignored gpu_tests").env("TTEVIEW_ORT_GPU_DYLIB", library),
-    )?;
-    let Some(plugin) = fetch::tensorrt_rtx()? else {
-        println!("left out: TensorRT for RTX, of which no wheel for this processor is known");
-        return Ok(());
-    };
-    println!("TensorRT for RTX: {}", plugin.display());
-    let tests =
-        "test -p tteview --no-default-features --features tensorrt-rtx --lib -- --include-ignored plugin";
-    run_command(
-        cargo(tests)
-            .env("TTEVIEW_RTX_DYLIB", plugin)
-            .env("TTEVIEW_ORT_DYLIB", fetch::newest_onnx_runtime()?)
-            .env("TTEVIEW_ORT_OLD_DYLIB", fetch::oldest_onnx_runtime()?),
-    )
-}
-
-/// A line of the closing table: the time is absent for a step that was not reached.
-type Line = (&'static str, Option<Duration>, &'static str);
-
-fn run_steps(steps: &[Step]) -> Result {
-    let mut lines: Vec<Line> = Vec::new();
-    let mut outcome = Ok(());
-    for &(name, step) in steps {
-        if outcome.is_err() {
-            lines.push((name, None, "not run"));
-            continue;
-        }
-        println!("\n== {name}");
-        let start = Instant::now();
-        outcome = step().map_err(|message| format!("step {name} failed: {message}"));
-        let time = start.elapsed();
-        let word = if outcome.is_ok() { "passed" } else { "FAILED" };
-        println!("== {name} {word} in {:.1} s", time.as_secs_f64());
-        lines.push((name, Some(time), word));
-    }
-    println!("\n{}", table(&lines));
+/// Runs `cargo xtask test [--all | STEP...]` up to the first step that fails.
+pub(crate) fn run_test(arguments: &[&str]) -> Result {
+    let plan = Plan::select(STEPS, arguments)?;
+    let (rows, outcome) = run_steps(&plan.steps);
+    let target_bytes = disk_usage_bytes(&target_dir());
+    println!("\n{}", Report { rows, left_out: plan.left_out, target_bytes }.format());
     outcome
 }
 
-fn table(lines: &[Line]) -> String {
-    let total = lines.iter().filter_map(|line| line.1).sum();
-    let mut text = format!("{:<12}{:>10}  result", "step", "time");
-    for &(name, time, word) in lines.iter().chain(&[("total", Some(total), "")]) {
-        let time = time.map_or_else(|| "-".into(), |time| format!("{:.1} s", time.as_secs_f64()));
-        text += format!("\n{name:<12}{time:>10}  {word}").trim_end();
+fn run_steps(steps: &[Step]) -> (Vec<(&'static str, Outcome)>, Result) {
+    let mut rows = Vec::new();
+    let mut result = Ok(());
+    for step in steps {
+        let outcome = if result.is_ok() { run_step(step, &mut result) } else { Outcome::NotRun };
+        rows.push((step.name, outcome));
     }
-    text
+    (rows, result)
+}
+
+fn run_step(step: &Step, result: &mut Result) -> Outcome {
+    let name = step.name;
+    if let Some(reason) = (step.explain_skip)() {
+        println!("\n== {name} skipped: {reason}");
+        return Outcome::Skipped(reason);
+    }
+    println!("\n== {name}");
+    let start = Instant::now();
+    let outcome = (step.run)();
+    let time = start.elapsed();
+    match outcome {
+        Ok(()) => {
+            println!("== {name} passed in {}", format_time(time));
+            Outcome::Passed(time)
+        }
+        Err(message) => {
+            println!("== {name} FAILED in {}", format_time(time));
+            *result = Err(format!("step {name} failed: {message}"));
+            Outcome::Failed(time)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,28 +90,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_failing_step_is_named_and_no_later_step_runs() {
-        fn later() -> Result {
-            panic!("a step ran after one had failed")
+    fn no_step_runs_after_the_first_failure() {
+        fn never() -> Result {
+            panic!("a step ran after another had failed")
         }
-        let error = run_steps(&[("a", || Ok(())), ("b", || Err("broken".into())), ("c", later)]).unwrap_err();
-        assert_eq!(error, "step b failed: broken");
+        let steps = [
+            Step::quick("a", "", || Ok(())),
+            Step::quick("b", "", || Err("broken".into())),
+            Step::quick("c", "", never),
+        ];
+        let (rows, result) = run_steps(&steps);
+        assert_eq!(result.unwrap_err(), "step b failed: broken");
+        assert!(matches!(rows[0], ("a", Outcome::Passed(_))));
+        assert!(matches!(rows[1], ("b", Outcome::Failed(_))));
+        assert_eq!(rows[2], ("c", Outcome::NotRun));
     }
 
     #[test]
-    fn the_table_shows_each_step_and_the_total() {
-        let second = Some(Duration::from_secs(1));
-        let text = table(&[("a", second, "passed"), ("b", second, "FAILED"), ("c", None, "not run")]);
-        let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(
-            words,
-            [
-                vec!["step", "time", "result"],
-                vec!["a", "1.0", "s", "passed"],
-                vec!["b", "1.0", "s", "FAILED"],
-                vec!["c", "-", "not", "run"],
-                vec!["total", "2.0", "s"],
-            ]
-        );
+    fn skipped_step_does_not_run_and_keeps_its_reason() {
+        fn never() -> Result {
+            panic!("a skipped step ran")
+        }
+        let step = Step::full("gpu", "", never).skip_if(|| Some("no wheel".into()));
+        let (rows, result) = run_steps(&[step]);
+        assert_eq!(result, Ok(()));
+        assert_eq!(rows, [("gpu", Outcome::Skipped("no wheel".into()))]);
+    }
+
+    #[test]
+    fn names_of_steps_are_unique_and_fit_the_table() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(step.name.len() < 12, "{}", step.name);
+            assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{}", step.name);
+        }
     }
 }

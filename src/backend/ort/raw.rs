@@ -1,47 +1,53 @@
-//! Any graph of float tensors on the CPU, for `benches/` and `tteview bench` to compare with.
+//! A runner for arbitrary graphs with float tensors on the CPU provider, as a reference for
+//! benchmarks.
 
-use super::{failed, filled, found, runtime};
-use crate::{Error, Result, Status};
+use super::runtime;
+use super::tensor::{create_filled, describe_outlet, inference_error};
+use crate::error::{Error, Result, Status};
 use ort::session::{Session, SessionInputValue};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A graph with the runtime's own settings but for the number of threads: threads may spin.
+/// A graph that runs with the runtime's default settings, except for the number of threads. The
+/// runtime's threads may therefore spin while they wait for work.
 pub struct RawGraph {
     session: Session,
-    /// In graph order.
+    /// Inputs in graph order.
     inputs: Vec<SessionInputValue<'static>>,
 }
 
 impl RawGraph {
-    /// Loads a file into the ONNX Runtime that the process runs. Dimensions that are not static are 1, inputs are 0.5
-    /// everywhere.
+    /// Uses the process's ONNX Runtime to load a graph from a file. Dimensions that are not static
+    /// become 1, and all input values are 0.5.
     ///
     /// # Errors
-    /// As for an engine; `ModelInvalid` where the graph cannot be loaded.
+    /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or another error if ONNX
+    /// Runtime cannot be used.
     pub fn load(file: &Path, threads: u32) -> Result<Self> {
-        let runtime = runtime::runtime(None)?;
+        let runtime = runtime::get_runtime(None)?;
         let load = || -> ort::Result<Session> {
-            let mut builder = Session::builder(&runtime.environment)?.with_intra_threads(threads as usize)?;
-            builder.commit_from_file(file)
+            let builder = Session::builder(&runtime.environment)?;
+            builder.with_intra_threads(threads as usize)?.commit_from_file(file)
         };
-        let session =
-            load().map_err(|e| Error::new(Status::ModelInvalid, format!("{}: {e}", file.display())))?;
+        let session = load().map_err(|error| {
+            Error::new(Status::ModelInvalid, format!("{}: {error}", file.display()))
+        })?;
         let input = |outlet| {
-            let shape: Vec<usize> = found(outlet).shape.iter().map(|side| side.unwrap_or(1)).collect();
-            filled(&shape, 0.5).map(SessionInputValue::from)
+            let shape = describe_outlet(outlet).shape;
+            let sides: Vec<usize> = shape.iter().map(|side| side.unwrap_or(1)).collect();
+            create_filled(&sides, 0.5).map(SessionInputValue::from)
         };
         let inputs = session.inputs().iter().map(input).collect::<Result<_>>()?;
         Ok(Self { session, inputs })
     }
 
-    /// Runs the graph once.
+    /// Runs the graph once and returns the time that the run took.
     ///
     /// # Errors
-    /// The runtime's failure.
-    pub fn time(&mut self) -> Result<Duration> {
+    /// Returns the error of the runtime.
+    pub fn measure_run(&mut self) -> Result<Duration> {
         let start = Instant::now();
-        self.session.run(&self.inputs[..]).map_err(failed)?;
+        self.session.run(&self.inputs[..]).map_err(inference_error)?;
         Ok(start.elapsed())
     }
 }

@@ -1,69 +1,83 @@
-//! The ONNX Runtime of the process: one library, one environment, loaded once and kept.
+//! The process's ONNX Runtime: one library and one environment, which are never unloaded.
 
-use crate::ffi::onnxruntime::{RuntimeLibrary, inspect};
-use crate::{Error, Result, Status};
+use crate::error::{Error, Result, Status};
+use crate::sys::onnxruntime::{RuntimeLibrary, inspect_library};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Oldest version that runs here: the first whose CUDA provider can leave TF32 off, or that has the C API of this build.
-const LOWEST: (u32, u32) = (1, if ort::MINOR_VERSION > 18 { ort::MINOR_VERSION } else { 18 });
+/// Oldest supported version. ONNX Runtime 1.18 is the first version whose CUDA provider can turn
+/// off TF32. If this library is built for a newer C API, the oldest supported version is the one
+/// that introduced that API.
+const MIN_VERSION: (u32, u32) = (1, if ort::MINOR_VERSION > 18 { ort::MINOR_VERSION } else { 18 });
 
-/// What the loader looks for where the host names no library.
+/// Name of the library that is loaded if the host specifies none.
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 
-/// From this version on the official builds for Linux send telemetry over the network, keep a device identifier in the
-/// user's home and run threads for it. They begin when the environment is made, before the C API can say no; only a
-/// variable in the process's environment keeps them from it.
+/// First version whose official builds for Linux send telemetry over the network. These builds also
+/// store a device identifier in the home folder and start threads for telemetry. Telemetry starts
+/// when the environment is created, before the C API can turn it off, so only an environment
+/// variable can prevent it.
 const TELEMETRY_SINCE: (u32, u32) = (1, 29);
 
-/// The variable: `1` for no telemetry.
-const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
+/// Environment variable that turns off telemetry if its value is `1`.
+const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
-/// The library and its environment. Both stay for the life of the process: the `ort` crate allows one of each, and a
-/// library with threads of its own cannot be unloaded safely.
+/// The library and its environment.
+///
+/// Both are kept until the process ends, because the `ort` crate allows only one of each, and
+/// a library that has started threads cannot be unloaded safely.
 #[derive(Clone)]
 pub(super) struct Runtime {
     pub(super) environment: Environment,
     pub(super) version: String,
-    /// The file that it was loaded from.
+    /// File from which the library was loaded.
     #[cfg(feature = "tensorrt-rtx")]
     pub(super) file: PathBuf,
 }
 
-struct Loaded {
-    named: PathBuf,
+struct LoadedLibrary {
+    /// Path or name that the host specified.
+    requested: PathBuf,
     library: RuntimeLibrary,
-    /// Absent where the library was loaded and its environment could not be made.
+    /// Environment of the library, or `None` if it has not been created yet.
     environment: Option<Environment>,
 }
 
-static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+static LOADED: Mutex<Option<LoadedLibrary>> = Mutex::new(None);
 
-/// The runtime of the process, which the first call loads from `library`: a path, or a name that the system's loader
-/// looks up. Without one, what is loaded already, else `libonnxruntime.so`.
+/// Returns the process's runtime. The first call loads it from `library`, which is a path, or a
+/// name that the system's dynamic loader looks up. `None` selects the library that is already
+/// loaded or, in the first call, `libonnxruntime.so`.
 ///
 /// # Errors
-/// `RuntimeMissing` and `RuntimeTooOld` where the library will not do, `InvalidArgument` where the process runs
-/// another one already, `ProviderUnavailable` where it would send telemetry and the host has not said whether it may,
-/// `Inference` where the library is fine and does not start.
-pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
+/// Returns [`Status::RuntimeMissing`] or [`Status::RuntimeTooOld`] if the library cannot be used,
+/// [`Status::InvalidArgument`] if the process already uses a different library,
+/// [`Status::ProviderUnavailable`] if the library would send telemetry without the host's consent,
+/// or [`Status::Inference`] if the environment cannot be created.
+pub(super) fn get_runtime(library: Option<&Path>) -> Result<Runtime> {
     let mut loaded = LOADED.lock();
     if loaded.is_none() {
-        *loaded = Some(load(library.unwrap_or(Path::new(DEFAULT_LIBRARY)))?);
+        *loaded = Some(load_library(library.unwrap_or(Path::new(DEFAULT_LIBRARY)))?);
     }
-    let Some(Loaded { named, library: running, environment }) = &mut *loaded else {
-        return Err(Error::new(Status::Internal, "the runtime is gone"));
+    let Some(LoadedLibrary { requested, library: running, environment }) = &mut *loaded else {
+        return Err(Error::new(Status::Internal, "the loaded runtime was lost"));
     };
-    if library.is_some_and(|path| path != named && !same_file(path, &running.file)) {
-        let what = format!("this process runs {} already, and can run one library", running.file.display());
-        return Err(Error::new(Status::InvalidArgument, what));
+    if let Some(path) =
+        library.filter(|&path| path != requested && !is_same_file(path, &running.file))
+    {
+        let message = format!(
+            "a process can use only one ONNX Runtime; this process uses {}, got {}",
+            running.file.display(),
+            path.display()
+        );
+        return Err(Error::new(Status::InvalidArgument, message));
     }
     let environment = match environment {
         Some(environment) => environment.clone(),
-        None => environment.insert(start(&running.file)?).clone(),
+        None => environment.insert(create_environment(&running.file)?).clone(),
     };
     Ok(Runtime {
         environment,
@@ -73,44 +87,55 @@ pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
     })
 }
 
-fn load(path: &Path) -> Result<Loaded> {
-    // A path with a folder in it is relative to the working folder; a bare name is the loader's to find.
-    let bare = path.parent().is_none_or(|parent| parent.as_os_str().is_empty());
-    let full = if bare { path.to_owned() } else { std::path::absolute(path).unwrap_or(path.to_owned()) };
-    let library = inspect(&full, LOWEST, ort::MINOR_VERSION)?;
-    // Not set here: changing the environment under the threads of a host is not safe.
-    if library.release >= TELEMETRY_SINCE && std::env::var_os(TELEMETRY_OFF).is_none_or(|v| v.is_empty()) {
-        let what = format!(
-            "{}: ONNX Runtime {} sends telemetry unless {TELEMETRY_OFF}=1 is set in the environment of the process; set \
-             it, or set 0 to allow that",
+fn load_library(path: &Path) -> Result<LoadedLibrary> {
+    // A relative path that contains a folder is made absolute. A bare name is not changed, because
+    // the dynamic loader looks it up.
+    let is_bare = path.parent().is_none_or(|parent| parent.as_os_str().is_empty());
+    let full_path = if is_bare {
+        path.to_owned()
+    } else {
+        std::path::absolute(path).unwrap_or(path.to_owned())
+    };
+    let library = inspect_library(&full_path, MIN_VERSION, ort::MINOR_VERSION)?;
+    // This library does not set the variable itself, because changing environment variables is
+    // not safe while other threads of the host run.
+    let is_unset = std::env::var_os(TELEMETRY_VARIABLE).is_none_or(|value| value.is_empty());
+    if library.release >= TELEMETRY_SINCE && is_unset {
+        let message = format!(
+            "{}: ONNX Runtime {} sends telemetry unless {TELEMETRY_VARIABLE}=1 is set in the \
+             environment of the process; set the variable to 1, or to 0 to allow telemetry",
             library.file.display(),
             library.version
         );
-        return Err(Error::new(Status::ProviderUnavailable, what));
+        return Err(Error::new(Status::ProviderUnavailable, message));
     }
-    let builder = ort::init_from(&library.file)
-        .map_err(|e| Error::new(Status::RuntimeMissing, format!("{}: {e}", library.file.display())))?;
+    let builder = ort::init_from(&library.file).map_err(|error| {
+        Error::new(Status::RuntimeMissing, format!("{}: {error}", library.file.display()))
+    })?;
     drop(builder);
-    log::info!("onnxruntime {} from {}", library.version, library.file.display());
-    Ok(Loaded { named: path.to_owned(), library, environment: None })
+    log::info!("loaded onnxruntime {} from {}", library.version, library.file.display());
+    Ok(LoadedLibrary { requested: path.to_owned(), library, environment: None })
 }
 
-/// Makes the environment. What the runtime logs goes where our own messages go, and never to stderr.
-fn start(library: &Path) -> Result<Environment> {
-    let failed = |what: String| Error::new(Status::Inference, format!("{}: {what}", library.display()));
-    let builder = ort::init_from(library).map_err(|e| failed(e.to_string()))?;
-    let logger = Arc::new(|level: LogLevel, _: &str, _: &str, place: &str, message: &str| match level {
-        LogLevel::Fatal | LogLevel::Error => log::error!("onnxruntime: {message} ({place})"),
-        LogLevel::Warning => log::warn!("onnxruntime: {message} ({place})"),
-        LogLevel::Info | LogLevel::Verbose => {}
-    });
+/// Creates the environment. The runtime's log messages go to this library's log and never to
+/// stderr.
+fn create_environment(library: &Path) -> Result<Environment> {
+    let start_error =
+        |error: String| Error::new(Status::Inference, format!("{}: {error}", library.display()));
+    let builder = ort::init_from(library).map_err(|error| start_error(error.to_string()))?;
+    let logger =
+        Arc::new(|level: LogLevel, _: &str, _: &str, location: &str, message: &str| match level {
+            LogLevel::Fatal | LogLevel::Error => log::error!("onnxruntime: {message} ({location})"),
+            LogLevel::Warning => log::warn!("onnxruntime: {message} ({location})"),
+            LogLevel::Info | LogLevel::Verbose => {}
+        });
     let builder = builder.with_name("tteview").with_telemetry(false).with_logger(logger);
-    let environment = builder.build().map_err(|e| failed(e.to_string()))?;
+    let environment = builder.build().map_err(|error| start_error(error.to_string()))?;
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
-    let resolved = |path: &Path| path.canonicalize().ok();
-    resolved(one).is_some_and(|one| Some(one) == resolved(other))
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let resolve = |path: &Path| path.canonicalize().ok();
+    resolve(one).is_some_and(|one| Some(one) == resolve(other))
 }

@@ -1,29 +1,27 @@
-//! A graph loaded on one provider.
+//! Creation of ONNX Runtime sessions that use one provider.
 
-use super::provider::{Provider, Settings, explained};
+use super::provider::{Provider, Settings, classify_failure};
 use super::runtime::Runtime;
-use crate::{Error, Result, Status};
+use crate::error::{Error, Result, Status};
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use std::path::Path;
 
-/// A session to be, with its provider registered: the provider's library is loaded and has taken its options. `engines`:
-/// where the provider keeps its engines.
+/// Creates a session builder and registers the provider. The registration loads the provider's
+/// library and checks the options. `engines` is the folder in which the provider keeps its engines.
 ///
 /// # Errors
-/// [`Status::ProviderUnavailable`] where the provider is not there or lacks something, [`Status::InvalidArgument`] where
-/// it has no such option.
-pub(super) fn registered(
+/// Returns [`Status::ProviderUnavailable`] if the provider or a library that it needs is missing,
+/// or [`Status::InvalidArgument`] if the provider does not accept an option.
+pub(super) fn create_builder(
     runtime: &Runtime,
     settings: &Settings,
     engines: Option<&Path>,
 ) -> Result<SessionBuilder> {
-    let failed = |error: ort::Error| {
-        let (status, next) = explained(error.message());
-        Error::new(status, format!("{}{next}", named(runtime, &error)))
-    };
-    let builder = || -> ort::Result<SessionBuilder> {
-        // Threads that spin would take the acquisition's cores between two chunks.
+    let convert = |error: ort::Error| provider_error(runtime, &error);
+    let configure = || -> ort::Result<SessionBuilder> {
+        // The threads must not spin, because between two chunks they would occupy cores that the
+        // acquisition needs.
         Ok(Session::builder(&runtime.environment)?
             .with_intra_threads(settings.threads)?
             .with_inter_threads(1)?
@@ -31,41 +29,44 @@ pub(super) fn registered(
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?)
     };
-    let builder = builder().map_err(failed)?;
+    let builder = configure().map_err(convert)?;
     #[cfg(feature = "tensorrt-rtx")]
     if settings.provider == Provider::TensorRtRtx {
-        return super::plugin::registered(runtime, settings, builder, failed);
+        return super::plugin::register(runtime, settings, builder, convert);
     }
-    let Some(provider) = settings.registration(engines)? else { return Ok(builder) };
-    let registered = || -> ort::Result<SessionBuilder> {
+    let Some(provider) = settings.create_registration(engines)? else { return Ok(builder) };
+    let register = || -> ort::Result<SessionBuilder> {
         Ok(builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?)
     };
-    registered().map_err(failed)
+    register().map_err(convert)
 }
 
-/// Loads the graph.
+/// Loads a graph.
 ///
 /// # Errors
-/// As [`registered`], and [`Status::ModelInvalid`] where the CPU provider cannot load the graph.
-pub(super) fn session(
+/// Returns the errors of [`create_builder`], or [`Status::ModelInvalid`] if the CPU provider cannot
+/// load the graph.
+pub(super) fn load_session(
     runtime: &Runtime,
     graph: &[u8],
     settings: &Settings,
     engines: Option<&Path>,
 ) -> Result<Session> {
-    let mut builder = registered(runtime, settings, engines)?;
+    let mut builder = create_builder(runtime, settings, engines)?;
     builder.commit_from_memory(graph).map_err(|error| match settings.provider {
-        Provider::Cpu => Error::new(
-            Status::ModelInvalid,
-            format!("the graph cannot be loaded: {}", named(runtime, &error)),
-        ),
-        _ => {
-            let (status, next) = explained(error.message());
-            Error::new(status, format!("{}{next}", named(runtime, &error)))
+        Provider::Cpu => {
+            let message = format!("the graph cannot be loaded: {}", describe(runtime, &error));
+            Error::new(Status::ModelInvalid, message)
         }
+        _ => provider_error(runtime, &error),
     })
 }
 
-fn named(runtime: &Runtime, error: &ort::Error) -> String {
+fn provider_error(runtime: &Runtime, error: &ort::Error) -> Error {
+    let (status, hint) = classify_failure(error.message());
+    Error::new(status, format!("{}{hint}", describe(runtime, error)))
+}
+
+fn describe(runtime: &Runtime, error: &ort::Error) -> String {
     format!("onnxruntime {}: {}", runtime.version, error.message().trim_end())
 }

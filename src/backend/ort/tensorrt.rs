@@ -1,68 +1,84 @@
-//! TensorRT builds an engine for the GPU when a session is made, for minutes: so the session is made when the engine is
-//! prepared, and what was built is kept.
+//! The TensorRT providers.
+//!
+//! When a session is created, TensorRT builds an engine for the GPU, which takes minutes. The
+//! session is therefore created in `Engine::prepare` or for the first stream, and TensorRT's engine
+//! is kept in the engine cache.
 
+use super::graph::load_graph;
+#[cfg(any(feature = "tensorrt-rtx", test))]
+use super::provider::Provider;
 use super::provider::Settings;
 use super::runtime::Runtime;
-use super::{made, session};
-use crate::backend::deferred::{Deferred, Maker};
-use crate::backend::{Backend, EngineOrigin, RuntimeReport, Stage};
-use crate::engine::EngineConfig;
-use crate::engine_cache::{EngineCache, Key};
-use crate::ffi::gpu::{Gpu, gpu, tensorrt_version};
+use super::session;
+use super::tensor::describe_runtime;
+use crate::backend::deferred::{BackendBuilder, DeferredBackend};
+use crate::backend::interface::Backend;
+use crate::backend::report::RuntimeReport;
+use crate::engine::cache::{EngineCache, Key};
+use crate::engine::config::EngineConfig;
+use crate::engine::origin::EngineOrigin;
+use crate::engine::progress::Stage;
+use crate::error::{Error, Result, Status};
 use crate::model::{ModelPackage, ModelSpec};
-use crate::{Error, Result, Status};
+use crate::sys::gpu::{GpuInfo, query_gpu, tensorrt_version};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
-struct Build {
+struct TensorRtBuilder {
     runtime: Runtime,
     spec: ModelSpec,
-    /// Until the session is made, which has its own copy of the graph.
+    /// Package from which the session is created. The package is dropped afterwards, because the
+    /// session has its own copy of the graph.
     package: Mutex<Option<ModelPackage>>,
     settings: Settings,
-    /// `TensorRT 10.3.0`.
+    /// Name and version of the provider, such as `TensorRT 10.3.0`.
     version: String,
     cache: Option<(EngineCache, Key)>,
 }
 
-/// Checks all that can be checked at once: the provider's library with what it needs, its options, the driver, the GPU.
+/// Returns a backend that is built when the engine is prepared. The provider's library and its
+/// dependencies, the options, the driver and the GPU are checked immediately.
 ///
 /// # Errors
-/// [`Status::ProviderUnavailable`] where something is missing; [`Status::EngineCache`] where engines shall be kept and
-/// nothing tells TensorRT's version.
+/// Returns [`Status::ProviderUnavailable`] if a library, the driver or the GPU is missing,
+/// [`Status::InvalidArgument`] if the provider does not accept an option or the number of the GPU
+/// is too large, or [`Status::EngineCache`] if a cache folder is set and the version of TensorRT
+/// cannot be determined.
 pub(super) fn load(
     runtime: Runtime,
     package: &ModelPackage,
     settings: Settings,
     config: &EngineConfig,
 ) -> Result<Arc<dyn Backend>> {
-    // Loads the provider's library and has it read its options; makes no engine.
-    drop(session::registered(&runtime, &settings, None)?);
-    let gpu = gpu(settings.device_id)?;
-    let found = tensorrt_version();
-    let cache = match (&config.cache_folder, &found) {
+    // Creating the builder loads the provider's library and checks the options, but does not build
+    // an engine.
+    drop(session::create_builder(&runtime, &settings, None)?);
+    let gpu = query_gpu(settings.device_id)?;
+    let version = tensorrt_version();
+    let cache = match (&config.cache_folder, &version) {
         (None, _) => None,
         (Some(folder), Some(version)) => {
-            Some((EngineCache::new(folder), key(&runtime.version, package, &settings, version, &gpu)))
+            let key = create_key(&runtime.version, package, &settings, version, &gpu);
+            Some((EngineCache::new(folder), key))
         }
-        (Some(folder), None) => {
-            let what = format!(
-                "{}: no libnvinfer that is loaded tells TensorRT's version, so no engine can be kept; name no cache folder",
-                folder.display()
-            );
-            return Err(Error::new(Status::EngineCache, what));
+        (Some(_), None) => {
+            let message = "no loaded libnvinfer reports the version of TensorRT, so engines \
+                           cannot be kept; leave cache_folder unset";
+            return Err(Error::new(Status::EngineCache, message));
         }
     };
-    let version = format!("TensorRT {}", found.as_deref().unwrap_or("of unknown version"));
-    Ok(deferred(runtime, package, settings, version, cache, config))
+    let version = format!("TensorRT {}", version.as_deref().unwrap_or("of unknown version"));
+    Ok(defer(runtime, package, settings, version, cache, config))
 }
 
-/// TensorRT for RTX, whose engines take seconds: none is kept here, and its own cache is an option of its own.
+/// Loads TensorRT for RTX. Its engines are built in seconds and are not kept in the engine cache.
+/// The provider has its own cache, which an option turns on.
 ///
 /// # Errors
-/// [`Status::ProviderUnavailable`] where something is missing, [`Status::InvalidArgument`] where there are fewer GPUs.
+/// Returns [`Status::ProviderUnavailable`] if a library, the driver or the GPU is missing, or
+/// [`Status::InvalidArgument`] if the number of the GPU is too large.
 #[cfg(feature = "tensorrt-rtx")]
 pub(super) fn load_rtx(
     runtime: Runtime,
@@ -70,12 +86,12 @@ pub(super) fn load_rtx(
     settings: Settings,
     config: &EngineConfig,
 ) -> Result<Arc<dyn Backend>> {
-    drop(session::registered(&runtime, &settings, None)?);
-    Ok(deferred(runtime, package, settings, "TensorRT for RTX".into(), None, config))
+    drop(session::create_builder(&runtime, &settings, None)?);
+    Ok(defer(runtime, package, settings, "TensorRT for RTX".into(), None, config))
 }
 
-/// The session to be made when the engine is prepared.
-fn deferred(
+/// Returns a backend that is built when the engine is prepared.
+fn defer(
     runtime: Runtime,
     package: &ModelPackage,
     settings: Settings,
@@ -84,12 +100,19 @@ fn deferred(
     config: &EngineConfig,
 ) -> Arc<dyn Backend> {
     let (spec, package) = (package.spec.clone(), Mutex::new(Some(package.clone())));
-    let build = Build { runtime, spec, package, settings, version, cache };
-    Arc::new(Deferred::new(build, config.thread_start))
+    let builder = TensorRtBuilder { runtime, spec, package, settings, version, cache };
+    Arc::new(DeferredBackend::new(builder, config.thread_start))
 }
 
-/// All that decides whether an engine fits. The driver is not in it: TensorRT does not bind its engines to one.
-fn key(runtime: &str, package: &ModelPackage, settings: &Settings, tensorrt: &str, gpu: &Gpu) -> Key {
+/// Creates a key from everything that determines whether a built engine can be used. The driver is
+/// not part of the key, because TensorRT does not tie its engines to a driver.
+fn create_key(
+    runtime: &str,
+    package: &ModelPackage,
+    settings: &Settings,
+    tensorrt: &str,
+    gpu: &GpuInfo,
+) -> Key {
     let mut key = Key::default()
         .with("provider", settings.provider.name())
         .with("model", &package.spec.package_sha256)
@@ -99,11 +122,11 @@ fn key(runtime: &str, package: &ModelPackage, settings: &Settings, tensorrt: &st
         .with("compute", &gpu.compute)
         .with("multiprocessors", &gpu.multiprocessors);
     for (name, value) in settings.engine_options() {
-        // Of what an option names, the content counts.
+        // If an option contains file paths, the key also contains the hashes of these files.
         for (index, file) in value.split(';').enumerate() {
             if let Ok(content) = std::fs::read(file) {
-                let sha256: String =
-                    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest = Sha256::digest(content);
+                let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
                 key = key.with(format!("file {index} of {name}"), sha256);
             }
         }
@@ -112,38 +135,41 @@ fn key(runtime: &str, package: &ModelPackage, settings: &Settings, tensorrt: &st
     key
 }
 
-impl Build {
+impl TensorRtBuilder {
     fn cache(&self) -> Result<&(EngineCache, Key)> {
         #[cfg(feature = "tensorrt-rtx")]
-        if self.settings.provider == super::Provider::TensorRtRtx {
-            return Err(crate::backend::no_engine(self.settings.provider.name()));
+        if self.settings.provider == Provider::TensorRtRtx {
+            return Err(crate::backend::interface::no_engine_error(self.settings.provider.name()));
         }
         self.cache.as_ref().ok_or_else(|| {
-            let what = "engines go through the cache: name a cache_folder when the engine is created";
-            Error::new(Status::WrongState, what)
+            let message = "engines are exported from and imported into the engine cache; set \
+                           cache_folder when the engine is created";
+            Error::new(Status::WrongState, message)
         })
     }
 }
 
-impl Maker for Build {
-    fn make(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)> {
+impl BackendBuilder for TensorRtBuilder {
+    fn build(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)> {
         let package = self.package.lock().clone();
-        let package = package.ok_or_else(|| Error::new(Status::Internal, "the session was made already"))?;
-        let load =
-            |engines: Option<&Path>| made(&self.runtime, &package, &self.settings, engines, &self.version);
-        let made = match &self.cache {
-            Some((cache, key)) => cache.obtain(key, stage, |folder| load(Some(folder)))?,
+        let missing = || Error::new(Status::Internal, "the session was already created");
+        let package = package.ok_or_else(missing)?;
+        let load = |engines: Option<&Path>| {
+            load_graph(&self.runtime, &package, &self.settings, engines, &self.version)
+        };
+        let built = match &self.cache {
+            Some((cache, key)) => cache.load_or_build(key, stage, |folder| load(Some(folder)))?,
             None => {
                 stage(Stage::Building);
                 (load(None)?, EngineOrigin::Built)
             }
         };
         *self.package.lock() = None;
-        Ok(made)
+        Ok(built)
     }
 
     fn report(&self) -> RuntimeReport {
-        super::report(&self.runtime.version, &self.settings, &self.spec, &self.version)
+        describe_runtime(&self.runtime.version, &self.settings, &self.spec, &self.version)
     }
 
     fn export(&self, path: &Path) -> Result<()> {
@@ -160,48 +186,82 @@ impl Maker for Build {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::ort::provider::Provider;
     use crate::model::Precision;
 
-    #[test]
-    fn the_key_changes_with_everything_that_an_engine_depends_on_and_with_nothing_else() {
+    fn package() -> ModelPackage {
         let bytes = include_bytes!("../../../models/standin.stream.onnx").to_vec();
-        let package = ModelPackage::from_bytes(bytes, None).unwrap();
-        let gpu = Gpu { name: "Orin".into(), compute: "8.7".into(), multiprocessors: "8".into() };
-        let settings = |config: &EngineConfig| Settings::new(Provider::TensorRt, Precision::Fp32, config);
+        ModelPackage::from_bytes(bytes, None).unwrap()
+    }
+
+    fn orin() -> GpuInfo {
+        GpuInfo { name: "Orin".into(), compute: "8.7".into(), multiprocessors: "8".into() }
+    }
+
+    #[test]
+    fn the_key_covers_everything_an_engine_depends_on() {
+        let (package, gpu) = (package(), orin());
+        let settings =
+            |config: &EngineConfig| Settings::new(Provider::TensorRt, Precision::Fp32, config);
         let option = |name: &str, value: &str| EngineConfig {
             options: vec![(name.to_owned(), value.to_owned())],
             ..EngineConfig::default()
         };
         let plain = settings(&EngineConfig::default());
-        let here = key("1.23.2", &package, &plain, "10.3.0", &gpu);
+        let here = create_key("1.23.2", &package, &plain, "10.3.0", &gpu);
         let mut retrained = package.clone();
         retrained.spec.package_sha256 = "0".repeat(64);
         let half = Settings::new(Provider::TensorRt, Precision::Fp16, &EngineConfig::default());
         for (other, word) in [
-            (key("1.23.3", &package, &plain, "10.3.0", &gpu), "onnxruntime 1.23.3, here is 1.23.2"),
-            (key("1.23.2", &retrained, &plain, "10.3.0", &gpu), "model"),
-            (key("1.23.2", &package, &plain, "10.7.0", &gpu), "tensorrt 10.7.0, here is 10.3.0"),
-            (key("1.23.2", &package, &half, "10.3.0", &gpu), "trt_fp16_enable 1, here is 0"),
             (
-                key("1.23.2", &package, &settings(&option("trt_dla_enable", "1")), "10.3.0", &gpu),
-                "option trt_dla_enable 1, here is nothing",
+                create_key("1.23.3", &package, &plain, "10.3.0", &gpu),
+                "onnxruntime 1.23.3, this device has 1.23.2",
+            ),
+            (create_key("1.23.2", &retrained, &plain, "10.3.0", &gpu), "model"),
+            (
+                create_key("1.23.2", &package, &plain, "10.7.0", &gpu),
+                "tensorrt 10.7.0, this device has 10.3.0",
             ),
             (
-                key("1.23.2", &package, &plain, "10.3.0", &Gpu { name: "NVIDIA RTX".into(), ..gpu.clone() }),
-                "gpu",
+                create_key("1.23.2", &package, &half, "10.3.0", &gpu),
+                "trt_fp16_enable 1, this device has 0",
             ),
             (
-                key("1.23.2", &package, &plain, "10.3.0", &Gpu { compute: "8.6".into(), ..gpu.clone() }),
-                "compute",
+                create_key(
+                    "1.23.2",
+                    &package,
+                    &settings(&option("trt_dla_enable", "1")),
+                    "10.3.0",
+                    &gpu,
+                ),
+                "option trt_dla_enable 1, this device has nothing",
             ),
             (
-                key(
+                create_key(
                     "1.23.2",
                     &package,
                     &plain,
                     "10.3.0",
-                    &Gpu { multiprocessors: "4".into(), ..gpu.clone() },
+                    &GpuInfo { name: "NVIDIA RTX".into(), ..gpu.clone() },
+                ),
+                "gpu",
+            ),
+            (
+                create_key(
+                    "1.23.2",
+                    &package,
+                    &plain,
+                    "10.3.0",
+                    &GpuInfo { compute: "8.6".into(), ..gpu.clone() },
+                ),
+                "compute",
+            ),
+            (
+                create_key(
+                    "1.23.2",
+                    &package,
+                    &plain,
+                    "10.3.0",
+                    &GpuInfo { multiprocessors: "4".into(), ..gpu.clone() },
                 ),
                 "multiprocessors",
             ),
@@ -210,14 +270,12 @@ mod tests {
             assert!(here.differences(&other).contains(word), "{}", here.differences(&other));
         }
         let elsewhere = EngineConfig { device_id: 3, threads: 4, ..option("gpu_mem_limit", "1") };
-        assert_eq!(here, key("1.23.2", &package, &settings(&elsewhere), "10.3.0", &gpu));
+        assert_eq!(here, create_key("1.23.2", &package, &settings(&elsewhere), "10.3.0", &gpu));
     }
 
     #[test]
-    fn a_file_that_an_option_names_counts_by_its_content() {
-        let bytes = include_bytes!("../../../models/standin.stream.onnx").to_vec();
-        let package = ModelPackage::from_bytes(bytes, None).unwrap();
-        let gpu = Gpu { name: "Orin".into(), compute: "8.7".into(), multiprocessors: "8".into() };
+    fn the_key_covers_the_content_of_files_in_options() {
+        let (package, gpu) = (package(), orin());
         let file = std::env::temp_dir().join(format!("tteview-plugin-{}", std::process::id()));
         let config = EngineConfig {
             options: vec![(
@@ -229,7 +287,7 @@ mod tests {
         let settings = Settings::new(Provider::TensorRt, Precision::Fp32, &config);
         let folder = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            key("1.23.2", &package, &settings, "10.3.0", &gpu).folder()
+            create_key("1.23.2", &package, &settings, "10.3.0", &gpu).folder()
         };
         let first = folder("one");
         assert_ne!(first, folder("two"));

@@ -1,43 +1,48 @@
-//! How much of each pixel goes into each pixel of the resized picture, along one side.
+//! Weights along one side: how much each pixel of an image contributes to each pixel of the resized
+//! image.
 
-use super::LANES;
+/// Number of products that are computed at the same time along a row. Rows of weights are padded to
+/// a multiple of this number.
+pub(super) const LANES: usize = 8;
 
-/// White is 65408, and with this no sum goes over 65535.
-const MOST_ROUNDING: usize = 127;
+/// Maximum rounding term. White is 65408 in 16 bits, so a sum with this term is at most 65535.
+const MAX_ROUNDING: usize = 127;
 
-/// The weights of one side of a picture, for the sizes set last.
+/// The weights along one side of an image, for the most recently set lengths.
 pub(super) struct Weights {
     from: usize,
     to: usize,
     /// Length of a row of `padded`.
     row: usize,
-    /// First pixel and count of pixels of each sum.
+    /// Index of the first pixel and number of pixels, for each sum.
     sums: Vec<(usize, usize)>,
-    /// A row of weights for each sum, in 65536ths, with zeros behind.
+    /// Rows of weights, one per sum, in units of 1/65536 and padded with zeros.
     padded: Vec<u16>,
 }
 
-/// The pixels that one sum is made of.
+/// The pixels of one sum, with their weights.
 #[derive(Clone, Copy)]
 pub(super) struct Span<'a> {
     pub(super) first: usize,
     pub(super) weights: &'a [u16],
-    /// The same with zeros behind, up to a multiple of [`LANES`].
+    /// The weights, padded with zeros to a multiple of [`LANES`].
     pub(super) padded: &'a [u16],
-    /// What to add to the products: each loses half a unit on average when its lower half is cut off.
+    /// Term that is added to the products to make up for truncation, which takes half a unit from
+    /// each product on average.
     pub(super) rounding: u16,
 }
 
 impl Weights {
-    /// Takes the memory for sides of at most these lengths.
-    pub(super) fn new(most_from: usize, most_to: usize) -> Self {
-        // A sum has at most 2 * from / to + 1 pixels where the picture becomes smaller, at most 3 where it does not.
-        let most = 2 * most_from + (3 + LANES) * most_to;
-        Self { from: 0, to: 0, row: 0, sums: Vec::with_capacity(most_to), padded: Vec::with_capacity(most) }
+    /// Allocates memory for resizing a side of at most `max_from` pixels to at most `max_to`.
+    pub(super) fn new(max_from: usize, max_to: usize) -> Self {
+        // A sum has at most 2 * from / to + 1 pixels if the image shrinks, and at most 3 otherwise.
+        let capacity = 2 * max_from + (3 + LANES) * max_to;
+        let (sums, padded) = (Vec::with_capacity(max_to), Vec::with_capacity(capacity));
+        Self { from: 0, to: 0, row: 0, sums, padded }
     }
 
-    /// Makes the weights for these lengths, if they are not those of the last call.
-    pub(super) fn set(&mut self, from: usize, to: usize) {
+    /// Computes the weights for these lengths, unless the last call set the same lengths.
+    pub(super) fn set_lengths(&mut self, from: usize, to: usize) {
         if (self.from, self.to) == (from, to) {
             return;
         }
@@ -55,29 +60,30 @@ impl Weights {
         self.row = longest.next_multiple_of(LANES);
         self.padded.clear();
         self.padded.resize(self.row * to, 0);
-        for ((x, &(first, count)), weights) in
-            self.sums.iter().enumerate().zip(self.padded.chunks_exact_mut(self.row))
-        {
+        let rows = self.padded.chunks_exact_mut(self.row);
+        for ((x, &(first, count)), weights) in self.sums.iter().enumerate().zip(rows) {
             let height = |i: usize| (1.0 - ((i as f64 + 0.5 - centre(x)) / reach).abs()).max(0.0);
             let area: f64 = (first..first + count).map(height).sum();
-            // The sum so far is rounded, not each weight: so they are 65536 together, and grey stays grey.
-            let (mut sum, mut given) = (0.0, 0);
+            // The running sum is rounded instead of each weight, so that the weights add up to
+            // 65536 and a uniform image stays uniform.
+            let (mut sum, mut assigned) = (0.0, 0);
             for (weight, i) in weights.iter_mut().zip(first..first + count) {
                 sum += height(i);
                 let rounded = (sum / area * 65536.0).round() as u32;
-                *weight = (rounded - given).min(65535) as u16;
-                given = rounded;
+                *weight = (rounded - assigned).min(65535) as u16;
+                assigned = rounded;
             }
         }
     }
 
-    /// The sums in order.
+    /// Returns the pixels and weights of all sums, in order.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span<'_>> {
-        self.sums.iter().zip(self.padded.chunks_exact(self.row)).map(|(&(first, count), row)| Span {
+        let rows = self.padded.chunks_exact(self.row);
+        self.sums.iter().zip(rows).map(|(&(first, count), row)| Span {
             first,
             weights: &row[..count],
             padded: &row[..count.next_multiple_of(LANES)],
-            rounding: (count / 2).min(MOST_ROUNDING) as u16,
+            rounding: (count / 2).min(MAX_ROUNDING) as u16,
         })
     }
 }

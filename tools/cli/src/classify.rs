@@ -1,23 +1,23 @@
 //! `tteview classify`.
 
-use crate::acquire::{Acquired, Acquisition};
+use crate::acquisition::{Acquisition, FinalResult};
 use crate::cine::{Cine, Timing};
-use crate::engine::EngineArguments;
-use crate::frames::object;
-use crate::{Exit, Failure, output};
+use crate::engine_arguments::EngineArguments;
+use crate::failure::{Exit, Failure};
+use crate::output::print_line;
+use crate::progress::create_progress_bar;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::ProgressFinish;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tteview::Engine;
-use tteview::result::flags;
+use tteview::{Engine, ResultFlags};
 
-/// What stands in the table where the model is not sure enough of any view.
+/// Text in the table's column `view` if the model withholds the label.
 const WITHHELD: &str = "withheld";
 
-/// How often the progress of a file is drawn at most.
-const TICK: Duration = Duration::from_millis(100);
+/// Interval at which the progress bar is redrawn.
+const PROGRESS_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct Classify {
@@ -26,34 +26,36 @@ pub(crate) struct Classify {
     files: Vec<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
-    /// Frames a second, in place of the file's own times (a file without times has 30)
-    #[arg(long, value_name = "RATE", value_parser = frame_rate)]
+    /// Frames per second, used instead of the times in the file; without this option, 30 is assumed
+    /// for a file without times
+    #[arg(long, value_name = "RATE", value_parser = parse_frame_rate)]
     frame_rate: Option<f64>,
-    /// Use the whole frame, also where the file says which part of it is the image
+    /// Use the whole frame, even if the file defines an image region
     #[arg(long)]
     whole_frame: bool,
-    /// Print one JSON object a file and line, failed ones with "error"
+    /// Print one JSON object per file, each on its own line; if a file fails, its object has the
+    /// field "error"
     #[arg(long)]
     json: bool,
 }
 
 impl Classify {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let engine = self.engine.load()?;
+        let engine = self.engine.load_engine()?;
         let table = Table::new(&self.files, &engine);
         if !self.json {
-            output::line(&table.header())?;
+            print_line(&table.header())?;
         }
         let mut failed = 0;
         for file in &self.files {
-            match self.classify(file, &engine) {
-                Ok(labelled) if self.json => output::line(&labelled.object(&engine).to_string())?,
-                Ok(labelled) => output::line(&table.row(&labelled, &engine))?,
+            match self.classify_file(file, &engine) {
+                Ok(cine) if self.json => print_line(&cine.to_json(&engine).to_string())?,
+                Ok(cine) => print_line(&table.row(&cine, &engine))?,
                 Err(failure) if failure.exit == Exit::Files => {
                     failed += 1;
                     if self.json {
                         let file = file.to_string_lossy();
-                        output::line(&json!({ "file": file, "error": failure.message }).to_string())?;
+                        print_line(&json!({ "file": file, "error": failure.message }).to_string())?;
                     } else {
                         eprintln!("tteview: {}", failure.message);
                     }
@@ -61,65 +63,77 @@ impl Classify {
                 Err(failure) => return Err(failure),
             }
         }
-        match failed {
-            0 => Ok(()),
-            _ => Err(Failure::files(format!("{failed} of {} files failed", self.files.len()))),
+        if failed == 0 {
+            return Ok(());
         }
+        Err(Failure::new(Exit::Files, format!("{failed} of {} files failed", self.files.len())))
     }
 
-    fn classify<'a>(&self, file: &'a Path, engine: &Engine) -> Result<Labelled<'a>, Failure> {
+    fn classify_file<'a>(
+        &self,
+        file: &'a Path,
+        engine: &Engine,
+    ) -> Result<ClassifiedCine<'a>, Failure> {
         let start = Instant::now();
-        let mut cine = Cine::open(file).map_err(|error| Failure::files(error.to_string()))?;
+        let mut cine = Cine::open(file)?;
         if let Some(rate) = self.frame_rate {
+            let period_ns = (1e9 / rate).round() as i64;
             cine.facts.timing =
-                Timing::regular(cine.facts.frames(), (1e9 / rate).round() as i64, Some("--frame-rate"));
+                Timing::regular(cine.facts.frame_count(), period_ns, Some("--frame-rate"));
         }
         if self.whole_frame {
-            cine.facts.region = None;
+            cine.facts.remove_region();
         }
-        let progress = progress(file, cine.facts.frames());
-        let facts = object(&cine.facts);
+        let bar = create_progress_bar(
+            cine.facts.frame_count(),
+            "{bar:30} {pos:>5} of {len} frames  {wide_msg}",
+        )
+        .with_finish(ProgressFinish::AndClear)
+        .with_message(file.display().to_string());
+        bar.enable_steady_tick(PROGRESS_TICK);
+        let facts = cine.facts.to_json();
         let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
         for frame in cine {
-            acquisition.push(&frame.map_err(|error| Failure::files(error.to_string()))?)?;
-            progress.inc(1);
+            acquisition.push(&frame?)?;
+            bar.inc(1);
         }
-        let acquired = acquisition.end()?;
-        Ok(Labelled { file, facts, acquired, seconds: start.elapsed().as_secs_f64() })
+        let result = acquisition.end()?;
+        Ok(ClassifiedCine { file, facts, result, seconds: start.elapsed().as_secs_f64() })
     }
 }
 
-/// A file with its result.
-struct Labelled<'a> {
+/// A cine and its result.
+struct ClassifiedCine<'a> {
     file: &'a Path,
     facts: Value,
-    acquired: Acquired,
+    result: FinalResult,
+    /// Time from opening the file to the result, in seconds.
     seconds: f64,
 }
 
-impl Labelled<'_> {
-    fn object(&self, engine: &Engine) -> Value {
-        let result = &self.acquired.result;
+impl ClassifiedCine<'_> {
+    fn to_json(&self, engine: &Engine) -> Value {
+        let FinalResult { result, scores, refused } = &self.result;
         let labels = &engine.spec().labels;
         let label = result.label.and_then(|index| labels.get(index as usize));
         let scores: Map<String, Value> = labels
             .iter()
-            .zip(&result.scores)
+            .zip(scores)
             .map(|(label, &score)| (label.code.clone(), score.into()))
             .collect();
-        let has = |flag: u32| result.flags & flag != 0;
+        let has = |flag: ResultFlags| result.flags.contains(flag);
         json!({
             "file": self.file.to_string_lossy(),
             "view": label.map(|label| &label.code),
             "name": label.map(|label| &label.name),
-            "withheld": has(flags::ABSTAINED),
+            "withheld": has(ResultFlags::ABSTAINED),
             "confidence": result.confidence,
             "margin": result.margin,
             "frames": result.frames_used,
-            "frames_refused": self.acquired.refused,
+            "frames_refused": refused,
             "chunks": result.chunks,
-            "short": has(flags::SHORT),
-            "discontinuity": has(flags::DISCONTINUITY),
+            "short": has(ResultFlags::SHORT),
+            "discontinuity": has(ResultFlags::DISCONTINUITY),
             "seconds": self.seconds,
             "latency_ms": result.latency_ns as f64 / 1e6,
             "scores": scores,
@@ -130,58 +144,57 @@ impl Labelled<'_> {
     }
 }
 
-/// The table for people: its first two columns are as wide as their widest cell.
+/// The human-readable table. Its first two columns are as wide as the longest file name and the
+/// longest label.
 struct Table {
-    file: usize,
-    view: usize,
+    file_width: usize,
+    view_width: usize,
 }
 
 impl Table {
     fn new(files: &[PathBuf], engine: &Engine) -> Self {
         let width = |text: &str| text.chars().count();
-        let file = files.iter().map(|file| width(&file.to_string_lossy())).max().unwrap_or(0).max(4);
-        let view = engine.spec().labels.iter().map(|label| width(&label.code)).max().unwrap_or(0);
-        Self { file, view: view.max(WITHHELD.len()) }
+        let file_width =
+            files.iter().map(|file| width(&file.to_string_lossy())).max().unwrap_or(0).max(4);
+        let codes = engine.spec().labels.iter().map(|label| label.code.as_str());
+        let view_width = codes.chain([WITHHELD]).map(width).max().unwrap_or(0);
+        Self { file_width, view_width }
     }
 
     fn header(&self) -> String {
-        self.line(["file", "view", "confidence", "margin", "frames", "chunks", "seconds"].map(String::from))
+        self.line(
+            ["file", "view", "confidence", "margin", "frames", "chunks", "seconds"]
+                .map(String::from),
+        )
     }
 
-    fn row(&self, labelled: &Labelled<'_>, engine: &Engine) -> String {
-        let result = &labelled.acquired.result;
+    fn row(&self, cine: &ClassifiedCine<'_>, engine: &Engine) -> String {
+        let result = &cine.result.result;
         let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
         self.line([
-            labelled.file.to_string_lossy().into_owned(),
+            cine.file.to_string_lossy().into_owned(),
             label.map_or(WITHHELD, |label| &label.code).to_owned(),
             format!("{:.3}", result.confidence),
             format!("{:.3}", result.margin),
             result.frames_used.to_string(),
             result.chunks.to_string(),
-            format!("{:.2}", labelled.seconds),
+            format!("{:.2}", cine.seconds),
         ])
     }
 
-    fn line(&self, [file, view, confidence, margin, frames, chunks, seconds]: [String; 7]) -> String {
-        let (file_width, view_width) = (self.file, self.view);
+    fn line(
+        &self,
+        [file, view, confidence, margin, frames, chunks, seconds]: [String; 7],
+    ) -> String {
+        let Self { file_width, view_width } = self;
         format!(
-            "{file:<file_width$}  {view:<view_width$}  {confidence:>10}  {margin:>6}  {frames:>6}  {chunks:>6}  {seconds:>7}"
+            "{file:<file_width$}  {view:<view_width$}  {confidence:>10}  {margin:>6}  {frames:>6}  \
+             {chunks:>6}  {seconds:>7}"
         )
     }
 }
 
-/// A bar on standard error; draws nothing where that is no terminal.
-fn progress(file: &Path, frames: usize) -> ProgressBar {
-    let bar = ProgressBar::new(frames as u64).with_finish(ProgressFinish::AndClear);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos:>5} of {len} frames  {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar.set_message(file.display().to_string());
-    bar.enable_steady_tick(TICK);
-    bar
-}
-
-fn frame_rate(text: &str) -> Result<f64, String> {
+fn parse_frame_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.1..=1000.0).contains(rate));
-    rate.ok_or_else(|| "0.1 to 1000 frames a second are possible".into())
+    rate.ok_or_else(|| "the rate must be 0.1 to 1000 frames per second".into())
 }

@@ -1,15 +1,16 @@
-//! `tteview engine`: engines that TensorRT built, from the factory to the devices.
+//! `tteview engine`: transfers TensorRT engines from the factory to devices.
 
-use crate::engine::EngineArguments;
-use crate::{Failure, output};
+use crate::engine_arguments::EngineArguments;
+use crate::failure::{Exit, Failure};
+use crate::output::print_line;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EngineFile {
-    /// Build the engine for this machine's GPU, or load it, and write it into a file
+    /// Build the engine for this machine's GPU, or load it from the cache, and write it to a file
     Export(Transfer),
-    /// Bring an engine file into the cache, and see that it loads
+    /// Import an engine file into the cache and check that it can be loaded
     Import(Transfer),
 }
 
@@ -24,19 +25,26 @@ pub(crate) struct Transfer {
 
 impl EngineFile {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let (Self::Export(Transfer { file, engine: arguments })
-        | Self::Import(Transfer { file, engine: arguments })) = &self;
-        let engine = arguments.create()?;
-        let refused = |error| Failure::model(file, error);
-        let import = matches!(self, Self::Import(_));
-        if import {
-            engine.import(file).map_err(refused)?;
+        let (Self::Export(transfer) | Self::Import(transfer)) = &self;
+        let Transfer { file, engine: arguments } = transfer;
+        if arguments.engine_cache.is_none() {
+            // Without this check, an export without a cache folder would fail only after the engine
+            // has been built.
+            let message = "--engine-cache is missing; name the folder for the engines";
+            return Err(Failure::new(Exit::Usage, message));
         }
-        arguments.prepare(&engine)?;
-        if !import {
-            engine.export(file).map_err(refused)?;
+        let engine = arguments.create_engine()?;
+        let refusal = |error| Failure::model(file, error);
+        let is_import = matches!(self, Self::Import(_));
+        if is_import {
+            engine.import(file).map_err(refusal)?;
+        }
+        arguments.prepare_engine(&engine)?;
+        if !is_import {
+            engine.export(file).map_err(refusal)?;
         }
         let report = engine.report();
-        output::line(&format!("{}  {}, {:?}", file.display(), report.provider_version, engine.origin()))
+        let origin = engine.origin();
+        print_line(&format!("{}  {}, {origin:?}", file.display(), report.provider_version))
     }
 }

@@ -1,46 +1,67 @@
-//! How a command fails: an exit code for scripts and a sentence for people.
+//! The failure of a command: an exit code for scripts and a message for people.
 
+use crate::cine::CineError;
 use std::fmt::Display;
 use std::path::Path;
+use tteview::{PushError, Status};
 
-/// Exit codes other than success. Their numbers are documented in `--help` and never move.
+/// Exit codes other than success. `--help` documents the numbers, which never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Some file could not be read or written.
+    /// A file cannot be read or written, or two compared files differ by too much.
     Files = 1,
-    /// Arguments that do not fit each other; clap has the same number for those it refuses itself.
+    /// The arguments are wrong. clap exits with the same code when it refuses an argument.
     Usage = 2,
-    /// The model could not be read, compiled, verified or run.
+    /// The model cannot be read, compiled, verified or run.
     Model = 3,
 }
 
-/// Why a command did not succeed.
+/// The failure of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Exit code of the process.
     pub exit: Exit,
-    /// The cause; empty where it was already said.
+    /// Cause of the failure, or an empty string if there is nothing to print.
     pub message: String,
 }
 
 impl Failure {
-    /// A file that could not be read or written.
+    /// Creates a failure with a message.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// Creates the failure for a file that cannot be read or written.
     pub(crate) fn file(path: &Path, cause: impl Display) -> Self {
-        Self { exit: Exit::Files, message: format!("{}: {cause}", path.display()) }
+        Self::new(Exit::Files, format!("{}: {cause}", path.display()))
     }
 
-    /// The same, where the message names the file already.
-    pub(crate) fn files(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Files, message: message.into() }
-    }
-
-    /// A model, or a file that belongs to one, that cannot be used.
+    /// Creates the failure for an unusable model, or for an unusable file that belongs to a model.
     pub(crate) fn model(path: &Path, cause: impl Display) -> Self {
-        Self { exit: Exit::Model, message: format!("{}: {cause}", path.display()) }
+        Self::new(Exit::Model, format!("{}: {cause}", path.display()))
     }
+}
 
-    /// Arguments that do not fit.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+impl From<CineError> for Failure {
+    fn from(error: CineError) -> Self {
+        Self::new(Exit::Files, error.to_string())
+    }
+}
+
+impl From<tteview::Error> for Failure {
+    fn from(error: tteview::Error) -> Self {
+        Self::new(Exit::Model, error.to_string())
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::new(Exit::Model, status.text())
+    }
+}
+
+impl From<PushError> for Failure {
+    fn from(error: PushError) -> Self {
+        Self::new(Exit::Model, error.to_string())
     }
 }

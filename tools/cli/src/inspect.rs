@@ -1,6 +1,7 @@
 //! `tteview inspect`.
 
-use crate::{Failure, output};
+use crate::failure::Failure;
+use crate::output::print_line;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use tteview_compiler::{Inspection, TensorInfo, inspect_in};
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Model package, or any ONNX file that `compile` reads
+    /// Model package, or any ONNX file that `compile` can read
     model: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -19,27 +20,30 @@ impl Inspect {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let model = &self.model;
         let bytes = std::fs::read(model).map_err(|error| Failure::model(model, error))?;
-        let inspection = inspect_in(&bytes, model.parent()).map_err(|error| Failure::model(model, error))?;
+        let inspection =
+            inspect_in(&bytes, model.parent()).map_err(|error| Failure::model(model, error))?;
         if self.json {
-            output::line(&object(&inspection).to_string())
+            print_line(&to_json(&inspection).to_string())
         } else {
-            output::line(inspection.to_string().trim_end())
+            print_line(inspection.to_string().trim_end())
         }
     }
 }
 
-fn object(inspection: &Inspection) -> Value {
+fn to_json(inspection: &Inspection) -> Value {
     let tensors = |tensors: &[TensorInfo]| -> Vec<Value> {
-        let one = |t: &TensorInfo| json!({ "name": t.name, "shape": t.shape, "bytes": t.bytes() });
-        tensors.iter().map(one).collect()
+        let tensor =
+            |t: &TensorInfo| json!({ "name": t.name, "shape": t.shape, "bytes": t.bytes() });
+        tensors.iter().map(tensor).collect()
     };
-    // Structured metadata is JSON already; what is plain text stays text.
-    let structured = |text: &String| match serde_json::from_str(text) {
+    // Arrays, objects and numbers in the metadata are already JSON. Every other value becomes a
+    // JSON string.
+    let metadata_value = |text: &String| match serde_json::from_str(text) {
         Ok(value @ (Value::Array(_) | Value::Object(_) | Value::Number(_))) => value,
         _ => Value::String(text.clone()),
     };
     let metadata: Map<String, Value> =
-        inspection.metadata.iter().map(|(key, text)| (key.clone(), structured(text))).collect();
+        inspection.metadata.iter().map(|(key, text)| (key.clone(), metadata_value(text))).collect();
     json!({
         "inputs": tensors(&inspection.inputs),
         "outputs": tensors(&inspection.outputs),

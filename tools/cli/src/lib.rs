@@ -1,26 +1,29 @@
-//! The command line of tteview.
+//! The command-line program `tteview`.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`cine`] | cines from files |
-//! | `classify`, `demo`, `acquire`, `engine` | a cine through the library to its label |
-//! | `inspect`, `compile` | models |
-//! | `phantom` | synthetic cines |
-//! | `frames` | a cine to PGM or PPM |
-//! | `eval` | how often labels are right, and when |
-//! | `bench` | latency on this machine |
-//! | `engine_file` | engines that TensorRT built, as files |
-//! | `doctor`, `machine` | what this machine has and lacks |
-//! | `failure`, `output` | errors, exit codes, standard output |
+//! | [`cine`] | reads cines from files |
+//! | `classify`, `demo` | label a cine |
+//! | `inspect`, `compile` | show and compile models |
+//! | `phantom` | renders synthetic cines |
+//! | `frames` | decodes a cine to PGM or PPM |
+//! | `eval` | evaluates a model on labelled cines |
+//! | `bench` | measures latency and memory |
+//! | `engine_file` | transfers engines built by TensorRT |
+//! | `doctor` | checks this machine |
+//! | `acquisition`, `engine_arguments`, `machine` | shared by commands: streams, engines, clocks |
+//! | `failure`, `output`, `progress` | shared by commands: exit codes, output, progress bars |
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
-mod acquire;
+mod acquisition;
 mod bench;
 pub mod cine;
 mod classify;
 mod compile;
 mod demo;
 mod doctor;
-mod engine;
+mod engine_arguments;
 mod engine_file;
 mod eval;
 mod failure;
@@ -29,20 +32,21 @@ mod inspect;
 mod machine;
 mod output;
 mod phantom;
+mod progress;
 
 pub use failure::{Exit, Failure};
 
 use clap::{Parser, Subcommand};
 
-/// Exit codes, as `--help` shows them. [`Exit`] holds the numbers.
+/// Description of the exit codes in `--help`. [`Exit`] defines the numbers.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  everything was done; a label that the model withholds is a result too
-  1  some file could not be read or written; the others were done
-  2  wrong usage
-  3  the model could not be read, compiled, verified or run";
+  0  the command succeeded, even if the model withholds a label
+  1  a file cannot be read or written; the other files are processed
+  2  the arguments are wrong
+  3  the model cannot be read, compiled, verified or run";
 
-/// Labels the view of echo cines, and makes the models and phantoms for it.
+/// Label the views of echo cines, and compile, evaluate and benchmark models
 #[derive(Debug, Parser)]
 #[command(name = "tteview", version, after_help = EXIT_CODES)]
 pub struct Arguments {
@@ -52,11 +56,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Stream a cine at its own pace and print the label as it forms
+    /// Stream a cine in real time, and print the live label and the final label
     Demo(demo::Demo),
-    /// Label the view of cines: DICOM, AVI, GIF, folders of PNG
+    /// Label the views of cines: DICOM, AVI or GIF files, or folders of PNG frames
     Classify(classify::Classify),
-    /// Show what is in a model file: inputs, outputs, states, multiply-adds, labels
+    /// Show the content of a model file: inputs, outputs, states, multiply-adds, labels
     Inspect(inspect::Inspect),
     /// Compile a SlowFast ONNX file into model packages
     Compile(compile::Compile),
@@ -64,22 +68,22 @@ enum Command {
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
     Phantom(phantom::Phantom),
-    /// Judge a model on labelled cines: predictions, metrics, a report
+    /// Evaluate a model on labelled cines: predictions, metrics, report
     Eval(eval::Eval),
-    /// Measure on this machine
+    /// Measure latency and memory on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Bring engines that TensorRT built from the factory to devices
+    /// Transfer TensorRT engines from the factory to devices
     #[command(subcommand)]
     Engine(engine_file::EngineFile),
-    /// Show what this machine has for the library, what it lacks, and what to do about it
+    /// Show what the library can use on this machine, what is missing and how to fix it
     Doctor(doctor::Doctor),
 }
 
-/// Does what the arguments say.
+/// Runs the command that the arguments specify.
 ///
 /// # Errors
-/// A [`Failure`] with the exit code of the process and the cause in words.
+/// Returns a [`Failure`] with the exit code of the process and a message.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Demo(command) => command.run(),

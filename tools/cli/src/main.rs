@@ -1,4 +1,6 @@
 //! The program `tteview`.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 use clap::Parser;
 use std::process::ExitCode;

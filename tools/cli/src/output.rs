@@ -1,16 +1,17 @@
-//! What commands print.
+//! Printing to standard output.
 
-use crate::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use std::io::{ErrorKind, Write};
 
-/// Prints a line to standard output. A reader that has gone away, as `head` does, ends the program silently.
-pub(crate) fn line(text: &str) -> Result<(), Failure> {
+/// Prints a line to standard output. If the program that reads the output has closed the pipe, as
+/// `head` does, the failure has no message.
+pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(|error| Failure {
-        exit: Exit::Files,
-        message: match error.kind() {
+    out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(|error| {
+        let message = match error.kind() {
             ErrorKind::BrokenPipe => String::new(),
             _ => format!("standard output: {error}"),
-        },
+        };
+        Failure::new(Exit::Files, message)
     })
 }

@@ -1,31 +1,37 @@
-//! `tteview phantom`.
+//! `tteview phantom`: renders cines of the phantom.
 
-use crate::{Failure, output};
+use crate::failure::Failure;
+use crate::output::print_line;
 use clap::Args;
 use std::path::PathBuf;
 use tteview_phantom::{Scanner, Set, Settings, View};
 
+/// The scanners that `--scanner` accepts.
+const SCANNERS: [Scanner; 4] = [Scanner::Bench, Scanner::Training, Scanner::Field, Scanner::Broad];
+
 #[derive(Debug, Args)]
 pub(crate) struct Phantom {
-    /// Views to render, by code and separated by commas
-    #[arg(long, value_name = "VIEWS", value_delimiter = ',', default_value = "all", value_parser = views)]
+    /// Comma-separated codes of the views to render, or all
+    #[arg(long, value_delimiter = ',', default_value = "all", value_parser = parse_views)]
     views: Vec<Views>,
-    /// Cines of each view: one heart, drawn by seed, in every view
-    #[arg(long, default_value_t = 1)]
-    count: usize,
-    /// Seed of the first heart
+    /// Number of hearts; each is rendered in every selected view
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Seed of the first heart; the seed increases by 1 from heart to heart
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Frames of a cine
+    /// Number of frames per cine
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     frames: u16,
-    /// Length of a cine in seconds, in place of a number of frames
-    #[arg(long, value_name = "SECONDS", conflicts_with = "frames", value_parser = seconds)]
+    /// Length of a cine in seconds, instead of a number of frames
+    #[arg(long, value_name = "SECONDS", conflicts_with = "frames", value_parser = parse_seconds)]
     seconds: Option<f32>,
-    /// Machine and body of each cine: a well-kept bench, those to train with, those of the field, or broad
-    #[arg(long, value_name = "SCANNER", default_value = "bench", value_parser = scanner)]
+    /// Imaging conditions: bench is one well-adjusted scanner; training, field and broad choose
+    /// random conditions for each cine
+    #[arg(long, value_name = "SCANNER", default_value = "bench", value_parser = parse_scanner)]
     scanner: Scanner,
-    /// Split of every patient; of ten, eight train, one validates and one tests if not given
+    /// Split to which all hearts belong [default: of every ten hearts, eight in train, one in val
+    /// and one in test]
     #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
     split: Option<String>,
     /// Width in pixels
@@ -34,21 +40,19 @@ pub(crate) struct Phantom {
     /// Height in pixels
     #[arg(long, default_value_t = 112, value_parser = clap::value_parser!(u16).range(32..=4096))]
     height: u16,
-    /// Folder to write: PNG frames, one DICOM file a view, manifest.csv, contact.png
+    /// Output folder: PNG frames, manifest.csv, contact.png and, for each view, one DICOM file with
+    /// the cine of the first heart
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 }
 
 impl Phantom {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let is_selected = |view: &View| self.views.iter().any(|views| views.0.contains(view));
         let set = Set {
-            // In label order, and each once.
-            views: View::ALL
-                .iter()
-                .copied()
-                .filter(|view| self.views.iter().any(|v| v.0.contains(view)))
-                .collect(),
-            patients: self.count,
+            // This selection puts the views in the order of the labels and removes duplicates.
+            views: View::ALL.iter().copied().filter(is_selected).collect(),
+            patients: self.count as usize,
             seed: self.seed,
             settings: Settings {
                 width: self.width.into(),
@@ -62,42 +66,40 @@ impl Phantom {
         };
         set.write(&self.out).map_err(|error| Failure::file(&self.out, error))?;
         let (cines, views) = (set.views.len() * set.patients, set.views.len());
-        output::line(&format!("{}: {cines} cines of {views} views", self.out.display()))
+        print_line(&format!("{}: {cines} cines of {views} views", self.out.display()))
     }
 }
 
-/// What `--views` may name: all of them, or one.
+/// One item of `--views`: one view or all views.
 #[derive(Clone, Copy, Debug)]
 struct Views(&'static [View]);
 
-fn views(name: &str) -> Result<Views, String> {
+fn parse_views(name: &str) -> Result<Views, String> {
     match View::ALL.iter().position(|view| view.code() == name) {
-        Some(at) => Ok(Views(&View::ALL[at..=at])),
+        Some(index) => Ok(Views(&View::ALL[index..=index])),
         None if name == "all" => Ok(Views(View::ALL)),
-        None => Err(format!("{}, or all", unknown())),
+        None => Err(format!("the view must be all or one of {}", join_codes())),
     }
 }
 
-/// A view by its code.
-pub(crate) fn view(code: &str) -> Result<View, String> {
-    View::from_code(code).ok_or_else(unknown)
+/// Parses the code of a view.
+pub(crate) fn parse_view(code: &str) -> Result<View, String> {
+    View::from_code(code).ok_or_else(|| format!("the view must be one of {}", join_codes()))
 }
 
-fn unknown() -> String {
+fn join_codes() -> String {
     let codes: Vec<_> = View::ALL.iter().map(|view| view.code()).collect();
-    format!("no view has this code; there are {}", codes.join(", "))
+    codes.join(", ")
 }
 
-/// A scanner by its name.
-fn scanner(name: &str) -> Result<Scanner, String> {
-    [Scanner::Bench, Scanner::Training, Scanner::Field, Scanner::Broad]
-        .into_iter()
-        .find(|scanner| scanner.name() == name)
-        .ok_or_else(|| "there are bench, training, field and broad".to_owned())
+fn parse_scanner(name: &str) -> Result<Scanner, String> {
+    SCANNERS.into_iter().find(|scanner| scanner.name() == name).ok_or_else(|| {
+        let names = SCANNERS.map(|scanner| scanner.name());
+        format!("the scanner must be one of {}", names.join(", "))
+    })
 }
 
-/// A length of time that a cine can have.
-fn seconds(text: &str) -> Result<f32, String> {
-    let seconds: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.05..=600.0).contains(&seconds) { Ok(seconds) } else { Err("from 0.05 to 600 seconds".to_owned()) }
+fn parse_seconds(text: &str) -> Result<f32, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.05..=600.0).contains(seconds));
+    seconds.ok_or_else(|| "the length must be 0.05 to 600 seconds".to_owned())
 }

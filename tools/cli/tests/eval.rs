@@ -1,9 +1,9 @@
-//! `tteview eval` as a script sees it: predictions, shards, metrics, report, and what it refuses.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+//! Tests of the predictions, shards, metrics, reports and errors of `tteview eval`. The tests run
+//! the program as a script would.
 
 mod common;
 
-use common::{Outcome, folder, tteview};
+use common::{Outcome, create_folder, run_tteview};
 use serde_json::Value;
 use std::fs::{read, read_to_string, write};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use tteview_phantom::{Settings, View, render, write_png};
 const MODEL: &str = "models/standin.stream.onnx";
 const COLUMNS: &str = "path,label,patient,split,colour,gain";
 
-/// Two views of two patients, and a fifth cine of a third patient in split val.
-fn set(folder: &Path) -> PathBuf {
+/// Writes a manifest and five cines: two views of each of two patients, and one view of a third
+/// patient, who is in the split `val`.
+fn write_set(folder: &Path) -> PathBuf {
     let settings = Settings { width: 64, height: 64, frames: 26, ..Settings::default() };
     let mut manifest = format!("{COLUMNS}\n");
     let cines = [(View::A4c, 1), (View::Plax, 1), (View::A4c, 2), (View::Plax, 2), (View::A4c, 3)];
@@ -30,38 +31,41 @@ fn set(folder: &Path) -> PathBuf {
     folder.join("manifest.csv")
 }
 
-fn eval(manifest: &Path, out: &Path, more: &[&str]) -> Outcome {
+fn run_eval(manifest: &Path, out: &Path, more: &[&str]) -> Outcome {
     let [manifest, out] = [manifest, out].map(|path| path.to_str().unwrap());
     let fixed = ["eval", "--manifest", manifest, "--model", MODEL, "--out", out];
-    tteview(fixed.iter().chain(more))
+    run_tteview(fixed.iter().chain(more))
 }
 
-fn done(outcome: Outcome) -> String {
+fn expect_success(outcome: Outcome) -> String {
     assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{}", outcome.stdout);
     outcome.stdout
 }
 
-fn rows(file: &Path) -> Vec<Value> {
+fn read_rows(file: &Path) -> Vec<Value> {
     let text = read_to_string(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn predictions_over_the_c_abi_are_those_of_classify() {
-    let folder = folder("eval_classify");
-    let manifest = set(&folder);
-    done(eval(&manifest, &folder.join("out"), &[]));
-    let rows = rows(&folder.join("out/predictions.jsonl"));
+fn eval_and_classify_give_the_same_scores() {
+    let folder = create_folder("eval_classify");
+    let manifest = write_set(&folder);
+    expect_success(run_eval(&manifest, &folder.join("out"), &[]));
+    let rows = read_rows(&folder.join("out/predictions.jsonl"));
     let labels = rows[0]["labels"].as_array().unwrap();
-    assert_eq!([&rows[0]["predictions"], &rows[0]["run"]["mode"]], [&Value::from(1), &"stream".into()]);
+    assert_eq!(
+        [&rows[0]["predictions"], &rows[0]["run"]["mode"]],
+        [&Value::from(1), &"stream".into()]
+    );
     let cines: Vec<&Value> = rows[1..].iter().filter(|row| row["change"].is_null()).collect();
     assert_eq!(cines.len(), 4);
     for cine in cines {
         let path = folder.join(cine["path"].as_str().unwrap());
-        let outcome = tteview(["classify", "--json", "--model", MODEL, path.to_str().unwrap()]);
+        let outcome = run_tteview(["classify", "--json", "--model", MODEL, path.to_str().unwrap()]);
         let classified: Value = serde_json::from_str(&outcome.stdout).unwrap();
         let posteriors = cine["log_posterior"].as_array().unwrap();
-        // 26 samples: six chunks of four, and a half one that is completed.
+        // 26 samples form six chunks of four samples and half a chunk, which is completed.
         assert_eq!([posteriors.len(), cine["times_ns"].as_array().unwrap().len()], [7, 7]);
         assert_eq!(classified["chunks"], 7);
         for (label, log) in labels.iter().zip(posteriors[6].as_array().unwrap()) {
@@ -73,56 +77,81 @@ fn predictions_over_the_c_abi_are_those_of_classify() {
 }
 
 #[test]
-fn shards_put_together_are_one_run_and_a_shard_goes_on_where_it_was_cut_off() {
-    let folder = folder("eval_shards");
-    let manifest = set(&folder);
+fn windows_are_a_quarter_of_a_clip_apart() {
+    let folder = create_folder("eval_windows");
+    let manifest = write_set(&folder);
+    // 26 frames at intervals of 66.7 ms give 51 samples.
+    let columns = "path,label,patient,split,colour,frame_period_ns";
+    write(&manifest, format!("{columns}\nA4C_1,A4C,p1,test,0,66666666\n")).unwrap();
+    let out = folder.join("out");
+    let [manifest, out] = [&manifest, &out].map(|path| path.to_str().unwrap());
+    let clip = "models/standin.clip.onnx";
+    expect_success(run_tteview(["eval", "--manifest", manifest, "--model", clip, "--out", out]));
+    let rows = read_rows(&folder.join("out/predictions.jsonl"));
+    let times: Vec<i64> =
+        rows[1]["times_ns"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap()).collect();
+    // The first window is a clip of 32 samples, and the last one ends with the acquisition.
+    let interval_ns = 33_333_333;
+    assert_eq!(times, [31, 39, 47, 50].map(|sample| sample * interval_ns));
+}
+
+#[test]
+fn merged_shards_equal_one_run_even_after_an_interruption() {
+    let folder = create_folder("eval_shards");
+    let manifest = write_set(&folder);
     let (whole, merged) = (folder.join("whole"), folder.join("merged"));
-    done(eval(&manifest, &whole, &["--split", "all"]));
-    let shard = |name: &str| eval(&manifest, &folder, &["--split", "all", "--shard", name]);
+    expect_success(run_eval(&manifest, &whole, &["--split", "all"]));
+    let shard = |name: &str| run_eval(&manifest, &folder, &["--split", "all", "--shard", name]);
     for name in ["1/2", "2/2"] {
-        done(shard(name));
+        expect_success(shard(name));
     }
     let files = [1, 2].map(|shard| folder.join(format!("predictions.{shard}-of-2.jsonl")));
     let complete = read(&files[0]).unwrap();
     write(&files[0], &complete[..complete.len() / 2]).unwrap();
     let merge = |files: &[&Path]| {
         let words = ["eval", "merge", "--out", merged.to_str().unwrap()];
-        tteview(words.into_iter().chain(files.iter().map(|file| file.to_str().unwrap())))
+        run_tteview(words.into_iter().chain(files.iter().map(|file| file.to_str().unwrap())))
     };
     let refused = |files: &[&Path], cause: &str| {
         let outcome = merge(files);
         assert_eq!(outcome.exit, 1, "{}", outcome.stdout);
         assert!(outcome.stderr.contains(cause), "{} is not in {}", cause, outcome.stderr);
     };
-    refused(&[&files[0], &files[1]], "run shard 1/2 to its end");
-    done(shard("1/2"));
+    refused(&[&files[0], &files[1]], "shard 1/2 must have");
+    expect_success(shard("1/2"));
     assert_eq!(read(&files[0]).unwrap(), complete);
     refused(&[&files[1]], "shard 1/2 is missing");
-    refused(&[&files[0], &files[0]], "shard 1/2, as");
-    done(merge(&[&files[1], &files[0]]));
+    refused(&[&files[0], &files[0]], "contains shard 1/2, too");
+    expect_success(merge(&[&files[1], &files[0]]));
     for name in ["predictions.jsonl", "metrics.json", "report.html"] {
         assert_eq!(read(whole.join(name)).unwrap(), read(merged.join(name)).unwrap(), "{name}");
     }
 }
 
 #[test]
-fn metrics_and_report_hold_all_sections_and_the_report_fetches_nothing() {
-    let folder = folder("eval_report");
-    let manifest = set(&folder);
+fn metrics_and_report_are_complete_and_need_no_network() {
+    let folder = create_folder("eval_report");
+    let manifest = write_set(&folder);
     let out = folder.join("out");
-    let stdout = done(eval(&manifest, &out, &["--split", "test,val"]));
+    let stdout = expect_success(run_eval(&manifest, &out, &["--split", "test,val"]));
     assert!(stdout.contains("4 cines of 2 patients"), "{stdout}");
     let metrics: Value = serde_json::from_slice(&read(out.join("metrics.json")).unwrap()).unwrap();
     assert_eq!(metrics["calibration"]["scaled"]["fitted_on"], "val");
-    // Chunks end every 0.13 s: all cines reach 0.5 s and none 2 s.
+    // All cines last longer than 0.5 s and less than 2 s.
     assert_eq!([&metrics["durations"][0]["count"], &metrics["durations"][1]["count"]], [4, 0]);
-    // One pair of each patient with two views; the rule off and on.
+    // There is one pair for each patient with two views.
     assert_eq!([&metrics["changes"]["pairs"], &metrics["changes"]["left_out"]], [2, 0]);
     assert_eq!(metrics["changes"]["rows"][0]["count"], 2);
     assert_eq!(metrics["robustness"].as_array().unwrap().len(), 2);
     let report = read_to_string(out.join("report.html")).unwrap();
-    for text in ["Macro F1", "A4C", "confusion matrix", "reliability diagram", "Robustness", "Change of view"]
-    {
+    for text in [
+        "Macro F1",
+        "A4C",
+        "confusion matrix",
+        "reliability diagram",
+        "Robustness",
+        "Change of view",
+    ] {
         assert!(report.contains(text), "{text}");
     }
     for text in ["http", "//", "<script", "<link", "<img", "url(", "@import", "NaN"] {
@@ -131,18 +160,26 @@ fn metrics_and_report_hold_all_sections_and_the_report_fetches_nothing() {
 }
 
 #[test]
-fn wrong_input_is_named() {
-    let folder = folder("eval_wrong");
-    let manifest = set(&folder);
+fn wrong_input_is_named_with_the_allowed_values() {
+    let folder = create_folder("eval_wrong");
+    let manifest = write_set(&folder);
     let good = read_to_string(&manifest).unwrap();
     let out = folder.join("out");
     for (number, (manifest, more, cause)) in [
-        (good.replace(",patient,", ",person,"), [].as_slice(), "columns missing: patient"),
-        (good.replace("A4C_1,A4C,", "A4C_1,A9C,"), &[], "A4C_1: the model has no label A9C"),
-        (good.replace("p3,val", "p2,val"), &[], "patient p2 is in two splits, test and val"),
-        (good.replace("A4C_2,", "A4C_1,"), &[], "A4C_1 is there twice"),
-        (good.replace("PLAX_1,PLAX,p1", "PLAX_1,PLAX,"), &[], "line 3: patient is empty"),
-        (good.clone(), &["--split", "trian"], "no cines of split trian; there are: test, val"),
+        (good.replace(",patient,", ",person,"), [].as_slice(), "add patient"),
+        (good.replace("A4C_1,A4C,", "A4C_1,A9C,"), &[], "A4C_1: the label must be one of "),
+        (
+            good.replace("p3,val", "p2,val"),
+            &[],
+            "patient p2 must be in one split, got test and val",
+        ),
+        (good.replace("A4C_2,", "A4C_1,"), &[], "A4C_1 appears twice"),
+        (good.replace("PLAX_1,PLAX,p1", "PLAX_1,PLAX,"), &[], "line 3: patient must not be empty"),
+        (
+            good.clone(),
+            &["--split", "trian"],
+            "--split must be one of test, val, all, got \"trian\"",
+        ),
         (good.replace("PLAX_1,", "PLAX_9,"), &[], "PLAX_9: No such file"),
     ]
     .into_iter()
@@ -150,77 +187,88 @@ fn wrong_input_is_named() {
     {
         let path = folder.join(format!("wrong{number}.csv"));
         write(&path, manifest).unwrap();
-        let outcome = eval(&path, &out, more);
+        let outcome = run_eval(&path, &out, more);
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""), "{cause}");
         assert!(outcome.stderr.contains(cause), "{cause} is not in {}", outcome.stderr);
     }
     for wrong in ["0/2", "3/2", "2"] {
-        assert_eq!(eval(&manifest, &out, &["--shard", wrong]).exit, 2, "{wrong}");
+        assert_eq!(run_eval(&manifest, &out, &["--shard", wrong]).exit, 2, "{wrong}");
     }
 }
 
 #[test]
-fn an_unreadable_cine_is_counted_where_that_was_asked_for() {
-    let folder = folder("eval_unreadable");
-    let manifest = set(&folder);
+fn an_unreadable_cine_is_skipped_on_request() {
+    let folder = create_folder("eval_unreadable");
+    let manifest = write_set(&folder);
     let text = read_to_string(&manifest).unwrap().replace("PLAX_1,", "PLAX_9,");
     write(&manifest, text).unwrap();
     let out = folder.join("out");
-    done(eval(&manifest, &out, &["--skip-unreadable"]));
+    expect_success(run_eval(&manifest, &out, &["--skip-unreadable"]));
     let metrics: Value = serde_json::from_slice(&read(out.join("metrics.json")).unwrap()).unwrap();
     assert_eq!([&metrics["unreadable"], &metrics["cines"]], [1, 3]);
-    // The pair with that cine cannot be acquired either, with the rule off and on.
+    // The pair that contains the unreadable cine would give two acquisitions, one without and one
+    // with the view-change rule. Both are left out.
     assert_eq!([&metrics["changes"]["pairs"], &metrics["changes"]["left_out"]], [1, 2]);
     assert!(read_to_string(out.join("report.html")).unwrap().contains("1 cines could not be read"));
 }
 
 #[test]
-fn a_folder_of_another_run_is_not_added_to() {
-    let folder = folder("eval_other");
-    let manifest = set(&folder);
+fn the_folder_of_another_run_is_refused() {
+    let folder = create_folder("eval_other");
+    let manifest = write_set(&folder);
     let out = folder.join("out");
-    done(eval(&manifest, &out, &["--changes", "0"]));
-    let outcome = eval(&manifest, &out, &["--split", "all", "--changes", "0"]);
+    expect_success(run_eval(&manifest, &out, &["--changes", "0"]));
+    let outcome = run_eval(&manifest, &out, &["--split", "all", "--changes", "0"]);
     assert_eq!(outcome.exit, 1);
-    assert!(outcome.stderr.contains("predictions.jsonl: is of another run"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("predictions.jsonl: the file belongs to another run"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
 fn two_files_are_compared_by_label_and_score() {
-    let folder = folder("eval_compare");
-    let manifest = set(&folder);
+    let folder = create_folder("eval_compare");
+    let manifest = write_set(&folder);
     let (one, two) = (folder.join("one"), folder.join("two"));
-    done(eval(&manifest, &one, &["--changes", "0"]));
+    expect_success(run_eval(&manifest, &one, &["--changes", "0"]));
     std::fs::create_dir(&two).unwrap();
     let [one, two] = [one, two].map(|folder| folder.join("predictions.jsonl"));
     let text = read_to_string(&one).unwrap();
     let compare = |text: &str, more: &[&str]| {
         write(&two, text).unwrap();
         let fixed = ["eval", "compare", one.to_str().unwrap(), two.to_str().unwrap()];
-        tteview(fixed.iter().chain(more))
+        run_tteview(fixed.iter().chain(more))
     };
 
-    let same = done(compare(&text, &["--same-labels", "1", "--scores", "0"]));
+    let same = expect_success(compare(&text, &["--same-labels", "1", "--scores", "0"]));
     assert!(same.starts_with("4 of 4 cines have the same label (100.00 %)\n"), "{same}");
 
-    // One cine whose last posterior is sure of the label after the one it had.
+    // Change the last posterior of one cine: give the whole probability to the label that follows
+    // the predicted label.
     let mut lines: Vec<String> = text.lines().map(String::from).collect();
     let mut row: Value = serde_json::from_str(&lines[2]).unwrap();
-    let last = row["log_posterior"].as_array_mut().unwrap().last_mut().unwrap().as_array_mut().unwrap();
-    let most =
-        |a: &(usize, &Value), b: &(usize, &Value)| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap());
+    let last =
+        row["log_posterior"].as_array_mut().unwrap().last_mut().unwrap().as_array_mut().unwrap();
+    let most = |a: &(usize, &Value), b: &(usize, &Value)| {
+        a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap())
+    };
     let label = last.iter().enumerate().max_by(most).unwrap().0;
     let count = last.len();
     last.fill(Value::from(-80.0));
     last[(label + 1) % count] = Value::from(0.0);
     lines[2] = row.to_string();
     let altered = lines.join("\n") + "\n";
-    let apart = done(compare(&altered, &[]));
+    let apart = expect_success(compare(&altered, &[]));
     assert!(apart.starts_with("3 of 4 cines have the same label (75.00 %)\n"), "{apart}");
-    for bar in [["--same-labels", "0.9"], ["--scores", "0.001"]] {
-        let refused = compare(&altered, &bar);
+    for bound in [["--same-labels", "0.9"], ["--scores", "0.001"]] {
+        let refused = compare(&altered, &bound);
         assert_eq!(refused.exit, 1);
-        assert!(refused.stderr.contains("does not agree"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("must"), "{}", refused.stderr);
+    }
+    for wrong in [["--same-labels", "90"], ["--scores", "nan"]] {
+        assert_eq!(compare(&text, &wrong).exit, 2, "{wrong:?}");
     }
 
     let shorter: Vec<&str> = text.lines().take(4).collect();

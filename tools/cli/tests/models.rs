@@ -1,27 +1,27 @@
-//! `tteview inspect`, `compile` and `phantom`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
+//! Tests of `tteview inspect`, `compile` and `phantom`.
 
 mod common;
 
-use common::{folder, tteview};
+use common::{create_folder, run_tteview};
 use serde_json::Value;
 use std::path::Path;
 
-// The writer of source networks is the one of the compiler's own tests.
-#[allow(dead_code, reason = "shared with the compiler's tests, which use more of it")]
+// The compiler's tests write their source networks with the same code.
+#[allow(dead_code, reason = "the compiler's tests use more of it")]
 #[path = "../../compiler/src/onnx.rs"]
 mod onnx;
-#[allow(dead_code, reason = "shared with the compiler's tests, which use more of it")]
+#[allow(dead_code, reason = "the compiler's tests use more of it")]
 #[path = "../../compiler/src/tests/source.rs"]
 mod source;
 
-#[path = "../../compiler/examples/self_test/mod.rs"]
-mod self_test;
+#[path = "../../compiler/src/xorshift.rs"]
+mod xorshift;
 
 const STAND_IN: &str = "models/standin.stream.onnx";
-const LABELS: &str = r#"[{"code":"A4C","name":"apical four-chamber"},{"code":"OTHER","name":"other"}]"#;
+const LABELS: &str =
+    r#"[{"code":"A4C","name":"apical four-chamber"},{"code":"OTHER","name":"other"}]"#;
 
-/// A network of two labels with slow and fast pathway over `channels`, causal or not.
+/// Writes a network with two labels and two pathways.
 fn write_network(folder: &Path, channels: usize, padding: source::Padding) -> std::path::PathBuf {
     let mut s = source::Source::new(7);
     let slow = s.input("slow", &[1, channels, 2, 32, 32]);
@@ -40,34 +40,36 @@ fn write_network(folder: &Path, channels: usize, padding: source::Padding) -> st
     path
 }
 
-fn compile(folder: &Path, source: &Path, more: &[&str]) -> common::Outcome {
+fn run_compile(folder: &Path, source: &Path, more: &[&str]) -> common::Outcome {
     let (labels, name) = (folder.join("labels.json"), folder.join("net"));
     let fixed = ["compile", source.to_str().unwrap(), "--labels", labels.to_str().unwrap()];
-    tteview(fixed.iter().chain(&["-o", name.to_str().unwrap()]).chain(more))
+    run_tteview(fixed.iter().chain(&["-o", name.to_str().unwrap()]).chain(more))
 }
 
 #[test]
 fn inspect_shows_inputs_states_and_labels_as_json() {
-    let outcome = tteview(["inspect", STAND_IN, "--json"]);
+    let outcome = run_tteview(["inspect", STAND_IN, "--json"]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     let shown: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(shown["inputs"][1]["name"], "fast");
     assert_eq!(shown["inputs"][1]["shape"], serde_json::json!([4, 1, 112, 112]));
     assert_eq!(shown["metadata"]["mode"], "stream");
     assert_eq!(shown["metadata"]["labels"].as_array().unwrap().len(), 21);
-    let bytes: u64 = shown["states"].as_array().unwrap().iter().map(|s| s["bytes"].as_u64().unwrap()).sum();
+    let bytes: u64 =
+        shown["states"].as_array().unwrap().iter().map(|s| s["bytes"].as_u64().unwrap()).sum();
     assert_eq!(shown["state_bytes"].as_u64(), Some(bytes));
     assert!(bytes > 0 && shown["multiply_adds"].as_u64().unwrap() > 0);
 }
 
 #[test]
-fn inspect_of_a_missing_a_truncated_and_a_foreign_file_exits_with_3_and_names_it() {
-    let folder = folder("inspect");
-    let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(STAND_IN)).unwrap();
+fn inspect_names_an_unreadable_file_and_exits_with_3() {
+    let folder = create_folder("inspect");
+    let whole =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(STAND_IN)).unwrap();
     std::fs::write(folder.join("cut.onnx"), &whole[..whole.len() / 2]).unwrap();
     std::fs::write(folder.join("text.onnx"), "no model").unwrap();
     for name in ["missing.onnx", "cut.onnx", "text.onnx"] {
-        let outcome = tteview(["inspect".as_ref(), folder.join(name).as_os_str()]);
+        let outcome = run_tteview(["inspect".as_ref(), folder.join(name).as_os_str()]);
         assert_eq!(outcome.exit, 3, "{name}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(name), "{}", outcome.stderr);
         assert_eq!(outcome.stdout, "");
@@ -76,14 +78,14 @@ fn inspect_of_a_missing_a_truncated_and_a_foreign_file_exits_with_3_and_names_it
 
 #[test]
 fn compile_writes_packages_that_inspect_reads() {
-    let folder = folder("compile");
+    let folder = create_folder("compile");
     let source = write_network(&folder, 3, source::Padding::Left);
-    let outcome = compile(&folder, &source, &["--channels", "1", "--precision", "fp16"]);
+    let outcome = run_compile(&folder, &source, &["--channels", "1", "--precision", "fp16"]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     for (kind, mode) in [("clip", "window"), ("stream", "stream")] {
         let package = folder.join(format!("net.{kind}.onnx"));
         assert!(outcome.stdout.contains(package.to_str().unwrap()), "{}", outcome.stdout);
-        let shown = tteview(["inspect", package.to_str().unwrap(), "--json"]);
+        let shown = run_tteview(["inspect", package.to_str().unwrap(), "--json"]);
         let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
         assert_eq!(shown["metadata"]["mode"], mode);
         assert_eq!(shown["metadata"]["precision"], "fp16");
@@ -92,62 +94,73 @@ fn compile_writes_packages_that_inspect_reads() {
 }
 
 #[test]
-fn compile_says_why_a_network_cannot_stream() {
-    let folder = folder("window-only");
+fn compile_reports_why_a_network_cannot_stream() {
+    let folder = create_folder("window-only");
     let source = write_network(&folder, 1, source::Padding::Symmetric);
-    let outcome = compile(&folder, &source, &[]);
+    let outcome = run_compile(&folder, &source, &[]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     assert!(outcome.stdout.contains("window mode only"), "{}", outcome.stdout);
     assert!(folder.join("net.clip.onnx").exists() && !folder.join("net.stream.onnx").exists());
 }
 
 #[test]
-fn compile_with_verify_reports_the_errors_against_onnx_runtime() {
+fn verify_reports_the_errors_against_onnx_runtime() {
     let runtime = std::env::var("TTEVIEW_ORT_DYLIB");
-    let runtime = runtime.expect("TTEVIEW_ORT_DYLIB names no ONNX Runtime; `cargo xtask test` fetches it");
-    let folder = folder("verify");
+    let runtime = runtime
+        .expect("TTEVIEW_ORT_DYLIB must name an ONNX Runtime; `cargo xtask test` fetches it");
+    let folder = create_folder("verify");
     let source = write_network(&folder, 1, source::Padding::Left);
-    let outcome = compile(&folder, &source, &["--verify", "--onnx-runtime", &runtime]);
+    let outcome = run_compile(&folder, &source, &["--verify", "--onnx-runtime", &runtime]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("clip against source") && outcome.stdout.contains("steps against clip"));
+    assert!(
+        outcome.stdout.contains("clip against source")
+            && outcome.stdout.contains("steps against clip")
+    );
 }
 
 #[test]
-fn labels_and_specification_that_do_not_fit_exit_with_3_and_say_which_file() {
-    let folder = folder("labels");
+fn compile_names_the_file_that_does_not_fit_the_network() {
+    let folder = create_folder("labels");
     let source = write_network(&folder, 1, source::Padding::Left);
     std::fs::write(folder.join("labels.json"), r#"[{"code":"A4C","name":"one of two"}]"#).unwrap();
-    let outcome = compile(&folder, &source, &[]);
+    let outcome = run_compile(&folder, &source, &[]);
     assert_eq!(outcome.exit, 3);
     assert!(outcome.stderr.contains("label"), "{}", outcome.stderr);
     std::fs::write(folder.join("labels.json"), LABELS).unwrap();
     let spec = folder.join("spec.toml");
     std::fs::write(&spec, "middle = 0.5").unwrap();
-    let outcome = compile(&folder, &source, &["--spec", spec.to_str().unwrap()]);
+    let outcome = run_compile(&folder, &source, &["--spec", spec.to_str().unwrap()]);
     assert_eq!(outcome.exit, 3);
-    assert!(outcome.stderr.contains("spec.toml") && outcome.stderr.contains("middle"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("spec.toml") && outcome.stderr.contains("middle"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
-fn wrong_usage_exits_with_2_and_help_documents_the_exit_codes() {
-    for arguments in [&["inspect"][..], &["no-such-command"], &["phantom", "--views", "A9C", "--out", "x"]] {
-        let outcome = tteview(arguments);
+fn wrong_usage_exits_with_2_and_help_lists_exit_codes() {
+    for arguments in
+        [&["inspect"][..], &["no-such-command"], &["phantom", "--views", "A9C", "--out", "x"]]
+    {
+        let outcome = run_tteview(arguments);
         assert_eq!(outcome.exit, 2, "{arguments:?}: {}", outcome.stderr);
     }
-    let help = tteview(["--help"]);
+    let help = run_tteview(["--help"]);
     assert_eq!(help.exit, 0);
-    for line in ["0  everything", "1  some file", "2  wrong usage", "3  the model"] {
+    for line in ["0  the command", "1  a file", "2  the arguments", "3  the model"] {
         assert!(help.stdout.contains(line), "{}", help.stdout);
     }
 }
 
 #[test]
-fn phantom_writes_frames_dicom_and_manifest_of_the_views_named() {
-    let folder = folder("phantom");
+fn phantom_writes_frames_dicom_and_a_manifest() {
+    let folder = create_folder("phantom");
     let out = folder.to_str().unwrap();
     let size = ["--frames", "3", "--width", "64", "--height", "48"];
-    let outcome =
-        tteview(["phantom", "--views", "A4C,PLAX", "--count", "2", "--out", out].iter().chain(&size));
+    let outcome = run_tteview(
+        ["phantom", "--views", "A4C,PLAX", "--count", "2", "--out", out].iter().chain(&size),
+    );
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     let manifest = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
     assert_eq!(manifest.lines().count(), 1 + 2 * 2);
@@ -157,27 +170,41 @@ fn phantom_writes_frames_dicom_and_manifest_of_the_views_named() {
 }
 
 #[test]
-fn phantom_writes_all_views_where_they_are_named_so_or_not_at_all() {
+fn phantom_renders_all_views_by_default() {
     for (name, named) in [("all", &["--views", "all,A4C"][..]), ("not_at_all", &[])] {
-        let folder = folder(&format!("phantom-{name}"));
-        let out = ["--frames", "1", "--width", "32", "--height", "32", "--out", folder.to_str().unwrap()];
-        let outcome = tteview(["phantom"].iter().chain(named).chain(&out));
+        let folder = create_folder(&format!("phantom-{name}"));
+        let out =
+            ["--frames", "1", "--width", "32", "--height", "32", "--out", folder.to_str().unwrap()];
+        let outcome = run_tteview(["phantom"].iter().chain(named).chain(&out));
         assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
         assert!(outcome.stdout.ends_with(": 21 cines of 21 views\n"), "{}", outcome.stdout);
     }
 }
 
 #[test]
-fn phantom_draws_a_frame_rate_for_each_cine_of_a_field_machine() {
-    let folder = folder("phantom-field");
+fn phantom_draws_a_frame_rate_for_each_field_cine() {
+    let folder = create_folder("phantom-field");
     let out = folder.to_str().unwrap();
-    let size =
-        ["--seconds", "0.2", "--width", "64", "--height", "48", "--scanner", "field", "--split", "test"];
-    let outcome = tteview(["phantom", "--views", "A4C", "--count", "6", "--out", out].iter().chain(&size));
+    let size = [
+        "--seconds",
+        "0.2",
+        "--width",
+        "64",
+        "--height",
+        "48",
+        "--scanner",
+        "field",
+        "--split",
+        "test",
+    ];
+    let outcome = run_tteview(
+        ["phantom", "--views", "A4C", "--count", "6", "--out", out].iter().chain(&size),
+    );
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     let manifest = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
     let mut lines = manifest.lines().map(|line| line.split(',').collect::<Vec<_>>());
-    let period = lines.next().unwrap().iter().position(|&column| column == "frame_period_ns").unwrap();
+    let period =
+        lines.next().unwrap().iter().position(|&column| column == "frame_period_ns").unwrap();
     let (mut rows, mut periods) = (0, std::collections::HashSet::new());
     for row in lines {
         let period_ns: f64 = row[period].parse().unwrap();

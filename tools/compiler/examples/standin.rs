@@ -1,13 +1,14 @@
 //! Writes the stand-in packages of `models/`: a small causal SlowFast with seeded random weights.
 //!
-//! `standin VIEWS.json FOLDER` writes `FOLDER/standin.clip.onnx` and `FOLDER/standin.stream.onnx`. They have the shape
-//! of a real package and none of its knowledge: for tests and for trying the library out without a trained network.
+//! `standin VIEWS.json FOLDER` writes `FOLDER/standin.clip.onnx` and `FOLDER/standin.stream.onnx`.
+//! The packages have the form of real packages, but their network was never trained. They are for
+//! tests and for trying out the library without a trained network.
 
 use std::error::Error;
 use std::path::Path;
-use tteview_compiler::{CompileOptions, Spec, compile, labels_from_json};
+use tteview_compiler::{CompileOptions, Spec, compile, parse_labels};
 
-// The writer of source networks is the one of the compiler's own tests.
+// The example shares the source networks with the compiler's tests.
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 #[path = "../src/onnx.rs"]
 mod onnx;
@@ -15,7 +16,8 @@ mod onnx;
 #[path = "../src/tests/source.rs"]
 mod source;
 
-mod self_test;
+#[path = "../src/xorshift.rs"]
+mod xorshift;
 
 use source::{Padding, Source, Val};
 
@@ -23,26 +25,33 @@ const SIDE: usize = 112;
 const ALPHA: usize = 4;
 const SLOW_FRAMES: usize = 8;
 
-/// Convolution and ReLU.
-fn layer(s: &mut Source, x: &Val, outputs: usize, kernel: [usize; 3], strides: [usize; 3]) -> Val {
+/// Appends a convolution and a ReLU.
+fn add_layer(
+    s: &mut Source,
+    x: &Val,
+    outputs: usize,
+    kernel: [usize; 3],
+    strides: [usize; 3],
+) -> Val {
     let y = s.conv(x, outputs, kernel, strides, 1, Padding::Left);
     s.unary("Relu", &y)
 }
 
-/// Three stages; after each of the first two the fast pathway joins the slow one, as in SlowFast.
-fn network(labels: usize) -> Source {
+/// Builds a network with three stages. After each of the first two stages, a lateral connection
+/// leads from the fast pathway to the slow one, as in SlowFast.
+fn build_network(labels: usize) -> Source {
     let mut s = Source::new(20_240_601);
     let slow = s.input("slow", &[1, 1, SLOW_FRAMES, SIDE, SIDE]);
     let fast = s.input("fast", &[1, 1, SLOW_FRAMES * ALPHA, SIDE, SIDE]);
-    let mut slow = layer(&mut s, &slow, 16, [1, 7, 7], [1, 4, 4]);
-    let mut fast = layer(&mut s, &fast, 4, [5, 7, 7], [1, 4, 4]);
+    let mut slow = add_layer(&mut s, &slow, 16, [1, 7, 7], [1, 4, 4]);
+    let mut fast = add_layer(&mut s, &fast, 4, [5, 7, 7], [1, 4, 4]);
     for channels in [32, 64] {
-        let joined = layer(&mut s, &fast, channels / 4, [5, 1, 1], [ALPHA, 1, 1]);
+        let joined = add_layer(&mut s, &fast, channels / 4, [5, 1, 1], [ALPHA, 1, 1]);
         let both = s.concat(&[&slow, &joined], 1);
-        slow = layer(&mut s, &both, channels, [1, 3, 3], [1, 2, 2]);
-        fast = layer(&mut s, &fast, channels / 8, [3, 3, 3], [1, 2, 2]);
+        slow = add_layer(&mut s, &both, channels, [1, 3, 3], [1, 2, 2]);
+        fast = add_layer(&mut s, &fast, channels / 8, [3, 3, 3], [1, 2, 2]);
     }
-    let slow = layer(&mut s, &slow, 64, [3, 1, 1], [1, 1, 1]);
+    let slow = add_layer(&mut s, &slow, 64, [3, 1, 1], [1, 1, 1]);
     s.classify(&slow, &fast, labels);
     s
 }
@@ -52,8 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [views, folder] = args.as_slice() else {
         return Err("usage: standin VIEWS.json FOLDER".into());
     };
-    let labels = labels_from_json(&std::fs::read_to_string(views)?)?;
-    let source = network(labels.len()).bytes();
+    let labels = parse_labels(&std::fs::read_to_string(views)?)?;
+    let source = build_network(labels.len()).bytes();
     let mut options = CompileOptions::new("standin", labels);
     options.spec = Spec {
         model_version: "standin-1".into(),
@@ -63,11 +72,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .into(),
         ..Spec::default()
     };
-    let compiled = compile(source, &options)?;
-    if let Some(reason) = compiled.window_only {
+    let network = compile(source, &options)?;
+    if let Some(reason) = network.window_only_reason {
         return Err(reason.into());
     }
-    for package in compiled.packages() {
+    for package in network.packages() {
         std::fs::write(Path::new(folder).join(&package.file_name), &package.bytes)?;
         println!("{} {} bytes", package.file_name, package.bytes.len());
     }

@@ -1,40 +1,42 @@
-//! Pass 8: the lowered graph as ONNX bytes, the same bytes for the same graph.
+//! Pass 8: encodes a lowered graph as ONNX. The same graph always gives the same bytes.
 
-use crate::net::{Net, NetId, NetNode, NetOp, Window2};
+use crate::lowered::{LoweredGraph, LoweredId, LoweredNode, LoweredOp, Window2d};
 use crate::onnx::{
     AttributeProto, DimensionProto, EncodedModelProto, GraphProto, NodeProto, OperatorSetIdProto,
-    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-    attribute_type, data_type,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto, attribute_type, data_type,
 };
-use crate::tensor::{DType, Data, Tensor};
+use crate::tensor::{DType, Tensor};
 use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Read by ONNX Runtime 1.14 and later, TensorRT 10 and rten.
+/// Operator set of the packages. ONNX Runtime 1.14 and later, TensorRT 10 and rten can read it.
 const OPSET: i64 = 17;
+/// Version of the ONNX file format that belongs to the operator set.
 const IR_VERSION: i64 = 8;
 
-/// An encoded graph with its hash, ready to be wrapped in a model with metadata.
+/// An encoded graph and its hash. The model's metadata contains the hash, so the graph is encoded
+/// before the model.
 pub(crate) struct EncodedGraph {
     pub(crate) bytes: Bytes,
     pub(crate) sha256: String,
 }
 
-/// SHA-256 as lower-case hex.
+/// Returns the SHA-256 of `bytes` in lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Encodes the graph.
-pub(crate) fn encode(net: &Net, name: &str) -> EncodedGraph {
-    let bytes = Bytes::from(Exporter::new(net).graph(name).encode_to_vec());
+/// Encodes a graph.
+pub(crate) fn encode_graph(graph: &LoweredGraph, name: &str) -> EncodedGraph {
+    let bytes = Bytes::from(Exporter::new(graph).export(name).encode_to_vec());
     EncodedGraph { sha256: sha256_hex(&bytes), bytes }
 }
 
-/// The file: graph and `tteview.` metadata, in the order of the keys.
-pub(crate) fn model(graph: &EncodedGraph, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+/// Encodes a model that consists of the graph and its `tteview.` metadata, sorted by key.
+pub(crate) fn encode_model(graph: &EncodedGraph, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let entry = |(key, value): (&String, &String)| StringStringEntryProto {
         key: format!("tteview.{key}"),
         value: value.clone(),
@@ -50,63 +52,73 @@ pub(crate) fn model(graph: &EncodedGraph, metadata: &BTreeMap<String, String>) -
     .encode_to_vec()
 }
 
+/// An export in progress.
 struct Exporter<'a> {
-    net: &'a Net,
+    graph: &'a LoweredGraph,
+    /// Names of the values in the file.
     names: Vec<String>,
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
-    written: BTreeSet<String>,
-    /// Slices that are part of the slice after them.
-    merged: BTreeSet<NetId>,
+    initializer_names: BTreeSet<String>,
+    /// Slices that are written as part of the slice that reads them.
+    merged_slices: BTreeSet<LoweredId>,
 }
 
 impl<'a> Exporter<'a> {
-    fn new(net: &'a Net) -> Self {
-        let names = net.values.iter().map(|v| v.name.clone()).collect();
+    fn new(graph: &'a LoweredGraph) -> Self {
         Self {
-            net,
-            names,
+            graph,
+            names: graph.values.iter().map(|v| v.name.clone()).collect(),
             nodes: Vec::new(),
             initializers: Vec::new(),
-            written: BTreeSet::new(),
-            merged: merged_slices(net),
+            initializer_names: BTreeSet::new(),
+            merged_slices: find_merged_slices(graph),
         }
     }
 
-    fn graph(mut self, name: &str) -> GraphProto {
-        // A value carries the name of the first output it is; more outputs of one value, and outputs that are
-        // inputs, are copies.
+    fn export(mut self, name: &str) -> GraphProto {
+        let graph = self.graph;
+        // The result of a node takes the name of the first graph output that refers to it. Any
+        // other output that refers to the same value, and any output that refers to a graph input
+        // or a constant, gets an Identity node.
         let mut copies = Vec::new();
         let mut named = BTreeSet::new();
-        for (output, id) in &self.net.outputs {
-            if self.net.maker(*id).is_some() && named.insert(*id) {
+        for (output, id) in &graph.outputs {
+            if graph.producer(*id).is_some() && named.insert(*id) {
                 self.names[id.0] = output.clone();
             } else {
                 copies.push((output.clone(), *id));
             }
         }
-        for node in &self.net.nodes {
-            if !self.merged.contains(&node.output) {
-                self.node(node);
+        for node in &graph.nodes {
+            if !self.merged_slices.contains(&node.output) {
+                self.export_node(node);
             }
         }
         for (output, id) in copies {
             let input = vec![self.names[id.0].clone()];
-            self.push("Identity", input, output, vec![]);
+            self.push_node("Identity", input, output, vec![]);
         }
-        let net = self.net;
-        let outputs = net.outputs.iter().map(|(name, id)| value_info(name, net.shape(*id), DType::F32));
-        let inputs = net.inputs.iter().map(|id| value_info(&self.names[id.0], net.shape(*id), DType::F32));
+        let output =
+            graph.outputs.iter().map(|(name, id)| value_info(name, graph.shape(*id))).collect();
+        let input =
+            graph.inputs.iter().map(|id| value_info(&self.names[id.0], graph.shape(*id))).collect();
         GraphProto {
             name: name.into(),
-            input: inputs.collect(),
-            output: outputs.collect(),
+            input,
+            output,
             node: self.nodes,
             initializer: self.initializers,
         }
     }
 
-    fn push(&mut self, op: &str, input: Vec<String>, output: String, attribute: Vec<AttributeProto>) {
+    fn push_node(
+        &mut self,
+        op: &str,
+        input: Vec<String>,
+        output: String,
+        attribute: Vec<AttributeProto>,
+    ) {
         self.nodes.push(NodeProto {
             name: format!("{op}_{}", self.nodes.len()),
             op_type: op.into(),
@@ -117,149 +129,143 @@ impl<'a> Exporter<'a> {
         });
     }
 
-    fn node(&mut self, node: &NetNode) {
-        let mut inputs: Vec<String> = node.inputs.iter().map(|&id| self.name(id)).collect();
-        let dtype = self.net.values[node.output.0].dtype;
+    fn export_node(&mut self, node: &LoweredNode) {
+        let mut inputs: Vec<String> = node.inputs.iter().map(|&id| self.export_input(id)).collect();
+        let dtype = self.graph.dtype(node.output);
         let (op, attributes) = match &node.op {
-            NetOp::Conv { window, group } => {
+            LoweredOp::Conv { window, group } => {
                 let mut attributes = window_attributes(window);
                 attributes.push(int("group", *group as i64));
                 ("Conv", attributes)
             }
-            NetOp::MaxPool(window) => ("MaxPool", window_attributes(window)),
-            NetOp::AveragePool { window, count_include_pad } => {
+            LoweredOp::MaxPool(window) => ("MaxPool", window_attributes(window)),
+            LoweredOp::AveragePool { window, count_include_pad } => {
                 let mut attributes = window_attributes(window);
                 attributes.push(int("count_include_pad", (*count_include_pad).into()));
                 ("AveragePool", attributes)
             }
-            NetOp::GlobalAveragePool => ("GlobalAveragePool", vec![]),
-            NetOp::MeanFrames => ("ReduceMean", vec![ints("axes", &[0]), int("keepdims", 1)]),
-            NetOp::Mean(axes) => {
-                let axes: Vec<i64> = axes.iter().map(|&a| a as i64).collect();
-                ("ReduceMean", vec![ints("axes", &axes), int("keepdims", 1)])
-            }
-            NetOp::Relu => ("Relu", vec![]),
-            NetOp::Sigmoid => ("Sigmoid", vec![]),
-            NetOp::HardSigmoid { alpha, beta } => {
+            LoweredOp::GlobalAveragePool => ("GlobalAveragePool", vec![]),
+            LoweredOp::Mean(axes) => ("ReduceMean", vec![ints("axes", axes), int("keepdims", 1)]),
+            LoweredOp::Relu => ("Relu", vec![]),
+            LoweredOp::Sigmoid => ("Sigmoid", vec![]),
+            LoweredOp::HardSigmoid { alpha, beta } => {
                 ("HardSigmoid", vec![float("alpha", alpha.value()), float("beta", beta.value())])
             }
-            NetOp::Clip { min, max } => {
-                inputs.extend([self.scalar(min.value(), dtype), self.scalar(max.value(), dtype)]);
+            LoweredOp::Clip { min, max } => {
+                inputs.push(self.export_scalar(min.value(), dtype));
+                inputs.push(self.export_scalar(max.value(), dtype));
                 ("Clip", vec![])
             }
-            NetOp::Add => ("Add", vec![]),
-            NetOp::Sub => ("Sub", vec![]),
-            NetOp::Mul => ("Mul", vec![]),
-            NetOp::Div => ("Div", vec![]),
-            NetOp::Max => ("Max", vec![]),
-            NetOp::Concat(axis) => ("Concat", vec![int("axis", *axis as i64)]),
-            NetOp::Slice { .. } => {
-                let (source, parts) = self.slices(node);
-                inputs = vec![self.name(source)];
-                let [starts, ends, axes, steps] = [0, 1, 2, 3].map(|i| {
-                    let values: Vec<i64> = parts.iter().map(|p| p[i] as i64).collect();
-                    self.indices(&values)
-                });
-                inputs.extend([starts, ends, axes, steps]);
+            LoweredOp::Add => ("Add", vec![]),
+            LoweredOp::Sub => ("Sub", vec![]),
+            LoweredOp::Mul => ("Mul", vec![]),
+            LoweredOp::Div => ("Div", vec![]),
+            LoweredOp::Max => ("Max", vec![]),
+            LoweredOp::Concat(axis) => ("Concat", vec![int("axis", *axis as i64)]),
+            LoweredOp::Slice { .. } => {
+                let (source, slices) = self.collect_slices(node);
+                inputs = vec![self.export_input(source)];
+                for i in 0..4 {
+                    let values: Vec<i64> = slices.iter().map(|slice| slice[i] as i64).collect();
+                    inputs.push(self.export_indices(&values));
+                }
                 ("Slice", vec![])
             }
-            NetOp::Gather { axis, indices } => {
-                let indices: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
-                inputs.push(self.indices(&indices));
+            LoweredOp::Gather { axis, indices } => {
+                inputs.push(self.export_indices(&to_i64(indices)));
                 ("Gather", vec![int("axis", *axis as i64)])
             }
-            NetOp::Pad { before, after, value } => {
-                inputs.push(self.indices(&[*before, *after].concat()));
-                inputs.push(self.scalar(value.value(), dtype));
+            LoweredOp::Pad { before, after, value } => {
+                inputs.push(self.export_indices(&[*before, *after].concat()));
+                inputs.push(self.export_scalar(value.value(), dtype));
                 ("Pad", vec![])
             }
-            NetOp::Reshape(shape) => {
-                let shape: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
-                inputs.push(self.indices(&shape));
+            LoweredOp::Reshape(shape) => {
+                inputs.push(self.export_indices(&to_i64(shape)));
                 ("Reshape", vec![])
             }
-            NetOp::Gemm => ("Gemm", vec![]),
-            NetOp::MatMul => ("MatMul", vec![]),
-            NetOp::Transpose(perm) => {
-                let perm: Vec<i64> = perm.iter().map(|&axis| axis as i64).collect();
-                ("Transpose", vec![ints("perm", &perm)])
-            }
-            NetOp::Softmax(axis) => ("Softmax", vec![int("axis", *axis as i64)]),
-            NetOp::Cast(to) => ("Cast", vec![int("to", element_type(*to).into())]),
+            LoweredOp::Gemm => ("Gemm", vec![]),
+            LoweredOp::MatMul => ("MatMul", vec![]),
+            LoweredOp::Transpose(perm) => ("Transpose", vec![ints("perm", perm)]),
+            LoweredOp::Softmax(axis) => ("Softmax", vec![int("axis", *axis as i64)]),
+            LoweredOp::Cast(to) => ("Cast", vec![int("to", element_type(*to).into())]),
         };
         let output = self.names[node.output.0].clone();
-        self.push(op, inputs, output, attributes);
+        self.push_node(op, inputs, output, attributes);
     }
 
-    /// A slice and those merged into it, as the value they read and `[start, end, axis, step]` of each.
-    fn slices(&self, node: &NetNode) -> (NetId, Vec<[usize; 4]>) {
-        let mut parts = Vec::new();
+    /// Returns the input of the node that replaces a slice and the slices merged into it, and the
+    /// parameters `[start, end, axis, step]` of all these slices.
+    fn collect_slices(&self, node: &LoweredNode) -> (LoweredId, Vec<[usize; 4]>) {
+        let mut slices = Vec::new();
         let mut at = node;
-        while let NetOp::Slice { axis, start, end, step } = at.op {
-            parts.push([start, end, axis, step]);
-            match self.net.maker(at.inputs[0]) {
-                Some(inner) if self.merged.contains(&inner.output) => at = inner,
+        while let LoweredOp::Slice { axis, start, end, step } = at.op {
+            slices.push([start, end, axis, step]);
+            match self.graph.producer(at.inputs[0]) {
+                Some(inner) if self.merged_slices.contains(&inner.output) => at = inner,
                 _ => break,
             }
         }
-        (at.inputs[0], parts)
+        (at.inputs[0], slices)
     }
 
-    fn name(&mut self, id: NetId) -> String {
+    /// Returns the name of a value. If the value is a constant, also writes its initializer.
+    fn export_input(&mut self, id: LoweredId) -> String {
         let name = self.names[id.0].clone();
-        let value = &self.net.values[id.0];
-        if let Some(constant) = &value.constant {
-            self.initializer(&name, constant, value.dtype);
+        if let Some(constant) = self.graph.constant(id) {
+            self.export_initializer(&name, constant, self.graph.dtype(id));
         }
         name
     }
 
-    fn initializer(&mut self, name: &str, tensor: &Tensor, dtype: DType) {
-        if !self.written.insert(name.to_owned()) {
+    fn export_initializer(&mut self, name: &str, tensor: &Tensor, dtype: DType) {
+        if !self.initializer_names.insert(name.to_owned()) {
             return;
         }
-        let raw: Vec<u8> = match (&tensor.data, dtype) {
-            (Data::F32(v), DType::F16) => {
+        let raw: Vec<u8> = match (tensor, dtype) {
+            (Tensor::F32(v), DType::F16) => {
                 v.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()
             }
-            (Data::F32(v), _) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            (Data::I64(v), _) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            (Tensor::F32(v), _) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            (Tensor::I64(v), _) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
         };
         self.initializers.push(TensorProto {
             name: name.into(),
-            dims: tensor.shape.iter().map(|&d| d as i64).collect(),
+            dims: to_i64(tensor.shape()),
             data_type: element_type(dtype),
             raw_data: Some(raw.into()),
             ..Default::default()
         });
     }
 
-    /// A constant integer vector, named by its values.
-    fn indices(&mut self, values: &[i64]) -> String {
+    /// Writes an integer vector and returns its name, which consists of the elements.
+    fn export_indices(&mut self, values: &[i64]) -> String {
         let name = values.iter().fold("i".to_owned(), |name, v| format!("{name}_{v}"));
-        self.initializer(&name, &Tensor::ints(values.to_vec()), DType::I64);
+        self.export_initializer(&name, &Tensor::vector(values.to_vec()), DType::I64);
         name
     }
 
-    fn scalar(&mut self, value: f32, dtype: DType) -> String {
+    /// Writes a scalar and returns its name, which consists of the bits and the type.
+    fn export_scalar(&mut self, value: f32, dtype: DType) -> String {
         let name = format!("f{:08x}_{}", value.to_bits(), element_type(dtype));
-        let tensor = Tensor { shape: vec![], data: Data::F32(vec![value].into()) };
-        self.initializer(&name, &tensor, dtype);
+        self.export_initializer(&name, &Tensor::from(ndarray::arr0(value)), dtype);
         name
     }
 }
 
-/// Slices read by nothing but one slice along another axis: the two become one node, and one copy.
-fn merged_slices(net: &Net) -> BTreeSet<NetId> {
-    let mut uses: BTreeMap<NetId, usize> = BTreeMap::new();
-    let outputs = net.outputs.iter().map(|(_, id)| id);
-    net.nodes.iter().flat_map(|n| &n.inputs).chain(outputs).for_each(|&id| *uses.entry(id).or_insert(0) += 1);
+/// Finds the slices whose only reader is a slice along another axis. The two slices become one
+/// node, which saves a copy.
+fn find_merged_slices(graph: &LoweredGraph) -> BTreeSet<LoweredId> {
+    let mut uses: BTreeMap<LoweredId, usize> = BTreeMap::new();
+    let outputs = graph.outputs.iter().map(|(_, id)| id);
+    let inputs = graph.nodes.iter().flat_map(|n| &n.inputs);
+    inputs.chain(outputs).for_each(|&id| *uses.entry(id).or_insert(0) += 1);
     let mut merged = BTreeSet::new();
-    for node in &net.nodes {
-        let NetOp::Slice { axis, .. } = node.op else { continue };
-        let Some(inner) = net.maker(node.inputs[0]) else { continue };
-        // Slices along one axis are one already, so at most one per axis meets here.
-        if matches!(inner.op, NetOp::Slice { axis: other, .. } if other != axis)
+    for node in &graph.nodes {
+        let LoweredOp::Slice { axis, .. } = node.op else { continue };
+        let Some(inner) = graph.producer(node.inputs[0]) else { continue };
+        // The graph has already merged slices along the same axis, so each axis occurs only once.
+        if matches!(inner.op, LoweredOp::Slice { axis: other, .. } if other != axis)
             && uses.get(&inner.output) == Some(&1)
             && !merged.contains(&inner.inputs[0])
         {
@@ -269,6 +275,7 @@ fn merged_slices(net: &Net) -> BTreeSet<NetId> {
     merged
 }
 
+/// Returns the ONNX code of an element type.
 fn element_type(dtype: DType) -> i32 {
     match dtype {
         DType::F32 => data_type::FLOAT,
@@ -277,35 +284,49 @@ fn element_type(dtype: DType) -> i32 {
     }
 }
 
-fn value_info(name: &str, shape: &[usize], dtype: DType) -> ValueInfoProto {
+/// Returns the declaration of a graph input or output, which is always float32.
+fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
     let dim = |&d: &usize| DimensionProto { dim_value: Some(d as i64), dim_param: None };
     let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
-    let tensor = TensorTypeProto { elem_type: element_type(dtype), shape: Some(shape) };
+    let tensor = TensorTypeProto { elem_type: element_type(DType::F32), shape: Some(shape) };
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
 
-fn window_attributes(window: &Window2) -> Vec<AttributeProto> {
-    let list = |v: &[usize]| v.iter().map(|&v| v as i64).collect::<Vec<_>>();
+fn window_attributes(window: &Window2d) -> Vec<AttributeProto> {
     vec![
-        ints("kernel_shape", &list(&window.kernel)),
-        ints("strides", &list(&window.strides)),
-        ints("pads", &list(&window.pads)),
+        ints("kernel_shape", &window.kernel),
+        ints("strides", &window.strides),
+        ints("pads", &window.pads),
     ]
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..Default::default() }
+    AttributeProto {
+        name: name.into(),
+        i: Some(value),
+        r#type: attribute_type::INT,
+        ..Default::default()
+    }
 }
 
 fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), f: Some(value), r#type: attribute_type::FLOAT, ..Default::default() }
-}
-
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
-        ints: values.to_vec(),
+        f: Some(value),
+        r#type: attribute_type::FLOAT,
+        ..Default::default()
+    }
+}
+
+fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        ints: to_i64(values),
         r#type: attribute_type::INTS,
         ..Default::default()
     }
+}
+
+fn to_i64(values: &[usize]) -> Vec<i64> {
+    values.iter().map(|&v| v as i64).collect()
 }

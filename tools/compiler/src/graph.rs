@@ -1,7 +1,9 @@
-//! The typed source graph: what import makes and every later pass reads.
+//! The source graph with typed operators. The module `import` builds the graph, and the later
+//! passes read and rewrite it.
 //!
-//! Nodes stand in execution order, every shape is static, and a value is made once. Ops that only rename axes
-//! (Flatten, Squeeze, Unsqueeze) are all `Reshape` here; Identity, Dropout and Constant leave no node.
+//! Nodes are in execution order, every shape is static, and each value has one producer. Flatten,
+//! Squeeze and Unsqueeze are all represented as `Reshape`. Identity, Dropout and Constant have no
+//! nodes in this graph.
 
 use crate::error::{CompileError, NodeRef, Result};
 use crate::tensor::{DType, Tensor};
@@ -15,16 +17,19 @@ pub(crate) struct Value {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: DType,
+    /// The elements, if the value is a constant.
     pub(crate) constant: Option<Tensor>,
 }
 
-/// A window sliding over the trailing axes of a value. All vectors have one entry per spatial axis.
+/// A window that slides over all axes of a value except batch and channels. Each vector has one
+/// entry for each axis over which the window slides.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Window {
     pub(crate) kernel: Vec<usize>,
     pub(crate) strides: Vec<usize>,
-    /// Padding before each axis, then after each axis. Negative crops.
+    /// Padding at the start of each axis. A negative number crops the axis.
     pub(crate) before: Vec<i64>,
+    /// Padding at the end of each axis. A negative number crops the axis.
     pub(crate) after: Vec<i64>,
 }
 
@@ -81,7 +86,8 @@ pub(crate) enum Op {
         axis: usize,
         indices: Vec<usize>,
     },
-    /// Constant padding of one axis; negative crops.
+    /// Padding with the constant `value`. `before` and `after` have one entry for each axis, and a
+    /// negative entry crops the axis.
     Pad {
         before: Vec<i64>,
         after: Vec<i64>,
@@ -101,7 +107,7 @@ pub(crate) enum Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) name: String,
-    /// Name of the operator in the file, for messages.
+    /// Operator in the source file, for messages.
     pub(crate) source_op: String,
     pub(crate) op: Op,
     pub(crate) inputs: Vec<ValueId>,
@@ -129,7 +135,7 @@ impl Graph {
     }
 
     pub(crate) fn add_constant(&mut self, name: String, tensor: Tensor) -> ValueId {
-        self.add_value(name, tensor.shape.clone(), tensor.dtype(), Some(tensor))
+        self.add_value(name, tensor.shape().to_vec(), tensor.dtype(), Some(tensor))
     }
 
     pub(crate) fn value(&self, id: ValueId) -> &Value {
@@ -144,12 +150,13 @@ impl Graph {
         self.values[id.0].constant.as_ref()
     }
 
+    /// Returns the elements of a float constant in row-major order, and `None` for any other value.
     pub(crate) fn constant_f32(&self, id: ValueId) -> Option<&[f32]> {
-        self.constant(id)?.as_f32()
+        self.constant(id)?.f32_elements()
     }
 
-    /// How many node inputs and graph outputs read each value.
-    pub(crate) fn use_counts(&self) -> Vec<usize> {
+    /// Returns, for each value, the number of node inputs and graph outputs that read it.
+    pub(crate) fn count_uses(&self) -> Vec<usize> {
         let mut counts = vec![0; self.values.len()];
         for id in self.nodes.iter().flat_map(|n| &n.inputs).chain(&self.outputs) {
             counts[id.0] += 1;
@@ -157,18 +164,19 @@ impl Graph {
         counts
     }
 
-    /// Removes the nodes whose results nobody reads.
+    /// Removes the nodes whose results are not used.
     pub(crate) fn remove_dead_nodes(&mut self) {
-        let mut live = vec![false; self.values.len()];
-        self.outputs.iter().for_each(|id| live[id.0] = true);
+        let mut is_live = vec![false; self.values.len()];
+        self.outputs.iter().for_each(|id| is_live[id.0] = true);
         for node in self.nodes.iter().rev() {
-            if live[node.output.0] {
-                node.inputs.iter().for_each(|id| live[id.0] = true);
+            if is_live[node.output.0] {
+                node.inputs.iter().for_each(|id| is_live[id.0] = true);
             }
         }
-        self.nodes.retain(|node| live[node.output.0]);
+        self.nodes.retain(|node| is_live[node.output.0]);
     }
 
+    /// Returns the description of `node` for an error message.
     pub(crate) fn node_ref(&self, node: &Node) -> NodeRef {
         NodeRef {
             name: node.name.clone(),
@@ -177,7 +185,8 @@ impl Graph {
         }
     }
 
-    pub(crate) fn node_error<T>(&self, node: &Node, reason: impl Into<String>) -> Result<T> {
+    /// Returns a [`CompileError::Node`] that describes `node`.
+    pub(crate) fn fail_node<T>(&self, node: &Node, reason: impl Into<String>) -> Result<T> {
         Err(CompileError::Node { node: self.node_ref(node), reason: reason.into() })
     }
 }

@@ -1,15 +1,15 @@
-//! What a model file holds, for `tteview inspect`.
+//! The summary of a model file, for `tteview inspect`.
 
 use crate::error::Result;
-use crate::graph::{Graph, Op, ValueId};
-use crate::import::{ExternalData, import};
+use crate::graph::{Graph, Node, Op, ValueId};
+use crate::import::{ExternalData, import_model};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-/// A named tensor at the border of a graph.
+/// An input or output of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     /// Name in the graph.
@@ -19,72 +19,78 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// Size in bytes as float32, which all tensors at the border are.
+    /// Returns the size of the tensor in bytes, with elements in float32.
     pub fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * size_of::<f32>()
     }
 }
 
-/// Summary of a model file, package or source network.
+/// The summary of a model file, which may be a package or a source network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// Inputs without states.
+    /// Inputs other than states.
     pub inputs: Vec<TensorInfo>,
-    /// Outputs without next states.
+    /// Outputs other than the next values of states.
     pub outputs: Vec<TensorInfo>,
     /// States of a step graph.
     pub states: Vec<TensorInfo>,
-    /// Multiply-adds of one run: a clip, or a step.
+    /// Number of multiply-adds for one clip or one step.
     pub multiply_adds: u64,
-    /// Numbers in the weights.
+    /// Number of elements in the float constants that nodes read.
     pub parameters: u64,
-    /// How many nodes of each operator.
+    /// Number of nodes for each operator.
     pub operators: BTreeMap<String, usize>,
-    /// Operator set.
+    /// Version of the ONNX operator set.
     pub opset: i64,
-    /// The `tteview.` metadata, without the prefix; empty for a source network.
+    /// The metadata entries whose keys begin with `tteview.`. The map omits this prefix and is
+    /// empty for a source network.
     pub metadata: BTreeMap<String, String>,
 }
 
+/// The name of a state in the metadata.
 #[derive(Deserialize)]
 struct StateName {
     name: String,
 }
 
-/// Reads a model file and sums up what is in it.
+/// Summarises the model in `bytes`, which is the content of a model file. A model with external
+/// weights is refused.
 ///
 /// # Errors
-/// As [`crate::compile`] gives for files it cannot read.
+/// Returns [`CompileError::File`](crate::CompileError::File) or
+/// [`CompileError::Node`](crate::CompileError::Node) if the model cannot be read.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     inspect_in(bytes, None)
 }
 
-/// As [`inspect`], for a model whose weights may lie in files beside it in `folder`.
+/// Summarises a model that may have external weights in `folder`.
 ///
 /// # Errors
-/// As [`inspect`].
+/// Returns the same errors as [`inspect`].
 pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
-    let imported = import(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder))?;
-    let graph = &imported.graph;
-    let metadata: BTreeMap<String, String> = imported
+    let model = import_model(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder))?;
+    let graph = &model.graph;
+    let metadata: BTreeMap<String, String> = model
         .metadata
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix("tteview.")?.to_owned(), value.clone())))
         .collect();
-    let names: Vec<StateName> =
+    let states: Vec<StateName> =
         metadata.get("states").and_then(|s| serde_json::from_str(s).ok()).unwrap_or_default();
-    let names: BTreeSet<String> = names.into_iter().map(|s| s.name).collect();
-    let info =
-        |id: &ValueId, name: &str| TensorInfo { name: name.to_owned(), shape: graph.shape(*id).to_vec() };
-    let all: Vec<TensorInfo> = graph.inputs.iter().map(|id| info(id, &graph.value(*id).name)).collect();
-    let (states, inputs) = all.into_iter().partition(|t| names.contains(&t.name));
-    let is_next = |name: &str| name.strip_suffix("_next").is_some_and(|n| names.contains(n));
+    let state_names: BTreeSet<String> = states.into_iter().map(|s| s.name).collect();
+    let info = |id: ValueId, name: &str| TensorInfo {
+        name: name.to_owned(),
+        shape: graph.shape(id).to_vec(),
+    };
+    let inputs = graph.inputs.iter().map(|&id| info(id, &graph.value(id).name));
+    let (states, inputs) = inputs.partition(|t| state_names.contains(&t.name));
+    let is_next = |name: &str| name.strip_suffix("_next").is_some_and(|n| state_names.contains(n));
     let outputs = graph
         .outputs
         .iter()
-        .zip(&imported.output_names)
+        .zip(&model.output_names)
         .filter(|(_, name)| !is_next(name))
-        .map(|(id, name)| info(id, name))
+        .map(|(&id, name)| info(id, name))
         .collect();
     let mut operators = BTreeMap::new();
     for node in &graph.nodes {
@@ -94,20 +100,26 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
         inputs,
         outputs,
         states,
-        multiply_adds: graph.nodes.iter().map(|n| multiply_adds(graph, n)).sum(),
-        parameters: parameters(graph),
+        multiply_adds: graph
+            .nodes
+            .iter()
+            .fold(0, |sum: u64, node| sum.saturating_add(count_multiply_adds(graph, node))),
+        parameters: count_parameters(graph),
         operators,
-        opset: imported.opset,
+        opset: model.opset,
         metadata,
     })
 }
 
-fn multiply_adds(graph: &Graph, node: &crate::graph::Node) -> u64 {
-    let out: u64 = graph.shape(node.output).iter().map(|&d| d as u64).product();
+/// Returns the number of multiply-adds in a convolution or matrix product, and 0 for any other
+/// node.
+fn count_multiply_adds(graph: &Graph, node: &Node) -> u64 {
+    // A node that reads only constants does not count, because a runtime evaluates such a node only
+    // once, while loading the graph.
     if node.inputs.iter().all(|&id| graph.constant(id).is_some()) {
-        // Done once, when a runtime loads the graph.
         return 0;
     }
+    let outputs: u64 = graph.shape(node.output).iter().map(|&d| d as u64).product();
     let weights = node.inputs.get(1).map(|&id| graph.shape(id)).unwrap_or_default();
     let per_output: u64 = match &node.op {
         Op::Conv { .. } => weights.iter().skip(1).map(|&d| d as u64).product(),
@@ -115,12 +127,16 @@ fn multiply_adds(graph: &Graph, node: &crate::graph::Node) -> u64 {
         Op::Gemm { .. } | Op::MatMul => weights.first().copied().unwrap_or(0) as u64,
         _ => 0,
     };
-    out.saturating_mul(per_output)
+    outputs.saturating_mul(per_output)
 }
 
-fn parameters(graph: &Graph) -> u64 {
-    let used: BTreeSet<ValueId> = graph.nodes.iter().flat_map(|n| n.inputs.iter().copied()).collect();
-    used.into_iter().filter_map(|id| graph.constant_f32(id)).map(|data| data.len() as u64).sum()
+fn count_parameters(graph: &Graph) -> u64 {
+    let used: BTreeSet<ValueId> =
+        graph.nodes.iter().flat_map(|n| n.inputs.iter().copied()).collect();
+    used.into_iter()
+        .filter_map(|id| graph.constant_f32(id))
+        .map(|elements| elements.len() as u64)
+        .sum()
 }
 
 impl fmt::Display for Inspection {
@@ -131,14 +147,21 @@ impl fmt::Display for Inspection {
             }
         }
         let bytes: usize = self.states.iter().map(TensorInfo::bytes).sum();
-        writeln!(f, "{:<14} {} of {:.2} MB in all", "states", self.states.len(), bytes as f64 / 1e6)?;
+        writeln!(
+            f,
+            "{:<14} {}, {:.2} MB in total",
+            "states",
+            self.states.len(),
+            bytes as f64 / 1e6
+        )?;
         for state in &self.states {
             writeln!(f, "  {:<12} {:?} {} bytes", state.name, state.shape, state.bytes())?;
         }
         let run = if self.states.is_empty() { "clip" } else { "step" };
         writeln!(f, "{:<14} {:.3} G per {run}", "multiply-adds", self.multiply_adds as f64 / 1e9)?;
         writeln!(f, "{:<14} {:.3} M", "parameters", self.parameters as f64 / 1e6)?;
-        let operators: Vec<String> = self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
+        let operators: Vec<String> =
+            self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
         writeln!(f, "{:<14} opset {}: {}", "operators", self.opset, operators.join(", "))?;
         for (key, value) in &self.metadata {
             if key != "states" {

@@ -1,243 +1,291 @@
-//! Pass 3: which axis of every value is time, channel, height and width.
+//! Pass 3: infers which axes of every value are time, channels, height and width.
 //!
-//! The lowered graph keeps every activation as `[T,C,H,W]`. A source value is described by the lane each of its
-//! axes holds; an axis of length 1 may hold none. Flatten, Squeeze, Transpose and most Reshapes then only rename
-//! axes and cost nothing in the lowered graph.
+//! The lowered graph keeps every activation as `[T,C,H,W]`. Each axis of a source value plays the
+//! role of one of these axes, except that an axis of size 1 may have no role. Because the roles are
+//! known, Flatten, Squeeze, Transpose and most Reshapes need no node in the lowered graph.
 
-use crate::error::{CompileError, Result};
+use crate::error::{Result, fail_network};
 use crate::graph::{Graph, Node, Op, ValueId};
 
-/// What an axis of a source value means.
+/// The role of an axis of a source value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lane {
+pub(crate) enum AxisRole {
     Time,
     Channel,
     Height,
     Width,
-    /// Length 1, no meaning.
-    One,
+    /// An axis of size 1 without a role.
+    Unit,
 }
 
-/// Lanes of all values; empty for constants.
+impl AxisRole {
+    /// Returns the axis of the lowered value that has this role, or `None` for [`AxisRole::Unit`].
+    pub(crate) fn lowered_axis(self) -> Option<usize> {
+        match self {
+            Self::Time => Some(0),
+            Self::Channel => Some(1),
+            Self::Height => Some(2),
+            Self::Width => Some(3),
+            Self::Unit => None,
+        }
+    }
+}
+
+/// The axis roles of all values.
 pub(crate) struct Layout {
-    lanes: Vec<Vec<Lane>>,
+    roles: Vec<Vec<AxisRole>>,
 }
 
 impl Layout {
-    pub(crate) fn lanes(&self, id: ValueId) -> &[Lane] {
-        &self.lanes[id.0]
+    /// Returns the axis roles of a value. The list is empty for a constant.
+    pub(crate) fn roles(&self, id: ValueId) -> &[AxisRole] {
+        &self.roles[id.0]
     }
 
-    /// Shape of the value as `[T,C,H,W]`.
+    /// Returns the role of one axis of an activation.
+    pub(crate) fn role(&self, id: ValueId, axis: usize) -> AxisRole {
+        self.roles(id).get(axis).copied().unwrap_or(AxisRole::Unit)
+    }
+
+    /// Returns the axis that has this role in the value, or `None` if no axis has it.
+    pub(crate) fn find_axis(&self, id: ValueId, role: AxisRole) -> Option<usize> {
+        self.roles(id).iter().position(|&r| r == role)
+    }
+
+    /// Returns the shape of the value as `[T,C,H,W]`.
     pub(crate) fn lowered_shape(&self, graph: &Graph, id: ValueId) -> [usize; 4] {
         let mut shape = [1; 4];
-        for (&lane, &size) in self.lanes(id).iter().zip(graph.shape(id)) {
-            if lane != Lane::One {
-                shape[lane as usize] = size;
+        for (role, &size) in self.roles(id).iter().zip(graph.shape(id)) {
+            if let Some(axis) = role.lowered_axis() {
+                shape[axis] = size;
             }
         }
         shape
     }
 
-    /// Frames of the value over a whole clip.
+    /// Returns the number of frames of the value in a whole clip.
     pub(crate) fn frames(&self, graph: &Graph, id: ValueId) -> usize {
         self.lowered_shape(graph, id)[0]
     }
+
+    /// Returns whether a node is a Reshape that merges axes into the channels. The lowered graph
+    /// must then contain a Reshape too.
+    pub(crate) fn must_reshape(&self, graph: &Graph, node: &Node) -> bool {
+        node.op == Op::Reshape
+            && self.lowered_shape(graph, node.inputs[0]) != self.lowered_shape(graph, node.output)
+    }
 }
 
-/// Finds the lanes of every value.
-pub(crate) fn infer(graph: &Graph) -> Result<Layout> {
-    let mut layout = Layout { lanes: vec![Vec::new(); graph.values.len()] };
+/// Infers the axis roles of every value.
+pub(crate) fn infer_layout(graph: &Graph) -> Result<Layout> {
+    let mut layout = Layout { roles: vec![Vec::new(); graph.values.len()] };
     for &input in &graph.inputs {
-        layout.lanes[input.0] = input_lanes(graph, input)?;
+        layout.roles[input.0] = infer_input(graph, input)?;
     }
     for node in &graph.nodes {
-        let lanes = node_lanes(graph, &layout, node).or_else(|reason| {
-            graph.node_error(node, format!("{reason}; axes are {}", described(&layout, node)))
+        let roles = infer_node(graph, &layout, node).or_else(|reason| {
+            let inputs: Vec<_> = node
+                .inputs
+                .iter()
+                .map(|&id| layout.roles(id))
+                .filter(|roles| !roles.is_empty())
+                .collect();
+            graph.fail_node(node, format!("{reason}; the inputs have the axes {inputs:?}"))
         })?;
-        layout.lanes[node.output.0] = lanes;
+        layout.roles[node.output.0] = roles;
     }
     Ok(layout)
 }
 
-fn described(layout: &Layout, node: &Node) -> String {
-    let all: Vec<_> = node.inputs.iter().map(|&id| layout.lanes(id)).filter(|l| !l.is_empty()).collect();
-    format!("{all:?}")
-}
-
-/// Cines enter as `[1,C,T,H,W]`, or with the frames before the channels, or without the batch axis. Channels are
-/// the axis of length 1 or 3; where both axes qualify, the first.
-fn input_lanes(graph: &Graph, id: ValueId) -> Result<Vec<Lane>> {
+/// Infers the axis roles of a graph input. The input must be a cine with the axes `[1,C,T,H,W]` or
+/// `[1,T,C,H,W]`, with or without the batch axis. The channel axis has size 1 or 3. If both
+/// candidates have such a size, the first one is the channel axis.
+fn infer_input(graph: &Graph, id: ValueId) -> Result<Vec<AxisRole>> {
+    use AxisRole::{Channel, Height, Time, Unit, Width};
     let shape = graph.shape(id);
-    let pair = |c: usize, t: usize| match (c, t) {
-        (1 | 3, _) => Some([Lane::Channel, Lane::Time]),
-        (_, 1 | 3) => Some([Lane::Time, Lane::Channel]),
+    let order = |first: usize, second: usize| match (first, second) {
+        (1 | 3, _) => Some([Channel, Time]),
+        (_, 1 | 3) => Some([Time, Channel]),
         _ => None,
     };
     let front = match *shape {
-        [1, a, b, _, _] => pair(a, b).map(|p| vec![Lane::One, p[0], p[1]]),
-        [a, b, _, _] => pair(a, b).map(|p| p.to_vec()),
+        [1, a, b, _, _] => order(a, b).map(|roles| vec![Unit, roles[0], roles[1]]),
+        [a, b, _, _] => order(a, b).map(|roles| roles.to_vec()),
         _ => None,
     };
     match front {
-        Some(mut lanes) => {
-            lanes.extend([Lane::Height, Lane::Width]);
-            Ok(lanes)
+        Some(mut roles) => {
+            roles.extend([Height, Width]);
+            Ok(roles)
         }
-        None => Err(CompileError::Network(format!(
-            "input \"{}\" of shape {shape:?} is no cine [1,C,T,H,W] with one or three channels",
+        None => fail_network(format!(
+            "input \"{}\" must be a cine [1,C,T,H,W] or [1,T,C,H,W] with 1 or 3 channels, got the shape {shape:?}",
             graph.value(id).name
-        ))),
+        )),
     }
 }
 
-type Lanes = std::result::Result<Vec<Lane>, String>;
+type InferredRoles = std::result::Result<Vec<AxisRole>, String>;
 
-fn node_lanes(graph: &Graph, layout: &Layout, node: &Node) -> Lanes {
-    let x = *node.inputs.first().ok_or("has no input")?;
-    let lanes = layout.lanes(x).to_vec();
-    let out = graph.shape(node.output);
+fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
     match &node.op {
-        // The first operand of these may be a constant.
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => return binary_lanes(graph, layout, node),
-        Op::Concat { axis } => return concat_lanes(layout, node, *axis),
+        // The first operand of these operators may be a constant.
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => {
+            return infer_binary(graph, layout, node);
+        }
+        Op::Concat { axis } => return infer_concat(layout, node, *axis),
         _ => {}
     }
-    if lanes.is_empty() {
-        return Err("works on a constant, which the compiler does not evaluate for this operator".into());
+    let x = *node.inputs.first().ok_or("the node has no input")?;
+    let roles = layout.roles(x).to_vec();
+    if roles.is_empty() {
+        return Err("the input is a constant, and the compiler does not fold this operator".into());
     }
     match &node.op {
-        Op::Conv { .. } | Op::MaxPool { .. } | Op::AveragePool { .. } => window_lanes(&lanes),
-        Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Softmax { .. } => Ok(lanes),
-        Op::Slice { .. } | Op::Gather { .. } | Op::Pad { .. } => Ok(lanes),
-        Op::ReduceMean { axes, keepdims } => Ok(lanes
+        Op::Conv { .. } | Op::MaxPool { .. } | Op::AveragePool { .. } => infer_window(&roles),
+        Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Softmax { .. } => {
+            Ok(roles)
+        }
+        Op::Slice { .. } | Op::Gather { .. } | Op::Pad { .. } => Ok(roles),
+        Op::ReduceMean { axes, keepdims } => Ok(roles
             .iter()
             .enumerate()
-            .filter_map(|(i, &lane)| match (axes.contains(&i), keepdims) {
-                (false, _) => Some(lane),
-                (true, true) => Some(Lane::One),
+            .filter_map(|(i, &role)| match (axes.contains(&i), keepdims) {
+                (false, _) => Some(role),
+                (true, true) => Some(AxisRole::Unit),
                 (true, false) => None,
             })
             .collect()),
-        Op::Transpose { perm } => Ok(perm.iter().map(|&p| lanes[p]).collect()),
-        Op::Reshape => reshape_lanes(&lanes, graph.shape(x), out),
-        Op::Gemm { .. } | Op::MatMul => match lanes.last() {
-            Some(Lane::Channel) => Ok(lanes),
-            Some(Lane::One) if !lanes.contains(&Lane::Channel) => {
-                let mut lanes = lanes;
-                lanes.pop();
-                lanes.push(Lane::Channel);
-                Ok(lanes)
-            }
-            _ => Err("multiplies along an axis that is not the channels".into()),
-        },
-        Op::BatchNorm { .. } => Err("was not folded".into()),
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => Err("has no rule".into()),
+        Op::Transpose { perm } => Ok(perm.iter().map(|&p| roles[p]).collect()),
+        Op::Reshape => infer_reshape(&roles, graph.shape(x), graph.shape(node.output)),
+        Op::Gemm { .. } | Op::MatMul => infer_product(roles),
+        Op::BatchNorm { .. } => Err("the batch norm could not be folded".into()),
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => {
+            Err("the operator has no layout rule".into())
+        }
     }
 }
 
-/// Windows read batch, channels, then space; with five axes time comes before space.
-fn window_lanes(lanes: &[Lane]) -> Lanes {
-    use Lane::{Channel, Height, One, Time, Width};
-    let wanted: &[Lane] = match lanes {
-        [One, ..] if lanes.len() == 5 => &[One, Channel, Time, Height, Width],
-        [Time, ..] if lanes.len() == 4 => &[Time, Channel, Height, Width],
-        [One, ..] if lanes.len() == 4 && !lanes.contains(&Time) => &[One, Channel, Height, Width],
-        _ => return Err("needs axes [1,C,T,H,W] or [T,C,H,W]".into()),
+/// Infers the axes of the result of a convolution or pool: `[1,C,T,H,W]`, `[T,C,H,W]` or
+/// `[1,C,H,W]`, depending on the axes of the input.
+fn infer_window(roles: &[AxisRole]) -> InferredRoles {
+    use AxisRole::{Channel, Height, Time, Unit, Width};
+    let expected: &[AxisRole] = match roles {
+        [Unit, ..] if roles.len() == 5 => &[Unit, Channel, Time, Height, Width],
+        [Time, ..] if roles.len() == 4 => &[Time, Channel, Height, Width],
+        [Unit, ..] if roles.len() == 4 && !roles.contains(&Time) => &[Unit, Channel, Height, Width],
+        _ => return Err("the axes of the input must be [1,C,T,H,W] or [T,C,H,W]".into()),
     };
-    match lanes.iter().zip(wanted).all(|(&have, &want)| have == want || have == One) {
-        true => Ok(wanted.to_vec()),
-        false => Err(format!("needs axes {wanted:?}")),
+    match roles.iter().zip(expected).all(|(&role, &expected)| role == expected || role == Unit) {
+        true => Ok(expected.to_vec()),
+        false => Err(format!("the axes of the input must be {expected:?}")),
     }
 }
 
-fn binary_lanes(graph: &Graph, layout: &Layout, node: &Node) -> Lanes {
+/// Infers the axes of the result of a matrix product along the last axis, which must be the channel
+/// axis.
+fn infer_product(mut roles: Vec<AxisRole>) -> InferredRoles {
+    match roles.last() {
+        Some(AxisRole::Channel) => Ok(roles),
+        Some(AxisRole::Unit) if !roles.contains(&AxisRole::Channel) => {
+            roles.pop();
+            roles.push(AxisRole::Channel);
+            Ok(roles)
+        }
+        _ => Err("the last axis of the input must be the channels".into()),
+    }
+}
+
+fn infer_binary(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
     let rank = graph.shape(node.output).len();
-    let mut merged = vec![Lane::One; rank];
+    let mut merged = vec![AxisRole::Unit; rank];
     for &input in &node.inputs {
         if graph.constant(input).is_some() {
             continue;
         }
-        let lanes = layout.lanes(input);
-        for (slot, &lane) in merged[rank - lanes.len()..].iter_mut().zip(lanes) {
-            match (*slot, lane) {
-                (have, lane) if have == lane || lane == Lane::One => {}
-                (Lane::One, lane) => *slot = lane,
-                _ => return Err("combines different axes".into()),
-            }
-        }
+        let roles = layout.roles(input);
+        merge_roles(&mut merged[rank - roles.len()..], roles)?;
     }
-    let named: Vec<Lane> = merged.iter().copied().filter(|&l| l != Lane::One).collect();
+    let named: Vec<AxisRole> =
+        merged.iter().copied().filter(|&role| role != AxisRole::Unit).collect();
     if (1..named.len()).any(|i| named[..i].contains(&named[i])) {
-        return Err("combines different axes".into());
+        return Err("the operands have different axes at the same position".into());
     }
-    // A constant may stretch an axis that had length 1 and no name; nothing says what it would mean.
-    let unnamed = graph.shape(node.output).iter().zip(&merged).any(|(&d, &l)| d != 1 && l == Lane::One);
-    if unnamed { Err("a constant stretches an axis of length 1".into()) } else { Ok(merged) }
+    let shape = graph.shape(node.output);
+    if shape.iter().zip(&merged).any(|(&d, &role)| d != 1 && role == AxisRole::Unit) {
+        return Err("a constant widens an axis of size 1 whose role is not known".into());
+    }
+    Ok(merged)
 }
 
-fn concat_lanes(layout: &Layout, node: &Node, axis: usize) -> Lanes {
-    let mut merged: Vec<Lane> = Vec::new();
+fn infer_concat(layout: &Layout, node: &Node, axis: usize) -> InferredRoles {
+    let mut merged: Vec<AxisRole> = Vec::new();
     for &input in &node.inputs {
-        let lanes = layout.lanes(input);
-        if lanes.is_empty() {
-            return Err("joins a constant".into());
+        let roles = layout.roles(input);
+        if roles.is_empty() {
+            return Err(
+                "an activation is concatenated with a constant, which is not supported".into()
+            );
         }
         if merged.is_empty() {
-            merged = lanes.to_vec();
+            merged = roles.to_vec();
         }
-        for (slot, &lane) in merged.iter_mut().zip(lanes) {
-            match (*slot, lane) {
-                (have, lane) if have == lane || lane == Lane::One => {}
-                (Lane::One, lane) => *slot = lane,
-                _ => return Err("joins values whose axes differ".into()),
-            }
-        }
+        merge_roles(&mut merged, roles)?;
     }
     match merged.get(axis) {
-        Some(Lane::Channel) => Ok(merged),
-        Some(Lane::One) if !merged.contains(&Lane::Channel) => {
-            merged[axis] = Lane::Channel;
+        Some(AxisRole::Channel) => Ok(merged),
+        Some(AxisRole::Unit) if !merged.contains(&AxisRole::Channel) => {
+            merged[axis] = AxisRole::Channel;
             Ok(merged)
         }
-        _ => Err("joins along an axis that is not the channels".into()),
+        _ => Err(format!(
+            "the inputs must be concatenated along the channels, not along axis {axis}"
+        )),
     }
 }
 
-/// Axes longer than 1 keep their lanes; several may merge into one where they lie in memory order.
-fn reshape_lanes(lanes: &[Lane], from: &[usize], to: &[usize]) -> Lanes {
-    let mut source = from.iter().zip(lanes).filter(|(d, _)| **d != 1).map(|(&d, &l)| (d, l));
+/// Merges the roles of one operand into the roles of the preceding operands.
+fn merge_roles(merged: &mut [AxisRole], roles: &[AxisRole]) -> std::result::Result<(), String> {
+    for (slot, &role) in merged.iter_mut().zip(roles) {
+        match (*slot, role) {
+            (known, role) if known == role || role == AxisRole::Unit => {}
+            (AxisRole::Unit, role) => *slot = role,
+            _ => return Err("the operands have different axes at the same position".into()),
+        }
+    }
+    Ok(())
+}
+
+/// Infers the axes of a Reshape's result. An axis longer than 1 keeps its role unless it is merged
+/// with other axes. Consecutive axes other than time may be merged if they are in the order of the
+/// lowered axes. The merged axis becomes the channel axis.
+fn infer_reshape(roles: &[AxisRole], from: &[usize], to: &[usize]) -> InferredRoles {
+    const UNSUPPORTED: &str =
+        "the Reshape splits an axis or merges axes in an order that the compiler does not support";
+    let mut source = from.iter().zip(roles).filter(|(d, _)| **d != 1).map(|(&d, &role)| (d, role));
     let mut result = Vec::new();
     for &size in to {
         if size == 1 {
-            result.push(Lane::One);
+            result.push(AxisRole::Unit);
             continue;
         }
         let (mut product, mut group) = (1usize, Vec::new());
         while product < size {
-            let (dim, lane) = source.next().ok_or("changes the element count")?;
+            let (dim, role) = source.next().ok_or("the number of elements changes")?;
             product *= dim;
-            group.push(lane);
+            group.push(role);
         }
         match (product == size, group.as_slice()) {
-            (true, [lane]) => result.push(*lane),
-            (true, group) if group.is_sorted() && group.iter().all(|&l| l != Lane::Time) => {
-                result.push(Lane::Channel);
+            (true, [role]) => result.push(*role),
+            (true, group)
+                if group.is_sorted() && group.iter().all(|&role| role != AxisRole::Time) =>
+            {
+                result.push(AxisRole::Channel);
             }
-            _ => return Err("splits or mixes axes in a way the compiler cannot follow".into()),
+            _ => return Err(UNSUPPORTED.into()),
         }
     }
-    // A merge leaves one lane for what were several; any other space lane would then be read wrongly.
-    let channels = result.iter().filter(|&&l| l == Lane::Channel).count();
-    if channels > 1 {
-        Err("splits or mixes axes in a way the compiler cannot follow".into())
-    } else {
-        Ok(result)
-    }
-}
-
-/// Whether a Reshape merges lanes into channels, so that the lowered graph must reshape too.
-pub(crate) fn merges(graph: &Graph, layout: &Layout, node: &Node) -> bool {
-    node.op == Op::Reshape
-        && layout.lowered_shape(graph, node.inputs[0]) != layout.lowered_shape(graph, node.output)
+    // A merged axis becomes the channel axis, so the result must not have another channel axis.
+    let channels = result.iter().filter(|&&role| role == AxisRole::Channel).count();
+    if channels > 1 { Err(UNSUPPORTED.into()) } else { Ok(result) }
 }

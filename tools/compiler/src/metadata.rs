@@ -1,50 +1,64 @@
-//! The `tteview.` metadata of a package; keys and meanings are in `docs/model-package.md`.
+//! The `tteview.` metadata of a package. `docs/model-package.md` defines its keys.
 
-use crate::error::{CompileError, Result};
-use crate::lower::State;
+use crate::error::{Result, fail_spec};
+use crate::lowered::State;
 use crate::options::{CompileOptions, Precision};
 use crate::pathways::Pathways;
 use crate::self_test::SEED;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What the metadata of every package of one source shares.
-pub(crate) struct Common<'a> {
+/// Maximum difference that a self-test allows in float32, relative to the largest absolute value in
+/// the result. Results differ because runtimes add the terms of a sum in different orders.
+const TOLERANCE_FP32: f64 = 1e-3;
+/// Maximum relative difference in half precision, where every layer rounds to eleven significant
+/// bits.
+const TOLERANCE_FP16: f64 = 0.05;
+/// Minimum scale of the tolerances. If the largest absolute value in the result exceeds this
+/// minimum, that value is the scale.
+const MIN_SCALE: f64 = 1e-3;
+
+/// The data for the metadata entries that all packages of one network share.
+pub(crate) struct CommonMetadata<'a> {
     pub(crate) options: &'a CompileOptions,
     pub(crate) pathways: &'a Pathways,
     /// Channels, height and width of the compiled input.
     pub(crate) input: [usize; 3],
-    pub(crate) labels: usize,
-    pub(crate) causal: bool,
+    /// Number of logits of the network.
+    pub(crate) logits: usize,
+    /// Whether the network is chunk-causal.
+    pub(crate) is_causal: bool,
     pub(crate) source_sha256: String,
 }
 
-impl Common<'_> {
-    /// The entries that clip and step share, without self-test and hash.
-    pub(crate) fn entries(&self, mode: &str, states: &[State]) -> Result<BTreeMap<String, String>> {
+impl CommonMetadata<'_> {
+    /// Returns the entries that do not depend on the package's graph.
+    pub(crate) fn entries(&self, mode: &str) -> Result<BTreeMap<String, String>> {
         let CompileOptions { labels, spec, precision, .. } = self.options;
         let [channels, height, width] = self.input;
-        if labels.len() != self.labels {
-            let reason = format!("{} labels for {} logits", labels.len(), self.labels);
-            return Err(CompileError::Spec(reason));
+        if labels.len() != self.logits {
+            return fail_spec(format!(
+                "the number of labels must be {}, one for each logit, got {}",
+                self.logits,
+                labels.len()
+            ));
         }
-        let per_channel = |v: &[f64]| -> Vec<f64> { (0..channels).map(|c| v[c.min(v.len() - 1)]).collect() };
-        let states: Vec<Value> = states
-            .iter()
-            .map(|s| json!({ "name": s.name, "shape": s.shape, "initial": f64::from(s.initial) }))
-            .collect();
+        let per_channel =
+            |v: &[f64]| -> Vec<f64> { (0..channels).map(|c| v[c.min(v.len() - 1)]).collect() };
         let entries = [
             ("format", "1".into()),
             ("mode", mode.into()),
             ("labels", json!(labels).to_string()),
-            ("input", json!({ "width": width, "height": height, "channels": channels }).to_string()),
+            (
+                "input",
+                json!({ "width": width, "height": height, "channels": channels }).to_string(),
+            ),
             ("mean", json!(per_channel(&spec.mean)).to_string()),
             ("std", json!(per_channel(&spec.std)).to_string()),
             ("sample_interval_ns", spec.sample_interval_ns.to_string()),
             ("alpha", self.pathways.alpha.to_string()),
             ("clip_samples", self.pathways.fast_frames.to_string()),
             ("slow_indices", json!(self.slow_indices()?).to_string()),
-            ("states", Value::Array(states).to_string()),
             ("temperature", json!(spec.temperature).to_string()),
             ("threshold", json!(spec.threshold).to_string()),
             ("orientation", spec.orientation.clone()),
@@ -56,8 +70,11 @@ impl Common<'_> {
         Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
     }
 
-    /// Slow samples of a clip: as given; else the network's own choice from a packed input; else the first of every
-    /// chunk for a causal network, or SlowFast's truncated linspace.
+    /// Returns the indices of the slow samples in a clip. The indices come from the specification.
+    /// If the specification does not list them, they are the indices that the network itself
+    /// selects from a packed input. If there is no packed input either, a chunk-causal network gets
+    /// the first sample of each chunk, and any other network gets evenly spaced samples as in
+    /// SlowFast.
     fn slow_indices(&self) -> Result<Vec<usize>> {
         let Pathways { slow, alpha, slow_frames, fast_frames, packed_indices, .. } = self.pathways;
         let (slow_frames, fast_frames) = (*slow_frames, *fast_frames);
@@ -65,27 +82,44 @@ impl Common<'_> {
             return Ok(Vec::new());
         }
         if let Some(given) = &self.options.spec.slow_indices {
-            let rising = given.windows(2).all(|pair| pair[0] < pair[1]);
-            if given.len() != slow_frames || !rising || given.iter().any(|&i| i >= fast_frames) {
-                let reason = format!("slow_indices need {slow_frames} rising numbers below {fast_frames}");
-                return Err(CompileError::Spec(reason));
+            let is_rising = given.windows(2).all(|pair| pair[0] < pair[1]);
+            if given.len() != slow_frames || !is_rising || given.iter().any(|&i| i >= fast_frames) {
+                return fail_spec(format!(
+                    "slow_indices must be {slow_frames} increasing numbers from 0 to {}, got {given:?}",
+                    fast_frames - 1
+                ));
             }
             return Ok(given.clone());
         }
         Ok(match packed_indices {
             Some(indices) => indices.clone(),
-            None if self.causal || slow_frames == 1 => (0..slow_frames).map(|i| i * alpha).collect(),
+            None if self.is_causal || slow_frames == 1 => {
+                (0..slow_frames).map(|i| i * alpha).collect()
+            }
+            // These are the values of `linspace`, truncated to integers as in PySlowFast's
+            // `pack_pathway_output`.
             None => (0..slow_frames).map(|i| i * (fast_frames - 1) / (slow_frames - 1)).collect(),
         })
     }
 }
 
-/// The `self_test` entry. The tolerance follows the size of the result: runtimes differ in the order of sums, and
-/// half precision in the last of its eleven bits at every layer.
-pub(crate) fn self_test(result: &[f32], precision: Precision) -> String {
-    let scale = result.iter().fold(1e-3f64, |m, v| m.max(f64::from(v.abs())));
-    let half = 0.05 * scale;
-    let single = if precision == Precision::Fp32 { 1e-3 * scale } else { half };
-    let logits: Vec<f64> = result.iter().map(|&v| v.to_string().parse().unwrap_or(f64::from(v))).collect();
-    json!({ "seed": SEED, "logits": logits, "tolerance": { "fp32": single, "fp16": half } }).to_string()
+/// Returns the value of the key `states`.
+pub(crate) fn states_entry(states: &[State]) -> String {
+    let entry =
+        |s: &State| json!({ "name": s.name, "shape": s.shape, "initial": f64::from(s.initial) });
+    Value::Array(states.iter().map(entry).collect()).to_string()
+}
+
+/// Returns the value of the key `self_test`. `result` is the output of the float32 graph, and
+/// `precision` is the precision of the package.
+pub(crate) fn self_test_entry(result: &[f32], precision: Precision) -> String {
+    let scale = result.iter().fold(MIN_SCALE, |m, v| m.max(f64::from(v.abs())));
+    let fp16 = TOLERANCE_FP16 * scale;
+    let fp32 = if precision == Precision::Fp32 { TOLERANCE_FP32 * scale } else { fp16 };
+    // Converting the float32 to text and back gives the double that prints as the same short
+    // decimal. A cast would give a double that prints with more digits.
+    let logits: Vec<f64> =
+        result.iter().map(|&v| v.to_string().parse().unwrap_or(f64::from(v))).collect();
+    json!({ "seed": SEED, "logits": logits, "tolerance": { "fp32": fp32, "fp16": fp16 } })
+        .to_string()
 }

@@ -1,11 +1,12 @@
-//! The part of ONNX's protobuf schema the compiler reads and writes.
+//! The part of ONNX's protobuf schema that the compiler reads and writes.
 //!
-//! Field numbers are those of `onnx.proto3`. Fields left out here are skipped on reading; nothing the compiler
-//! supports needs them. Lists are packed or not as `onnx.proto` says, because not every reader takes both. `raw_data` shares memory with the file's bytes.
+//! The field numbers come from `onnx.proto3`. The decoder skips fields that are not listed here. A
+//! repeated field is packed only if `onnx.proto` declares it as packed, because some readers accept
+//! only the declared form. `raw_data` shares its memory with the bytes of the file.
 
 use bytes::Bytes;
 
-/// Element types of `TensorProto.data_type` that the compiler knows.
+/// Values of `TensorProto.data_type` for the element types that the compiler supports.
 pub(crate) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const UINT8: i32 = 2;
@@ -40,7 +41,8 @@ pub(crate) struct ModelProto {
     pub(crate) metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// A model whose graph is already encoded, so that its bytes can be hashed once and written as they are.
+/// A model whose graph is already encoded. The graph is encoded before the model, because the
+/// metadata contains the hash of the graph's bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct EncodedModelProto {
     #[prost(int64, tag = "1")]

@@ -1,55 +1,67 @@
-//! What the caller decides: labels, the specification of the input, and how to compile.
+//! The caller's input: labels, the specification of the network, and the compile options.
 
-use crate::error::{CompileError, Result};
+use crate::error::{CompileError, Result, fail_spec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One view label, as `labels` in the package has it.
+/// A view label: an entry of the package's metadata key `labels`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Short code, as `A4C`.
+    /// Short code, for example `A4C`.
     pub code: String,
-    /// Name for people.
+    /// Name for display.
     pub name: String,
-    /// Coding scheme, as `SRT`; null where no scheme has the view.
+    /// Coding scheme, for example `SRT`. It is `None` if no scheme has a code for the view.
     #[serde(default)]
     pub scheme: Option<String>,
-    /// Code in that scheme.
+    /// Code of the view in that scheme.
     #[serde(default)]
     pub scheme_code: Option<String>,
 }
 
-/// Reads `labels.json`: a list of labels in the order of the logits.
-pub fn labels_from_json(text: &str) -> Result<Vec<Label>> {
-    serde_json::from_str(text).map_err(|e| CompileError::Spec(format!("labels: {e}")))
+/// Parses the content of `labels.json`, a JSON list of labels in the order of the logits.
+///
+/// # Errors
+/// Returns [`CompileError::Spec`] if `json` is not such a list.
+pub fn parse_labels(json: &str) -> Result<Vec<Label>> {
+    serde_json::from_str(json).map_err(|e| CompileError::Spec(format!("labels: {e}")))
 }
 
-/// What the network cannot say about its input: `spec.toml`. Every field has a default.
+/// Properties of the network's input and output that the ONNX file does not contain. They come from
+/// the file `spec.toml`.
+///
+/// Every field has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spec {
-    /// Mean per channel of pixel / 255; a single number stands for all channels.
+    /// Mean of `pixel / 255`, with one value for each channel or a single value for all channels.
     pub mean: Vec<f64>,
-    /// Standard deviation per channel of pixel / 255; a single number stands for all channels.
+    /// Standard deviation of `pixel / 255`, with one value for each channel or a single value for
+    /// all channels.
     pub std: Vec<f64>,
-    /// Time from one fast sample to the next.
+    /// Time in nanoseconds between two consecutive fast samples.
     pub sample_interval_ns: u64,
-    /// Slow samples within a clip; where it is not given, the network's own, or those of the stream contract.
+    /// Indices of the slow samples in a clip. Without this list, a network with one packed input
+    /// keeps the indices that it selects itself, any other chunk-causal network gets the first
+    /// sample of each chunk, and every other network gets the evenly spaced samples of
+    /// docs/stream-contract.md#window-mode.
     pub slow_indices: Option<Vec<usize>>,
-    /// Logits are divided by it before the softmax.
+    /// Divisor of the logits before the softmax.
     pub temperature: f64,
-    /// Confidence under which a label is withheld.
+    /// Confidence, from 0 to 1, below which the library withholds the label.
     pub threshold: f64,
-    /// Display orientation of the training data.
+    /// Display orientation of the training data: `standard`, `mirrored`, `upside_down` or
+    /// `mirrored_upside_down`.
     pub orientation: String,
-    /// Text for the device's records.
+    /// Version of the model, for the device's records.
     pub model_version: String,
-    /// Who made the network, from what.
+    /// Description of who trained the network and on which data.
     pub provenance: String,
 }
 
 impl Default for Spec {
-    /// SlowFast's own normalisation, 30 samples per second, no threshold.
+    /// Returns a specification with SlowFast's own normalisation, 30 samples per second and no
+    /// threshold.
     fn default() -> Self {
         Self {
             mean: vec![0.45],
@@ -66,56 +78,80 @@ impl Default for Spec {
 }
 
 impl Spec {
-    /// Reads `spec.toml`.
+    /// Parses the content of `spec.toml`.
+    ///
+    /// # Errors
+    /// Returns [`CompileError::Spec`] if `text` is not TOML, contains an unknown key or contains a
+    /// value of the wrong type. [`compile`](crate::compile()) checks the ranges of the values.
     pub fn from_toml(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|e| CompileError::Spec(format!("specification: {e}")))
     }
 
-    /// Checks ranges; `channels` is that of the package.
+    /// Checks the ranges of all values for a package whose input has `channels` channels.
     pub(crate) fn check(&self, channels: usize) -> Result<()> {
-        let fail = |reason: &str| Err(CompileError::Spec(reason.into()));
-        let fits = |v: &[f64]| v.len() == 1 || v.len() == channels || (channels == 1 && v.len() == 3);
-        if !fits(&self.mean) || !fits(&self.std) {
-            return fail("mean and std need one number, or one per channel");
+        for (field, values) in [("mean", &self.mean), ("std", &self.std)] {
+            // If a network is folded to grey, its specification may still list three channels.
+            let fits = values.len() == 1
+                || values.len() == channels
+                || (channels == 1 && values.len() == 3);
+            if !fits {
+                return fail_spec(format!(
+                    "{field} must have one value, or one for each of the {channels} channels, got {}",
+                    values.len()
+                ));
+            }
         }
-        if self.mean.iter().any(|v| !v.is_finite()) || self.std.iter().any(|v| !(v.is_finite() && *v > 0.0)) {
-            return fail("mean must be finite and std positive");
+        if let Some(mean) = self.mean.iter().find(|v| !v.is_finite()) {
+            return fail_spec(format!("mean must be finite, got {mean}"));
+        }
+        if let Some(std) = self.std.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
+            return fail_spec(format!("std must be positive and finite, got {std}"));
         }
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return fail("temperature must be positive");
+            return fail_spec(format!(
+                "temperature must be positive and finite, got {}",
+                self.temperature
+            ));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
-            return fail("threshold must lie from 0 to 1");
+            return fail_spec(format!("threshold must be 0 to 1, got {}", self.threshold));
         }
         if self.sample_interval_ns == 0 {
-            return fail("sample_interval_ns must be positive");
+            return fail_spec("sample_interval_ns must be at least 1 ns, got 0");
         }
-        const ORIENTATIONS: [&str; 4] = ["standard", "mirrored", "upside_down", "mirrored_upside_down"];
+        const ORIENTATIONS: [&str; 4] =
+            ["standard", "mirrored", "upside_down", "mirrored_upside_down"];
         if !ORIENTATIONS.contains(&self.orientation.as_str()) {
-            return fail("orientation must be standard, mirrored, upside_down or mirrored_upside_down");
+            let allowed = ORIENTATIONS.join(", ");
+            return fail_spec(format!(
+                "orientation must be one of {allowed}, got \"{}\"",
+                self.orientation
+            ));
         }
         Ok(())
     }
 
-    /// Whether all channels share mean and std, so that a three-channel stem folds to grey exactly.
-    pub(crate) fn is_grey(&self) -> bool {
-        let equal = |v: &[f64]| v.windows(2).all(|pair| pair[0] == pair[1]);
-        equal(&self.mean) && equal(&self.std)
+    /// Returns whether all channels have the same mean and standard deviation. If they do, folding
+    /// a three-channel stem to grey is exact.
+    pub(crate) fn has_equal_channels(&self) -> bool {
+        let is_equal = |v: &[f64]| v.windows(2).all(|pair| pair[0] == pair[1]);
+        is_equal(&self.mean) && is_equal(&self.std)
     }
 }
 
-/// Precision inside the compiled graph. Inputs, states and outputs are float32 in either.
+/// Precision inside the compiled graph. Inputs, states and outputs are float32 at either precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// IEEE single.
+    /// IEEE 754 single precision.
     #[default]
     Fp32,
-    /// IEEE half for convolutions and what lies between; means and the head stay single.
+    /// IEEE 754 half precision for convolutions and the operators between them. Means over space or
+    /// time, average pools and the head stay in single precision.
     Fp16,
 }
 
 impl Precision {
-    /// As in the package's metadata.
+    /// Returns the value of the package's metadata key `precision`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
@@ -124,47 +160,54 @@ impl Precision {
     }
 }
 
-/// How convolutions of kernel 3 are multiplied out, along time and along rows.
+/// The use of Winograd's form for convolutions with a kernel of size 3. The form needs fewer
+/// multiplications than a plain convolution.
 ///
-/// Runtimes for CPUs multiply as the graph says, so that fewer products are less time; TensorRT picks such kernels
-/// itself and is better served by plain convolutions. Half precision is always plain: its rounding would show.
+/// CPU runtimes execute the convolutions exactly as the graph contains them, so the form saves time
+/// in these runtimes. TensorRT itself selects such forms and is fastest with plain convolutions.
+/// Half-precision packages never use the form, because it would amplify rounding errors that are
+/// already large in half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Products {
-    /// As in the source network.
-    Plain,
-    /// Winograd's form where it saves more time than its transforms take on a CPU.
+pub enum Winograd {
+    /// The compiler does not use Winograd's form.
+    Never,
+    /// The compiler uses Winograd's form where a CPU cost model predicts that it saves time.
     #[default]
-    WherePaying,
-    /// Winograd's form wherever there is one. For tests: small networks gain nothing from it.
-    Fewest,
+    WhereFaster,
+    /// The compiler uses Winograd's form wherever it applies. This choice is for tests, whose
+    /// networks are so small that the form saves no time.
+    Always,
 }
 
-/// How to compile.
+/// Options of [`compile`](crate::compile()).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
-    /// `NAME` of the files written.
+    /// `NAME` in the file names of the packages.
     pub name: String,
     /// Labels in the order of the logits.
     pub labels: Vec<Label>,
-    /// What the network cannot say about its input.
+    /// Properties of the network's input and output that the ONNX file does not contain.
     pub spec: Spec,
-    /// Fold a three-channel stem for grey input (`--channels 1`).
+    /// Whether to fold a three-channel stem to one grey channel (`--channels 1`).
     pub grey: bool,
     /// Precision inside the graph.
     pub precision: Precision,
-    /// How convolutions are multiplied out.
-    pub products: Products,
-    /// Slow frames per step (`--chunk`), at least 1.
+    /// Use of Winograd's form for convolutions.
+    pub winograd: Winograd,
+    /// Number of slow frames in a step, from 1 to 64 (`--chunk`).
     pub chunk: usize,
-    /// Folder of the source file, where its external weights lie; `None` refuses external weights.
+    /// Folder that contains the source file and its external weights. If it is `None`, a model with
+    /// external weights is refused.
     pub folder: Option<PathBuf>,
-    /// Run the packages once for the expected logits of the self-test. Without it the package has no `self_test`
-    /// and the library refuses it; for tools that only look at graphs.
+    /// Whether to run each package once and store the result in the package as its self-test. The
+    /// library refuses a package without a self-test, so only tools whose packages the library
+    /// never loads may set this option to `false`.
     pub self_test: bool,
 }
 
 impl CompileOptions {
-    /// Defaults: fp32, all channels, one slow frame per step, with self-test.
+    /// Returns the default options: single precision, all channels, one slow frame per step, and a
+    /// self-test.
     pub fn new(name: impl Into<String>, labels: Vec<Label>) -> Self {
         Self {
             name: name.into(),
@@ -172,18 +215,18 @@ impl CompileOptions {
             spec: Spec::default(),
             grey: false,
             precision: Precision::Fp32,
-            products: Products::default(),
+            winograd: Winograd::default(),
             chunk: 1,
             folder: None,
             self_test: true,
         }
     }
 
-    /// The form of products that suits the precision.
-    pub(crate) fn form_of_products(&self) -> Products {
+    /// Returns the option `winograd`, or [`Winograd::Never`] in half precision.
+    pub(crate) fn effective_winograd(&self) -> Winograd {
         match self.precision {
-            Precision::Fp32 => self.products,
-            Precision::Fp16 => Products::Plain,
+            Precision::Fp32 => self.winograd,
+            Precision::Fp16 => Winograd::Never,
         }
     }
 }

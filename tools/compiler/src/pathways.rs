@@ -1,70 +1,100 @@
-//! Pass 4: the slow and fast pathway's inputs, the end of the network, and the number of channels.
+//! Pass 4: finds the inputs of the slow and fast pathways, removes the softmax at the end of the
+//! network, and folds the stem for grey input.
 
-use crate::error::{CompileError, Result};
+use crate::error::{Result, fail_network};
 use crate::graph::{Graph, Op, ValueId};
-use crate::layout::{Lane, Layout};
+use crate::layout::{AxisRole, Layout};
 use crate::tensor::Tensor;
+use ndarray::Axis;
 
-/// Where the samples of a clip enter.
+/// The inputs of a network, and the number of frames that each has in a clip.
 #[derive(Clone, Debug)]
 pub(crate) struct Pathways {
-    /// Input of the slow pathway; `None` in a network with one.
+    /// Input of the slow pathway. It is `None` in a network with one pathway.
     pub(crate) slow: Option<ValueId>,
+    /// Input of the fast pathway, or of the only pathway.
     pub(crate) fast: ValueId,
-    /// Fast samples per slow sample; 1 with one pathway.
+    /// Number of fast samples for each slow sample. It is 1 in a network with one pathway.
     pub(crate) alpha: usize,
     pub(crate) slow_frames: usize,
     pub(crate) fast_frames: usize,
-    /// Samples the source itself takes as slow, where it takes one packed input.
+    /// Indices of the slow samples, if the network itself selects them from one packed input.
     pub(crate) packed_indices: Option<Vec<usize>>,
 }
 
 impl Pathways {
-    /// Inputs in the order of a package.
+    /// Iterates over the inputs with their names, in the order in which a package lists them.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = (&'static str, ValueId)> {
         self.slow.map(|id| ("slow", id)).into_iter().chain([("fast", self.fast)])
     }
 
-    /// Chunks in a clip.
+    /// Returns the number of chunks in a clip.
     pub(crate) fn chunks(&self) -> usize {
         self.fast_frames / self.alpha
     }
 }
 
-/// Finds the pathways. A packed input, from which the network picks its slow frames itself, becomes two inputs.
-pub(crate) fn find(graph: &mut Graph, layout: &Layout) -> Result<Pathways> {
-    let fail = |reason: String| Err(CompileError::Network(reason));
+/// Finds the pathways. A packed input, from which the network selects its slow frames itself,
+/// becomes two inputs.
+pub(crate) fn find_pathways(graph: &mut Graph, layout: &Layout) -> Result<Pathways> {
     let frames = |graph: &Graph, id| layout.frames(graph, id);
     let (slow, fast, packed_indices) = match graph.inputs[..] {
         [a, b] if frames(graph, a) < frames(graph, b) => (Some(a), b, None),
         [a, b] if frames(graph, b) < frames(graph, a) => (Some(b), a, None),
-        [_, _] => {
-            return fail("both inputs have the same number of frames; which is slow is not clear".into());
+        [a, _] => {
+            return fail_network(format!(
+                "both inputs have {} frames, but the slow input must have fewer frames than the fast input",
+                frames(graph, a)
+            ));
         }
-        [packed] => match unpack(graph, layout, packed)? {
+        [packed] => match extract_slow_input(graph, layout, packed)? {
             Some((slow, indices)) => (Some(slow), packed, Some(indices)),
             None => (None, packed, None),
         },
-        _ => return fail(format!("has {} inputs; one or two were expected", graph.inputs.len())),
+        _ => {
+            return fail_network(format!(
+                "the network must have 1 or 2 inputs, got {}",
+                graph.inputs.len()
+            ));
+        }
     };
     let fast_frames = frames(graph, fast);
     let slow_frames = slow.map_or(fast_frames, |id| frames(graph, id));
     if !fast_frames.is_multiple_of(slow_frames) {
-        return fail(format!("{fast_frames} fast frames are no multiple of {slow_frames} slow frames"));
+        return fail_network(format!(
+            "the number of fast frames must be a multiple of the number of slow frames, got {fast_frames} \
+             and {slow_frames}"
+        ));
     }
     if let Some(slow) = slow {
         let (s, f) = (layout.lowered_shape(graph, slow), layout.lowered_shape(graph, fast));
         if s[1..] != f[1..] {
-            return fail(format!("slow frames {s:?} and fast frames {f:?} differ in channels or size"));
+            return fail_network(format!(
+                "slow and fast frames must have the same shape [C,H,W], got {:?} and {:?}",
+                &s[1..],
+                &f[1..]
+            ));
         }
     }
     graph.inputs = slow.into_iter().chain([fast]).collect();
-    Ok(Pathways { slow, fast, alpha: fast_frames / slow_frames, slow_frames, fast_frames, packed_indices })
+    Ok(Pathways {
+        slow,
+        fast,
+        alpha: fast_frames / slow_frames,
+        slow_frames,
+        fast_frames,
+        packed_indices,
+    })
 }
 
-/// Turns the node that picks slow frames from `packed` into an input of its own.
-fn unpack(graph: &mut Graph, layout: &Layout, packed: ValueId) -> Result<Option<(ValueId, Vec<usize>)>> {
-    let picks = |op: &Op| -> Option<(usize, Vec<usize>)> {
+/// Finds the node that selects the slow frames from `packed`, and turns it into an input. Returns
+/// the input and the indices of its frames, or `None` if no node selects frames.
+fn extract_slow_input(
+    graph: &mut Graph,
+    layout: &Layout,
+    packed: ValueId,
+) -> Result<Option<(ValueId, Vec<usize>)>> {
+    let selection = |op: &Op| -> Option<(usize, Vec<usize>)> {
         match op {
             Op::Gather { axis, indices } => Some((*axis, indices.clone())),
             Op::Slice { axis, start, step, count } => {
@@ -78,16 +108,23 @@ fn unpack(graph: &mut Graph, layout: &Layout, packed: ValueId) -> Result<Option<
         if node.inputs.first() != Some(&packed) {
             continue;
         }
-        if let Some((axis, indices)) = picks(&node.op)
-            && layout.lanes(packed).get(axis) == Some(&Lane::Time)
+        if let Some((axis, indices)) = selection(&node.op)
+            && layout.role(packed, axis) == AxisRole::Time
         {
             match &found {
                 None => found = Some((node.output, indices)),
                 Some((_, known)) if *known == indices => {
-                    return graph.node_error(node, "picks the slow frames a second time");
+                    return graph.fail_node(
+                        node,
+                        "an earlier node selects the same frames of the packed input; select the slow frames \
+                         once",
+                    );
                 }
                 Some(_) => {
-                    return graph.node_error(node, "picks a third set of frames from the packed input");
+                    return graph.fail_node(
+                        node,
+                        "an earlier node selects other frames of the packed input; select only the slow frames",
+                    );
                 }
             }
         }
@@ -98,100 +135,87 @@ fn unpack(graph: &mut Graph, layout: &Layout, packed: ValueId) -> Result<Option<
     Ok(found)
 }
 
-/// Takes a softmax off the end of the network; the package's logits carry none.
-pub(crate) fn strip_softmax(graph: &mut Graph) -> Result<()> {
+/// Removes a softmax at the end of the network, because a package must output the logits. The
+/// softmax may be followed by nodes that only rearrange axes or average over axes of size 1.
+pub(crate) fn remove_softmax(graph: &mut Graph) {
     let mut id = graph.outputs[0];
-    loop {
-        let Some(at) = graph.nodes.iter().position(|n| n.output == id) else { return Ok(()) };
+    while let Some(at) = graph.nodes.iter().position(|n| n.output == id) {
         let node = &graph.nodes[at];
         let input = node.inputs[0];
         match &node.op {
             Op::Softmax { .. } => {
                 graph.nodes.remove(at);
-                let reroute = |slot: &mut ValueId| {
-                    if *slot == id {
-                        *slot = input;
-                    }
-                };
-                graph.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut()).for_each(reroute);
-                graph.outputs.iter_mut().for_each(|slot| {
-                    if *slot == id {
-                        *slot = input;
-                    }
-                });
-                return Ok(());
+                let inputs = graph.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut());
+                inputs
+                    .chain(&mut graph.outputs)
+                    .filter(|slot| **slot == id)
+                    .for_each(|slot| *slot = input);
+                return;
             }
             Op::Reshape | Op::Transpose { .. } => id = input,
-            Op::ReduceMean { axes, .. } => {
-                if axes.iter().any(|&a| graph.shape(input)[a] != 1) {
-                    return Ok(());
-                }
-                id = input;
+            Op::ReduceMean { axes, .. } if axes.iter().all(|&a| graph.shape(input)[a] == 1) => {
+                id = input
             }
-            _ => return Ok(()),
+            _ => return,
         }
     }
 }
 
-/// Turns a three-channel network into one for grey input: where all channels carry the same plane, the sum of a
-/// stem's three kernels gives the same result. Exact when mean and std are equal in all channels.
+/// Converts a network with three input channels to grey input. The original network would receive
+/// three equal channels for a grey frame, so a stem whose weights are summed over the channels
+/// gives the same result.
 pub(crate) fn fold_grey(graph: &mut Graph, layout: &Layout, pathways: &Pathways) -> Result<()> {
     let mut pending: Vec<ValueId> = pathways.inputs().map(|(_, id)| id).collect();
     for &id in &pending {
-        if layout.lowered_shape(graph, id)[1] != 3 {
-            return Err(CompileError::Network("has no three-channel input to fold to grey".into()));
+        let channels = layout.lowered_shape(graph, id)[1];
+        if channels != 3 {
+            return fail_network(format!("grey needs an input with 3 channels, got {channels}"));
         }
     }
     while let Some(id) = pending.pop() {
+        let channel_axis = layout.find_axis(id, AxisRole::Channel);
         for at in 0..graph.nodes.len() {
             if !graph.nodes[at].inputs.contains(&id) {
                 continue;
             }
             let node = graph.nodes[at].clone();
-            let channel_axis = layout.lanes(id).iter().position(|&l| l == Lane::Channel);
-            let keeps = match &node.op {
+            let keeps_channels = match &node.op {
                 Op::Slice { axis, .. } | Op::Gather { axis, .. } => Some(*axis) != channel_axis,
-                Op::Pad { before, after, .. } => {
-                    channel_axis.is_some_and(|a| before.get(a) == Some(&0) && after.get(a) == Some(&0))
-                }
+                Op::Pad { before, after, .. } => channel_axis
+                    .is_some_and(|a| before.get(a) == Some(&0) && after.get(a) == Some(&0)),
                 Op::Transpose { .. } => true,
                 _ => false,
             };
             match &node.op {
-                Op::Conv { group: 1, .. } => sum_kernels(graph, at)?,
-                _ if keeps => pending.push(node.output),
+                Op::Conv { group: 1, .. } => sum_input_channels(graph, at)?,
+                _ if keeps_channels => pending.push(node.output),
                 _ => {
-                    return graph
-                        .node_error(&node, "stands between input and stem, so grey cannot be folded");
+                    return graph.fail_node(
+                        &node,
+                        "the network cannot be folded to grey, because this node is between the input and the \
+                         first convolution",
+                    );
                 }
             }
         }
-        if let Some(axis) = layout.lanes(id).iter().position(|&l| l == Lane::Channel) {
+        if let Some(axis) = channel_axis {
             graph.values[id.0].shape[axis] = 1;
         }
     }
     Ok(())
 }
 
-fn sum_kernels(graph: &mut Graph, at: usize) -> Result<()> {
-    let node = graph.nodes[at].clone();
-    let Some((shape, data)) =
-        graph.constant(node.inputs[1]).and_then(|w| Some((w.shape.clone(), w.as_f32()?)))
-    else {
-        return graph.node_error(&node, "has no constant weights");
+/// Sums the weights of the convolution at index `at` over the input channels.
+fn sum_input_channels(graph: &mut Graph, at: usize) -> Result<()> {
+    let weights = graph.nodes[at].inputs[1];
+    let Some(weights) = graph.constant(weights).and_then(Tensor::f32_view) else {
+        return graph
+            .fail_node(&graph.nodes[at], "the weights must be constant to fold the stem to grey");
     };
-    let window: usize = shape[2..].iter().product();
-    let plane = |o: usize, i: usize| {
-        let sum: f64 = (0..3).map(|c| f64::from(data[(o * 3 + c) * window + i])).sum();
-        sum as f32
+    let sum = |channels: ndarray::ArrayView1<f32>| {
+        channels.iter().map(|&w| f64::from(w)).sum::<f64>() as f32
     };
-    let summed =
-        (0..shape[0]).flat_map(|o| (0..window).map(move |i| (o, i))).map(|(o, i)| plane(o, i)).collect();
-    let mut grey = shape.clone();
-    grey[1] = 1;
-    match Tensor::f32(grey, summed) {
-        Some(weights) => graph.nodes[at].inputs[1] = graph.add_constant(String::new(), weights),
-        None => return graph.node_error(&node, "has weights of another shape than its channels"),
-    }
+    let summed = weights.map_axis(Axis(1), sum).insert_axis(Axis(1));
+    graph.nodes[at].inputs[1] = graph.add_constant(String::new(), Tensor::from(summed));
     Ok(())
 }

@@ -1,39 +1,43 @@
-//! Pass 7: a typed half-precision graph with float32 at its border.
+//! Pass 7: converts a lowered graph to half precision with float32 inputs, states and outputs.
 //!
-//! Half types are written into the graph, because newer runtimes no longer convert on their own. Sums over many
-//! elements (means over the map and over time, the head) stay in float32.
+//! All types and casts are explicit in the graph, because recent runtimes no longer convert a graph
+//! to half precision themselves. Operators that sum many elements (means over space and time,
+//! average pools, the head) stay in float32.
 
-use crate::error::{CompileError, Result};
-use crate::lower::Lowered;
-use crate::net::{Bits, Net, NetId, NetOp};
+use crate::error::{Result, fail_network};
+use crate::lowered::{FloatBits, LoweredGraph, LoweredId, LoweredOp};
 use crate::tensor::{DType, Tensor};
 use std::collections::BTreeMap;
 
-/// Largest finite half.
+/// Largest finite float16.
 const MAX_HALF: f32 = 65504.0;
 
-/// Rewrites the graph in half precision.
-pub(crate) fn to_half(source: Lowered) -> Result<Lowered> {
-    let Lowered { net: old, mut states } = source;
-    let mut net = Net::default();
-    let mut map: BTreeMap<NetId, NetId> = BTreeMap::new();
-    for &input in &old.inputs {
-        let value = &old.values[input.0];
-        map.insert(input, net.input(&value.name, value.shape.clone()));
+/// Converts the graph to half precision.
+///
+/// # Errors
+/// Returns [`CompileError::Network`](crate::CompileError::Network) if a weight is outside the range
+/// of float16.
+pub(crate) fn convert_to_half(source: &LoweredGraph) -> Result<LoweredGraph> {
+    let mut half = LoweredGraph::default();
+    let mut map: BTreeMap<LoweredId, LoweredId> = BTreeMap::new();
+    for &input in &source.inputs {
+        let value = &source.values[input.0];
+        map.insert(input, half.add_input(&value.name, value.shape.clone()));
     }
-    for node in &old.nodes {
+    for node in &source.nodes {
         let dtype = match &node.op {
-            // Sums over many elements, and everything on what they gave.
-            NetOp::GlobalAveragePool
-            | NetOp::MeanFrames
-            | NetOp::Mean(_)
-            | NetOp::Gemm
-            | NetOp::Softmax(_) => DType::F32,
-            NetOp::Conv { .. } => DType::F16,
-            NetOp::AveragePool { .. } => DType::F32,
+            LoweredOp::GlobalAveragePool
+            | LoweredOp::AveragePool { .. }
+            | LoweredOp::Mean(_)
+            | LoweredOp::Gemm
+            | LoweredOp::Softmax(_) => DType::F32,
+            LoweredOp::Conv { .. } => DType::F16,
+            // Any other operator keeps the type of its inputs, which avoids a cast. A graph input
+            // that such an operator reads is cast to float16, because the later convolutions read
+            // float16.
             _ => {
-                let reads_half = |id: &NetId| match (old.constant(*id), map.get(id)) {
-                    (None, Some(new)) => net.values[new.0].dtype == DType::F16 || net.inputs.contains(new),
+                let reads_half = |id: &LoweredId| match (source.constant(*id), map.get(id)) {
+                    (None, Some(&id)) => half.dtype(id) == DType::F16 || half.inputs.contains(&id),
                     _ => false,
                 };
                 if node.inputs.iter().any(reads_half) { DType::F16 } else { DType::F32 }
@@ -41,48 +45,63 @@ pub(crate) fn to_half(source: Lowered) -> Result<Lowered> {
         };
         let mut inputs = Vec::new();
         for &id in &node.inputs {
-            let new = match (map.get(&id), old.constant(id)) {
-                (Some(&new), _) => net.cast(new, dtype),
-                (None, Some(constant)) => typed_constant(&mut net, constant, dtype)?,
+            inputs.push(match (map.get(&id), source.constant(id)) {
+                (Some(&id), _) => half.add_cast(id, dtype),
+                (None, Some(constant)) => add_typed_constant(&mut half, constant, dtype)?,
                 (None, None) => {
-                    return Err(CompileError::Network("a value is used before it is made".into()));
+                    return fail_network("a node reads a value that no earlier node computes");
                 }
-            };
-            inputs.push(new);
+            });
         }
-        let op = match (&node.op, dtype) {
-            (NetOp::Pad { before, after, value }, DType::F16) => {
-                let value = Bits::from(value.value().clamp(-MAX_HALF, MAX_HALF));
-                NetOp::Pad { before: *before, after: *after, value }
-            }
-            (NetOp::Clip { min, max }, DType::F16) => {
-                NetOp::Clip { min: min.value().max(-MAX_HALF).into(), max: max.value().min(MAX_HALF).into() }
-            }
-            (op, _) => op.clone(),
+        let op = match dtype {
+            DType::F16 => clamp_attributes(&node.op),
+            _ => node.op.clone(),
         };
-        let shape = old.shape(node.output).to_vec();
-        let new = net.node(op, inputs, shape, dtype);
-        map.insert(node.output, new);
+        let shape = source.shape(node.output).to_vec();
+        map.insert(node.output, half.add_node(op, inputs, shape, dtype));
     }
-    for (name, id) in &old.outputs {
-        let new =
-            map.get(id).copied().ok_or_else(|| CompileError::Network("an output is a constant".into()))?;
-        let new = net.cast(new, DType::F32);
-        net.output(name, new);
+    for (name, id) in &source.outputs {
+        let Some(&id) = map.get(id) else {
+            return fail_network(format!("the output {name} is a constant"));
+        };
+        let id = half.add_cast(id, DType::F32);
+        half.add_output(name, id);
     }
-    states.iter_mut().for_each(|s| s.initial = s.initial.clamp(-MAX_HALF, MAX_HALF));
-    net.remove_dead_nodes();
-    Ok(Lowered { net, states })
+    half.states = source.states.clone();
+    half.states.iter_mut().for_each(|s| s.initial = s.initial.clamp(-MAX_HALF, MAX_HALF));
+    half.remove_dead_nodes();
+    Ok(half)
 }
 
-fn typed_constant(net: &mut Net, constant: &Tensor, dtype: DType) -> Result<NetId> {
-    let out_of_range = |v: &&f32| v.is_nan() || v.abs() > MAX_HALF;
-    if dtype == DType::F16
-        && let Some(worst) = constant.as_f32().and_then(|data| data.iter().find(out_of_range))
-    {
-        return Err(CompileError::Network(format!("a weight of {worst} does not fit fp16; compile to fp32")));
+/// Clamps the float attributes of an operator to the range of float16.
+fn clamp_attributes(op: &LoweredOp) -> LoweredOp {
+    match op {
+        LoweredOp::Pad { before, after, value } => {
+            let value = FloatBits::from(value.value().clamp(-MAX_HALF, MAX_HALF));
+            LoweredOp::Pad { before: *before, after: *after, value }
+        }
+        LoweredOp::Clip { min, max } => LoweredOp::Clip {
+            min: min.value().max(-MAX_HALF).into(),
+            max: max.value().min(MAX_HALF).into(),
+        },
+        op => op.clone(),
     }
-    let id = net.tensor(constant.clone());
-    net.values[id.0].dtype = dtype;
+}
+
+fn add_typed_constant(
+    half: &mut LoweredGraph,
+    constant: &Tensor,
+    dtype: DType,
+) -> Result<LoweredId> {
+    let is_out_of_range = |v: &&f32| v.is_nan() || v.abs() > MAX_HALF;
+    if dtype == DType::F16
+        && let Some(weight) = constant.f32_elements().and_then(|w| w.iter().find(is_out_of_range))
+    {
+        return fail_network(format!(
+            "a weight must be -{MAX_HALF} to {MAX_HALF} in half precision, got {weight}; compile to fp32"
+        ));
+    }
+    let id = half.add_constant(constant.clone());
+    half.values[id.0].dtype = dtype;
     Ok(id)
 }

@@ -1,27 +1,30 @@
-//! Synthetic transthoracic echo cines of every view from one beating-heart model.
+//! Synthetic transthoracic echo cines of every view, rendered from one model of the beating heart.
 //!
-//! [`render`] makes one cine, [`Set::write`] a labelled set on disk. The same seed gives the same bytes.
-//! See `docs/phantom.md` for what is modelled and what is not.
+//! [`render`] renders one cine and [`Set::write`] writes a labelled set to disk. Equal views, seeds
+//! and settings give equal bytes. docs/model/phantom.md describes what the model contains and what
+//! it leaves out.
 
 #![forbid(unsafe_code)]
 
-mod anatomy;
-mod doppler;
-mod heart;
+mod anatomy_map;
+mod body;
+mod cine;
+mod files;
 mod image;
-mod look;
-mod other;
-mod output;
-mod overlay;
-mod rhythm;
+mod render;
 mod rng;
-mod screen;
-mod view;
+mod vector;
 
-pub use anatomy::{Structure, anatomy};
-pub use heart::Heart;
-pub use image::{Cine, Settings, render};
-pub use look::{Look, Scanner};
-pub use output::{Set, write_contact_sheet, write_dicom, write_png};
-pub use rhythm::RhythmKind;
-pub use view::View;
+pub use anatomy_map::map_anatomy;
+pub use body::heart::Heart;
+pub use body::rhythm::RhythmKind;
+pub use body::structure::Structure;
+pub use cine::{Cine, Settings};
+pub use files::contact_sheet::write_contact_sheet;
+pub use files::dicom::write_dicom;
+pub use files::png::write_png;
+pub use files::set::Set;
+pub use image::conditions::ImagingConditions;
+pub use image::scanner::Scanner;
+pub use image::view::View;
+pub use render::render;

@@ -1,61 +1,66 @@
-//! The same network run once after the end, as it would be without streaming.
+//! Runs of the network on a whole clip after the end of an acquisition, for comparison with
+//! streaming.
 
-use super::spread::Spread;
-use crate::Failure;
-use crate::engine::EngineArguments;
+use super::times::Times;
+use crate::engine_arguments::EngineArguments;
+use crate::failure::Failure;
 use std::path::Path;
 use std::time::Instant;
 use tteview::bench_api::{Network, RawGraph};
 
-/// A graph that computes one whole clip.
+/// A graph that processes one whole clip.
 pub(super) struct OneShot {
     graph: Graph,
-    times: Spread,
+    times: Times,
 }
 
 enum Graph {
-    /// The clip package, on the provider that is measured.
+    /// The clip package on the measured provider.
     Package(Network),
-    /// The source's three-dimensional graph in ONNX Runtime, with its own settings but for the number of threads.
+    /// The source's three-dimensional graph in ONNX Runtime, with the runtime's default settings
+    /// except for the number of threads.
     Source(RawGraph),
 }
 
 impl OneShot {
-    pub(super) fn package(file: &Path, arguments: &EngineArguments) -> Result<Self, Failure> {
-        let engine = arguments.with_model(file)?;
+    /// Loads a clip package.
+    pub(super) fn load_package(file: &Path, arguments: &EngineArguments) -> Result<Self, Failure> {
+        let engine = arguments.load_engine_for(file)?;
         let network = Network::new(&engine).map_err(|error| Failure::model(file, error))?;
-        Self::warm(Graph::Package(network))
+        Self::warm_up(Graph::Package(network))
     }
 
-    pub(super) fn source(file: &Path, threads: u32) -> Result<Self, Failure> {
+    /// Loads a source network.
+    pub(super) fn load_source(file: &Path, threads: u32) -> Result<Self, Failure> {
         let graph = RawGraph::load(file, threads).map_err(|error| Failure::model(file, error))?;
-        Self::warm(Graph::Source(graph))
+        Self::warm_up(Graph::Source(graph))
     }
 
-    /// The first runs allocate.
-    fn warm(graph: Graph) -> Result<Self, Failure> {
-        let mut this = Self { graph, times: Spread::new() };
-        this.run()?;
-        this.run()?;
-        this.times = Spread::new();
-        Ok(this)
+    /// Runs the graph twice and discards the times, because the first runs allocate memory.
+    fn warm_up(graph: Graph) -> Result<Self, Failure> {
+        let mut one_shot = Self { graph, times: Times::new() };
+        one_shot.run()?;
+        one_shot.run()?;
+        one_shot.times = Times::new();
+        Ok(one_shot)
     }
 
+    /// Runs the graph once and measures the time.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
         let time = match &mut self.graph {
             Graph::Package(network) => {
                 let start = Instant::now();
-                network.run().map(|()| start.elapsed())
+                network.run()?;
+                start.elapsed()
             }
-            Graph::Source(graph) => graph.time(),
+            Graph::Source(graph) => graph.measure_run()?,
         };
-        let time = time.map_err(|error| Failure { exit: crate::Exit::Model, message: error.to_string() })?;
         self.times.add(time);
         Ok(())
     }
 
-    /// What was measured since the last call.
-    pub(super) fn take(&mut self) -> Spread {
-        std::mem::replace(&mut self.times, Spread::new())
+    /// Returns the times of the runs since the last call of this function.
+    pub(super) fn take_times(&mut self) -> Times {
+        std::mem::take(&mut self.times)
     }
 }

@@ -1,13 +1,14 @@
-//! The picture: how the label latency is distributed, and how it depends on where in a chunk the acquisition ended.
+//! The plot of the label latency: its distribution, and its dependence on the phase, which is the
+//! position within a chunk at which the acquisition ended.
 
-use super::latency::{Case, Measured};
+use super::case::{Case, Conditions, Measurement};
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
 use std::fmt::Display;
 
 const SIZE: (u32, u32) = (1280, 620);
 
-/// Distinct for the colour-blind too (Okabe and Ito, 2008).
+/// Colours that colour-blind readers can distinguish (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -21,60 +22,68 @@ const COLOURS: [RGBColor; 8] = [
 
 const FONT: (&str, u32) = ("sans-serif", 14);
 
-/// An SVG file.
-pub(super) fn svg(measured: &Measured) -> Result<String, String> {
-    let mut picture = String::new();
+/// Renders the plot as SVG.
+pub(super) fn render_plot(measurement: &Measurement) -> Result<String, String> {
+    let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut picture, SIZE).into_drawing_area();
-        area.fill(&WHITE).map_err(text)?;
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(describe_error)?;
         let (left, right) = area.split_horizontally(SIZE.0 * 11 / 20);
-        let range = range(measured);
-        by_percentile(&left, measured, range)?;
-        by_phase(&right, measured, range)?;
-        area.present().map_err(text)?;
+        let range_ms = choose_range_ms(measurement);
+        plot_percentiles(&left, measurement, range_ms)?;
+        plot_phases(&right, measurement, range_ms)?;
+        area.present().map_err(describe_error)?;
     }
-    Ok(picture)
+    Ok(svg)
 }
 
-fn text(error: impl Display) -> String {
+fn describe_error(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Milliseconds from below the least to above the largest of all that is drawn.
-fn range(measured: &Measured) -> (f64, f64) {
-    let mut least = f64::INFINITY;
-    let mut most = 0.0f64;
-    for case in &measured.cases {
-        let one_shots = [&case.clip, &case.source].into_iter().flatten().map(|spread| spread.median());
-        for ns in one_shots.chain([case.latency.percentile(0.0), case.latency.max()]) {
-            least = least.min(ns / 1e6);
-            most = most.max(ns / 1e6);
+/// Returns the range of the vertical axes, which extends from below the smallest value to above the
+/// largest one.
+fn choose_range_ms(measurement: &Measurement) -> (f64, f64) {
+    let mut smallest = f64::INFINITY;
+    let mut largest = 0.0f64;
+    for case in &measurement.cases {
+        let one_shots =
+            [&case.clip, &case.source].into_iter().flatten().map(|times| times.median_ns());
+        for ns in one_shots.chain([case.latency.percentile_ns(0.0), case.latency.max_ns()]) {
+            smallest = smallest.min(ns / 1e6);
+            largest = largest.max(ns / 1e6);
         }
     }
-    (least.clamp(1e-4, 1e6) / 1.5, most.max(1e-3) * 1.5)
+    (smallest.clamp(1e-4, 1e6) / 1.5, largest.max(1e-3) * 1.5)
 }
 
-fn name(case: &Case) -> String {
-    let load = if case.load == 0 { String::new() } else { format!(", load {}", case.load) };
-    format!("{}, partial {}{load}", case.rate, case.partial.name())
+fn describe_case(case: &Case) -> String {
+    let Conditions { rate, partial, load } = case.conditions;
+    let load = if load == 0 { String::new() } else { format!(", load {load}") };
+    format!("{rate}, partial {partial}{load}")
 }
 
-fn coloured(measured: &Measured) -> impl Iterator<Item = (&Case, RGBColor)> {
-    measured.cases.iter().zip(COLOURS.iter().cycle().copied())
+/// Assigns a colour to each case.
+fn assign_colours(measurement: &Measurement) -> impl Iterator<Item = (&Case, RGBColor)> {
+    measurement.cases.iter().zip(COLOURS.iter().cycle().copied())
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// Latency over percentiles; the axis has as much room from 90 to 99 as from 99 to 99.9.
-fn by_percentile(area: &Area<'_>, measured: &Measured, (least, most): (f64, f64)) -> Result<(), String> {
+/// Plots the latency against the percentile. On the axis, 90 is as far from 99 as 99 is from 99.9.
+fn plot_percentiles(
+    area: &Area<'_>,
+    measurement: &Measurement,
+    (smallest, largest): (f64, f64),
+) -> Result<(), String> {
     const NINES: f64 = 3.0;
     let mut chart = ChartBuilder::on(area)
         .caption("Time from the end of the acquisition to the label", ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(0.0..NINES, (least..most).log_scale())
-        .map_err(text)?;
+        .build_cartesian_2d(0.0..NINES, (smallest..largest).log_scale())
+        .map_err(describe_error)?;
     chart
         .configure_mesh()
         .x_desc("percentile")
@@ -86,30 +95,36 @@ fn by_percentile(area: &Area<'_>, measured: &Measured, (least, most): (f64, f64)
         .x_label_formatter(&|nines| format!("{}", percent(*nines)))
         .y_label_formatter(&|ms| format!("{ms}"))
         .draw()
-        .map_err(text)?;
-    for (case, colour) in coloured(measured) {
+        .map_err(describe_error)?;
+    for (case, colour) in assign_colours(measurement) {
         let points = (0..=150).map(|step| {
             let nines = f64::from(step) / 150.0 * NINES;
-            (nines, case.latency.percentile(100.0 * (1.0 - 10f64.powf(-nines))) / 1e6)
+            (nines, case.latency.percentile_ns(100.0 * (1.0 - 10f64.powf(-nines))) / 1e6)
         });
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)))
-            .map_err(text)?
-            .label(name(case))
+            .map_err(describe_error)?
+            .label(describe_case(case))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3)));
     }
-    for (what, pick) in [("one clip after the end", 0), ("3-D source after the end", 1)] {
-        let medians = measured.cases.iter().filter_map(|case| [&case.clip, &case.source][pick].as_ref());
-        let medians: Vec<f64> = medians.map(|spread| spread.median() / 1e6).collect();
+    for (label, index) in [("one clip after the end", 0), ("3-D source after the end", 1)] {
+        let medians =
+            measurement.cases.iter().filter_map(|case| [&case.clip, &case.source][index].as_ref());
+        let medians: Vec<f64> = medians.map(|times| times.median_ns() / 1e6).collect();
         if medians.is_empty() {
             continue;
         }
         let mean = medians.iter().sum::<f64>() / medians.len() as f64;
-        let style = if pick == 0 { BLACK.mix(0.5) } else { BLACK.mix(0.9) };
+        let style = if index == 0 { BLACK.mix(0.5) } else { BLACK.mix(0.9) };
         chart
-            .draw_series(DashedLineSeries::new([(0.0, mean), (NINES, mean)], 7, 5, style.stroke_width(2)))
-            .map_err(text)?
-            .label(what)
+            .draw_series(DashedLineSeries::new(
+                [(0.0, mean), (NINES, mean)],
+                7,
+                5,
+                style.stroke_width(2),
+            ))
+            .map_err(describe_error)?
+            .label(label)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style.stroke_width(2)));
     }
     chart
@@ -119,22 +134,28 @@ fn by_percentile(area: &Area<'_>, measured: &Measured, (least, most): (f64, f64)
         .label_font(FONT)
         .position(SeriesLabelPosition::LowerRight)
         .draw()
-        .map_err(text)
+        .map_err(describe_error)
 }
 
-/// 0, 90, 99, 99.9 for 0, 1, 2, 3 nines.
+/// Returns the percentile for a number of nines: 0, 90, 99 and 99.9 for 0, 1, 2 and 3 nines.
 fn percent(nines: f64) -> f64 {
     (100.0 * (1.0 - 10f64.powf(-nines)) * 1e4).round() / 1e4
 }
 
-fn by_phase(area: &Area<'_>, measured: &Measured, (least, most): (f64, f64)) -> Result<(), String> {
+/// Plots the latency against the phase: the fraction of a chunk that had elapsed since the last
+/// whole chunk when the acquisition ended.
+fn plot_phases(
+    area: &Area<'_>,
+    measurement: &Measurement,
+    (smallest, largest): (f64, f64),
+) -> Result<(), String> {
     let mut chart = ChartBuilder::on(area)
-        .caption("by where in its chunk it ended", ("sans-serif", 18))
+        .caption("by the part of the last chunk that had passed", ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(0.0..1.0, (least..most).log_scale())
-        .map_err(text)?;
+        .build_cartesian_2d(0.0..1.0, (smallest..largest).log_scale())
+        .map_err(describe_error)?;
     chart
         .configure_mesh()
         .x_desc("part of the chunk that had passed")
@@ -143,12 +164,12 @@ fn by_phase(area: &Area<'_>, measured: &Measured, (least, most): (f64, f64)) -> 
         .light_line_style(WHITE)
         .y_label_formatter(&|ms| format!("{ms}"))
         .draw()
-        .map_err(text)?;
-    for (case, colour) in coloured(measured) {
+        .map_err(describe_error)?;
+    for (case, colour) in assign_colours(measurement) {
         let points = case.by_phase.iter().map(|&(phase, latency)| {
             Circle::new((phase, latency.as_secs_f64() * 1e3), 3, colour.mix(0.7).filled())
         });
-        chart.draw_series(points).map_err(text)?;
+        chart.draw_series(points).map_err(describe_error)?;
     }
     Ok(())
 }
@@ -158,7 +179,7 @@ mod tests {
     use super::percent;
 
     #[test]
-    fn the_axis_names_percentiles() {
+    fn the_ticks_of_the_axis_are_percentiles() {
         assert_eq!([0.0, 1.0, 2.0, 3.0].map(percent), [0.0, 90.0, 99.0, 99.9]);
     }
 }

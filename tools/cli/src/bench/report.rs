@@ -1,34 +1,42 @@
-//! What was measured, as a Markdown table and as JSON.
+//! The measurement as a Markdown table and as JSON.
 
-use super::latency::{Case, Measured};
-use super::spread::Spread;
+use super::case::{Case, Measurement};
+use super::times::Times;
 use serde_json::{Value, json};
 use tteview::Engine;
 
-/// The table for people, with what it was measured on above it.
-pub(super) fn table(engine: &Engine, measured: &Measured) -> String {
+/// Renders the human-readable table, preceded by the model, the provider and the machine.
+pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> String {
     let report = engine.report();
     let mut lines = vec![
-        format!("model    {}, {:?} mode", name(engine), engine.spec().mode),
-        format!("runs on  {}, {}, {} threads", report.provider, report.runtime_version, measured.threads),
+        format!("model    {}, {:?} mode", describe_model(engine), engine.spec().mode),
         format!(
-            "step     {}, real time {}",
-            shown(measured.step.as_nanos() as f64),
-            if measured.keeps_up { "holds" } else { "does NOT hold: chunks will be skipped" }
+            "runs on  {}, {}, {} threads",
+            report.provider, report.runtime_version, measurement.threads
         ),
-        format!("machine  {}", measured.before.line()),
-        format!("   then  {}", measured.after.line()),
+        format!(
+            "step     {}, {}",
+            format_ns(measurement.step.as_nanos() as f64),
+            if measurement.keeps_up {
+                "keeps up with the frames"
+            } else {
+                "does NOT keep up with the frames: chunks will be skipped"
+            }
+        ),
+        format!("machine  {}", measurement.before.to_line()),
+        format!("   then  {}", measurement.after.to_line()),
         String::new(),
     ];
-    let step_ns = measured.step.as_nanos() as f64;
+    let step_ns = measurement.step.as_nanos() as f64;
     let mut rows = vec![HEADINGS.map(String::from)];
-    rows.extend(measured.cases.iter().map(|case| row(case, step_ns)));
-    lines.push(aligned(&rows));
+    rows.extend(measurement.cases.iter().map(|case| create_row(case, step_ns)));
+    lines.push(align_columns(&rows));
     lines.join("\n")
 }
 
-/// The version that the package gives itself, or the beginning of its hash.
-fn name(engine: &Engine) -> String {
+/// Returns the version of the model or, if it has no version, the first digits of its package's
+/// hash.
+fn describe_model(engine: &Engine) -> String {
     let spec = engine.spec();
     match spec.model_version.as_str() {
         "" => format!("SHA-256 {}...", spec.package_sha256.get(..12).unwrap_or_default()),
@@ -57,8 +65,9 @@ const HEADINGS: [&str; 18] = [
     "degraded",
 ];
 
-/// A Markdown table whose columns are as wide as their widest cell, so that it reads well unrendered too.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+/// Renders a Markdown table. Each column is as wide as its widest cell, so that the Markdown source
+/// is also easy to read.
+fn align_columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
@@ -71,27 +80,33 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     lines.join("\n")
 }
 
-fn row(case: &Case, step_ns: f64) -> [String; 18] {
-    let latency = |percent| shown(case.latency.percentile(percent));
-    let median = case.latency.median();
-    let against = |one_shot: &Option<Spread>| match one_shot {
-        Some(spread) => [shown(spread.median()), format!("{:.4}", median / spread.median())],
+fn create_row(case: &Case, step_ns: f64) -> [String; 18] {
+    let latency = |percent| format_ns(case.latency.percentile_ns(percent));
+    let median = case.latency.median_ns();
+    let compare = |one_shot: &Option<Times>| match one_shot {
+        Some(times) => [format_ns(times.median_ns()), format!("{:.4}", median / times.median_ns())],
         None => ["-", "-"].map(String::from),
     };
-    let [clip, clip_ratio] = against(&case.clip);
-    let [source, source_ratio] = against(&case.source);
-    let age = |percent| if case.age.len() == 0 { "-".into() } else { shown(case.age.percentile(percent)) };
+    let [clip, clip_ratio] = compare(&case.clip);
+    let [source, source_ratio] = compare(&case.source);
+    let age = |percent| {
+        if case.label_age.is_empty() {
+            "-".into()
+        } else {
+            format_ns(case.label_age.percentile_ns(percent))
+        }
+    };
     [
-        case.rate.to_string(),
-        case.partial.name().into(),
-        case.load.to_string(),
+        case.conditions.rate.to_string(),
+        case.conditions.partial.to_string(),
+        case.conditions.load.to_string(),
         case.latency.len().to_string(),
         latency(50.0),
         latency(95.0),
         latency(99.0),
         latency(99.9),
-        shown(case.latency.max()),
-        format!("{:.2}", case.latency.percentile(99.0) / step_ns.max(1.0)),
+        format_ns(case.latency.max_ns()),
+        format!("{:.2}", case.latency.percentile_ns(99.0) / step_ns.max(1.0)),
         age(50.0),
         age(99.0),
         clip,
@@ -103,8 +118,8 @@ fn row(case: &Case, step_ns: f64) -> [String; 18] {
     ]
 }
 
-/// Nanoseconds for people.
-fn shown(ns: f64) -> String {
+/// Formats a time, given in nanoseconds, with a suitable unit.
+fn format_ns(ns: f64) -> String {
     match ns {
         ns if ns < 1e6 => format!("{:.0} us", ns / 1e3),
         ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
@@ -112,8 +127,8 @@ fn shown(ns: f64) -> String {
     }
 }
 
-/// Everything, for programs. Times are nanoseconds.
-pub(super) fn json(engine: &Engine, measured: &Measured) -> Value {
+/// Returns all measured values as a JSON object. Times are in nanoseconds.
+pub(super) fn to_json(engine: &Engine, measurement: &Measurement) -> Value {
     let (report, spec) = (engine.report(), engine.spec());
     json!({
         "model": {
@@ -125,34 +140,38 @@ pub(super) fn json(engine: &Engine, measured: &Measured) -> Value {
         },
         "provider": report.provider,
         "runtime": report.runtime_version,
-        "threads": measured.threads,
-        "frame_px": [measured.frame.0, measured.frame.1],
-        "seconds": measured.seconds,
-        "step_ns": u64::try_from(measured.step.as_nanos()).unwrap_or(u64::MAX),
-        "keeps_up": measured.keeps_up,
-        "machine": { "before": measured.before.json(), "after": measured.after.json() },
-        "cases": measured.cases.iter().map(case).collect::<Vec<_>>(),
+        "threads": measurement.threads,
+        "frame_px": measurement.frame_px,
+        "seconds": measurement.seconds,
+        "step_ns": u64::try_from(measurement.step.as_nanos()).unwrap_or(u64::MAX),
+        "keeps_up": measurement.keeps_up,
+        "machine": { "before": measurement.before.to_json(), "after": measurement.after.to_json() },
+        "cases": measurement.cases.iter().map(case_to_json).collect::<Vec<_>>(),
     })
 }
 
-fn case(case: &Case) -> Value {
-    let median = case.latency.median();
-    let one_shot = |spread: &Option<Spread>| {
-        spread.as_ref().map(|spread| json!({ "time": spread.json(), "ratio": median / spread.median() }))
+fn case_to_json(case: &Case) -> Value {
+    let median = case.latency.median_ns();
+    let one_shot = |times: &Option<Times>| {
+        times
+            .as_ref()
+            .map(|times| json!({ "time": times.to_json(), "ratio": median / times.median_ns() }))
     };
     let by_phase: Vec<_> = case
         .by_phase
         .iter()
-        .map(|&(phase, latency)| json!([phase, u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)]))
+        .map(|&(phase, latency)| {
+            json!([phase, u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)])
+        })
         .collect();
     json!({
-        "rate": case.rate.to_string(),
-        "partial": case.partial.name(),
-        "load_threads": case.load,
-        "label_latency": case.latency.json(),
-        "label_latency_in_library": case.inside.json(),
+        "rate": case.conditions.rate.to_string(),
+        "partial": case.conditions.partial.to_string(),
+        "load_threads": case.conditions.load,
+        "label_latency": case.latency.to_json(),
+        "label_latency_in_library": case.library_latency.to_json(),
         "label_latency_by_phase": by_phase,
-        "live_label_age": (case.age.len() > 0).then(|| case.age.json()),
+        "live_label_age": (!case.label_age.is_empty()).then(|| case.label_age.to_json()),
         "one_clip": one_shot(&case.clip),
         "source": one_shot(&case.source),
         "frames": case.frames,
@@ -169,12 +188,12 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["a", "ratio"], ["30 Hz", "1"]].map(|row| row.map(String::from));
-        let text = aligned(&rows);
+        let text = align_columns(&rows);
         assert_eq!(text, "|     a | ratio |\n| ----: | ----: |\n| 30 Hz |     1 |");
     }
 
     #[test]
-    fn times_have_a_unit_that_suits_them() {
-        assert_eq!([24e3, 5.25e6, 2.5e9].map(shown), ["24 us", "5.25 ms", "2.50 s"]);
+    fn times_have_a_fitting_unit() {
+        assert_eq!([24e3, 5.25e6, 2.5e9].map(format_ns), ["24 us", "5.25 ms", "2.50 s"]);
     }
 }

@@ -1,45 +1,42 @@
-//! AVI: Motion JPEG and uncompressed frames of the first video stream.
+//! AVI files: Motion JPEG and uncompressed frames of the first video stream.
 //!
-//! Chunk layout as in Microsoft's "AVI RIFF File Reference"; files of several RIFF parts (OpenDML) are read through.
+//! Microsoft's "AVI RIFF File Reference" defines the chunks. If a file has several RIFF chunks
+//! (OpenDML), all of them are read.
 
-use super::jpeg::{self, Unmarked};
-use super::timing::{Timing, step_ns};
-use super::{Decoder, Facts, Opened, slice};
+use super::bytes::slice;
+use super::decoder::{CineSource, Decoder};
+use super::facts::Facts;
+use super::jpeg::{self, UnmarkedColours};
+use super::timing::{Timing, round_step_ns};
 use std::ops::Range;
 use tteview::frame::PixelFormat;
 
-/// A RIFF chunk: its name and where its body is.
+/// A RIFF chunk: its name, and the byte range of its body in the file.
 type Chunk = ([u8; 4], Range<usize>);
 
-pub(super) fn open(file: Vec<u8>) -> Result<Opened, String> {
-    let content = scan(&file)?;
-    let stream = content.stream.ok_or("AVI without a video stream")?;
+pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
+    let content = read_content(&file)?;
+    let stream = content.stream.ok_or("the AVI file has no video stream")?;
     let frames = content.frames;
-    let first = frames.iter().find(|frame| !frame.is_empty()).ok_or("AVI without frames")?;
-    let codec = stream.codec(&file[first.clone()])?;
-    let timing = match step_ns(stream.period_ns) {
+    let first =
+        frames.iter().find(|frame| !frame.is_empty()).ok_or("the AVI file has no frames")?;
+    let codec = stream.choose_codec(&file[first.clone()])?;
+    let timing = match round_step_ns(stream.period_ns) {
         Some(period) => Timing::regular(frames.len(), period, Some("AVI stream rate")),
-        None => Timing::assumed(frames.len()),
+        None => Timing::assume(frames.len()),
     };
-    let [width_px, height_px] = stream.size;
-    let facts = Facts {
-        source: format!("AVI, {}", codec.name()),
-        format: codec.format(),
-        width_px,
-        height_px,
-        timing,
-        region: None,
-    };
-    let frames = Frames { file, frames: frames.into_iter(), stream, codec, last: None };
-    Ok((facts, Box::new(frames)))
+    let facts = Facts::new(format!("AVI, {}", codec.name()), codec.format(), stream.size, timing)?;
+    let decoder = AviDecoder { file, frames: frames.into_iter(), stream, codec, last: None };
+    Ok(CineSource { facts, decoder: Box::new(decoder) })
 }
 
-/// What is used of a file.
+/// The parts of a file that the decoder uses.
 #[derive(Default)]
 struct Content {
     stream: Option<Stream>,
     frames: Vec<Range<usize>>,
-    /// Streams seen so far: frames are named by the number of their stream.
+    /// Number of streams read so far, which is the number of the next stream. The name of a frame's
+    /// chunk contains the number of the stream.
     streams: usize,
 }
 
@@ -48,22 +45,22 @@ struct Stream {
     number: usize,
     period_ns: f64,
     size: [u32; 2],
-    /// The first row in memory is the bottom of the picture.
-    bottom_up: bool,
+    /// Whether the first row in the file is the bottom row of the image.
+    is_bottom_up: bool,
     bits: u16,
     compression: [u8; 4],
-    /// RGB by index.
+    /// RGB colours by palette index.
     palette: Vec<[u8; 3]>,
 }
 
-fn scan(file: &[u8]) -> Result<Content, String> {
+fn read_content(file: &[u8]) -> Result<Content, String> {
     let mut content = Content::default();
-    for (name, part) in chunks(file, 0..file.len())? {
+    for (name, part) in find_chunks(file, 0..file.len())? {
         if &name == b"RIFF" {
-            for (name, list) in chunks(file, after_type(&part))? {
+            for (name, list) in find_chunks(file, list_body(&part))? {
                 match (&name, slice(file, list.start, 4)) {
-                    (b"LIST", Some(b"hdrl")) => header(file, after_type(&list), &mut content)?,
-                    (b"LIST", Some(b"movi")) => movie(file, after_type(&list), &mut content)?,
+                    (b"LIST", Some(b"hdrl")) => read_header(file, list_body(&list), &mut content)?,
+                    (b"LIST", Some(b"movi")) => find_frames(file, list_body(&list), &mut content)?,
                     _ => {}
                 }
             }
@@ -72,38 +69,46 @@ fn scan(file: &[u8]) -> Result<Content, String> {
     Ok(content)
 }
 
-/// The chunks side by side in `within`.
-fn chunks(file: &[u8], within: Range<usize>) -> Result<Vec<Chunk>, String> {
-    let mut found = Vec::new();
+/// Returns the consecutive chunks in the byte range `within`.
+fn find_chunks(file: &[u8], within: Range<usize>) -> Result<Vec<Chunk>, String> {
+    let mut chunks = Vec::new();
     let mut at = within.start;
-    while let Some(&[a, b, c, d, s0, s1, s2, s3]) = slice(file, at, 8).filter(|_| at + 8 <= within.end) {
+    while let Some(&[a, b, c, d, s0, s1, s2, s3]) =
+        slice(file, at, 8).filter(|_| at + 8 <= within.end)
+    {
         let name = [a, b, c, d];
         let body = at + 8..at + 8 + u32::from_le_bytes([s0, s1, s2, s3]) as usize;
         if body.end > within.end {
             let (name, bytes, left) = (name.escape_ascii(), body.len(), within.end - body.start);
-            return Err(format!("AVI truncated: chunk {name} of {bytes} bytes, {left} are there"));
+            return Err(format!(
+                "the AVI file is truncated: chunk \"{name}\" has {bytes} bytes, but only {left} follow"
+            ));
         }
         at = body.end + body.len() % 2;
-        found.push((name, body));
+        chunks.push((name, body));
     }
-    Ok(found)
+    Ok(chunks)
 }
 
-/// The chunks of a RIFF or LIST lie after its type.
-fn after_type(list: &Range<usize>) -> Range<usize> {
+/// Returns the byte range of the chunks inside a RIFF or LIST chunk. The range begins after the
+/// four-byte type.
+fn list_body(list: &Range<usize>) -> Range<usize> {
     (list.start + 4).min(list.end)..list.end
 }
 
-fn header(file: &[u8], within: Range<usize>, content: &mut Content) -> Result<(), String> {
-    for (name, list) in chunks(file, within)? {
+fn read_header(file: &[u8], within: Range<usize>, content: &mut Content) -> Result<(), String> {
+    for (name, list) in find_chunks(file, within)? {
         if &name != b"LIST" || slice(file, list.start, 4) != Some(b"strl") {
             continue;
         }
         let number = content.streams;
         content.streams += 1;
-        let parts = chunks(file, after_type(&list))?;
+        let parts = find_chunks(file, list_body(&list))?;
         let part = |wanted: &[u8; 4]| {
-            parts.iter().find(|(name, _)| name == wanted).map_or(&[][..], |(_, body)| &file[body.clone()])
+            parts
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map_or(&[][..], |(_, body)| &file[body.clone()])
         };
         if content.stream.is_none() && part(b"strh").starts_with(b"vids") {
             content.stream = Some(Stream::read(number, part(b"strh"), part(b"strf"))?);
@@ -112,20 +117,22 @@ fn header(file: &[u8], within: Range<usize>, content: &mut Content) -> Result<()
     Ok(())
 }
 
-fn movie(file: &[u8], within: Range<usize>, content: &mut Content) -> Result<(), String> {
-    let Some(stream) = &content.stream else { return Err("AVI with frames before its header".into()) };
+fn find_frames(file: &[u8], within: Range<usize>, content: &mut Content) -> Result<(), String> {
+    let Some(stream) = &content.stream else {
+        return Err("the AVI file has frames before its header".into());
+    };
     let prefix = format!("{:02}", stream.number);
     let mut frames = Vec::new();
-    let mut take = |(name, body): Chunk| {
+    let mut add_frame = |(name, body): Chunk| {
         if name.starts_with(prefix.as_bytes()) && matches!(&name[2..], b"dc" | b"db") {
             frames.push(body);
         }
     };
-    for (name, body) in chunks(file, within)? {
+    for (name, body) in find_chunks(file, within)? {
         if &name == b"LIST" {
-            chunks(file, after_type(&body))?.into_iter().for_each(&mut take);
+            find_chunks(file, list_body(&body))?.into_iter().for_each(&mut add_frame);
         } else {
-            take((name, body));
+            add_frame((name, body));
         }
     }
     content.frames.append(&mut frames);
@@ -137,7 +144,9 @@ impl Stream {
     fn read(number: usize, header: &[u8], format: &[u8]) -> Result<Self, String> {
         let long = |bytes: &[u8], at: usize| -> Result<u32, String> {
             let field = slice(bytes, at, 4).and_then(|field| field.try_into().ok());
-            field.map(u32::from_le_bytes).ok_or_else(|| "AVI stream header truncated".to_owned())
+            field
+                .map(u32::from_le_bytes)
+                .ok_or_else(|| "the AVI stream header is truncated".to_owned())
         };
         let (scale, rate) = (long(header, 20)?, long(header, 24)?);
         let height = long(format, 8)?.cast_signed();
@@ -151,7 +160,7 @@ impl Stream {
             number,
             period_ns: f64::from(scale) / f64::from(rate) * 1e9,
             size: [long(format, 4)?, height.unsigned_abs()],
-            bottom_up: height > 0,
+            is_bottom_up: height > 0,
             bits: (planes_bits >> 16) as u16,
             compression: long(format, 16)?.to_le_bytes(),
             palette: palette
@@ -162,9 +171,12 @@ impl Stream {
         })
     }
 
-    fn codec(&self, first: &[u8]) -> Result<Codec, String> {
+    /// Chooses the codec of the stream. `first` is the first frame that is not empty.
+    fn choose_codec(&self, first: &[u8]) -> Result<Codec, String> {
         match (&self.compression.map(|byte| byte.to_ascii_uppercase()), self.bits) {
-            (b"MJPG", _) if jpeg::components(first)? == 1 => Ok(Codec::MotionJpeg(PixelFormat::Gray8)),
+            (b"MJPG", _) if jpeg::read_component_count(first)? == 1 => {
+                Ok(Codec::MotionJpeg(PixelFormat::Gray8))
+            }
             (b"MJPG", _) => Ok(Codec::MotionJpeg(PixelFormat::Rgb24)),
             (b"\0\0\0\0", 8) if self.palette.iter().all(|[r, g, b]| r == g && g == b) => {
                 Ok(Codec::GreyIndexed)
@@ -173,12 +185,11 @@ impl Stream {
             (b"\0\0\0\0", 24) => Ok(Codec::Bgr(3)),
             (b"\0\0\0\0", 32) => Ok(Codec::Bgr(4)),
             (b"Y800" | b"Y8  " | b"GREY", _) => Ok(Codec::Grey),
-            (compression, bits) => {
-                let name = compression.escape_ascii();
-                Err(format!(
-                    "AVI compression {name} with {bits} bits is not supported; Motion JPEG and uncompressed are"
-                ))
-            }
+            (compression, bits) => Err(format!(
+                "AVI compression \"{}\" with {bits} bits is not supported; \
+                 convert the file to Motion JPEG or uncompressed frames",
+                compression.escape_ascii()
+            )),
         }
     }
 }
@@ -188,7 +199,7 @@ enum Codec {
     Grey,
     GreyIndexed,
     Indexed,
-    /// Blue, green, red in that many bytes.
+    /// The components blue, green and red, with this number of bytes per pixel.
     Bgr(usize),
 }
 
@@ -206,65 +217,75 @@ impl Codec {
     }
 }
 
-struct Frames {
+struct AviDecoder {
     file: Vec<u8>,
     frames: std::vec::IntoIter<Range<usize>>,
     stream: Stream,
     codec: Codec,
-    /// The last frame that was not empty: an empty one repeats it.
+    /// The last frame that was not empty. An empty frame repeats this frame.
     last: Option<Range<usize>>,
 }
 
-impl Decoder for Frames {
+impl Decoder for AviDecoder {
     fn next_frame(&mut self) -> Result<Vec<u8>, String> {
-        let frame = self.frames.next().ok_or("no frame")?;
+        let frame = self.frames.next().ok_or("the file has no more frames")?;
         if !frame.is_empty() {
             self.last = Some(frame);
         }
         let data = self.last.clone().ok_or("the first frame is empty")?;
-        let data = self.file.get(data).ok_or("no frame")?;
+        let data = self.file.get(data).ok_or("the frame lies outside the file")?;
         match self.codec {
-            Codec::MotionJpeg(_) => Ok(jpeg::decode(data, self.stream.size, Unmarked::YCbCr)?.samples),
-            Codec::Grey => self.rows(data, 1, false, |pixel, out| out.extend_from_slice(pixel)),
-            Codec::GreyIndexed => self.rows(data, 1, true, |pixel, out| out.push(self.colour(pixel[0])[0])),
-            Codec::Indexed => {
-                self.rows(data, 1, true, |pixel, out| out.extend_from_slice(&self.colour(pixel[0])))
+            Codec::MotionJpeg(_) => {
+                Ok(jpeg::decode(data, self.stream.size, UnmarkedColours::YCbCr)?.samples)
             }
-            Codec::Bgr(bytes) => {
-                self.rows(data, bytes, true, |pixel, out| out.extend([pixel[2], pixel[1], pixel[0]]))
+            Codec::Grey => {
+                self.convert_rows(data, 1, false, |pixel, out| out.extend_from_slice(pixel))
             }
+            Codec::GreyIndexed => {
+                self.convert_rows(data, 1, true, |pixel, out| out.push(self.colour(pixel[0])[0]))
+            }
+            Codec::Indexed => self.convert_rows(data, 1, true, |pixel, out| {
+                out.extend_from_slice(&self.colour(pixel[0]))
+            }),
+            Codec::Bgr(bytes) => self.convert_rows(data, bytes, true, |pixel, out| {
+                out.extend([pixel[2], pixel[1], pixel[0]])
+            }),
         }
     }
 }
 
-impl Frames {
-    /// Palette entry; an index outside it, or a file without a palette, is the grey of that number.
+impl AviDecoder {
+    /// Returns an entry of the palette. An index outside the palette is used as a grey value.
     fn colour(&self, index: u8) -> [u8; 3] {
         self.stream.palette.get(usize::from(index)).copied().unwrap_or([index; 3])
     }
 
-    /// Rows of `bytes` a pixel from the top. Those of a bitmap may be upside down and fill multiples of four bytes.
-    fn rows(
+    /// Converts the pixels, beginning with the top row of the image. `bytes` is the number of bytes
+    /// per pixel. In the file, the rows of a bitmap may be in reverse order, and they are padded to
+    /// multiples of four bytes.
+    fn convert_rows(
         &self,
         data: &[u8],
         bytes: usize,
-        bitmap: bool,
-        pixel: impl Fn(&[u8], &mut Vec<u8>),
+        is_bitmap: bool,
+        convert_pixel: impl Fn(&[u8], &mut Vec<u8>),
     ) -> Result<Vec<u8>, String> {
         let [width, height] = self.stream.size.map(|side| side as usize);
         let row = width * bytes;
-        let stride = if bitmap || data.len() >= row.next_multiple_of(4) * height {
-            row.next_multiple_of(4)
-        } else {
-            row
-        };
+        let padded = row.next_multiple_of(4);
+        let stride = if is_bitmap || data.len() >= padded * height { padded } else { row };
         if data.len() < stride * height.saturating_sub(1) + row {
-            return Err(format!("{} bytes, a frame has {}", data.len(), stride * height));
+            return Err(format!(
+                "the frame must have {} bytes, got {}",
+                stride * height,
+                data.len()
+            ));
         }
         let mut pixels = Vec::with_capacity(3 * width * height);
         for y in 0..height {
-            let y = if bitmap && self.stream.bottom_up { height - 1 - y } else { y };
-            data[y * stride..][..row].chunks_exact(bytes).for_each(|one| pixel(one, &mut pixels));
+            let y = if is_bitmap && self.stream.is_bottom_up { height - 1 - y } else { y };
+            let row = &data[y * stride..][..row];
+            row.chunks_exact(bytes).for_each(|pixel| convert_pixel(pixel, &mut pixels));
         }
         Ok(pixels)
     }

@@ -1,7 +1,8 @@
-//! Animated GIF.
+//! Animated GIF files.
 
-use super::timing::{Timing, step_ns};
-use super::{Decoder, Facts, Opened};
+use super::decoder::{CineSource, Decoder};
+use super::facts::Facts;
+use super::timing::{Timing, round_step_ns};
 use gif::{ColorOutput, DecodeOptions, DisposalMethod, MemoryLimit};
 use std::io::Cursor;
 use std::num::NonZeroU64;
@@ -9,75 +10,76 @@ use tteview::frame::{FRAME_SIDE_PX, PixelFormat};
 
 type Reader = gif::Decoder<Cursor<Vec<u8>>>;
 
-/// Bytes of one RGBA frame of the largest size.
+/// Size in bytes of an RGBA frame with the maximum width and height.
 const MAX_FRAME_BYTES: u64 = 4 * (*FRAME_SIDE_PX.end() as u64).pow(2);
 
-pub(super) fn open(file: Vec<u8>) -> Result<Opened, String> {
-    let mut counting = reader(file, true)?;
+pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
+    let mut reader = create_reader(file, true)?;
     let mut steps_ns = Vec::new();
-    // The delay of a frame is the time until the one after it.
+    // A frame's delay is the time until the next frame, so the step to a frame is the delay of the
+    // previous one.
     let mut delay = 0;
-    let mut timed = true;
-    while let Some(frame) = counting.next_frame_info().map_err(text)? {
-        timed &= steps_ns.is_empty() || step_ns(f64::from(delay) * 1e7).is_some();
+    let mut has_times = true;
+    while let Some(frame) = reader.next_frame_info().map_err(gif_error)? {
+        has_times &= steps_ns.is_empty() || round_step_ns(f64::from(delay) * 1e7).is_some();
         steps_ns.push(i64::from(delay) * 10_000_000);
         delay = frame.delay;
     }
-    let (width, height) = (counting.width(), counting.height());
-    let file = counting.into_inner().into_inner().into_inner();
-    let timing = match timed && steps_ns.len() > 1 {
-        true => Timing::from_steps(&steps_ns, "frame delays"),
-        false => Timing::assumed(steps_ns.len()),
+    let (width, height) = (reader.width(), reader.height());
+    let file = reader.into_inner().into_inner().into_inner();
+    let timing = if has_times && steps_ns.len() > 1 {
+        Timing::from_steps(&steps_ns, "frame delays")
+    } else {
+        Timing::assume(steps_ns.len())
     };
-    let facts = Facts {
-        source: "GIF".into(),
-        format: PixelFormat::Rgb24,
-        width_px: width.into(),
-        height_px: height.into(),
-        timing,
-        region: None,
+    let facts = Facts::new("GIF", PixelFormat::Rgb24, [width.into(), height.into()], timing)?;
+    let decoder = GifDecoder {
+        reader: create_reader(file, false)?,
+        size: [width.into(), height.into()],
+        canvas: Vec::new(),
+        disposal: None,
     };
-    let size = [usize::from(width), usize::from(height)];
-    let frames = Frames { reader: reader(file, false)?, size, canvas: Vec::new(), restore: None };
-    Ok((facts, Box::new(frames)))
+    Ok(CineSource { facts, decoder: Box::new(decoder) })
 }
 
-fn reader(file: Vec<u8>, counting: bool) -> Result<Reader, String> {
+/// Creates a reader. If `skip_pixels` is set, the reader does not decode the pixels of the frames.
+fn create_reader(file: Vec<u8>, skip_pixels: bool) -> Result<Reader, String> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::RGBA);
-    options.skip_frame_decoding(counting);
+    options.skip_frame_decoding(skip_pixels);
     if let Some(bytes) = NonZeroU64::new(MAX_FRAME_BYTES) {
         options.set_memory_limit(MemoryLimit::Bytes(bytes));
     }
-    options.read_info(Cursor::new(file)).map_err(text)
+    options.read_info(Cursor::new(file)).map_err(gif_error)
 }
 
-fn text(error: gif::DecodingError) -> String {
+fn gif_error(error: gif::DecodingError) -> String {
     format!("GIF: {error}")
 }
 
-struct Frames {
+struct GifDecoder {
     reader: Reader,
     size: [usize; 2],
-    /// RGB of the whole picture; GIF frames paint parts of it.
+    /// RGB pixels of the whole image. A GIF frame paints a part of the image.
     canvas: Vec<u8>,
-    /// What to do with the canvas before the next frame.
-    restore: Option<Restore>,
+    /// Change that must be made to the canvas before the next frame is painted.
+    disposal: Option<Disposal>,
 }
 
-enum Restore {
-    /// Black where the frame was: left, top, width, height.
+enum Disposal {
+    /// Paint this rectangle black: left, top, width, height.
     Clear([usize; 4]),
-    Canvas(Vec<u8>),
+    /// Restore this canvas.
+    Restore(Vec<u8>),
 }
 
-impl Decoder for Frames {
+impl Decoder for GifDecoder {
     fn next_frame(&mut self) -> Result<Vec<u8>, String> {
         let [width, height] = self.size;
         self.canvas.resize(3 * width * height, 0);
-        match self.restore.take() {
-            Some(Restore::Canvas(canvas)) => self.canvas = canvas,
-            Some(Restore::Clear([left, top, w, h])) => {
+        match self.disposal.take() {
+            Some(Disposal::Restore(canvas)) => self.canvas = canvas,
+            Some(Disposal::Clear([left, top, w, h])) => {
                 for y in top..(top + h).min(height) {
                     let row = &mut self.canvas[3 * y * width..][..3 * width];
                     row[3 * left.min(width)..3 * (left + w).min(width)].fill(0);
@@ -85,20 +87,21 @@ impl Decoder for Frames {
             }
             None => {}
         }
-        let frame = self.reader.read_next_frame().map_err(text)?.ok_or("GIF: fewer frames than counted")?;
+        let frame = self.reader.read_next_frame().map_err(gif_error)?;
+        let frame = frame.ok_or("the file has no more frames")?;
         let [left, top, w, h] = [frame.left, frame.top, frame.width, frame.height].map(usize::from);
-        self.restore = match frame.dispose {
-            DisposalMethod::Background => Some(Restore::Clear([left, top, w, h])),
-            DisposalMethod::Previous => Some(Restore::Canvas(self.canvas.clone())),
+        self.disposal = match frame.dispose {
+            DisposalMethod::Background => Some(Disposal::Clear([left, top, w, h])),
+            DisposalMethod::Previous => Some(Disposal::Restore(self.canvas.clone())),
             DisposalMethod::Any | DisposalMethod::Keep => None,
         };
         let visible = w.min(width.saturating_sub(left));
-        for (y, painted) in frame.buffer.chunks_exact(4 * w.max(1)).enumerate().take(h) {
+        for (y, pixels) in frame.buffer.chunks_exact(4 * w.max(1)).enumerate().take(h) {
             if top + y >= height {
                 break;
             }
             let row = &mut self.canvas[3 * ((top + y) * width + left.min(width))..][..3 * visible];
-            for (to, from) in row.chunks_exact_mut(3).zip(painted.chunks_exact(4)) {
+            for (to, from) in row.chunks_exact_mut(3).zip(pixels.chunks_exact(4)) {
                 if from[3] != 0 {
                     to.copy_from_slice(&from[..3]);
                 }

@@ -1,13 +1,15 @@
-//! A folder of PNG frames, in the order of the numbers in their names.
+//! Folders of PNG frames, which are sorted by the numbers in their names.
 
-use super::{Decoder, Facts, Opened, Timing};
+use super::decoder::{CineSource, Decoder};
+use super::facts::Facts;
+use super::timing::Timing;
 use png::{ColorType, Transformations};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tteview::frame::PixelFormat;
 
-pub(super) fn open(folder: &Path) -> Result<Opened, String> {
+pub(super) fn open(folder: &Path) -> Result<CineSource, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
     let mut files = Vec::new();
     for entry in entries {
@@ -16,61 +18,65 @@ pub(super) fn open(folder: &Path) -> Result<Opened, String> {
             files.push(path);
         }
     }
-    files.sort_by_cached_key(|path| order(&path.file_name().unwrap_or_default().to_string_lossy()));
-    let first = files.first().ok_or("a folder without PNG files")?;
-    let reader = reader(first)?;
-    let (width_px, height_px) = reader.info().size();
+    files.sort_by_cached_key(|path| {
+        sort_key(&path.file_name().unwrap_or_default().to_string_lossy())
+    });
+    let first = files.first().ok_or("the folder has no PNG files")?;
+    let reader = open_png(first)?;
+    let size = reader.info().size();
     let format = match reader.output_color_type().0 {
         ColorType::Grayscale | ColorType::GrayscaleAlpha => PixelFormat::Gray8,
         _ => PixelFormat::Rgb24,
     };
-    let facts = Facts {
-        source: "PNG".into(),
-        format,
-        width_px,
-        height_px,
-        timing: Timing::assumed(files.len()),
-        region: None,
-    };
-    let frames = Frames { files: files.into_iter(), size: (width_px, height_px), format };
-    Ok((facts, Box::new(frames)))
+    let facts = Facts::new("PNG", format, size.into(), Timing::assume(files.len()))?;
+    let decoder = PngFolderDecoder { files: files.into_iter(), size, format };
+    Ok(CineSource { facts, decoder: Box::new(decoder) })
 }
 
-struct Frames {
+struct PngFolderDecoder {
     files: std::vec::IntoIter<PathBuf>,
     size: (u32, u32),
     format: PixelFormat,
 }
 
-impl Decoder for Frames {
+impl Decoder for PngFolderDecoder {
     fn next_frame(&mut self) -> Result<Vec<u8>, String> {
-        let path = self.files.next().ok_or("no file")?;
+        let path = self.files.next().ok_or("the folder has no more files")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut reader = reader(&path)?;
+        let mut reader = open_png(&path)?;
         let size = reader.info().size();
         if size != self.size {
             let [(w, h), (width, height)] = [size, self.size];
-            return Err(format!("{name} has {w} x {h} pixels, the first frame {width} x {height}"));
+            let expected = format!("{width} x {height} pixels like the first frame");
+            return Err(format!("{name}: the frame must have {expected}, got {w} x {h}"));
         }
-        let bytes = reader.output_buffer_size().ok_or_else(|| format!("{name} is too large"))?;
+        let bytes =
+            reader.output_buffer_size().ok_or_else(|| format!("{name}: the image is too large"))?;
         let mut pixels = vec![0; bytes];
         reader.next_frame(&mut pixels).map_err(|error| format!("{name}: {error}"))?;
-        let (color, _) = reader.output_color_type();
-        match (color, self.format) {
-            (ColorType::Grayscale, PixelFormat::Gray8) | (ColorType::Rgb, PixelFormat::Rgb24) => Ok(pixels),
-            (ColorType::GrayscaleAlpha, PixelFormat::Gray8) => Ok(without_alpha::<2>(&pixels)),
-            (ColorType::Rgba, PixelFormat::Rgb24) => Ok(without_alpha::<4>(&pixels)),
-            _ => Err(format!("{name} is grey or in colour, the first frame is not")),
+        let (colour, _) = reader.output_color_type();
+        match (colour, self.format) {
+            (ColorType::Grayscale, PixelFormat::Gray8) | (ColorType::Rgb, PixelFormat::Rgb24) => {
+                Ok(pixels)
+            }
+            (ColorType::GrayscaleAlpha, PixelFormat::Gray8) => Ok(remove_alpha::<2>(&pixels)),
+            (ColorType::Rgba, PixelFormat::Rgb24) => Ok(remove_alpha::<4>(&pixels)),
+            (_, PixelFormat::Gray8) => {
+                Err(format!("{name}: the frame must be grey like the first frame"))
+            }
+            _ => Err(format!("{name}: the frame must have colours like the first frame")),
         }
     }
 }
 
-fn without_alpha<const N: usize>(pixels: &[u8]) -> Vec<u8> {
+/// Removes the last of the `N` components of each pixel.
+fn remove_alpha<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     pixels.chunks_exact(N).flat_map(|pixel| &pixel[..N - 1]).copied().collect()
 }
 
-/// Opens a file for samples of 8 bits without palette.
-fn reader(path: &Path) -> Result<png::Reader<BufReader<File>>, String> {
+/// Opens a PNG file. The returned reader replaces palette indices by colours and converts all
+/// components to 8 bits.
+fn open_png(path: &Path) -> Result<png::Reader<BufReader<File>>, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
@@ -78,8 +84,9 @@ fn reader(path: &Path) -> Result<png::Reader<BufReader<File>>, String> {
     decoder.read_info().map_err(|error| format!("{name}: {error}"))
 }
 
-/// Sort key of a name: numbers by value, so that frame 2 comes before frame 10, the rest as text.
-fn order(name: &str) -> Vec<(u128, String)> {
+/// Returns the sort key of a name. The numbers in names are compared by value and the rest as text,
+/// so that frame 2 precedes frame 10.
+fn sort_key(name: &str) -> Vec<(u128, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
@@ -98,9 +105,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frame_2_comes_before_frame_10() {
+    fn frame_2_precedes_frame_10() {
         let mut names = ["f10.png", "f9.png", "f010b.png", "e99.png", "f2.png"];
-        names.sort_by_cached_key(|name| order(name));
+        names.sort_by_cached_key(|name| sort_key(name));
         assert_eq!(names, ["e99.png", "f2.png", "f9.png", "f10.png", "f010b.png"]);
     }
 }

@@ -1,4 +1,5 @@
-//! Shared libraries: where the system's loader would find them, and what they need in turn.
+//! Functions that find shared libraries in the same way as the system's dynamic loader, and that
+//! list the dependencies of a library.
 
 use object::elf::{DT_NEEDED, FileHeader64};
 use object::read::elf::{Dyn, FileHeader};
@@ -6,7 +7,7 @@ use object::{Endianness, ReadCache, ReadRef};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Folders that the loader knows without being told, on Debian, Ubuntu and L4T.
+/// Folders that the dynamic loader always searches on Debian, Ubuntu and L4T.
 const DEFAULT_FOLDERS: &[&str] = &[
     "/lib",
     "/usr/lib",
@@ -18,13 +19,15 @@ const DEFAULT_FOLDERS: &[&str] = &[
     "/usr/lib/aarch64-linux-gnu",
 ];
 
-/// The folders that the loader looks into, in its order.
-pub(super) struct Search {
+/// The folders that the dynamic loader searches, in the order of the search.
+pub(super) struct LibrarySearch {
     folders: Vec<PathBuf>,
 }
 
-impl Search {
-    /// `LD_LIBRARY_PATH`, what `/etc/ld.so.conf.d` names, then the folders that it knows; all of them below `root`.
+impl LibrarySearch {
+    /// Creates the list of folders: first those in `library_path`, the value of `LD_LIBRARY_PATH`,
+    /// then those listed in the files of `etc/ld.so.conf.d` below `root`, then the default folders
+    /// below `root`.
     pub(super) fn new(root: &Path, library_path: Option<&str>) -> Self {
         let mut folders: Vec<PathBuf> = library_path
             .unwrap_or_default()
@@ -44,40 +47,46 @@ impl Search {
                 text.lines()
                     .map(str::trim)
                     .filter(|line| line.starts_with('/'))
-                    .map(|line| below(root, line)),
+                    .map(|line| path_below(root, line)),
             );
         }
-        folders.extend(DEFAULT_FOLDERS.iter().map(|folder| below(root, folder)));
+        folders.extend(DEFAULT_FOLDERS.iter().map(|folder| path_below(root, folder)));
         Self { folders }
     }
 
-    /// The file that the loader takes for this name, if there is one.
+    /// Returns the file that the dynamic loader would open for this name, or `None` if no folder
+    /// contains it.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
         self.folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
     }
 }
 
-/// An absolute path of the system that lies at `root`.
-fn below(root: &Path, path: &str) -> PathBuf {
+/// Prefixes an absolute path with `root`.
+fn path_below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// Libraries that a shared library names as needed, in order.
+/// Reads the names of the libraries that a shared library needs, in the order in which its dynamic
+/// section lists them.
 ///
 /// # Errors
-/// A sentence where the file is not a 64-bit ELF library that can be read.
-pub(super) fn needed(path: &Path) -> Result<Vec<String>, String> {
+/// Returns an error if the file cannot be read or is not a 64-bit ELF library.
+pub(super) fn read_needed_libraries(path: &Path) -> Result<Vec<String>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    // A provider of ONNX Runtime has hundreds of megabytes, of which this reads a few pages.
+    // An ONNX Runtime provider library can have a size of hundreds of megabytes, so only the
+    // necessary parts are read.
     let cache = ReadCache::new(file);
-    names(&cache).ok_or_else(|| "not a shared library of 64 bits, or cut off".to_owned())
+    parse_needed(&cache)
+        .ok_or_else(|| "the file is truncated or is not a 64-bit shared library".to_owned())
 }
 
-fn names<'a, R: ReadRef<'a>>(data: R) -> Option<Vec<String>> {
+fn parse_needed<'a, R: ReadRef<'a>>(data: R) -> Option<Vec<String>> {
     let header = FileHeader64::<Endianness>::parse(data).ok()?;
     let endian = header.endian().ok()?;
     let sections = header.sections(endian, data).ok()?;
-    let Some((entries, index)) = sections.dynamic(endian, data).ok()? else { return Some(Vec::new()) };
+    let Some((entries, index)) = sections.dynamic(endian, data).ok()? else {
+        return Some(Vec::new());
+    };
     let strings = sections.strings(endian, data, index).ok()?;
     let needed = entries.iter().filter(|entry| entry.tag32(endian) == Some(DT_NEEDED));
     needed
@@ -93,31 +102,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_is_found_where_the_loader_looks_first() -> std::io::Result<()> {
+    fn a_library_is_found_in_the_order_of_the_loader() -> std::io::Result<()> {
         let root = std::env::temp_dir().join(format!("tteview-search-{}", std::process::id()));
-        let first = root.join("mine");
-        for folder in ["mine", "opt/cuda/lib", "usr/lib", "etc/ld.so.conf.d"] {
+        let first = root.join("first");
+        for folder in ["first", "opt/cuda/lib", "usr/lib", "etc/ld.so.conf.d"] {
             std::fs::create_dir_all(root.join(folder))?;
         }
         std::fs::write(root.join("etc/ld.so.conf.d/cuda.conf"), "# CUDA\n/opt/cuda/lib\n")?;
         std::fs::write(root.join("usr/lib/liba.so"), "")?;
         std::fs::write(root.join("opt/cuda/lib/liba.so"), "")?;
-        let plain = Search::new(&root, None);
-        assert_eq!(plain.find("liba.so"), Some(root.join("opt/cuda/lib/liba.so")));
-        assert_eq!(plain.find("libb.so"), None);
+        let without_path = LibrarySearch::new(&root, None);
+        assert_eq!(without_path.find("liba.so"), Some(root.join("opt/cuda/lib/liba.so")));
+        assert_eq!(without_path.find("libb.so"), None);
         std::fs::write(first.join("liba.so"), "")?;
-        let told = Search::new(&root, first.to_str());
-        assert_eq!(told.find("liba.so"), Some(first.join("liba.so")));
+        let with_path = LibrarySearch::new(&root, first.to_str());
+        assert_eq!(with_path.find("liba.so"), Some(first.join("liba.so")));
         std::fs::remove_dir_all(&root)
     }
 
     #[test]
-    fn a_program_names_the_c_library_and_a_text_names_nothing() -> Result<(), String> {
+    fn a_program_needs_the_c_library_and_a_text_is_refused() -> Result<(), String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let names = needed(&program)?;
+        let names = read_needed_libraries(&program)?;
         assert!(names.iter().any(|name| name.starts_with("libc.so")), "{names:?}");
-        assert!(needed(Path::new("/nowhere/liba.so")).is_err());
-        assert!(needed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).is_err());
+        assert!(read_needed_libraries(Path::new("/nowhere/liba.so")).is_err());
+        assert!(
+            read_needed_libraries(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+                .is_err()
+        );
         Ok(())
     }
 }

@@ -1,53 +1,54 @@
-//! The headline figures, and their intervals by resampling patients.
+//! Bootstrap intervals of the headline figures, from resamples of the patients.
 
-use super::metrics::Judged;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use super::confusion::{Confusion, HEADLINE_NAMES};
+use super::scored_cines::ScoredCines;
+use ndarray::{Array1, Array2, ArrayView1, aview1};
+use serde_json::{Value, json};
 
+/// Number of resamples.
 pub(super) const RESAMPLES: usize = 1000;
+
+/// Seed of the random number generator.
 pub(super) const SEED: u64 = 1;
 
-/// Names of the headline figures, in the order of [`headline`].
-pub(super) const HEADLINE: [&str; 4] = ["accuracy", "macro_precision", "macro_recall", "macro_f1"];
-
-/// Counts: a row for each true label and a column for each predicted one.
-pub(super) type Confusion = Vec<Vec<u64>>;
-
-/// Counts each cine as often as `weight` says.
-pub(super) fn confusion(judged: &Judged<'_>, labels: usize, weight: impl Fn(usize) -> u64) -> Confusion {
-    let mut table = vec![vec![0; labels]; labels];
-    for (cine, (&truth, &predicted)) in judged.truth.iter().zip(&judged.predicted).enumerate() {
-        table[truth][predicted] += weight(cine);
+/// Computes the headline figures, and the 2.5th and 97.5th percentiles of their values in resamples
+/// of the patients. The patients of a resample are drawn with replacement.
+///
+/// The `P` patients are sorted by name. Draw `j` of resample `r` selects the patient whose index is
+/// the remainder when output `r * P + j` of SplitMix64 is divided by `P`.
+pub(super) fn compute_intervals(cines: &ScoredCines<'_>) -> Value {
+    let names = cines.patients();
+    let patient_of =
+        |cine: usize| names.binary_search(&cines.rows[cine].patient.as_str()).unwrap_or(0);
+    let patients: Array1<usize> = (0..cines.len()).map(patient_of).collect();
+    let mut resampled = Array2::zeros((RESAMPLES, HEADLINE_NAMES.len()));
+    for (resample, mut figures) in resampled.rows_mut().into_iter().enumerate() {
+        let weights = draw_weights(resample, names.len());
+        let confusion = Confusion::count_weighted(cines, |cine| weights[patients[cine]]);
+        figures.assign(&aview1(&confusion.headline()));
     }
-    table
+    let values = Confusion::count(cines).headline();
+    let figures = HEADLINE_NAMES.into_iter().zip(values).zip(resampled.columns());
+    let interval = |((name, value), column): ((&str, f64), ArrayView1<'_, f64>)| {
+        let mut sorted = column.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let [low, high] = [0.025, 0.975].map(|part| interpolate_percentile(&sorted, part));
+        (name.to_owned(), json!({ "value": value, "low": low, "high": high }))
+    };
+    Value::Object(figures.map(interval).collect())
 }
 
-/// What the truth, and what the predictions have of a label.
-pub(super) fn marginals(table: &Confusion, label: usize) -> (u64, u64) {
-    (table[label].iter().sum(), table.iter().map(|row| row[label]).sum())
-}
-
-/// Accuracy, macro precision, recall and F1 over the labels that the truth has. The precision of a label that is never
-/// predicted is 0.
-pub(super) fn headline(table: &Confusion) -> [f64; 4] {
-    let (mut hits, mut total, mut classes) = (0, 0, 0.0);
-    let mut sums = [0.0; 3];
-    for label in 0..table.len() {
-        let (hit, (count, predicted)) = (table[label][label], marginals(table, label));
-        if count == 0 {
-            continue;
-        }
-        hits += hit;
-        total += count;
-        classes += 1.0;
-        sums[0] += hit as f64 / predicted.max(1) as f64;
-        sums[1] += hit as f64 / count as f64;
-        sums[2] += 2.0 * hit as f64 / (count + predicted) as f64;
+/// Returns how often each patient is drawn in a resample.
+fn draw_weights(resample: usize, patients: usize) -> Array1<u64> {
+    let mut weights = Array1::zeros(patients);
+    let count = patients as u64;
+    for draw in 0..count {
+        weights[(splitmix64(SEED, resample as u64 * count + draw) % count) as usize] += 1;
     }
-    [hits as f64 / total as f64, sums[0] / classes, sums[1] / classes, sums[2] / classes]
+    weights
 }
 
-/// Output `index` of SplitMix64 (Steele, Lea, Flood 2014), which can begin anywhere.
+/// Returns output `index` of SplitMix64 (Steele, Lea and Flood 2014).
 fn splitmix64(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -55,39 +56,13 @@ fn splitmix64(seed: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Headline figures with the 2.5 and 97.5 percentiles of resamples of patients, drawn with replacement.
-///
-/// Draw `j` of resample `r` of `P` patients, in the order of their names, is output `r * P + j` of SplitMix64
-/// modulo `P`. Percentiles are interpolated linearly between order statistics.
-pub(super) fn intervals(judged: &Judged<'_>, labels: usize) -> Value {
-    let patients = judged.patients();
-    let index: BTreeMap<&str, usize> = patients.iter().copied().zip(0..).collect();
-    let patient: Vec<usize> = judged.rows.iter().map(|row| index[row.patient.as_str()]).collect();
-    let count = patients.len() as u64;
-    let mut found: [Vec<f64>; 4] = Default::default();
-    for resample in 0..RESAMPLES as u64 {
-        let mut weights = vec![0; patients.len()];
-        for draw in 0..count {
-            weights[(splitmix64(SEED, resample * count + draw) % count) as usize] += 1;
-        }
-        let figures = headline(&confusion(judged, labels, |cine| weights[patient[cine]]));
-        found.iter_mut().zip(figures).for_each(|(all, figure)| all.push(figure));
-    }
-    let values = headline(&confusion(judged, labels, |_| 1));
-    let figure = |((name, mut all), value): ((&str, Vec<f64>), f64)| {
-        all.sort_by(f64::total_cmp);
-        let interval =
-            json!({ "value": value, "low": percentile(&all, 0.025), "high": percentile(&all, 0.975) });
-        (name.to_owned(), interval)
-    };
-    Value::Object(HEADLINE.into_iter().zip(found).zip(values).map(figure).collect::<Map<_, _>>())
-}
-
-fn percentile(ordered: &[f64], part: f64) -> f64 {
-    let at = part * (ordered.len() - 1) as f64;
-    let low = at.floor() as usize;
-    let high = (low + 1).min(ordered.len() - 1);
-    ordered[low] + (at - low as f64) * (ordered[high] - ordered[low])
+/// Returns the value at the relative position `part` in a sorted list, where position 0 is the
+/// first value and position 1 is the last. Interpolates linearly between neighbouring values.
+fn interpolate_percentile(sorted: &[f64], part: f64) -> f64 {
+    let position = part * (sorted.len() - 1) as f64;
+    let low = position.floor() as usize;
+    let high = (low + 1).min(sorted.len() - 1);
+    sorted[low] + (position - low as f64) * (sorted[high] - sorted[low])
 }
 
 #[cfg(test)]
@@ -95,18 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_is_the_published_one() {
-        // Reference outputs for seed 1234567.
+    fn the_generator_gives_its_reference_outputs() {
         let outputs = [0, 1, 2].map(|index| splitmix64(1_234_567, index));
         assert_eq!(outputs, [6457827717110365317, 3203168211198807973, 9817491932198370423]);
     }
 
     #[test]
-    fn labels_that_the_truth_does_not_have_are_no_class() {
-        let table = vec![vec![1, 1, 0], vec![0, 2, 0], vec![0, 0, 0]];
-        let expected = [0.75, (1.0 + 2.0 / 3.0) / 2.0, 0.75, (2.0 / 3.0 + 0.8) / 2.0];
-        for (found, expected) in headline(&table).into_iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    fn a_resample_draws_as_many_patients_as_there_are() {
+        for resample in 0..10 {
+            assert_eq!(draw_weights(resample, 7).sum(), 7);
         }
     }
 }

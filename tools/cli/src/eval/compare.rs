@@ -1,119 +1,147 @@
-//! Two files of predictions side by side: the same model on two runtimes, or a checkpoint and its package.
+//! `tteview eval compare`: compares two files of predictions.
 
-use super::predictions::{self, Row};
-use crate::{Failure, output};
+use super::predictions::{Predictions, Row};
+use super::scored_cines::index_of_largest;
+use crate::failure::Failure;
+use crate::output::print_line;
 use clap::Args;
+use ndarray::{ArrayView1, Zip};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Cines named where the two differ most.
-const NAMED: usize = 5;
+/// Maximum number of cines in the list of the largest differences.
+const MAX_LISTED: usize = 5;
 
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// Predictions of `tteview eval` or of `tteview_train predict`
+    /// Predictions from `tteview eval` or `tteview_train predict`
     file: PathBuf,
-    /// Others of the same cines
+    /// Other predictions for the same cines
     other: PathBuf,
-    /// Fail where fewer cines have the same label: a part of 1
-    #[arg(long, value_name = "PART")]
+    /// Fail if the share of cines with the same label in both files is smaller than SHARE, a number
+    /// from 0 to 1
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     same_labels: Option<f64>,
-    /// Fail where a score differs by more
-    #[arg(long, value_name = "DIFFERENCE")]
+    /// Fail if a score differs by more than DIFFERENCE, a number from 0 to 1
+    #[arg(long, value_name = "DIFFERENCE", value_parser = parse_share)]
     scores: Option<f64>,
 }
 
-/// How two acquisitions of one cine differ.
+/// The difference between the two predictions for a cine.
 struct Difference<'a> {
     path: &'a str,
+    /// Indices of the two labels.
     labels: [usize; 2],
-    /// Largest difference of a score at the end, and after any chunk.
-    last: f64,
-    any: f64,
+    /// Largest difference between corresponding scores at the end of the cine.
+    at_end: f64,
+    /// Largest difference between corresponding scores after any chunk.
+    largest: f64,
 }
 
 impl Compare {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let (header, rows, _) = predictions::read(&self.file)?;
-        let (other_header, other_rows, _) = predictions::read(&self.other)?;
-        if header.labels != other_header.labels {
-            return Err(Failure::file(&self.other, format!("other labels than {}", self.file.display())));
+        let (one, other) = (Predictions::read(&self.file)?, Predictions::read(&self.other)?);
+        let labels = &one.header.labels;
+        if *labels != other.header.labels {
+            let cause = format!("the labels differ from those of {}", self.file.display());
+            return Err(Failure::file(&self.other, cause));
         }
-        let mut others: BTreeMap<String, &Row> = cines(&other_rows).map(|row| (row.key(), row)).collect();
-        let mut found = Vec::new();
-        for row in cines(&rows) {
+        let mut differences = self.compare_rows(&one.rows, &other.rows)?;
+        let cines = differences.len();
+        let same = differences.iter().filter(|cine| cine.labels[0] == cine.labels[1]).count();
+        let share = same as f64 / cines as f64;
+        let at_end = differences.iter().map(|cine| cine.at_end).fold(0.0, f64::max);
+        let largest = differences.iter().map(|cine| cine.largest).fold(0.0, f64::max);
+        print_line(&format!(
+            "{same} of {cines} cines have the same label ({:.2} %)",
+            100.0 * share
+        ))?;
+        print_line(&format!(
+            "largest score difference: {at_end:.1e} at the end, {largest:.1e} after any chunk"
+        ))?;
+        differences.sort_by(|a, b| b.largest.total_cmp(&a.largest));
+        for cine in differences.iter().filter(|cine| cine.largest > 0.0).take(MAX_LISTED) {
+            let [one, two] = cine.labels.map(|label| labels.get(label).map_or("?", String::as_str));
+            print_line(&format!("  {:.1e}  {one:10} {two:10} {}", cine.largest, cine.path))?;
+        }
+        if let Some(bound) = self.same_labels.filter(|&bound| share < bound) {
+            let cause = format!(
+                "the share of cines with the same label must be at least {bound}, got {share}"
+            );
+            return Err(Failure::file(&self.other, cause));
+        }
+        if let Some(bound) = self.scores.filter(|&bound| largest > bound) {
+            let cause = format!("scores must differ by at most {bound}, got {largest:.1e}");
+            return Err(Failure::file(&self.other, cause));
+        }
+        Ok(())
+    }
+
+    /// Compares the two rows of each cine.
+    ///
+    /// # Errors
+    /// Returns an error if a cine is missing from one of the files, if its two rows cannot be
+    /// compared, or if there is no cine.
+    fn compare_rows<'a>(
+        &self,
+        one: &'a [Row],
+        other: &[Row],
+    ) -> Result<Vec<Difference<'a>>, Failure> {
+        let others = other.iter().filter(|row| row.is_cine());
+        let mut others: BTreeMap<String, &Row> = others.map(|row| (row.key(), row)).collect();
+        let mut differences = Vec::new();
+        for row in one.iter().filter(|row| row.is_cine()) {
+            let key = row.key();
             let other = others
-                .remove(&row.key())
-                .ok_or_else(|| Failure::file(&self.other, format!("{} is missing", row.key())))?;
-            found.push(difference(row, other).map_err(|cause| Failure::file(&self.other, cause))?);
+                .remove(&key)
+                .ok_or_else(|| Failure::file(&self.other, format!("the cine {key} is missing")))?;
+            let difference = compare_cine(row, other);
+            differences.push(difference.map_err(|cause| Failure::file(&self.other, cause))?);
         }
         if let Some(key) = others.into_keys().next() {
-            return Err(Failure::file(&self.file, format!("{key} is missing")));
+            return Err(Failure::file(&self.file, format!("the cine {key} is missing")));
         }
-        if found.is_empty() {
-            return Err(Failure::file(&self.file, "no cines"));
+        if differences.is_empty() {
+            return Err(Failure::file(&self.file, "the predictions have no cines"));
         }
-        let same = found.iter().filter(|cine| cine.labels[0] == cine.labels[1]).count();
-        let part = same as f64 / found.len() as f64;
-        let last = found.iter().map(|cine| cine.last).fold(0.0, f64::max);
-        let any = found.iter().map(|cine| cine.any).fold(0.0, f64::max);
-        output::line(&format!(
-            "{same} of {} cines have the same label ({:.2} %)",
-            found.len(),
-            100.0 * part
-        ))?;
-        output::line(&format!(
-            "largest difference of a score: {last:.1e} at the end, {any:.1e} after any chunk"
-        ))?;
-        found.sort_by(|a, b| b.any.total_cmp(&a.any));
-        for cine in found.iter().filter(|cine| cine.any > 0.0).take(NAMED) {
-            let [one, two] = cine.labels.map(|label| header.labels.get(label).map_or("?", String::as_str));
-            output::line(&format!("  {:.1e}  {one:10} {two:10} {}", cine.any, cine.path))?;
-        }
-        let few =
-            self.same_labels.filter(|&wanted| part < wanted).map(|wanted| format!("labels under {wanted}"));
-        let far =
-            self.scores.filter(|&allowed| any > allowed).map(|allowed| format!("scores over {allowed}"));
-        match few.or(far) {
-            Some(which) => Err(Failure::file(&self.other, format!("does not agree: {which}"))),
-            None => Ok(()),
-        }
+        Ok(differences)
     }
 }
 
-/// The rows that are one cine each and were read.
-fn cines(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    rows.iter().filter(|row| row.change.is_none() && row.unreadable.is_none())
-}
-
-fn difference<'a>(row: &'a Row, other: &Row) -> Result<Difference<'a>, String> {
-    let chunks = [row, other].map(|row| row.log_posterior.len());
-    if chunks[0] != chunks[1] {
-        return Err(format!("{}: {} chunks, {} in the other file", row.path, chunks[1], chunks[0]));
+fn compare_cine<'a>(row: &'a Row, other: &Row) -> Result<Difference<'a>, String> {
+    let [chunks, other_chunks] = [row, other].map(|row| row.log_posterior.len());
+    if chunks != other_chunks {
+        return Err(format!("{}: the row must have {chunks} chunks, got {other_chunks}", row.path));
     }
-    let (Some(one), Some(two)) = (row.log_posterior.last(), other.log_posterior.last()) else {
-        return Err(format!("{}: no chunks", row.path));
+    let differences: Vec<f64> = row
+        .log_posterior
+        .iter()
+        .zip(&other.log_posterior)
+        .map(|(a, b)| max_difference(a, b))
+        .collect();
+    let (Some(one), Some(two), Some(&at_end)) =
+        (row.log_posterior.last(), other.log_posterior.last(), differences.last())
+    else {
+        return Err(format!("{}: the row has no chunks", row.path));
     };
-    let any =
-        row.log_posterior.iter().zip(&other.log_posterior).map(|(a, b)| apart(a, b)).fold(0.0, f64::max);
-    Ok(Difference {
-        path: &row.path,
-        labels: [one, two].map(|scores| largest(scores)),
-        last: apart(one, two),
-        any,
+    let labels = [one, two].map(index_of_largest);
+    let largest = differences.into_iter().fold(0.0, f64::max);
+    Ok(Difference { path: &row.path, labels, at_end, largest })
+}
+
+/// Returns the largest difference between the scores of two posteriors, which are given as
+/// logarithms. Returns infinity if the posteriors cannot be compared.
+fn max_difference(one: &[f64], other: &[f64]) -> f64 {
+    if one.len() != other.len() {
+        return f64::INFINITY;
+    }
+    Zip::from(ArrayView1::from(one)).and(ArrayView1::from(other)).fold(0.0, |largest, a, b| {
+        let difference = (a.exp() - b.exp()).abs();
+        if difference.is_nan() { f64::INFINITY } else { difference.max(largest) }
     })
 }
 
-/// Index of the largest value.
-fn largest(values: &[f64]) -> usize {
-    values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
-}
-
-/// Largest difference of a score of two posteriors given by their logarithms; infinite where they do not compare.
-fn apart(one: &[f64], two: &[f64]) -> f64 {
-    if one.len() != two.len() {
-        return f64::INFINITY;
-    }
-    let differences = one.iter().zip(two).map(|(a, b)| (a.exp() - b.exp()).abs());
-    differences.fold(0.0, |most, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "the value must be 0 to 1".into())
 }

@@ -1,24 +1,26 @@
-//! The manifest: which cine shows which view, of whom, and what it is used for.
+//! The manifest: the label, the patient and the split of each cine.
 
-use crate::Failure;
-use std::collections::BTreeMap;
+use crate::failure::Failure;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The columns that every manifest has. `colour`, and all others, are attributes too.
+/// The columns that every manifest must have. `colour` and any columns that are not in this list
+/// are attributes.
 const COLUMNS: [&str; 5] = ["path", "label", "patient", "split", "colour"];
 
-/// Time between two frames, in place of the file's own times.
-const PERIOD: &str = "frame_period_ns";
+/// Column with the time between two frames in nanoseconds. This time replaces the times in the
+/// cine's file.
+pub(super) const PERIOD_COLUMN: &str = "frame_period_ns";
 
-/// Splits that were asked for by this name are all there are.
-pub(super) const ALL: &str = "all";
+/// Value of `--split` that selects every split.
+const ALL_SPLITS: &str = "all";
 
 /// One cine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// Where it is.
+    /// Path of the cine.
     pub(super) file: PathBuf,
-    /// The path as the manifest has it.
+    /// Path as written in the manifest.
     pub(super) path: String,
     pub(super) label: String,
     pub(super) patient: String,
@@ -27,84 +29,109 @@ pub(super) struct Entry {
     pub(super) period_ns: Option<i64>,
 }
 
-/// The cines of the splits, in the order of the manifest. All of the manifest is checked.
+/// Checks all cines of the manifest and returns the cines of the given splits, in the order of the
+/// manifest.
 ///
 /// # Errors
-/// A file that cannot be read, a missing column, an empty field, a label that the model does not have, a patient in two
-/// splits, a cine that is there twice, a split without cines; the message names it.
-pub(super) fn read(manifest: &Path, splits: &[String], labels: &[String]) -> Result<Vec<Entry>, Failure> {
-    let wrong = |cause: String| Failure::file(manifest, cause);
+/// Returns an error if the file cannot be read, a column is missing, a field is empty, a label is
+/// unknown to the model, a patient is in two splits, a cine is listed twice, or a split has no
+/// cines.
+pub(super) fn read_manifest(
+    manifest: &Path,
+    splits: &[String],
+    labels: &[String],
+) -> Result<Vec<Entry>, Failure> {
+    let failure = |cause: String| Failure::file(manifest, cause);
     let file = std::fs::read(manifest).map_err(|error| Failure::file(manifest, error))?;
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
     let mut reader = csv::Reader::from_reader(text);
-    let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
+    let header = reader.headers().map_err(|error| failure(error.to_string()))?.clone();
     let missing: Vec<&str> =
         COLUMNS.into_iter().filter(|&column| header.iter().all(|name| name != column)).collect();
     if !missing.is_empty() {
-        return Err(wrong(format!("columns missing: {}", missing.join(", "))));
+        let (columns, missing) = (COLUMNS.join(", "), missing.join(", "));
+        return Err(failure(format!(
+            "the manifest must have the columns {columns}; add {missing}"
+        )));
     }
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let mut entries = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| wrong(error.to_string()))?;
+        let record = record.map_err(|error| failure(error.to_string()))?;
         let line = record.position().map_or(0, csv::Position::line);
-        let fields = header.iter().zip(&record).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        entries
-            .push(entry(folder, fields.collect()).map_err(|cause| wrong(format!("line {line}: {cause}")))?);
+        let fields =
+            header.iter().zip(&record).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let entry = parse_entry(folder, fields.collect());
+        entries.push(entry.map_err(|cause| failure(format!("line {line}: {cause}")))?);
     }
-    check(&entries, labels).map_err(wrong)?;
-    for split in splits {
-        if split != ALL && entries.iter().all(|entry| entry.split != *split) {
-            let mut there: Vec<&str> = entries.iter().map(|entry| entry.split.as_str()).collect();
-            there.sort_unstable();
-            there.dedup();
-            return Err(wrong(format!("no cines of split {split}; there are: {}", there.join(", "))));
-        }
+    if entries.is_empty() {
+        return Err(failure("the manifest has no cines".into()));
     }
-    entries.retain(|entry| splits.iter().any(|split| split == ALL || *split == entry.split));
-    match entries.is_empty() {
-        true => Err(wrong("no cines".into())),
-        false => Ok(entries),
+    check_entries(&entries, labels).map_err(failure)?;
+    let present: BTreeSet<&str> = entries.iter().map(|entry| entry.split.as_str()).collect();
+    if let Some(split) =
+        splits.iter().find(|split| *split != ALL_SPLITS && !present.contains(split.as_str()))
+    {
+        let present: Vec<&str> = present.into_iter().chain([ALL_SPLITS]).collect();
+        return Err(failure(format!(
+            "--split must be one of {}, got \"{split}\"",
+            present.join(", ")
+        )));
     }
+    entries.retain(|entry| splits.iter().any(|split| split == ALL_SPLITS || *split == entry.split));
+    Ok(entries)
 }
 
-fn entry(folder: &Path, mut fields: BTreeMap<String, String>) -> Result<Entry, String> {
+fn parse_entry(folder: &Path, mut fields: BTreeMap<String, String>) -> Result<Entry, String> {
     let mut take = |column: &str| match fields.remove(column) {
         Some(value) if !value.is_empty() => Ok(value),
-        _ => Err(format!("{column} is empty")),
+        _ => Err(format!("{column} must not be empty")),
     };
-    let (path, label, patient, split) = (take("path")?, take("label")?, take("patient")?, take("split")?);
-    let period_ns = match fields.get(PERIOD).map(String::as_str) {
+    let (path, label, patient, split) =
+        (take("path")?, take("label")?, take("patient")?, take("split")?);
+    let period_ns = match fields.get(PERIOD_COLUMN).map(String::as_str) {
         None | Some("") => None,
         Some(text) => match text.parse() {
             Ok(period) if period > 0 => Some(period),
-            _ => return Err(format!("{PERIOD} is {text}, not a positive integer")),
+            _ => return Err(format!("{PERIOD_COLUMN} must be a positive integer, got \"{text}\"")),
         },
     };
-    Ok(Entry { file: folder.join(&path), path, label, patient, split, attributes: fields, period_ns })
+    Ok(Entry {
+        file: folder.join(&path),
+        path,
+        label,
+        patient,
+        split,
+        attributes: fields,
+        period_ns,
+    })
 }
 
-fn check(entries: &[Entry], labels: &[String]) -> Result<(), String> {
+fn check_entries(entries: &[Entry], labels: &[String]) -> Result<(), String> {
     let mut split_of = BTreeMap::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut paths = BTreeSet::new();
     for Entry { path, label, patient, split, .. } in entries {
         if !labels.contains(label) {
-            return Err(format!("{path}: the model has no label {label}; it has {}", labels.join(", ")));
+            return Err(format!(
+                "{path}: the label must be one of {}, got \"{label}\"",
+                labels.join(", ")
+            ));
         }
-        if !seen.insert(path) {
-            return Err(format!("{path} is there twice"));
+        if !paths.insert(path) {
+            return Err(format!("{path} appears twice; each cine must have one line"));
         }
         let first = split_of.entry(patient).or_insert(split);
         if *first != split {
-            return Err(format!("patient {patient} is in two splits, {first} and {split}"));
+            return Err(format!("patient {patient} must be in one split, got {first} and {split}"));
         }
     }
     Ok(())
 }
 
-/// Pairs of cines of one patient with different labels, for the test of a change of view: neighbours in the manifest,
-/// two of a patient at most and `most` in all.
-pub(super) fn changes(entries: &[Entry], most: usize) -> Vec<[usize; 2]> {
+/// Chooses pairs of cines that test a change of the view. A pair consists of two consecutive cines
+/// in the manifest that belong to the same patient and have different labels. There are at most two
+/// pairs per patient and `limit` pairs in total.
+pub(super) fn choose_change_pairs(entries: &[Entry], limit: usize) -> Vec<[usize; 2]> {
     let mut of_patient: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
         of_patient.entry(&entry.patient).or_default().push(index);
@@ -113,5 +140,5 @@ pub(super) fn changes(entries: &[Entry], most: usize) -> Vec<[usize; 2]> {
         let neighbours = cines.windows(2).map(|pair| [pair[0], pair[1]]);
         neighbours.filter(|&[from, to]| entries[from].label != entries[to].label).take(2)
     });
-    pairs.take(most).collect()
+    pairs.take(limit).collect()
 }

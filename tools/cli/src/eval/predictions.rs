@@ -1,46 +1,47 @@
-//! The predictions: JSON Lines, a header and then one object a cine. A file is written line by line, so that a run that
-//! was cut off goes on where it ended.
+//! The predictions of a model as JSON Lines: a header, followed by one object per row.
 
-use crate::Failure;
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
 
-/// The first line.
+/// Version of the format.
+pub(super) const VERSION: u32 = 1;
+
+/// The first line of a predictions file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
-    /// Version of the format: 1.
+    /// Version of the format.
     pub(super) predictions: u32,
-    /// Codes, in the order of the posteriors.
+    /// Codes of the labels in the order of the posteriors.
     pub(super) labels: Vec<String>,
     /// SHA-256 of the package.
     pub(super) model: Option<String>,
     pub(super) temperature: f32,
-    /// Confidence under which the model withholds its label.
+    /// Confidence below which the model withholds its label.
     pub(super) threshold: f32,
-    /// Of files that `tteview eval` wrote.
+    /// Settings of the run, which only files from `tteview eval` contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) run: Option<Run>,
+    pub(super) run: Option<RunInfo>,
 }
 
-/// How the file was made.
+/// The settings of the run that computed the predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Run {
-    /// Number of the shard, from 1, and of all shards.
+pub(super) struct RunInfo {
+    /// Shard number, counted from 1, and number of shards.
     pub(super) shard: [usize; 2],
-    /// Rows of all shards.
+    /// Number of rows in all shards together.
     pub(super) rows: usize,
     /// Provider that ran the network.
     pub(super) provider: String,
-    /// `stream` or `window`.
+    /// Mode of the network, `stream` or `window`.
     pub(super) mode: String,
-    /// Margin of the library's rule for a change of view, in the rows where it is on.
+    /// Margin of the view-change rule, for the rows in which the rule is on.
     pub(super) change_margin: f32,
 }
 
-/// One acquisition.
+/// The predictions for one acquisition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) path: String,
@@ -49,157 +50,112 @@ pub(super) struct Row {
     pub(super) split: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attributes: BTreeMap<String, String>,
-    /// End of each chunk since the first frame.
+    /// Time from the first frame to the end of each chunk.
     #[serde(default)]
     pub(super) times_ns: Vec<i64>,
-    /// After each chunk, the logarithm of the posterior.
+    /// Logarithm of the posterior after each chunk.
     #[serde(default)]
     pub(super) log_posterior: Vec<Vec<f64>>,
-    /// Two cines as one acquisition: `label` is the second's.
+    /// The change of the view, if the acquisition consists of two cines. `label` is then the label
+    /// of the second cine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) change: Option<Change>,
-    /// Why there is no posterior.
+    /// Reason why the cine cannot be read. If this field is set, the row has no posterior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unreadable: Option<String>,
 }
 
-/// A change of view without a mark.
+/// A change of the view during an acquisition. The host does not mark this change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Change {
-    /// `on` or `off`: the library's rule for it.
-    pub(super) rule: String,
+    /// State of the library's view-change rule.
+    pub(super) rule: RuleState,
     /// Label of the first cine.
     #[serde(default)]
     pub(super) from: String,
-    /// Time of the second cine's first frame since the first's.
+    /// Time from the first frame of the first cine to the first frame of the second cine.
     #[serde(default)]
     pub(super) time_ns: i64,
-    /// Why the two cannot be one acquisition.
+    /// Reason why the two cines cannot form one acquisition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) left_out: Option<String>,
 }
 
+/// Whether the library's view-change rule is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RuleState {
+    Off,
+    On,
+}
+
+impl RuleState {
+    pub(super) const ALL: [Self; 2] = [Self::Off, Self::On];
+}
+
+impl fmt::Display for RuleState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+        })
+    }
+}
+
 impl Row {
-    /// What tells a row from the others of its file.
+    /// Returns the key, which distinguishes the row from the other rows in its file.
     pub(super) fn key(&self) -> String {
         match &self.change {
             None => self.path.clone(),
             Some(change) => format!("{} ({})", self.path, change.rule),
         }
     }
+
+    /// Returns whether the row belongs to a single cine that could be read.
+    pub(super) fn is_cine(&self) -> bool {
+        self.change.is_none() && self.unreadable.is_none()
+    }
 }
 
-/// Six digits are more than a float of the posterior has.
-pub(super) fn logarithms(posterior: &[f32]) -> Vec<f64> {
+/// A file of predictions in memory.
+pub(super) struct Predictions {
+    pub(super) header: Header,
+    pub(super) rows: Vec<Row>,
+    /// Total size of the complete lines in bytes. An interrupted run may leave an incomplete last
+    /// line, which is ignored.
+    pub(super) complete_bytes: u64,
+}
+
+impl Predictions {
+    /// Reads a file.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
+        let mut lines = complete.lines().zip(1..);
+        let line_failure = |line: usize, error: serde_json::Error| {
+            Failure::file(path, format!("line {line}: {error}"))
+        };
+        let (first, number) = lines.next().ok_or_else(|| {
+            Failure::file(path, "the file has no header; name a file of predictions")
+        })?;
+        let header: Header =
+            serde_json::from_str(first).map_err(|error| line_failure(number, error))?;
+        if header.predictions != VERSION {
+            let found = header.predictions;
+            let cause = format!("the version of the predictions must be {VERSION}, got {found}");
+            return Err(Failure::file(path, cause));
+        }
+        let rows = lines
+            .map(|(line, number)| {
+                serde_json::from_str(line).map_err(|error| line_failure(number, error))
+            })
+            .collect::<Result<Vec<Row>, Failure>>()?;
+        Ok(Self { header, rows, complete_bytes: complete.len() as u64 })
+    }
+}
+
+/// Returns the logarithms of a posterior, rounded to six decimal places.
+pub(super) fn round_logarithms(posterior: &[f32]) -> Vec<f64> {
     let log = |&score: &f32| (f64::from(score.max(f32::MIN_POSITIVE)).ln() * 1e6).round() / 1e6;
     posterior.iter().map(log).collect()
-}
-
-/// Reads a file. Its last line may be torn: it is left out, and the length of the rest is given.
-pub(super) fn read(path: &Path) -> Result<(Header, Vec<Row>, u64), Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-    let mut lines = whole.lines().enumerate();
-    let wrong =
-        |line: usize, error: serde_json::Error| Failure::file(path, format!("line {}: {error}", line + 1));
-    let (at, first) = lines.next().ok_or_else(|| Failure::file(path, "no header of predictions"))?;
-    let header: Header = serde_json::from_str(first).map_err(|error| wrong(at, error))?;
-    if header.predictions != 1 {
-        return Err(Failure::file(path, format!("predictions of version {}", header.predictions)));
-    }
-    let rows: Result<Vec<Row>, Failure> =
-        lines.map(|(at, line)| serde_json::from_str(line).map_err(|error| wrong(at, error))).collect();
-    Ok((header, rows?, whole.len() as u64))
-}
-
-/// A file that rows are added to.
-pub(super) struct Writer {
-    path: PathBuf,
-    file: File,
-}
-
-impl Writer {
-    /// Begins a file, or goes on with one: its rows are given back.
-    ///
-    /// # Errors
-    /// A file of another run: another header, or rows other than the first of `keys`.
-    pub(super) fn open(path: &Path, header: &Header, keys: &[String]) -> Result<(Self, Vec<Row>), Failure> {
-        let failed = |error: std::io::Error| Failure::file(path, error);
-        let torn = std::fs::read(path).is_ok_and(|bytes| !bytes.contains(&b'\n'));
-        if torn || !path.exists() {
-            let mut writer = Self { path: path.into(), file: File::create(path).map_err(failed)? };
-            writer.line(header)?;
-            return Ok((writer, Vec::new()));
-        }
-        let (found, rows, length) = read(path)?;
-        let same = rows.len() <= keys.len() && rows.iter().zip(keys).all(|(row, key)| row.key() == *key);
-        if found != *header || !same {
-            return Err(Failure::file(path, "is of another run: remove it, or choose another folder"));
-        }
-        let file = File::options().append(true).open(path).map_err(failed)?;
-        file.set_len(length).map_err(failed)?;
-        Ok((Self { path: path.into(), file }, rows))
-    }
-
-    /// Adds a row.
-    pub(super) fn row(&mut self, row: &Row) -> Result<(), Failure> {
-        self.line(row)
-    }
-
-    fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::file(&self.path, error);
-        let mut line = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(failed)
-    }
-}
-
-/// The shards of one run as one file, rows in the order that one run has.
-///
-/// # Errors
-/// Files of different runs, a shard that is missing, twice or not complete, a cine that is there twice; the message
-/// names it.
-pub(super) fn merge(files: &[PathBuf]) -> Result<(Header, Vec<Row>), Failure> {
-    let mut shards: BTreeMap<usize, (&Path, std::vec::IntoIter<Row>)> = BTreeMap::new();
-    let mut common: Option<(Header, &Path)> = None;
-    let mut seen = BTreeSet::new();
-    let (mut of, mut expected) = (0, 0);
-    for file in files {
-        let (mut header, rows, _) = read(file)?;
-        let run = header.run.as_mut().ok_or_else(|| Failure::file(file, "not written by tteview eval"))?;
-        let [shard, count] = run.shard;
-        if shard == 0 || shard > count {
-            return Err(Failure::file(file, format!("shard {shard} of {count}")));
-        }
-        run.shard = [1, 1];
-        expected = run.rows;
-        match &common {
-            None => {
-                common = Some((header, file));
-                of = count;
-            }
-            Some((first, name)) if *first != header || count != of => {
-                return Err(Failure::file(file, format!("is of another run than {}", name.display())));
-            }
-            Some(_) => (),
-        }
-        let complete = (expected + count - shard) / count;
-        if rows.len() != complete {
-            let cause = format!("{} of {complete} rows: run shard {shard}/{count} to its end", rows.len());
-            return Err(Failure::file(file, cause));
-        }
-        if let Some((other, _)) = shards.get(&shard) {
-            return Err(Failure::file(file, format!("shard {shard}/{count}, as {}", other.display())));
-        }
-        if let Some(row) = rows.iter().find(|row| !seen.insert(row.key())) {
-            return Err(Failure::file(file, format!("{} is in another shard too", row.key())));
-        }
-        shards.insert(shard, (file, rows.into_iter()));
-    }
-    if let Some(missing) = (1..=of).find(|shard| !shards.contains_key(shard)) {
-        return Err(Failure::files(format!("shard {missing}/{of} is missing")));
-    }
-    let (header, _) = common.ok_or_else(|| Failure::usage("no files to merge"))?;
-    let in_turn = (0..expected).filter_map(|row| shards.get_mut(&(row % of + 1))?.1.next()).collect();
-    Ok((header, in_turn))
 }

@@ -1,6 +1,8 @@
-//! The report: one HTML file that needs nothing else, no network and no script.
+//! The report: one HTML file that contains no scripts and loads nothing from the network.
 
-use super::figures::{BLUE, Chart, Line, ORANGE, chart, confusion, escaped, points};
+use super::chart::{
+    BLUE, Chart, Line, ORANGE, collect_points, escape, render_chart, render_confusion,
+};
 use super::predictions::Header;
 use serde_json::Value;
 use std::fmt::Write;
@@ -23,7 +25,8 @@ code { overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0 1rem; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #edf2f7; }
 th { font-weight: 600; border-bottom-color: #a0aec0; vertical-align: bottom; }
-.words th:first-child, .words td:first-child, .pairs :is(th, td):nth-child(2), td.word, th.word { text-align: left; }
+.words :is(th, td):first-child, .pairs :is(th, td):nth-child(2) { text-align: left; }
+td.word, th.word { text-align: left; }
 td.path { text-align: left; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; font: 12px system-ui, 'DejaVu Sans', sans-serif; fill: #2d3748; }
 svg .axis { fill: #4a5568; }
@@ -32,51 +35,60 @@ svg .diagonal { stroke: #a0aec0; stroke-dasharray: 4 4; fill: none; }
 @media print { h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 ";
 
-/// The report of metrics, as [`super::metrics::metrics`] gives them.
-pub(super) fn html(header: &Header, found: &Value) -> String {
+/// Renders the report for the metrics that [`super::metrics::compute_metrics`] returns.
+pub(super) fn render_report(header: &Header, metrics: &Value) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>tteview: evaluation</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>View classification: evaluation</h1>\n"
+         <title>tteview: evaluation</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <h1>View classification: evaluation</h1>\n"
     );
-    page += &facts(header, found);
-    page += &headline(found);
-    page += &classes(found);
-    page += &calibration(found);
-    page += &over_time(found);
-    page += &robustness(found);
-    page += &changes(header, found);
-    page += &errors(found);
+    page += &render_facts(header, metrics);
+    page += &render_headline(metrics);
+    page += &render_classes(metrics);
+    page += &render_calibration(metrics);
+    page += &render_over_time(metrics);
+    page += &render_robustness(metrics);
+    page += &render_view_changes(header, metrics);
+    page += &render_errors(metrics);
     page + "</body>\n</html>\n"
 }
 
-fn facts(header: &Header, found: &Value) -> String {
-    let splits: Vec<&str> = list(&found["splits"]).iter().filter_map(Value::as_str).collect();
-    let mut words = format!(
+fn render_facts(header: &Header, metrics: &Value) -> String {
+    let splits: Vec<&str> = list(&metrics["splits"]).iter().filter_map(Value::as_str).collect();
+    let mut html = format!(
         "<p>{} cines of {} patients, split {}; {} labels.",
-        found["cines"],
-        found["patients"],
-        escaped(&splits.join(", ")),
+        metrics["cines"],
+        metrics["patients"],
+        escape(&splits.join(", ")),
         header.labels.len()
     );
-    if let Some(unreadable) = found["unreadable"].as_u64().filter(|&count| count > 0) {
-        let _ = write!(words, " <strong>{unreadable} cines could not be read</strong> and are in no figure.");
+    if let Some(unreadable) = metrics["unreadable"].as_u64().filter(|&count| count > 0) {
+        let _ = write!(
+            html,
+            " <strong>{unreadable} cines could not be read</strong> and are not part of the figures."
+        );
     }
     if let Some(run) = &header.run {
-        let _ = write!(words, " Run in {} mode by provider {}.", escaped(&run.mode), escaped(&run.provider));
+        let _ = write!(
+            html,
+            " Run in {} mode by provider {}.",
+            escape(&run.mode),
+            escape(&run.provider)
+        );
     }
-    let model = header.model.as_deref().unwrap_or("not known");
+    let model = header.model.as_deref().unwrap_or("unknown");
     let _ = writeln!(
-        words,
+        html,
         " Temperature {}, threshold {}.<br>Model SHA-256 <code>{}</code></p>",
         header.temperature,
         header.threshold,
-        escaped(model)
+        escape(model)
     );
-    words
+    html
 }
 
-fn headline(found: &Value) -> String {
+fn render_headline(metrics: &Value) -> String {
     let mut html = String::from("<div class=\"headline\">\n");
     for (key, name) in [
         ("accuracy", "Accuracy"),
@@ -84,196 +96,225 @@ fn headline(found: &Value) -> String {
         ("macro_recall", "Macro recall"),
         ("macro_f1", "Macro F1"),
     ] {
-        let figure = &found["headline"][key];
-        let [value, low, high] = ["value", "low", "high"].map(|key| shown(&figure[key]));
+        let figure = &metrics["headline"][key];
+        let [value, low, high] = ["value", "low", "high"].map(|key| format_figure(&figure[key]));
         let _ = writeln!(html, "<div>{name}<b>{value}</b><small>{low} to {high}</small></div>");
     }
-    html + "</div>\n<p>Intervals hold 95 % of 1000 resamples of whole patients. Macro figures are means over the views \
-            that occur.</p>\n"
+    html + "</div>\n<p>Each interval contains the figures of 95 % of 1000 resamples of the \
+            patients. The macro figures are means over the views that occur as true views.</p>\n"
 }
 
-fn classes(found: &Value) -> String {
-    let labels: Vec<&str> = list(&found["labels"]).iter().filter_map(Value::as_str).collect();
-    let table: Vec<Vec<u64>> = list(&found["confusion"])
+fn render_classes(metrics: &Value) -> String {
+    let labels: Vec<&str> = list(&metrics["labels"]).iter().filter_map(Value::as_str).collect();
+    let table: Vec<Vec<u64>> = list(&metrics["confusion"])
         .iter()
         .map(|row| list(row).iter().filter_map(Value::as_u64).collect())
         .collect();
-    let rows = list(&found["classes"]).iter().map(|class| {
+    let rows = list(&metrics["classes"]).iter().map(|class| {
         vec![
-            words(&class["label"]),
-            shown(&class["precision"]),
-            shown(&class["recall"]),
-            shown(&class["f1"]),
+            escape_text(&class["label"]),
+            format_figure(&class["precision"]),
+            format_figure(&class["recall"]),
+            format_figure(&class["f1"]),
             class["count"].to_string(),
             class["predicted"].to_string(),
         ]
     });
-    let headings = ["view", "precision", "recall", "F1", "cines", "so labelled"];
-    format!(
-        "<h2>Views</h2>\n{}<figure>\n{}<figcaption>Cines by true view and label given. Colour is the part of the row.\
-         </figcaption></figure>\n",
-        html_table(&headings, rows),
-        confusion(&labels, &table)
-    )
+    let headings = ["view", "precision", "recall", "F1", "cines", "predicted"];
+    let caption =
+        "Number of cines by true and predicted view. The colour shows a cell's share of its row.";
+    let confusion = render_figure(&render_confusion(&labels, &table), caption);
+    format!("<h2>Views</h2>\n{}{confusion}", render_table(&headings, rows))
 }
 
-fn calibration(found: &Value) -> String {
-    let calibration = &found["calibration"];
+fn render_calibration(metrics: &Value) -> String {
+    let calibration = &metrics["calibration"];
     let scaled = &calibration["scaled"];
     let line = |name: &str, colour, part: &Value| Line {
-        name: format!("{name}, ECE {}", shown(&part["ece"])),
+        name: format!("{name}, ECE {}", format_figure(&part["ece"])),
         colour,
-        points: points(&part["bins"], "confidence", "accuracy"),
+        points: collect_points(&part["bins"], "confidence", "accuracy"),
     };
-    let reliability = chart(&Chart {
+    let reliability = render_chart(&Chart {
         name: "reliability diagram",
         x_axis: "confidence",
         x_range: [0.0, 1.0],
         y_axis: "accuracy",
-        diagonal: true,
-        lines: vec![line("temperature scaled", ORANGE, scaled), line("as it is", BLUE, calibration)],
+        has_diagonal: true,
+        lines: vec![line("after scaling", ORANGE, scaled), line("before", BLUE, calibration)],
     });
-    let coverage = chart(&Chart {
+    let coverage = render_chart(&Chart {
         name: "coverage against accuracy",
-        x_axis: "coverage: part of the cines that get a label",
+        x_axis: "coverage: share of the cines with a label",
         x_range: [0.0, 1.0],
-        y_axis: "accuracy of those",
-        diagonal: false,
+        y_axis: "accuracy of these cines",
+        has_diagonal: false,
         lines: vec![Line {
             name: String::new(),
             colour: BLUE,
-            points: points(&found["coverage"], "coverage", "accuracy"),
+            points: collect_points(&metrics["coverage"], "coverage", "accuracy"),
         }],
     });
-    let temperatures: Vec<String> = list(&scaled["temperatures"]).iter().map(shown).collect();
-    let threshold = &found["package_threshold"];
-    let rows = list(&found["coverage"]).iter().map(|row| {
+    let temperatures: Vec<String> =
+        list(&scaled["temperatures"]).iter().map(format_figure).collect();
+    let threshold = &metrics["package_threshold"];
+    let rows = list(&metrics["coverage"]).iter().map(|row| {
         vec![
-            row["threshold"].as_f64().map_or_else(String::new, |threshold| format!("{threshold:.2}")),
-            shown(&row["coverage"]),
-            shown(&row["accuracy"]),
+            row["threshold"]
+                .as_f64()
+                .map_or_else(String::new, |threshold| format!("{threshold:.2}")),
+            format_figure(&row["coverage"]),
+            format_figure(&row["accuracy"]),
             row["count"].to_string(),
         ]
     });
-    format!(
-        "<h2>Confidence</h2>\n<div class=\"figures\"><figure>{reliability}<figcaption>Mean confidence and accuracy in \
-         15 bins. On the dashed line a confidence is what it says.</figcaption></figure>\n<figure>{coverage}<figcaption>\
-         Each point is a threshold under which the label is withheld, from 0 to 0.95.</figcaption></figure></div>\n\
-         <p>Expected calibration error {}, after temperature scaling {} (temperature {}, fitted on {}; it divides what \
-         the package gives, so 1 would leave it). Mean negative log-likelihood {}, after scaling {}.</p>\n\
-         <p>At the package's threshold of {}: {} of the cines get a label, {} of those are right.</p>\n\
-         <details><summary>All thresholds</summary>{}</details>\n",
-        shown(&calibration["ece"]),
-        shown(&scaled["ece"]),
+    let captions = [
+        "Mean confidence and accuracy in each of 15 bins. They are equal on the dashed line.",
+        "Each point belongs to a threshold, from 0 to 0.95, below which the label is withheld.",
+    ];
+    let mut html = format!(
+        "<h2>Confidence</h2>\n<div class=\"figures\">{}{}</div>\n",
+        render_figure(&reliability, captions[0]),
+        render_figure(&coverage, captions[1]),
+    );
+    let _ = writeln!(
+        html,
+        "<p>The expected calibration error is {} before and {} after temperature scaling. The \
+         temperature is {}, fitted on {}. The logarithms of the posteriors are divided by the \
+         temperature, so a temperature of 1 changes nothing. The mean negative log-likelihood is \
+         {} before and {} after scaling.</p>",
+        format_figure(&calibration["ece"]),
+        format_figure(&scaled["ece"]),
         temperatures.join(" and "),
-        words(&scaled["fitted_on"]),
-        shown(&calibration["nll"]),
-        shown(&scaled["nll"]),
-        shown(&threshold["threshold"]),
-        shown(&threshold["coverage"]),
-        shown(&threshold["accuracy"]),
-        html_table(&["threshold", "coverage", "accuracy", "cines"], rows),
-    )
+        escape_text(&scaled["fitted_on"]),
+        format_figure(&calibration["nll"]),
+        format_figure(&scaled["nll"]),
+    );
+    let _ = writeln!(
+        html,
+        "<p>At the package's threshold of {}, the share of cines with a label is {}, and the \
+         accuracy of these labels is {}.</p>",
+        format_figure(&threshold["threshold"]),
+        format_figure(&threshold["coverage"]),
+        format_figure(&threshold["accuracy"]),
+    );
+    let table = render_table(&["threshold", "coverage", "accuracy", "cines"], rows);
+    html + &format!("<details><summary>All thresholds</summary>{table}</details>\n")
 }
 
-fn over_time(found: &Value) -> String {
-    let accuracy = points(&found["chunks"], "chunk", "accuracy");
+fn render_over_time(metrics: &Value) -> String {
+    let accuracy = collect_points(&metrics["chunks"], "chunk", "accuracy");
     let longest = accuracy.last().map_or(1.0, |point| point[0]).max(1.0);
-    // Whole chunks at the ticks.
+    // The axis has five intervals. Its range is a multiple of five, so that each tick is at a whole
+    // number of chunks.
     let longest = (longest / 5.0).ceil() * 5.0;
-    let picture = chart(&Chart {
+    let by_chunk = render_chart(&Chart {
         name: "accuracy by chunk",
-        x_axis: "chunk (in window mode: result) since the begin",
+        x_axis: "chunk (in window mode: window)",
         x_range: [0.0, longest],
         y_axis: "accuracy of the live label",
-        diagonal: false,
+        has_diagonal: false,
         lines: vec![Line { name: String::new(), colour: BLUE, points: accuracy }],
     });
-    let rows = list(&found["durations"]).iter().map(|row| {
+    let rows = list(&metrics["durations"]).iter().map(|row| {
         let seconds = row["seconds"].as_f64().unwrap_or_default();
-        vec![format!("{seconds} s"), shown(&row["accuracy"]), row["count"].to_string()]
+        vec![format!("{seconds} s"), format_figure(&row["accuracy"]), row["count"].to_string()]
     });
+    let captions = [
+        "Accuracy of the live label after each chunk, over the cines that have this chunk.",
+        "Accuracy of the live label at several times, over the cines that last that long.",
+    ];
     format!(
-        "<h2>Over time</h2>\n<div class=\"figures\"><figure>{picture}<figcaption>Accuracy of the live label after each \
-         chunk, over the cines that have so many.</figcaption></figure>\n<figure>{}<figcaption>The label when the \
-         acquisition has lasted so long, over the cines that do.</figcaption></figure></div>\n",
-        html_table(&["acquisition", "accuracy", "cines"], rows)
+        "<h2>Over time</h2>\n<div class=\"figures\">{}{}</div>\n",
+        render_figure(&by_chunk, captions[0]),
+        render_figure(&render_table(&["acquisition", "accuracy", "cines"], rows), captions[1]),
     )
 }
 
-fn robustness(found: &Value) -> String {
-    let rows: Vec<Vec<String>> = list(&found["robustness"])
+fn render_robustness(metrics: &Value) -> String {
+    let rows: Vec<Vec<String>> = list(&metrics["robustness"])
         .iter()
         .map(|row| {
             let range = match (row["from"].as_f64(), row["to"].as_f64()) {
-                (Some(from), Some(to)) => format!("{}, {from} to {to}", words(&row["group"])),
-                _ => words(&row["group"]),
+                (Some(from), Some(to)) => format!("{}, {from} to {to}", escape_text(&row["group"])),
+                _ => escape_text(&row["group"]),
             };
             vec![
-                words(&row["column"]),
+                escape_text(&row["column"]),
                 range,
-                shown(&row["accuracy"]),
-                shown(&row["macro_f1"]),
+                format_figure(&row["accuracy"]),
+                format_figure(&row["macro_f1"]),
                 row["count"].to_string(),
                 row["patients"].to_string(),
             ]
         })
         .collect();
-    let body = match rows.is_empty() {
-        true => "<p>The manifest has no column with more than one value.</p>\n".into(),
-        false => html_table(&["attribute", "group", "accuracy", "macro F1", "cines", "patients"], rows)
-            .replace("<table class=\"words\">", "<table class=\"words pairs\">"),
+    let body = if rows.is_empty() {
+        "<p>The manifest has no column with several groups.</p>\n".into()
+    } else {
+        render_pairs_table(
+            &["attribute", "group", "accuracy", "macro F1", "cines", "patients"],
+            rows,
+        )
     };
     format!(
-        "<h2>Robustness</h2>\n<p>By the columns of the manifest: numbers in terciles, others by value.</p>\n{body}"
+        "<h2>Robustness</h2>\n<p>The cines are grouped by the columns of the manifest: numbers by \
+         tercile, other columns by value.</p>\n{body}"
     )
 }
 
-fn changes(header: &Header, found: &Value) -> String {
-    let changes = &found["changes"];
+fn render_view_changes(header: &Header, metrics: &Value) -> String {
+    let changes = &metrics["changes"];
     if changes.is_null() {
         return String::new();
     }
     let rows = list(&changes["rows"]).iter().map(|row| {
-        let after = row["after_s"].as_f64().map_or("at the end".into(), |after| format!("{after} s after"));
-        vec![words(&row["rule"]), after, shown(&row["accuracy"]), row["count"].to_string()]
+        let after = row["after_s"]
+            .as_f64()
+            .map_or("at the end".into(), |after| format!("{after} s after the change"));
+        vec![
+            escape_text(&row["rule"]),
+            after,
+            format_figure(&row["accuracy"]),
+            row["count"].to_string(),
+        ]
     });
-    let margin = header.run.as_ref().map_or_else(String::new, |run| format!(" ({})", run.change_margin));
+    let margin =
+        header.run.as_ref().map_or_else(String::new, |run| format!(" ({})", run.change_margin));
     format!(
-        "<h2>Change of view in mid-acquisition</h2>\n<p>{} pairs of cines of one patient with different views, one \
-         after the other without a mark; {} acquisitions were left out. The live label should be that of the second. \
-         Rule: <code>view_change_margin</code>{margin}.</p>\n{}",
+        "<h2>Change of view during an acquisition</h2>\n<p>The two cines of a pair show different \
+         views of one patient. The cines of each of {} pairs were acquired one after the other, \
+         without a mark by the host. {} acquisitions were left out. The correct label is that of \
+         the second cine. The rule is <code>view_change_margin</code>{margin}.</p>\n{}",
         changes["pairs"],
         changes["left_out"],
-        html_table(&["rule", "when", "accuracy", "pairs"], rows)
-            .replace("<table class=\"words\">", "<table class=\"words pairs\">")
+        render_pairs_table(&["rule", "when", "accuracy", "pairs"], rows)
     )
 }
 
-fn errors(found: &Value) -> String {
-    let errors = list(&found["errors"]);
+fn render_errors(metrics: &Value) -> String {
+    let errors = list(&metrics["errors"]);
+    let mut html = String::from("<h2>Wrong labels with high confidence</h2>\n");
     if errors.is_empty() {
-        return "<h2>Confident and wrong</h2>\n<p>No label is wrong.</p>\n".into();
+        return html + "<p>No label is wrong.</p>\n";
     }
-    let mut html = String::from(
-        "<h2>Confident and wrong</h2>\n<table class=\"words\"><tr><th>true view</th><th class=\"word\">label given</th>\
-         <th>confidence</th><th class=\"word\">cine</th></tr>\n",
-    );
+    html += "<table class=\"words\"><tr><th>true view</th><th class=\"word\">predicted view</th>\
+             <th>confidence</th><th class=\"word\">cine</th></tr>\n";
     for error in errors {
         let _ = writeln!(
             html,
             "<tr><td>{}</td><td class=\"word\">{}</td><td>{}</td><td class=\"path\">{}</td></tr>",
-            words(&error["label"]),
-            words(&error["predicted"]),
-            shown(&error["confidence"]),
-            words(&error["path"])
+            escape_text(&error["label"]),
+            escape_text(&error["predicted"]),
+            format_figure(&error["confidence"]),
+            escape_text(&error["path"])
         );
     }
     html + "</table>\n"
 }
 
-/// A table whose first column is words. Cells are HTML.
-fn html_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+/// Renders a table whose first column contains text. The cells are HTML and are not escaped.
+fn render_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut html = String::from("<table class=\"words\"><tr>");
     headings.iter().for_each(|heading| html += &format!("<th>{heading}</th>"));
     html += "</tr>\n";
@@ -285,15 +326,24 @@ fn html_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) ->
     html + "</table>\n"
 }
 
+/// Renders a table whose first two columns contain text. The cells are HTML and are not escaped.
+fn render_pairs_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    render_table(headings, rows).replace("<table class=\"words\">", "<table class=\"words pairs\">")
+}
+
+fn render_figure(content: &str, caption: &str) -> String {
+    format!("<figure>\n{content}<figcaption>{caption}</figcaption></figure>\n")
+}
+
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn words(value: &Value) -> String {
-    value.as_str().map(escaped).unwrap_or_default()
+fn escape_text(value: &Value) -> String {
+    value.as_str().map(escape).unwrap_or_default()
 }
 
-/// Three digits, or a dash where there is nothing to show.
-fn shown(value: &Value) -> String {
+/// Formats a number with three decimal places. A missing number becomes a dash.
+fn format_figure(value: &Value) -> String {
     value.as_f64().map_or("–".into(), |value| format!("{value:.3}"))
 }

@@ -1,19 +1,20 @@
-//! Cine files written by the tests, and the real ones.
+//! Cine files that the tests write, and real cine files.
 
 use std::path::{Path, PathBuf};
 
-/// A file of the Python package pydicom, or what pydicom decodes it to.
-pub(crate) fn real(name: &str) -> PathBuf {
+/// Returns the path of a DICOM file from the Python package pydicom, or of the PPM file with the
+/// frames that pydicom decoded from a DICOM file.
+pub(crate) fn real_file(name: &str) -> PathBuf {
     let folder = std::env::var_os("TTEVIEW_CINES");
-    let folder =
-        folder.expect("TTEVIEW_CINES names no folder of real cines; `cargo xtask test` fetches them");
+    let folder = folder
+        .expect("TTEVIEW_CINES must name a folder of real cines; `cargo xtask test` fetches them");
     let path = Path::new(&folder).join(name);
-    assert!(path.exists(), "TTEVIEW_CINES: no {}", path.display());
+    assert!(path.exists(), "TTEVIEW_CINES must contain {}", path.display());
     path
 }
 
-/// The images of a binary PGM or PPM file: width, height and pixels.
-pub(crate) fn pnm(path: &Path) -> Vec<(usize, usize, Vec<u8>)> {
+/// Reads the images of a binary PGM or PPM file: width, height and pixels.
+pub(crate) fn read_pnm(path: &Path) -> Vec<(usize, usize, Vec<u8>)> {
     let file = std::fs::read(path).unwrap();
     let mut rest = &file[..];
     let mut images = Vec::new();
@@ -24,7 +25,9 @@ pub(crate) fn pnm(path: &Path) -> Vec<(usize, usize, Vec<u8>)> {
             words.push(std::str::from_utf8(&rest[..end]).unwrap());
             rest = &rest[end + 1..];
         }
-        let [kind, width, height, _] = words[..] else { panic!("a header of {words:?}") };
+        let [kind, width, height, _] = words[..] else {
+            panic!("the header must have four words, got {words:?}")
+        };
         let (width, height) = (width.parse().unwrap(), height.parse().unwrap());
         let (pixels, after) = rest.split_at(width * height * if kind == "P6" { 3 } else { 1 });
         images.push((width, height, pixels.to_vec()));
@@ -33,7 +36,7 @@ pub(crate) fn pnm(path: &Path) -> Vec<(usize, usize, Vec<u8>)> {
     images
 }
 
-/// A DICOM file in explicit VR little endian, element by element.
+/// A DICOM file in explicit VR little endian, to which elements are appended.
 pub(crate) struct Dicom(pub(crate) Vec<u8>);
 
 impl Dicom {
@@ -44,7 +47,13 @@ impl Dicom {
         file
     }
 
-    pub(crate) fn put(&mut self, group: u16, element: u16, vr: &[u8; 2], value: &[u8]) -> &mut Self {
+    pub(crate) fn put(
+        &mut self,
+        group: u16,
+        element: u16,
+        vr: &[u8; 2],
+        value: &[u8],
+    ) -> &mut Self {
         self.0.extend(group.to_le_bytes());
         self.0.extend(element.to_le_bytes());
         self.0.extend(vr);
@@ -64,8 +73,14 @@ impl Dicom {
         self.put(group, element, b"US", &value.to_le_bytes())
     }
 
-    /// The attributes of 8-bit images; `photometric` with one sample a pixel.
-    pub(crate) fn image(&mut self, photometric: &str, [width, height]: [u16; 2], frames: usize) -> &mut Self {
+    /// Adds the attributes of 8-bit images. `photometric` must be a Photometric Interpretation with
+    /// one sample per pixel.
+    pub(crate) fn image(
+        &mut self,
+        photometric: &str,
+        [width, height]: [u16; 2],
+        frames: usize,
+    ) -> &mut Self {
         self.short(0x28, 2, 1).put(0x28, 4, b"CS", photometric.as_bytes());
         self.put(0x28, 8, b"IS", frames.to_string().as_bytes());
         self.short(0x28, 0x10, height).short(0x28, 0x11, width);
@@ -76,7 +91,7 @@ impl Dicom {
         self.put(0x7fe0, 0x10, b"OB", pixels).0.clone()
     }
 
-    /// Bytes as they are.
+    /// Adds bytes that are not wrapped in an element.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend(bytes);
         self
@@ -87,16 +102,17 @@ impl Dicom {
     }
 }
 
-/// A list or other chunk of a RIFF file.
-pub(crate) fn chunk(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+/// Creates a chunk of a RIFF file, such as a list.
+pub(crate) fn create_chunk(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let mut chunk = [&name[..], &(body.len() as u32).to_le_bytes(), &body].concat();
     chunk.resize(chunk.len().next_multiple_of(2), 0);
     chunk
 }
 
-/// An AVI file of one video stream, 25 frames a second. A negative height is a picture from the top.
-pub(crate) fn avi(
+/// Creates an AVI file with one video stream of 25 frames per second. With a negative height, the
+/// first row is the top of the image.
+pub(crate) fn create_avi(
     compression: &[u8; 4],
     bits: u16,
     [width, height]: [i32; 2],
@@ -115,22 +131,33 @@ pub(crate) fn avi(
     format.extend(compression);
     format.resize(40, 0);
     format.extend(palette);
-    let stream = chunk(b"LIST", &[b"strl", &chunk(b"strh", &[&header]), &chunk(b"strf", &[&format])]);
-    let sound = chunk(b"LIST", &[b"strl", &chunk(b"strh", &[b"auds"]), &chunk(b"strf", &[&[0; 16]])]);
-    let head = chunk(b"LIST", &[b"hdrl", &chunk(b"avih", &[&[0; 56]]), &sound, &stream]);
+    let stream = create_chunk(
+        b"LIST",
+        &[b"strl", &create_chunk(b"strh", &[&header]), &create_chunk(b"strf", &[&format])],
+    );
+    let sound = create_chunk(
+        b"LIST",
+        &[b"strl", &create_chunk(b"strh", &[b"auds"]), &create_chunk(b"strf", &[&[0; 16]])],
+    );
+    let head =
+        create_chunk(b"LIST", &[b"hdrl", &create_chunk(b"avih", &[&[0; 56]]), &sound, &stream]);
     let mut movie = b"movi".to_vec();
     for frame in frames {
-        movie.extend(chunk(b"00wb", &[&[1, 2, 3]]));
-        movie.extend(chunk(b"01dc", &[frame]));
+        movie.extend(create_chunk(b"00wb", &[&[1, 2, 3]]));
+        movie.extend(create_chunk(b"01dc", &[frame]));
     }
-    chunk(b"RIFF", &[b"AVI ", &head, &chunk(b"LIST", &[&movie]), &chunk(b"idx1", &[])])
+    create_chunk(
+        b"RIFF",
+        &[b"AVI ", &head, &create_chunk(b"LIST", &[&movie]), &create_chunk(b"idx1", &[])],
+    )
 }
 
-/// The JPEG images of an encapsulated DICOM file, one a fragment.
-pub(crate) fn jpegs(dicom: &[u8]) -> Vec<Vec<u8>> {
+/// Returns the JPEG images of an encapsulated DICOM file with one image per fragment.
+pub(crate) fn extract_jpegs(dicom: &[u8]) -> Vec<Vec<u8>> {
     let item = [0xfe, 0xff, 0x00, 0xe0];
-    let begins =
-        |at: &usize| dicom[*at..].starts_with(&item) && dicom[at + 8..].starts_with(&[0xff, 0xd8, 0xff]);
+    let begins = |at: &usize| {
+        dicom[*at..].starts_with(&item) && dicom[at + 8..].starts_with(&[0xff, 0xd8, 0xff])
+    };
     let at = (0..dicom.len().saturating_sub(11)).filter(begins);
     at.map(|at| {
         let length = u32::from_le_bytes(dicom[at + 4..at + 8].try_into().unwrap()) as usize;
@@ -139,8 +166,9 @@ pub(crate) fn jpegs(dicom: &[u8]) -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// A GIF of 40 x 32: a red picture, then a green square of 8 x 8 at 4, 6 that goes away again.
-pub(crate) fn gif(delays: [u16; 3]) -> Vec<u8> {
+/// Creates a GIF of 40 x 32 pixels: a red image, then a green square of 8 x 8 pixels at the
+/// position (4, 6), which is removed before the third frame.
+pub(crate) fn create_gif(delays: [u16; 3]) -> Vec<u8> {
     let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
     let mut file = Vec::new();
     let mut encoder = gif::Encoder::new(&mut file, 40, 32, &palette).unwrap();

@@ -1,11 +1,11 @@
-//! Runs the program as a script would.
+//! Functions that run the program as a script does.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test file uses some of the items")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What one run came to.
+/// The outcome of one run.
 pub(crate) struct Outcome {
     pub(crate) exit: i32,
     pub(crate) stdout: String,
@@ -13,7 +13,9 @@ pub(crate) struct Outcome {
 }
 
 /// Runs `tteview` in the repository root.
-pub(crate) fn tteview<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Outcome {
+pub(crate) fn run_tteview<A: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+) -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tteview"));
     let output = command.args(arguments).current_dir(root).output().unwrap();
@@ -24,8 +26,8 @@ pub(crate) fn tteview<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<It
     }
 }
 
-/// An empty folder for one test.
-pub(crate) fn folder(name: &str) -> PathBuf {
+/// Creates an empty folder for one test.
+pub(crate) fn create_folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();

@@ -1,7 +1,8 @@
-//! Times one graph in a runtime written in Rust, for `cargo xtask bench graphs`.
+//! Measures one graph in a Rust runtime, for `cargo xtask bench graphs`.
 //!
-//! `tteview-compiler-bench rten|tract MODEL SHAPE...` loads the model for one thread, with one shape per input, as
-//! `1,3,8,224,224`, and answers each line on standard input by one run and its milliseconds on standard output.
+//! `tteview-compiler-bench rten|tract MODEL SHAPE...` loads the model, which runs on one thread.
+//! Each `SHAPE` is the shape of one input, for example `1,3,8,224,224`. For every line on standard
+//! input, the program runs the graph once and prints the time in milliseconds on standard output.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// One run of a graph.
+/// A function that runs a graph once.
 type Run = Box<dyn FnMut() -> Result<()>>;
 
 fn main() -> Result<()> {
@@ -18,14 +19,11 @@ fn main() -> Result<()> {
     let [runtime, model, shapes @ ..] = arguments.as_slice() else {
         return Err("usage: tteview-compiler-bench rten|tract MODEL SHAPE...".into());
     };
-    let shapes: Vec<Vec<usize>> = shapes
-        .iter()
-        .map(|shape| shape.split(',').map(|d| Ok(d.parse()?)).collect::<Result<_>>())
-        .collect::<Result<_>>()?;
+    let shapes = shapes.iter().map(|shape| parse_shape(shape)).collect::<Result<Vec<_>>>()?;
     let mut run = match runtime.as_str() {
-        "rten" => rten(model, &shapes)?,
-        "tract" => tract(model, &shapes)?,
-        other => return Err(format!("no runtime is called {other}").into()),
+        "rten" => load_rten(model, &shapes)?,
+        "tract" => load_tract(model, &shapes)?,
+        other => return Err(format!("the runtime must be rten or tract, got {other}").into()),
     };
     for line in std::io::stdin().lock().lines() {
         line?;
@@ -37,8 +35,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Numbers from -1 to 1, the same in every run.
-fn numbers(count: usize) -> Vec<f32> {
+fn parse_shape(shape: &str) -> Result<Vec<usize>> {
+    shape.split(',').map(|size| Ok(size.parse()?)).collect()
+}
+
+/// Returns pseudo-random numbers from -1 to 1, which are the same in every run.
+fn random_numbers(count: usize) -> Vec<f32> {
     let mut x = 1u32;
     let mut next = || {
         x ^= x << 13;
@@ -49,16 +51,17 @@ fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn rten(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
+fn load_rten(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
     use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
     let model = Model::load_file(path)?;
-    if model.input_ids().len() != shapes.len() {
-        return Err(format!("{} inputs, {} shapes", model.input_ids().len(), shapes.len()).into());
+    let count = model.input_ids().len();
+    if count != shapes.len() {
+        return Err(format!("the model has {count} inputs, but {} shapes are given", shapes.len()).into());
     }
     let mut inputs = Vec::new();
     for (&id, shape) in model.input_ids().iter().zip(shapes) {
         let value =
-            Value::from_shape(shape, numbers(shape.iter().product())).map_err(|e| format!("{e:?}"))?;
+            Value::from_shape(shape, random_numbers(shape.iter().product())).map_err(|e| format!("{e:?}"))?;
         inputs.push((id, value));
     }
     let pool = Arc::new(ThreadPool::with_num_threads(1));
@@ -71,13 +74,13 @@ fn rten(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
     }))
 }
 
-fn tract(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
+fn load_tract(path: &str, shapes: &[Vec<usize>]) -> Result<Run> {
     use tract_onnx::prelude::*;
     let mut model = tract_onnx::onnx().model_for_path(path)?;
     let mut inputs = tvec!();
     for (index, shape) in shapes.iter().enumerate() {
         model = model.with_input_fact(index, f32::fact(shape).into())?;
-        inputs.push(Tensor::from_shape(shape, &numbers(shape.iter().product()))?);
+        inputs.push(Tensor::from_shape(shape, &random_numbers(shape.iter().product()))?);
     }
     let model = model.into_optimized()?.into_runnable()?;
     Ok(Box::new(move || {

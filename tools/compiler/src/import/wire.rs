@@ -1,23 +1,17 @@
-//! A first look over the protobuf wire format that bounds what decoding may allocate.
+//! A check of the protobuf wire format that bounds the memory needed for decoding.
 //!
-//! An empty message costs two bytes in a file and hundreds in memory, so a small hostile file could ask for a
-//! large multiple of its size. This pass walks the same fields the decoder will, counts them, and refuses files
-//! over a limit before anything is allocated.
+//! An empty message takes two bytes in a file and hundreds of bytes in memory, so decoding a small
+//! hostile file could need many times the file's size in memory. Before anything is allocated, the
+//! check counts the fields that the decoder will read, and refuses a file that exceeds a limit.
 
-use crate::error::{Result, file_error};
+use super::limits::{MAX_FIELDS, MAX_FILE_BYTES, MAX_PACKED_INTEGER_BYTES};
+use crate::error::{Result, fail_file};
 use bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-/// Most messages, strings and unpacked scalars a model may hold; R101 has about 30,000.
-const MAX_FIELDS: usize = 1_000_000;
-/// Most bytes of packed integers, whose decoded form is up to eight times larger.
-const MAX_PACKED_INTEGER_BYTES: usize = 16 << 20;
-/// Largest file accepted: the limit of protobuf itself.
-const MAX_FILE_BYTES: usize = i32::MAX as usize;
-
-/// Which message a length-delimited field holds.
+/// The kind of content in a length-delimited field.
 #[derive(Clone, Copy)]
-enum Kind {
+enum Content {
     Model,
     Graph,
     Node,
@@ -27,75 +21,90 @@ enum Kind {
     Type,
     TensorType,
     Shape,
-    /// A packed list of integers.
-    Leaf,
+    PackedIntegers,
 }
 
+/// The number of fields, and of bytes in packed integers, that the rest of the file may contain.
 struct Budget {
     fields: usize,
-    packed: usize,
+    packed_bytes: usize,
 }
 
 /// Checks that `bytes` is a well-formed model within the limits.
-pub(super) fn check(bytes: &[u8]) -> Result<()> {
+pub(super) fn check_wire_format(bytes: &[u8]) -> Result<()> {
     if bytes.len() > MAX_FILE_BYTES {
-        return file_error("larger than 2 GiB, the limit of protobuf");
+        return fail_file(format!(
+            "the file must have at most {MAX_FILE_BYTES} bytes, got {}",
+            bytes.len()
+        ));
     }
-    walk(bytes, Kind::Model, &mut Budget { fields: MAX_FIELDS, packed: MAX_PACKED_INTEGER_BYTES })
+    let mut budget = Budget { fields: MAX_FIELDS, packed_bytes: MAX_PACKED_INTEGER_BYTES };
+    check_message(bytes, Content::Model, &mut budget)
 }
 
-fn walk(mut buf: &[u8], kind: Kind, budget: &mut Budget) -> Result<()> {
+fn check_message(mut buf: &[u8], content: Content, budget: &mut Budget) -> Result<()> {
     while buf.has_remaining() {
-        let (tag, wire) = decode_key(&mut buf).or_else(|e| file_error(e.to_string()))?;
+        let (tag, wire) = decode_key(&mut buf).or_else(|e| fail_file(e.to_string()))?;
         match budget.fields.checked_sub(1) {
             Some(left) => budget.fields = left,
-            None => return file_error(format!("more than {MAX_FIELDS} fields")),
+            None => return fail_file(format!("the model has more than {MAX_FIELDS} fields")),
         }
         let length = match wire {
             WireType::Varint => {
-                decode_varint(&mut buf).or_else(|e| file_error(e.to_string()))?;
+                decode_varint(&mut buf).or_else(|e| fail_file(e.to_string()))?;
                 continue;
             }
             WireType::ThirtyTwoBit => 4,
             WireType::SixtyFourBit => 8,
             WireType::LengthDelimited => {
-                let n = decode_varint(&mut buf).or_else(|e| file_error(e.to_string()))?;
-                usize::try_from(n).or_else(|_| file_error("a length overflows"))?
+                let n = decode_varint(&mut buf).or_else(|e| fail_file(e.to_string()))?;
+                usize::try_from(n)
+                    .or_else(|_| fail_file(format!("a field has a length of {n} bytes")))?
             }
-            WireType::StartGroup | WireType::EndGroup => return file_error("protobuf groups are not ONNX"),
+            WireType::StartGroup | WireType::EndGroup => {
+                return fail_file("the file contains protobuf groups, which ONNX does not have");
+            }
         };
         let Some((body, rest)) = buf.split_at_checked(length) else {
-            return file_error("truncated: a field runs past the end");
+            return fail_file(
+                "the file is truncated: a field is longer than the rest of its message",
+            );
         };
         buf = rest;
         if wire != WireType::LengthDelimited {
             continue;
         }
-        match child(kind, tag) {
-            // Only lists of integers are leaves.
-            Some(Kind::Leaf) => match budget.packed.checked_sub(body.len()) {
-                Some(left) => budget.packed = left,
-                None => return file_error("too many packed integers"),
+        match field_content(content, tag) {
+            Some(Content::PackedIntegers) => match budget.packed_bytes.checked_sub(body.len()) {
+                Some(left) => budget.packed_bytes = left,
+                None => {
+                    return fail_file(format!(
+                        "the model has more than {MAX_PACKED_INTEGER_BYTES} bytes of packed integers"
+                    ));
+                }
             },
-            // The schema below has no cycle but node -> attribute -> graph, which the decoder skips.
-            Some(child) => walk(body, child, budget)?,
+            // The recursion is finite, because the only cycle in the schema leads from a node
+            // through an attribute to a graph, and the decoder skips graphs in attributes.
+            Some(content) => check_message(body, content, budget)?,
             None => {}
         }
     }
     Ok(())
 }
 
-fn child(kind: Kind, tag: u32) -> Option<Kind> {
-    Some(match (kind, tag) {
-        (Kind::Model, 7) => Kind::Graph,
-        (Kind::Graph, 1) => Kind::Node,
-        (Kind::Graph, 5) | (Kind::Attribute, 5) => Kind::Tensor,
-        (Kind::Graph, 11 | 12) => Kind::ValueInfo,
-        (Kind::Node, 5) => Kind::Attribute,
-        (Kind::ValueInfo, 2) => Kind::Type,
-        (Kind::Type, 1) => Kind::TensorType,
-        (Kind::TensorType, 2) => Kind::Shape,
-        (Kind::Attribute, 8) | (Kind::Tensor, 1 | 5 | 7) => Kind::Leaf,
+/// Returns the kind of content in field `tag`, or `None` if the decoder skips the field or copies
+/// it unchanged.
+fn field_content(message: Content, tag: u32) -> Option<Content> {
+    Some(match (message, tag) {
+        (Content::Model, 7) => Content::Graph,
+        (Content::Graph, 1) => Content::Node,
+        (Content::Graph, 5) | (Content::Attribute, 5) => Content::Tensor,
+        (Content::Graph, 11 | 12) => Content::ValueInfo,
+        (Content::Node, 5) => Content::Attribute,
+        (Content::ValueInfo, 2) => Content::Type,
+        (Content::Type, 1) => Content::TensorType,
+        (Content::TensorType, 2) => Content::Shape,
+        (Content::Attribute, 8) | (Content::Tensor, 1 | 5 | 7) => Content::PackedIntegers,
         _ => return None,
     })
 }

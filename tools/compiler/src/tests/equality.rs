@@ -1,50 +1,49 @@
-//! The property the compiler stands on: 200 random small networks give what their source gives, clip and steps.
+//! Tests of the compiler's main property: for random small networks, the clip package and the steps
+//! give the same result as the source.
 
-use super::recipe::{Block, Recipe, build, recipe};
+use super::random_network::{Block, RandomNetwork, build_network, random_network};
 use super::source::LABELS;
-use super::{RUNTIME, checked, options, self_test_error};
-use crate::{Products, compile};
+use super::support::{RUNTIME, TOLERANCE, options, self_test_error, verify_source};
+use crate::{Winograd, compile};
 use proptest::prelude::*;
 
-/// Largest relative error allowed, clip against source and steps against clip.
-const TOLERANCE: f64 = 1e-5;
-
-/// Whether the recipe is chunk-causal by construction.
-fn streams(r: &Recipe) -> bool {
-    let kernels = |b: &Block| match *b {
+/// Returns whether the network is chunk-causal by construction.
+fn is_causal(network: &RandomNetwork) -> bool {
+    let kernel = |block: &Block| match *block {
         Block::Conv { kt, .. }
         | Block::Bottleneck { kt, .. }
         | Block::Depthwise { kt }
         | Block::Factored { kt } => kt,
         _ => 1,
     };
-    let blocks = r.fast.iter().chain(if r.two_pathways { r.slow.iter() } else { [].iter() });
-    let temporal = r.two_pathways || blocks.clone().any(|b| kernels(b) > 1);
-    let lateral = !r.two_pathways || r.lateral / 2 < r.alpha;
-    (r.padding.is_causal() || !temporal) && lateral
+    let slow = if network.two_pathways { network.slow.as_slice() } else { &[] };
+    let is_temporal =
+        network.two_pathways || network.fast.iter().chain(slow).any(|block| kernel(block) > 1);
+    let has_causal_lateral = !network.two_pathways || network.lateral / 2 < network.alpha;
+    (network.padding.is_causal() || !is_temporal) && has_causal_lateral
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_networks_give_what_their_source_gives(recipe in recipe()) {
+    fn packages_of_random_networks_match_their_source(network in random_network()) {
         let _ = &*RUNTIME;
-        let source = build(&recipe);
+        let source = build_network(&network);
         let mut options = options(LABELS);
-        options.chunk = recipe.chunk;
+        options.chunk = network.chunk;
         options.self_test = true;
-        if recipe.fewest_products {
-            options.products = Products::Fewest;
+        if network.always_winograd {
+            options.winograd = Winograd::Always;
         }
         let compiled = compile(source.bytes(), &options).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        prop_assert_eq!(compiled.stream.is_some(), streams(&recipe), "{:?}", compiled.window_only);
-        let nonlinear = recipe.head > 3;
-        prop_assert_eq!(compiled.head.is_some(), nonlinear && compiled.stream.is_some());
-        let result = checked(&source, &compiled).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        prop_assert_eq!(compiled.stream.is_some(), is_causal(&network), "{:?}", compiled.window_only_reason);
+        let has_nonlinear_head = network.head > 3;
+        prop_assert_eq!(compiled.head.is_some(), has_nonlinear_head && compiled.stream.is_some());
+        let errors = verify_source(&source, &compiled).map_err(|e| TestCaseError::fail(e.to_string()))?;
         let rten = self_test_error(&compiled);
         prop_assert!(rten <= TOLERANCE, "rten against ONNX Runtime {:e}", rten);
-        prop_assert!(result.clip <= TOLERANCE, "clip {:e}", result.clip);
-        prop_assert!(result.stream.unwrap_or(0.0) <= TOLERANCE, "stream {:?}", result.stream);
+        prop_assert!(errors.clip <= TOLERANCE, "{}", errors);
+        prop_assert!(errors.stream.unwrap_or(0.0) <= TOLERANCE, "{}", errors);
     }
 }

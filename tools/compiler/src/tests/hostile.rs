@@ -1,12 +1,13 @@
-//! Files that are broken or hostile give errors that name what is wrong.
+//! Tests that broken and hostile files give errors that name the problem.
 
-use super::options;
-use super::source::{LABELS, Padding, Source};
+use super::source::{LABELS, Padding, Source, ints};
+use super::support::options;
 use crate::onnx::*;
 use crate::{CompileError, compile, inspect};
 use prost::Message;
 
-fn small() -> Source {
+/// Returns a network with one convolution, which is node 0.
+fn small_network() -> Source {
     let mut s = Source::new(2);
     let x = s.input("x", &[1, 1, 2, 4, 4]);
     let y = s.conv(&x, 2, [1, 3, 3], [1, 1, 1], 1, Padding::Left);
@@ -17,22 +18,23 @@ fn small() -> Source {
     s
 }
 
-fn error(source: &Source) -> CompileError {
-    compile(source.bytes(), &options(LABELS)).expect_err("must not compile")
+fn compile_error(source: &Source) -> CompileError {
+    compile(source.bytes(), &options(LABELS)).expect_err("the network must not compile")
 }
 
 #[test]
-fn every_truncation_is_an_error() {
-    let bytes = small().bytes();
-    // The last fields are metadata and operator sets; losing those is an error as well.
+fn every_truncation_is_refused() {
+    let bytes = small_network().bytes();
+    // The operator set is the last field of the file, and a file without this field is refused.
+    // Every truncated file must therefore be refused.
     for length in 0..bytes.len() {
         assert!(compile(bytes[..length].to_vec(), &options(LABELS)).is_err(), "{length} bytes");
     }
 }
 
 #[test]
-fn every_single_byte_change_gives_a_result_or_an_error() {
-    let bytes = small().bytes();
+fn no_single_changed_byte_makes_the_compiler_panic() {
+    let bytes = small_network().bytes();
     for at in 0..bytes.len() {
         for flip in [0x01, 0x80, 0xff] {
             let mut broken = bytes.clone();
@@ -43,43 +45,74 @@ fn every_single_byte_change_gives_a_result_or_an_error() {
 }
 
 #[test]
-fn a_cycle_is_named() {
-    let mut s = small();
+fn cycle_is_refused_with_the_name_of_a_node() {
+    let mut s = small_network();
     let last = s.graph.node[1].output[0].clone();
     s.graph.node[0].input[0] = last;
-    let text = error(&s).to_string();
+    let text = compile_error(&s).to_string();
     assert!(text.contains("/conv_0") && text.contains("cyclic"), "{text}");
 }
 
 #[test]
-fn an_unsupported_operator_is_named_with_its_shapes() {
-    let mut s = small();
+fn unknown_operator_names_the_node_and_its_shapes() {
+    let mut s = small_network();
     s.graph.node[0].op_type = "ConvTranspose".into();
-    let CompileError::Node { node, reason } = error(&s) else { panic!("a node error") };
+    let CompileError::Node { node, reason } = compile_error(&s) else {
+        panic!("the error must name a node")
+    };
     assert_eq!((node.name.as_str(), node.op.as_str()), ("/conv_0", "ConvTranspose"));
     assert_eq!(node.shapes[0], [1, 1, 2, 4, 4]);
-    assert!(reason.contains("does not support"), "{reason}");
+    assert!(reason.contains("ConvTranspose is not supported"), "{reason}");
 }
 
 #[test]
-fn dimensions_that_overflow_are_refused() {
-    let mut s = small();
+fn shape_that_overflows_is_refused() {
+    let mut s = small_network();
     s.graph.initializer[0].dims = vec![i64::MAX, i64::MAX, 4];
-    assert!(matches!(error(&s), CompileError::File(_)));
+    assert!(matches!(compile_error(&s), CompileError::File(_)));
     let mut s = Source::new(1);
     s.input("x", &[1, 1, usize::MAX >> 1, 1 << 40, 4]);
-    assert!(matches!(error(&s), CompileError::File(_)));
+    assert!(matches!(compile_error(&s), CompileError::File(_)));
 }
 
 #[test]
-fn a_weight_that_does_not_fill_its_shape_is_refused() {
-    let mut s = small();
+fn weight_with_too_few_elements_is_refused() {
+    let mut s = small_network();
     s.graph.initializer[0].dims[0] += 1;
-    assert!(matches!(error(&s), CompileError::File(_)));
+    assert!(matches!(compile_error(&s), CompileError::File(_)));
 }
 
 #[test]
-fn millions_of_empty_nodes_are_refused_before_they_are_decoded() {
+fn initializer_with_too_many_axes_is_refused() {
+    let mut s = small_network();
+    let dims = &mut s.graph.initializer[0].dims;
+    dims.extend([1; 4]);
+    let text = compile_error(&s).to_string();
+    assert!(text.contains("rank") && text.contains("got 9"), "{text}");
+}
+
+#[test]
+fn folded_constant_with_too_many_axes_is_refused() {
+    let mut s = small_network();
+    let data = s.floats(&[2, 1, 1, 1, 1, 1, 1, 1], vec![0.5, 1.5]);
+    let indices = s.ints(&[0, 1]);
+    s.graph.initializer.last_mut().expect("the indices").dims = vec![1, 2];
+    s.node("Gather", &[&data, &indices], vec![], vec![]);
+    let text = compile_error(&s).to_string();
+    assert!(text.contains("at most 8 axes"), "{text}");
+}
+
+#[test]
+fn constant_of_shape_with_a_negative_size_is_refused() {
+    let mut s = small_network();
+    let shape = s.ints(&[-3, 2]);
+    s.node("ConstantOfShape", &[&shape], vec![], vec![]);
+    let text = compile_error(&s).to_string();
+    assert!(text.contains("negative"), "{text}");
+}
+
+#[test]
+fn millions_of_empty_nodes_are_refused_before_decoding() {
     let mut graph = Vec::new();
     for _ in 0..2_000_000 {
         graph.extend([0x0a, 0x00]);
@@ -90,14 +123,16 @@ fn millions_of_empty_nodes_are_refused_before_they_are_decoded() {
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
         ..Default::default()
     };
-    let CompileError::File(reason) = inspect(&model.encode_to_vec()).expect_err("refused") else {
-        panic!("a file error")
+    let CompileError::File(reason) =
+        inspect(&model.encode_to_vec()).expect_err("the file must be refused")
+    else {
+        panic!("the error must be about the file")
     };
     assert!(reason.contains("fields"), "{reason}");
 }
 
 #[test]
-fn joins_that_double_at_every_node_stay_small() {
+fn concatenation_that_doubles_with_every_node_is_bounded() {
     let mut s = Source::new(2);
     let x = s.input("x", &[1, 1, 1, 1, 1]);
     let mut y = s.unary("Relu", &x);
@@ -106,39 +141,55 @@ fn joins_that_double_at_every_node_stay_small() {
     }
     let logits = s.flatten(&y);
     s.output(&logits);
-    // The labels do not fit; what counts is that the error comes at once.
-    assert!(matches!(error(&s), CompileError::Spec(_)));
+    // The number of labels is wrong. The compiler must reach this error quickly.
+    assert!(matches!(compile_error(&s), CompileError::Spec(_)));
 }
 
 #[test]
-fn weights_that_many_nodes_share_are_counted_for_each() {
+fn shared_weights_count_for_each_node() {
     let mut s = Source::new(2);
     let mut x = s.input("x", &[1, 1, 1, 512, 512]);
     let w = s.random(&[1, 1, 1, 511, 511], 0.1, 0.0);
-    let attributes = vec![super::source::ints("pads", &[0, 255, 255, 0, 255, 255])];
+    let attributes = vec![ints("pads", &[0, 255, 255, 0, 255, 255])];
     for _ in 0..600 {
         x = s.node("Conv", &[&x.name, &w], x.shape.clone(), attributes.clone());
     }
     s.output(&x);
-    assert!(error(&s).to_string().contains("weights"), "{}", error(&s));
+    assert!(compile_error(&s).to_string().contains("weights"), "{}", compile_error(&s));
 }
 
 #[test]
-fn external_weights_outside_the_models_folder_are_refused() {
-    let mut s = small();
+fn external_weights_outside_the_folder_are_refused() {
+    let mut s = small_network();
     s.graph.initializer[0].raw_data = None;
     s.graph.initializer[0].data_location = 1;
     let entry = StringStringEntryProto { key: "location".into(), value: "../secret".into() };
     s.graph.initializer[0].external_data = vec![entry];
     let mut options = options(LABELS);
     options.folder = Some(std::env::temp_dir());
-    let text = compile(s.bytes(), &options).expect_err("refused").to_string();
+    let text = compile(s.bytes(), &options).expect_err("the file must be refused").to_string();
     assert!(text.contains("outside the model's folder"), "{text}");
 }
 
 #[test]
-fn an_old_operator_set_is_refused() {
-    let mut model = ModelProto::decode(small().bytes().as_slice()).expect("decodes");
+fn old_operator_set_is_refused() {
+    let mut model =
+        ModelProto::decode(small_network().bytes().as_slice()).expect("the model decodes");
     model.opset_import[0].version = 11;
     assert!(matches!(compile(model.encode_to_vec(), &options(LABELS)), Err(CompileError::File(_))));
+}
+
+#[test]
+fn multiply_adds_of_a_huge_graph_do_not_overflow() {
+    let mut s = Source::new(2);
+    let x = s.input("x", &[1, 1, 1, 65_535, 32_767]);
+    let weights = s.input("weights", &[1, 1, 1, 32_768, 16_384]);
+    let shape = [1, 1, 1, 32_768, 16_384];
+    // Each convolution has 2^29 outputs, and each output needs 2^29 multiply-adds.
+    for _ in 0..70 {
+        let y = s.node("Conv", &[&x.name, &weights.name], shape.to_vec(), vec![]);
+        s.output(&y);
+    }
+    let inspection = inspect(&s.bytes()).expect("the file is readable");
+    assert_eq!(inspection.multiply_adds, u64::MAX);
 }

@@ -1,11 +1,14 @@
-//! The files: options, metadata, determinism.
+//! Tests of the package files: options, metadata and determinism.
 
 use super::source::{LABELS, Padding, Source};
-use super::{checked, compiled, options};
-use crate::{CompileError, Precision, Products, Spec, compile, inspect};
+use super::support::{
+    TOLERANCE, assert_matches_and_streams, compile_source, options, verify_source,
+};
+use crate::{CompileError, Precision, Spec, Winograd, compile, inspect};
 use sha2::Digest;
 
-fn causal(channels: usize) -> Source {
+/// Returns a causal network with two pathways.
+fn causal_network(channels: usize) -> Source {
     let mut s = Source::new(11);
     let slow = s.input("slow", &[1, channels, 4, 8, 8]);
     let fast = s.input("fast", &[1, channels, 16, 8, 8]);
@@ -20,54 +23,60 @@ fn causal(channels: usize) -> Source {
 }
 
 #[test]
-fn the_same_source_gives_the_same_bytes() {
-    let source = causal(3).bytes();
+fn same_source_gives_the_same_bytes() {
+    let source = causal_network(3).bytes();
     let options = crate::CompileOptions { self_test: true, ..options(LABELS) };
     assert_eq!(compile(source.clone(), &options), compile(source, &options));
 }
 
 #[test]
-fn grey_packages_give_what_three_equal_channels_give() {
-    let source = causal(3);
+fn grey_packages_match_the_source_on_three_equal_channels() {
+    let source = causal_network(3);
     let mut options = options(LABELS);
     options.grey = true;
-    let compiled = compile(source.bytes(), &options).expect("compiles");
-    let inspection = inspect(&compiled.clip.bytes).expect("reads");
+    let compiled = compile(source.bytes(), &options).expect("the network compiles");
+    let inspection = inspect(&compiled.clip.bytes).expect("the package is readable");
     assert_eq!(inspection.inputs[1].shape, [16, 1, 8, 8]);
     assert_eq!(inspection.metadata["mean"], "[0.45]");
-    let result = checked(&source, &compiled).expect("runs");
-    assert!(result.clip < 1e-5 && result.stream.expect("streams") < 1e-5, "{result}");
+    assert_matches_and_streams(&source, &compiled);
 }
 
 #[test]
-fn grey_is_refused_where_channels_are_normalised_differently() {
+fn grey_is_refused_if_the_channels_have_different_means() {
     let mut options = options(LABELS);
     options.grey = true;
     options.spec = Spec { mean: vec![0.485, 0.456, 0.406], ..Spec::default() };
-    assert!(matches!(compile(causal(3).bytes(), &options), Err(CompileError::Spec(_))));
+    assert!(matches!(compile(causal_network(3).bytes(), &options), Err(CompileError::Spec(_))));
 }
 
 #[test]
-fn grey_is_refused_for_a_network_that_is_grey_already() {
+fn grey_is_refused_for_a_network_with_one_channel() {
     let mut options = options(LABELS);
     options.grey = true;
-    assert!(matches!(compile(causal(1).bytes(), &options), Err(CompileError::Network(_))));
+    assert!(matches!(compile(causal_network(1).bytes(), &options), Err(CompileError::Network(_))));
 }
 
 #[test]
-fn half_precision_packages_run_with_float32_at_the_border() {
-    let source = causal(3);
+fn half_precision_packages_take_and_give_float32() {
+    let source = causal_network(3);
     let mut options = options(LABELS);
     options.precision = Precision::Fp16;
-    let compiled = compile(source.bytes(), &options).expect("compiles");
-    let result = checked(&source, &compiled).expect("runs");
-    assert!(result.clip < 2e-2 && result.stream.expect("streams") < 2e-2, "{result}");
-    assert!(result.clip > 1e-6, "an error this small is that of float32: {result}");
-    assert_eq!(inspect(&compiled.clip.bytes).expect("reads").metadata["precision"], "fp16");
+    let compiled = compile(source.bytes(), &options).expect("the network compiles");
+    let errors = verify_source(&source, &compiled).expect("the packages run");
+    let stream = errors.stream.expect("the network streams");
+    assert!(errors.clip < 2e-2 && stream < 2e-2, "{errors}");
+    assert!(
+        errors.clip > 1e-6,
+        "the error is as small as in float32, so the package is not fp16: {errors}"
+    );
+    assert_eq!(
+        inspect(&compiled.clip.bytes).expect("the package is readable").metadata["precision"],
+        "fp16"
+    );
 }
 
 #[test]
-fn wide_kernels_of_three_take_fewer_products_but_not_in_half_precision_nor_where_plain_is_asked_for() {
+fn winograd_form_is_used_where_it_is_faster_and_allowed() {
     let mut source = Source::new(12);
     let x = source.input("frames", &[1, 3, 8, 14, 14]);
     let x = source.conv(&x, 192, [1, 1, 1], [1, 1, 1], 1, Padding::Left);
@@ -80,25 +89,30 @@ fn wide_kernels_of_three_take_fewer_products_but_not_in_half_precision_nor_where
     let flat = source.flatten(&pooled);
     let logits = source.gemm(&flat, LABELS);
     source.output(&logits);
-    let cost = |products, precision| {
-        let options = crate::CompileOptions { products, precision, ..options(LABELS) };
-        let compiled = compile(source.bytes(), &options).expect("compiles");
-        let multiply_adds = inspect(&compiled.clip.bytes).expect("reads").multiply_adds;
-        (multiply_adds as f64, checked(&source, &compiled).expect("runs"))
+    let cost = |winograd, precision| {
+        let options = crate::CompileOptions { winograd, precision, ..options(LABELS) };
+        let compiled = compile(source.bytes(), &options).expect("the network compiles");
+        let multiply_adds =
+            inspect(&compiled.clip.bytes).expect("the package is readable").multiply_adds;
+        (multiply_adds as f64, verify_source(&source, &compiled).expect("the packages run"))
     };
-    let (plain, _) = cost(Products::Plain, Precision::Fp32);
-    let (fewer, result) = cost(Products::default(), Precision::Fp32);
+    let (plain, _) = cost(Winograd::Never, Precision::Fp32);
+    let (fewer, errors) = cost(Winograd::default(), Precision::Fp32);
     assert!(fewer < 0.6 * plain, "{fewer} of {plain}");
-    assert!(result.clip < 1e-5 && result.stream.expect("streams") < 1e-5, "{result}");
-    assert_eq!(cost(Products::default(), Precision::Fp16).0, plain);
+    let stream = errors.stream.expect("the network streams");
+    assert!(errors.clip < TOLERANCE && stream < TOLERANCE, "{errors}");
+    assert_eq!(cost(Winograd::default(), Precision::Fp16).0, plain);
 }
 
 #[test]
-fn the_graph_hash_is_that_of_field_seven_as_it_stands_in_the_file() {
-    let compiled = compiled(&causal(1));
+fn graph_hash_is_that_of_field_seven_in_the_file() {
+    let compiled = compile_source(&causal_network(1));
     for package in compiled.packages() {
-        let hash = inspect(&package.bytes).expect("reads").metadata["graph_sha256"].clone();
-        // Field 7, length-delimited: tag byte 0x3a, then a varint length.
+        let hash =
+            inspect(&package.bytes).expect("the package is readable").metadata["graph_sha256"]
+                .clone();
+        // In the file, field 7 consists of the tag byte 0x3a, its length as a varint, and its
+        // content.
         let mut rest = package.bytes.as_slice();
         let mut found = None;
         while let [tag, tail @ ..] = rest {
@@ -121,46 +135,52 @@ fn the_graph_hash_is_that_of_field_seven_as_it_stands_in_the_file() {
             }
             rest = &body[value..];
         }
-        let digest = sha2::Sha256::digest(found.expect("a graph"));
+        let digest = sha2::Sha256::digest(found.expect("the file has a graph"));
         assert_eq!(hash, digest.iter().map(|b| format!("{b:02x}")).collect::<String>());
     }
 }
 
 #[test]
-fn the_self_test_names_a_seed_and_one_number_per_label() {
+fn self_test_has_the_seed_and_one_number_for_each_label() {
     let options = crate::CompileOptions { self_test: true, ..options(LABELS) };
-    let compiled = compile(causal(1).bytes(), &options).expect("compiles");
+    let compiled = compile(causal_network(1).bytes(), &options).expect("the network compiles");
     for package in compiled.packages() {
-        let text = inspect(&package.bytes).expect("reads").metadata["self_test"].clone();
-        let test: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let text =
+            inspect(&package.bytes).expect("the package is readable").metadata["self_test"].clone();
+        let test: serde_json::Value = serde_json::from_str(&text).expect("the self-test is JSON");
         assert_eq!(test["seed"], 1);
         assert_eq!(test["logits"].as_array().map(Vec::len), Some(LABELS));
     }
 }
 
 #[test]
-fn a_wrong_number_of_labels_is_refused() {
-    assert!(matches!(compile(causal(1).bytes(), &options(LABELS + 1)), Err(CompileError::Spec(_))));
+fn wrong_number_of_labels_is_refused() {
+    assert!(matches!(
+        compile(causal_network(1).bytes(), &options(LABELS + 1)),
+        Err(CompileError::Spec(_))
+    ));
 }
 
 #[test]
-fn a_specification_is_read_from_toml_and_checked() {
-    let spec = Spec::from_toml("mean = [0.1]\nstd = [0.2]\nsample_interval_ns = 66666667\n").expect("reads");
+fn specification_is_parsed_from_toml_and_checked() {
+    let spec = Spec::from_toml("mean = [0.1]\nstd = [0.2]\nsample_interval_ns = 66666667\n")
+        .expect("the specification parses");
     assert_eq!((spec.mean.as_slice(), spec.sample_interval_ns), (&[0.1][..], 66_666_667));
     assert!(Spec::from_toml("meen = [0.1]").is_err());
     let mut options = options(LABELS);
     options.spec.std = vec![0.0];
-    assert!(matches!(compile(causal(1).bytes(), &options), Err(CompileError::Spec(_))));
+    assert!(matches!(compile(causal_network(1).bytes(), &options), Err(CompileError::Spec(_))));
 }
 
 #[test]
-fn several_slow_frames_per_step_give_the_same_result() {
-    let source = causal(1);
+fn steps_of_two_slow_frames_match_the_source() {
+    let source = causal_network(1);
     let mut options = options(LABELS);
     options.chunk = 2;
-    let compiled = compile(source.bytes(), &options).expect("compiles");
-    let stream = inspect(&compiled.stream.as_ref().expect("streams").bytes).expect("reads");
+    let compiled = compile(source.bytes(), &options).expect("the network compiles");
+    let stream = inspect(&compiled.stream.as_ref().expect("there is a stream package").bytes)
+        .expect("the package is readable");
     assert_eq!(stream.inputs[0].shape[0], 2);
     assert_eq!(stream.inputs[1].shape[0], 8);
-    assert!(checked(&source, &compiled).expect("runs").stream.expect("streams") < 1e-5);
+    assert_matches_and_streams(&source, &compiled);
 }

@@ -1,31 +1,32 @@
-//! Writes source networks as a training framework would export them, with seeded random weights.
+//! Source networks with seeded random weights, in the form that a training framework exports.
 
 use crate::onnx::*;
-use crate::self_test::Xorshift;
+use crate::xorshift::Xorshift;
 use prost::Message;
 
-/// Number of logits of every test network.
+/// Number of logits of the test networks.
 pub(super) const LABELS: usize = 5;
 
-/// A value of the network under construction.
+/// A value of a network under construction.
 #[derive(Clone, Debug)]
 pub(super) struct Val {
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
 }
 
-/// How a temporal window gets its padding.
+/// The temporal padding of a convolution with a temporal stride of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Padding {
-    /// Half on each side: looks ahead.
+    /// The convolution pads equally before and after the frames, so its window reads later frames.
     Symmetric,
-    /// All on the left, in the convolution.
+    /// The convolution pads only before the frames.
     Left,
-    /// All on the left, by a Pad node in front.
+    /// A Pad node that precedes the convolution pads only before the frames.
     LeftPadNode,
-    /// None: there is a Pad node in front already.
-    InFront,
-    /// On both sides, with what is too much cut off behind.
+    /// There is no padding, because the input is already padded.
+    None,
+    /// The convolution pads `kernel - 1` frames both before and after the clip, and a Slice removes
+    /// the last frames of the result.
     Chomp,
 }
 
@@ -35,7 +36,7 @@ impl Padding {
     }
 }
 
-/// A source network.
+/// A source network under construction. Most methods append a node and return its result.
 pub(super) struct Source {
     pub(super) graph: GraphProto,
     random: Xorshift,
@@ -47,6 +48,7 @@ impl Source {
         Self { graph: GraphProto::default(), random: Xorshift(seed.max(1)), count: 0 }
     }
 
+    /// Returns the content of the ONNX file.
     pub(super) fn bytes(&self) -> Vec<u8> {
         ModelProto {
             ir_version: 8,
@@ -57,35 +59,38 @@ impl Source {
         .encode_to_vec()
     }
 
-    fn info(name: &str, shape: &[usize], dynamic_batch: bool) -> ValueInfoProto {
-        let dim = |(i, &d): (usize, &usize)| match dynamic_batch && i == 0 {
-            true => DimensionProto { dim_value: None, dim_param: Some("batch".into()) },
-            false => DimensionProto { dim_value: Some(d as i64), dim_param: None },
-        };
-        let shape = TensorShapeProto { dim: shape.iter().enumerate().map(dim).collect() };
+    /// Returns the declaration of an input or output.
+    fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
+        let dim = |&d: &usize| DimensionProto { dim_value: Some(d as i64), dim_param: None };
+        let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
         let tensor = TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(shape) };
         ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
     }
 
     pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> Val {
-        self.graph.input.push(Self::info(name, shape, false));
+        self.graph.input.push(Self::value_info(name, shape));
         Val { name: name.into(), shape: shape.to_vec() }
     }
 
     pub(super) fn output(&mut self, x: &Val) {
-        self.graph.output.push(Self::info(&x.name, &x.shape, false));
+        self.graph.output.push(Self::value_info(&x.name, &x.shape));
     }
 
+    /// Makes the first axis of all inputs and outputs dynamic.
     pub(super) fn make_batch_dynamic(&mut self) {
         for value in self.graph.input.iter_mut().chain(&mut self.graph.output) {
-            let dims =
-                value.r#type.as_mut().and_then(|t| t.tensor_type.as_mut()).and_then(|t| t.shape.as_mut());
+            let dims = value
+                .r#type
+                .as_mut()
+                .and_then(|t| t.tensor_type.as_mut())
+                .and_then(|t| t.shape.as_mut());
             if let Some(dim) = dims.and_then(|s| s.dim.first_mut()) {
                 *dim = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
             }
         }
     }
 
+    /// Appends a node whose result has the shape `shape`.
     pub(super) fn node(
         &mut self,
         op: &str,
@@ -106,6 +111,7 @@ impl Source {
         Val { name, shape }
     }
 
+    /// Adds a float constant and returns its name.
     pub(super) fn floats(&mut self, shape: &[usize], values: Vec<f32>) -> String {
         let name = format!("c{}", self.graph.initializer.len());
         self.graph.initializer.push(TensorProto {
@@ -118,6 +124,7 @@ impl Source {
         name
     }
 
+    /// Adds a constant integer vector and returns its name.
     pub(super) fn ints(&mut self, values: &[i64]) -> String {
         let name = format!("c{}", self.graph.initializer.len());
         self.graph.initializer.push(TensorProto {
@@ -130,12 +137,14 @@ impl Source {
         name
     }
 
+    /// Adds a constant of random weights in the range from `offset - scale` to `offset + scale` and
+    /// returns its name.
     pub(super) fn random(&mut self, shape: &[usize], scale: f32, offset: f32) -> String {
         let values = self.random.fill(shape.iter().product());
         self.floats(shape, values.into_iter().map(|v| v * scale + offset).collect())
     }
 
-    /// Convolution with "same" spatial padding; `padding` says where its temporal padding goes.
+    /// Appends a convolution. With a spatial stride of 1, its padding keeps the height and width.
     pub(super) fn conv(
         &mut self,
         x: &Val,
@@ -149,8 +158,9 @@ impl Source {
         let inputs = x.shape[1];
         let total = kt - 1;
         let (before, after) = match (padding, strides[0]) {
-            (Padding::InFront, _) => (0, 0),
-            // A lateral connection's symmetric kernel is causal inside its chunk.
+            (Padding::None, _) => (0, 0),
+            // A convolution with a temporal stride, such as a lateral connection, is always padded
+            // symmetrically.
             (_, stride) if stride > 1 => (kt / 2, kt / 2),
             (Padding::Symmetric, _) => (kt / 2, kt / 2),
             (Padding::Left | Padding::LeftPadNode, _) => (total, 0),
@@ -189,7 +199,14 @@ impl Source {
         }
     }
 
-    pub(super) fn pad(&mut self, x: &Val, axis: usize, before: usize, after: usize, value: f32) -> Val {
+    pub(super) fn pad(
+        &mut self,
+        x: &Val,
+        axis: usize,
+        before: usize,
+        after: usize,
+        value: f32,
+    ) -> Val {
         let mut pads = vec![0; 2 * x.shape.len()];
         pads[axis] = before as i64;
         pads[axis + x.shape.len()] = after as i64;
@@ -199,7 +216,14 @@ impl Source {
         self.node("Pad", &[&x.name, &pads, &value], shape, vec![])
     }
 
-    pub(super) fn slice(&mut self, x: &Val, axis: usize, start: usize, end: usize, step: usize) -> Val {
+    pub(super) fn slice(
+        &mut self,
+        x: &Val,
+        axis: usize,
+        start: usize,
+        end: usize,
+        step: usize,
+    ) -> Val {
         let [s, e, a, t] = [start, end, axis, step].map(|v| self.ints(&[v as i64]));
         let mut shape = x.shape.clone();
         shape[axis] = (end - start).div_ceil(step);
@@ -208,8 +232,10 @@ impl Source {
 
     pub(super) fn batch_norm(&mut self, x: &Val) -> Val {
         let c = x.shape[1];
-        let names = [(0.5, 1.0), (0.3, 0.0), (0.3, 0.0), (0.4, 1.0)].map(|(s, o)| self.random(&[c], s, o));
-        let inputs: Vec<&str> = std::iter::once(&x.name).chain(&names).map(String::as_str).collect();
+        let names =
+            [(0.5, 1.0), (0.3, 0.0), (0.3, 0.0), (0.4, 1.0)].map(|(s, o)| self.random(&[c], s, o));
+        let inputs: Vec<&str> =
+            std::iter::once(&x.name).chain(&names).map(String::as_str).collect();
         self.node("BatchNormalization", &inputs, x.shape.clone(), vec![])
     }
 
@@ -229,7 +255,8 @@ impl Source {
         self.node("Concat", &names, shape, vec![int("axis", axis as i64)])
     }
 
-    /// A pool with the given window; `pads` before and after per axis.
+    /// Appends a pool. `pads` contains the padding before each axis, followed by the padding after
+    /// each axis.
     pub(super) fn pool(
         &mut self,
         op: &str,
@@ -256,7 +283,12 @@ impl Source {
             .filter(|i| keepdims || !axes.contains(i))
             .map(|i| if axes.contains(&i) { 1 } else { x.shape[i] })
             .collect();
-        self.node("ReduceMean", &[&x.name], shape, vec![ints("axes", axes), int("keepdims", keepdims.into())])
+        self.node(
+            "ReduceMean",
+            &[&x.name],
+            shape,
+            vec![ints("axes", axes), int("keepdims", keepdims.into())],
+        )
     }
 
     pub(super) fn flatten(&mut self, x: &Val) -> Val {
@@ -275,7 +307,8 @@ impl Source {
         self.node("Gemm", &[&x.name, &w, &b], vec![x.shape[0], outputs], vec![int("transB", 1)])
     }
 
-    /// SlowFast's head, the end of the network: both pathways pooled, side by side, projected to the labels.
+    /// Appends SlowFast's head, which concatenates the means of both pathways and projects them to
+    /// the logits, and adds the logits as the output.
     pub(super) fn classify(&mut self, slow: &Val, fast: &Val, labels: usize) {
         let pooled = [self.mean(slow, &[2, 3, 4], true), self.mean(fast, &[2, 3, 4], true)];
         let both = self.concat(&[&pooled[0], &pooled[1]], 1);
@@ -298,7 +331,12 @@ impl Source {
 }
 
 pub(super) fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..Default::default() }
+    AttributeProto {
+        name: name.into(),
+        i: Some(value),
+        r#type: attribute_type::INT,
+        ..Default::default()
+    }
 }
 
 pub(super) fn ints(name: &str, values: &[usize]) -> AttributeProto {

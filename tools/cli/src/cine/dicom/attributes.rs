@@ -1,25 +1,27 @@
-//! The attributes of the image, by their tags (PS3.6).
+//! The DICOM attributes that the decoder keeps. Part 6 of the DICOM standard (PS3.6) lists their
+//! tags.
 
-use super::data_set::Value;
 use super::palette::PaletteAttributes;
 use super::regions::UltrasoundRegion;
-use crate::cine::timing::{Timing, step_ns};
+use super::value::Value;
+use crate::cine::timing::{Timing, round_step_ns};
 use dicom_core::Tag;
 
-/// Frame Time and Frame Time Vector, which the Frame Increment Pointer points to.
+/// Tags of Frame Time and Frame Time Vector, to which the Frame Increment Pointer can point.
 const FRAME_TIME: [u16; 2] = [0x0018, 0x1063];
 const FRAME_TIME_VECTOR: [u16; 2] = [0x0018, 0x1065];
 
-/// What is kept of a data set. Missing and malformed values are `None`; who needs one says so.
+/// The attributes that the decoder needs from a data set. An optional field is `None` if its value
+/// is missing or malformed, and the code that needs the value reports the error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attributes {
     pub(super) samples: Option<u16>,
     pub(super) photometric: String,
-    pub(super) planar: bool,
+    pub(super) is_planar: bool,
     pub(super) bits_allocated: Option<u16>,
     pub(super) bits_stored: Option<u16>,
     pub(super) high_bit: Option<u16>,
-    pub(super) signed: bool,
+    pub(super) is_signed: bool,
     pub(super) palette: PaletteAttributes,
     pub(super) regions: Vec<UltrasoundRegion>,
     pub(super) rows: Option<u16>,
@@ -33,18 +35,18 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Takes an element of the top level.
+    /// Keeps the value of a top-level element if the decoder uses its attribute.
     pub(super) fn set(&mut self, tag: Tag, value: Value<'_>) {
         match (tag.0, tag.1) {
-            (0x0008, 0x2144) => self.display_rate = number(value.text()),
-            (0x0018, 0x0040) => self.cine_rate = number(value.text()),
-            (0x0018, 0x1063) => self.frame_time_ms = number(value.text()),
+            (0x0008, 0x2144) => self.display_rate = parse_number(value.text()),
+            (0x0018, 0x0040) => self.cine_rate = parse_number(value.text()),
+            (0x0018, 0x1063) => self.frame_time_ms = parse_number(value.text()),
             (0x0018, 0x1065) => {
-                self.frame_times_ms = value.text().split('\\').map_while(number).collect();
+                self.frame_times_ms = value.text().split('\\').map_while(parse_number).collect();
             }
             (0x0028, 0x0002) => self.samples = value.u16(),
             (0x0028, 0x0004) => self.photometric = value.text().to_owned(),
-            (0x0028, 0x0006) => self.planar = value.u16() == Some(1),
+            (0x0028, 0x0006) => self.is_planar = value.u16() == Some(1),
             (0x0028, 0x0008) => self.frames = Some(value.text().to_owned()),
             (0x0028, 0x0009) => self.increment = value.u16s(),
             (0x0028, 0x0010) => self.rows = value.u16(),
@@ -52,46 +54,55 @@ impl Attributes {
             (0x0028, 0x0100) => self.bits_allocated = value.u16(),
             (0x0028, 0x0101) => self.bits_stored = value.u16(),
             (0x0028, 0x0102) => self.high_bit = value.u16(),
-            (0x0028, 0x0103) => self.signed = value.u16() == Some(1),
+            (0x0028, 0x0103) => self.is_signed = value.u16() == Some(1),
             (0x0028, element @ 0x1101..=0x1203) => self.palette.set(element, value),
             _ => {}
         }
     }
 
-    /// Takes an element of the last ultrasound region.
+    /// Keeps the value of an element of the last ultrasound region if the decoder uses its
+    /// attribute.
     pub(super) fn set_in_region(&mut self, tag: Tag, value: Value<'_>) {
         if let Some(region) = self.regions.last_mut().filter(|_| tag.0 == 0x0018) {
             region.set(tag.1, value);
         }
     }
 
-    /// Width and height in pixels.
+    /// Returns the width and height in pixels.
     pub(super) fn size(&self) -> Result<[u32; 2], String> {
-        let [columns, rows] = [(self.columns, "Columns"), (self.rows, "Rows")]
-            .map(|(side, name)| side.filter(|&side| side > 0).ok_or_else(|| format!("no {name}")));
+        let [columns, rows] =
+            [(self.columns, "Columns"), (self.rows, "Rows")].map(|(side, name)| {
+                side.filter(|&side| side > 0).ok_or_else(|| format!("the file has no {name}"))
+            });
         Ok([columns?.into(), rows?.into()])
     }
 
-    /// Number of Frames; an image without it is one frame.
-    pub(super) fn frames(&self) -> Result<usize, String> {
-        let Some(text) = self.frames.as_deref().filter(|text| !text.is_empty()) else { return Ok(1) };
+    /// Returns the value of Number of Frames, or 1 for an image without this attribute.
+    pub(super) fn frame_count(&self) -> Result<usize, String> {
+        let Some(text) = self.frames.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(1);
+        };
         let frames = text.parse().ok().filter(|&frames: &usize| frames > 0);
-        frames.ok_or_else(|| format!("Number of Frames is {text:?}"))
+        frames.ok_or_else(|| format!("Number of Frames must be a positive integer, got {text:?}"))
     }
 
-    /// Times of the frames: what the Frame Increment Pointer points to (PS3.3, C.7.6.5), else what there is.
+    /// Returns the frame times. The times come from the attribute to which the Frame Increment
+    /// Pointer points (PS3.3, C.7.6.5), or else from the first valid attribute in this order: Frame
+    /// Time, Frame Time Vector, Cine Rate and Recommended Display Frame Rate.
     pub(super) fn timing(&self, frames: usize) -> Timing {
         let vector = || {
             let steps: Option<Vec<i64>> = (0..frames)
                 .map(|frame| match frame {
                     0 => Some(0),
-                    _ => self.frame_times_ms.get(frame).and_then(|ms| step_ns(ms * 1e6)),
+                    _ => self.frame_times_ms.get(frame).and_then(|ms| round_step_ns(ms * 1e6)),
                 })
                 .collect();
             steps.map(|steps| Timing::from_steps(&steps, "FrameTimeVector"))
         };
         let regular = |period: Option<f64>, source| {
-            period.and_then(step_ns).map(|period| Timing::regular(frames, period, Some(source)))
+            period
+                .and_then(round_step_ns)
+                .map(|period| Timing::regular(frames, period, Some(source)))
         };
         let time = || regular(self.frame_time_ms.map(|ms| ms * 1e6), "FrameTime");
         let pointed = match self.increment[..] {
@@ -103,11 +114,13 @@ impl Attributes {
             .or_else(time)
             .or_else(|| if self.frame_times_ms.is_empty() { None } else { vector() })
             .or_else(|| regular(self.cine_rate.map(|rate| 1e9 / rate), "CineRate"))
-            .or_else(|| regular(self.display_rate.map(|rate| 1e9 / rate), "RecommendedDisplayFrameRate"))
-            .unwrap_or_else(|| Timing::assumed(frames))
+            .or_else(|| {
+                regular(self.display_rate.map(|rate| 1e9 / rate), "RecommendedDisplayFrameRate")
+            })
+            .unwrap_or_else(|| Timing::assume(frames))
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+fn parse_number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }

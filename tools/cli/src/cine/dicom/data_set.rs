@@ -1,6 +1,7 @@
-//! Walks a data set and keeps what is needed.
+//! Walks over a data set and keeps the attributes that the decoder needs.
 
 use super::attributes::Attributes;
+use super::value::Value;
 use dicom_core::Tag;
 use dicom_encoding::{TransferSyntax, TransferSyntaxIndex};
 use dicom_parser::StatefulDecode;
@@ -13,90 +14,58 @@ use std::ops::Range;
 const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
-/// Sequence of Ultrasound Regions.
+/// Tag of the Sequence of Ultrasound Regions.
 const REGIONS: Tag = Tag(0x0018, 0x6011);
-/// First byte after preamble and "DICM".
+/// Offset of the file meta group, after the preamble and "DICM".
 const META_START: usize = 132;
 
-/// Where the pixels lie in the file.
+/// The location of the pixels in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PixelData {
     Native(Range<usize>),
-    Encapsulated(Fragments),
+    Encapsulated(Encapsulated),
 }
 
 /// Encapsulated pixel data (PS3.5, A.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fragments {
-    /// The basic offset table, often empty.
+pub(super) struct Encapsulated {
+    /// Byte range of the basic offset table, which is often empty.
     pub(super) offsets: Range<usize>,
     pub(super) fragments: Vec<Range<usize>>,
 }
 
-/// An element's value, as it lies in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'a> {
-    pub(super) bytes: &'a [u8],
-    big_endian: bool,
-}
-
-impl<'a> Value<'a> {
-    /// Text without padding; bytes that are not ASCII are no part of any value that is read.
-    pub(super) fn text(self) -> &'a str {
-        let text =
-            self.bytes.iter().position(|byte| !byte.is_ascii()).map_or(self.bytes, |at| &self.bytes[..at]);
-        std::str::from_utf8(text).unwrap_or_default().trim_matches([' ', '\0'])
-    }
-
-    pub(super) fn u16s(self) -> Vec<u16> {
-        let number = if self.big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
-        self.bytes.chunks_exact(2).map(|pair| number([pair[0], pair[1]])).collect()
-    }
-
-    pub(super) fn u16(self) -> Option<u16> {
-        self.u16s().first().copied()
-    }
-
-    pub(super) fn u32(self) -> Option<u32> {
-        let number = if self.big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
-        self.bytes.first_chunk().copied().map(number)
-    }
-
-    pub(super) fn f64(self) -> Option<f64> {
-        let number = if self.big_endian { f64::from_be_bytes } else { f64::from_le_bytes };
-        self.bytes.first_chunk().copied().map(number)
-    }
-}
-
-/// Reads the file meta group: the transfer syntax, and where the data set begins.
-pub(super) fn file_meta(file: &[u8]) -> Result<(&'static TransferSyntax, usize), String> {
+/// Reads the file meta group. Returns the transfer syntax and the offset of the data set.
+pub(super) fn read_file_meta(file: &[u8]) -> Result<(&'static TransferSyntax, usize), String> {
     let mut uid = None;
     let mut end = META_START;
-    walk(file, META_START, syntax(EXPLICIT_LITTLE_ENDIAN)?, |event| match event {
+    walk(file, META_START, find_syntax(EXPLICIT_LITTLE_ENDIAN)?, |event| match event {
         Event::Value { within: Within::Top, tag, value } if tag.0 == 2 => {
             if tag == TRANSFER_SYNTAX {
-                uid = Some(Value { bytes: &file[value.clone()], big_endian: false }.text().to_owned());
+                let value = Value { bytes: &file[value.clone()], is_big_endian: false };
+                uid = Some(value.text().to_owned());
             }
             end = value.end;
             true
         }
         _ => false,
     })
-    // What follows the group may be in another syntax, so that an error there is none here.
+    // The data set after the group may have another transfer syntax, so an error in the data set is
+    // ignored here.
     .or_else(|error| match uid {
         Some(_) => Ok(()),
-        None => Err(format!("no transfer syntax in the file meta group: {error}")),
+        None => Err(format!("the file meta group has no transfer syntax: {error}")),
     })?;
-    let uid = uid.ok_or("no transfer syntax")?;
-    Ok((syntax(&uid)?, end))
+    let uid = uid.ok_or("the file meta group has no transfer syntax")?;
+    Ok((find_syntax(&uid)?, end))
 }
 
-fn syntax(uid: &str) -> Result<&'static TransferSyntax, String> {
-    TransferSyntaxRegistry.get(uid).ok_or_else(|| format!("unknown transfer syntax {uid:?}"))
+fn find_syntax(uid: &str) -> Result<&'static TransferSyntax, String> {
+    TransferSyntaxRegistry.get(uid).ok_or_else(|| format!("transfer syntax {uid:?} is unknown"))
 }
 
-/// Reads the data set from `start` up to and with the pixel data, which it returns; the rest goes to `attributes`.
-pub(super) fn read(
+/// Reads the data set from `start` to the end of the pixel data. Stores the needed attributes in
+/// `attributes` and returns the location of the pixel data.
+pub(super) fn read_data_set(
     file: &[u8],
     start: usize,
     syntax: &TransferSyntax,
@@ -105,7 +74,7 @@ pub(super) fn read(
     if !syntax.can_decode_dataset() {
         return Err(format!("transfer syntax {} is not supported", syntax.name()));
     }
-    let big_endian = syntax.uid() == "1.2.840.10008.1.2.2";
+    let is_big_endian = syntax.uid() == "1.2.840.10008.1.2.2";
     let mut native = None;
     let mut items: Option<Vec<Range<usize>>> = None;
     walk(file, start, syntax, |event| {
@@ -115,7 +84,7 @@ pub(super) fn read(
                 return false;
             }
             Event::Value { within, tag, value } => {
-                let value = Value { bytes: &file[value], big_endian };
+                let value = Value { bytes: &file[value], is_big_endian };
                 match within {
                     Within::Top => attributes.set(tag, value),
                     Within::Region => attributes.set_in_region(tag, value),
@@ -135,16 +104,16 @@ pub(super) fn read(
     })?;
     let encapsulated = items.map(|mut items| {
         let offsets = if items.is_empty() { 0..0 } else { items.remove(0) };
-        PixelData::Encapsulated(Fragments { offsets, fragments: items })
+        PixelData::Encapsulated(Encapsulated { offsets, fragments: items })
     });
     Ok(encapsulated.or(native.map(PixelData::Native)))
 }
 
-/// Where an element stands.
+/// The part of a data set that encloses an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Within {
     Top,
-    /// Directly in an item of the Sequence of Ultrasound Regions.
+    /// The element lies directly in an item of the Sequence of Ultrasound Regions.
     Region,
     Other,
 }
@@ -157,20 +126,20 @@ enum Event {
     },
     /// An ultrasound region begins.
     Region,
-    /// An item of encapsulated pixel data; its value follows unless it is empty.
+    /// An item of encapsulated pixel data begins. Its value follows unless the item is empty.
     PixelItem,
     PixelValue(Range<usize>),
     PixelEnd,
 }
 
-/// What is open around an element.
+/// A sequence or item that has begun but not ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Open {
     Sequence(Tag),
     Item,
 }
 
-/// Walks a data set until its end or until `visit` returns false.
+/// Walks over a data set to its end, or until `visit` returns false.
 fn walk(
     file: &[u8],
     start: usize,
@@ -179,11 +148,12 @@ fn walk(
 ) -> Result<(), String> {
     let mut source = Cursor::new(file);
     source.set_position(start as u64);
-    let mut reader = LazyDataSetReader::new_with_ts(source, syntax).map_err(text)?;
-    // The reader trusts that what closes was open, and panics otherwise; so that is checked here.
+    let mut reader = LazyDataSetReader::new_with_ts(source, syntax).map_err(describe_error)?;
+    // The reader panics at the end of a sequence or item that has not begun, so this function
+    // checks the nesting itself.
     let mut open: Vec<Open> = Vec::new();
     while let Some(token) = reader.advance() {
-        let goes_on = match token.map_err(text)? {
+        let continues = match token.map_err(describe_error)? {
             LazyDataToken::ElementHeader(_) => true,
             LazyDataToken::SequenceStart { tag, .. } => {
                 open.push(Open::Sequence(tag));
@@ -198,24 +168,24 @@ fn walk(
                     [Open::Sequence(REGIONS)] => Some(Event::Region),
                     [Open::Sequence(PIXEL_DATA)] => Some(Event::PixelItem),
                     [.., Open::Sequence(_)] => None,
-                    _ => return Err("an item outside a sequence".into()),
+                    _ => return Err("an item is not in a sequence".into()),
                 };
                 open.push(Open::Item);
                 event.is_none_or(&mut visit)
             }
             LazyDataToken::ItemEnd => match open.pop() {
                 Some(Open::Item) => true,
-                _ => return Err("an item ends that has not begun".into()),
+                _ => return Err("the data set has an item end without a matching start".into()),
             },
             LazyDataToken::SequenceEnd => match open.pop() {
                 Some(Open::Sequence(PIXEL_DATA)) if open.is_empty() => visit(Event::PixelEnd),
                 Some(Open::Sequence(_)) => true,
-                _ => return Err("a sequence ends that has not begun".into()),
+                _ => return Err("the data set has a sequence end without a matching start".into()),
             },
             LazyDataToken::LazyValue { header, decoder } => {
-                let length = header.len.get().ok_or("a value without a length")?;
-                let value = value(file, decoder.position(), length, header.tag)?;
-                decoder.skip_bytes(length).map_err(text)?;
+                let length = header.len.get().ok_or("a value has no length")?;
+                let value = value_range(file, decoder.position(), length, header.tag)?;
+                decoder.skip_bytes(length).map_err(describe_error)?;
                 let within = match open[..] {
                     [] => Within::Top,
                     [Open::Sequence(REGIONS), Open::Item] => Within::Region,
@@ -224,37 +194,42 @@ fn walk(
                 visit(Event::Value { within, tag: header.tag, value })
             }
             LazyDataToken::LazyItemValue { len, decoder } => {
-                let value = value(file, decoder.position(), len, PIXEL_DATA)?;
-                decoder.skip_bytes(len).map_err(text)?;
+                let value = value_range(file, decoder.position(), len, PIXEL_DATA)?;
+                decoder.skip_bytes(len).map_err(describe_error)?;
                 open.len() != 2 || visit(Event::PixelValue(value))
             }
-            _ => return Err("a kind of element that is not known".into()),
+            _ => return Err("the data set has an element of an unknown kind".into()),
         };
-        if !goes_on {
+        if !continues {
             return Ok(());
         }
     }
-    if open.is_empty() { Ok(()) } else { Err("truncated inside a sequence".into()) }
+    if open.is_empty() { Ok(()) } else { Err("the file is truncated inside a sequence".into()) }
 }
 
-/// Where a value lies, if it lies in the file.
-fn value(file: &[u8], position: u64, length: u32, tag: Tag) -> Result<Range<usize>, String> {
+/// Returns the byte range of a value in the file.
+///
+/// # Errors
+/// Returns an error if the file ends before the end of the value.
+fn value_range(file: &[u8], position: u64, length: u32, tag: Tag) -> Result<Range<usize>, String> {
     let start = usize::try_from(position).unwrap_or(usize::MAX);
     let end = start.saturating_add(length as usize);
     if end > file.len() {
         let left = file.len().saturating_sub(start);
-        return Err(format!("truncated: element {tag} has {length} bytes, {left} are left in the file"));
+        return Err(format!(
+            "the file is truncated: element {tag} has {length} bytes, but only {left} follow"
+        ));
     }
     Ok(start..end)
 }
 
-/// The whole chain of causes in one sentence.
-fn text(error: impl std::error::Error) -> String {
-    let mut sentence = error.to_string();
+/// Joins the messages of an error and its causes.
+fn describe_error(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
+        text = format!("{text}: {cause}");
         source = cause.source();
     }
-    sentence
+    text
 }

@@ -1,8 +1,8 @@
 //! Palette colour lookup tables (PS3.3, C.7.6.3.1.5 and C.7.6.3.1.6).
 
-use super::data_set::Value;
+use super::value::Value;
 
-/// The attributes of red, green and blue.
+/// The palette attributes for red, green and blue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PaletteAttributes {
     descriptors: [Vec<u16>; 3],
@@ -11,7 +11,7 @@ pub(super) struct PaletteAttributes {
 }
 
 impl PaletteAttributes {
-    /// Takes the element of group 0028 with this number.
+    /// Keeps an element of group 0028 if it belongs to a palette.
     pub(super) fn set(&mut self, element: u16, value: Value<'_>) {
         let channel = usize::from(element & 0xf).wrapping_sub(1);
         if channel > 2 {
@@ -28,13 +28,13 @@ impl PaletteAttributes {
     }
 }
 
-/// Red, green and blue of 8 bits by pixel value.
+/// A palette: the 8-bit values of red, green and blue for each pixel value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Palette([Channel; 3]);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Channel {
-    /// Pixel value of the first entry; lower ones have its colour too.
+    /// Pixel value of the first entry. Smaller pixel values use this entry, too.
     first: u16,
     entries: Vec<u8>,
 }
@@ -43,22 +43,29 @@ impl Palette {
     pub(super) fn new(attributes: &PaletteAttributes) -> Result<Self, String> {
         let channel = |channel: usize, name: &str| {
             let [entries, first, bits] = attributes.descriptors[channel][..] else {
-                return Err(format!("no {name} palette descriptor"));
+                return Err(format!("the file has no {name} palette descriptor"));
             };
             let entries = if entries == 0 { 1 << 16 } else { usize::from(entries) };
             let (bytes, words) = (&attributes.bytes[channel], &attributes.words[channel]);
             let entries = match bytes.len() {
-                0 => return Err(format!("no {name} palette; segmented palettes are not supported")),
+                0 => {
+                    return Err(format!(
+                        "the file has no {name} palette; segmented palettes are not supported"
+                    ));
+                }
                 length if length >= 2 * entries => {
                     let words = &words[..entries];
-                    // Entries of 8 bits may stand in words, also where the descriptor says 16.
-                    let narrow = bits == 8 || words.iter().all(|&word| word < 256);
-                    words.iter().map(|&word| if narrow { word as u8 } else { (word >> 8) as u8 }).collect()
+                    // Words may contain 8-bit entries, even if the descriptor specifies 16 bits.
+                    let is_narrow = bits == 8 || words.iter().all(|&word| word < 256);
+                    words
+                        .iter()
+                        .map(|&word| if is_narrow { word as u8 } else { (word >> 8) as u8 })
+                        .collect()
                 }
                 length if length >= entries && bits == 8 => bytes[..entries].to_vec(),
                 length => {
                     return Err(format!(
-                        "{name} palette of {length} bytes for {entries} entries of {bits} bits"
+                        "the {name} palette must have {entries} entries of {bits} bits, got {length} bytes"
                     ));
                 }
             };
@@ -67,6 +74,8 @@ impl Palette {
         Ok(Self([channel(0, "red")?, channel(1, "green")?, channel(2, "blue")?]))
     }
 
+    /// Returns the colour of a pixel value. A value beyond the last entry has the colour of the
+    /// last entry.
     pub(super) fn rgb(&self, value: u16) -> [u8; 3] {
         [0, 1, 2].map(|channel| {
             let Channel { first, entries } = &self.0[channel];
@@ -77,13 +86,14 @@ impl Palette {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may stop")]
 mod tests {
     use super::*;
 
-    fn palette(descriptor: [u16; 3], bytes: &[u8]) -> Result<Palette, String> {
-        let words =
-            bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect::<Vec<_>>();
+    fn create_palette(descriptor: [u16; 3], bytes: &[u8]) -> Result<Palette, String> {
+        let words = bytes
+            .chunks_exact(2)
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+            .collect::<Vec<_>>();
         Palette::new(&PaletteAttributes {
             descriptors: [0; 3].map(|_| descriptor.to_vec()),
             bytes: [0; 3].map(|_| bytes.to_vec()),
@@ -92,21 +102,21 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_the_table_have_its_first_and_last_colour() {
-        let palette = palette([2, 10, 16], &[0, 5, 0, 9]).unwrap();
+    fn values_outside_the_table_have_its_first_or_last_colour() {
+        let palette = create_palette([2, 10, 16], &[0, 5, 0, 9]).unwrap();
         assert_eq!([9, 10, 11, 12].map(|value| palette.rgb(value)[0]), [5, 5, 9, 9]);
     }
 
     #[test]
-    fn entries_of_eight_bits_may_be_packed_or_stand_in_words() {
-        assert_eq!(palette([2, 0, 8], &[5, 9]).unwrap().rgb(1), [9; 3]);
-        assert_eq!(palette([2, 0, 8], &[5, 0, 9, 0]).unwrap().rgb(1), [9; 3]);
-        assert_eq!(palette([2, 0, 16], &[5, 0, 9, 0]).unwrap().rgb(1), [9; 3]);
+    fn eight_bit_entries_may_be_bytes_or_words() {
+        assert_eq!(create_palette([2, 0, 8], &[5, 9]).unwrap().rgb(1), [9; 3]);
+        assert_eq!(create_palette([2, 0, 8], &[5, 0, 9, 0]).unwrap().rgb(1), [9; 3]);
+        assert_eq!(create_palette([2, 0, 16], &[5, 0, 9, 0]).unwrap().rgb(1), [9; 3]);
     }
 
     #[test]
-    fn a_table_shorter_than_its_descriptor_is_an_error() {
-        assert!(palette([0, 0, 16], &[0; 100]).unwrap_err().contains("65536 entries"));
-        assert!(palette([2, 0, 8], &[]).unwrap_err().contains("segmented"));
+    fn a_table_shorter_than_its_descriptor_is_refused() {
+        assert!(create_palette([0, 0, 16], &[0; 100]).unwrap_err().contains("65536 entries"));
+        assert!(create_palette([2, 0, 8], &[]).unwrap_err().contains("segmented"));
     }
 }

@@ -1,19 +1,20 @@
-//! Sequence of Ultrasound Regions: where the image is, and how large its pixels are (PS3.3, C.8.5.5).
+//! The Sequence of Ultrasound Regions (PS3.3, C.8.5.5), which contains the position of the image
+//! and the size of its pixels.
 
-use super::data_set::Value;
-use crate::cine::ImageRegion;
+use super::value::Value;
+use crate::cine::facts::ImageRegion;
 use tteview::frame::Region;
 
-/// Region Spatial Format: two-dimensional.
+/// Value of Region Spatial Format for a two-dimensional region.
 const TWO_DIMENSIONAL: u16 = 1;
-/// Region Data Type: tissue, colour flow.
+/// Values of Region Data Type for tissue and for colour flow.
 const IMAGES: [u16; 2] = [1, 2];
-/// Physical Units: centimetres.
+/// Value of Physical Units for centimetres.
 const CENTIMETRES: u16 = 3;
-/// Part of the frame that an image fills at least; smaller ones are not believed.
-const LEAST_PART: u64 = 16;
+/// Divisor of the frame's area: a region smaller than one sixteenth of the frame is ignored.
+const SMALLEST_PART: u64 = 16;
 
-/// One item of the sequence.
+/// One item of the Sequence of Ultrasound Regions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct UltrasoundRegion {
     format: Option<u16>,
@@ -27,7 +28,7 @@ pub(super) struct UltrasoundRegion {
 }
 
 impl UltrasoundRegion {
-    /// Takes the element of group 0018 with this number.
+    /// Stores the value of an element of group 0018 if the decoder uses the element.
     pub(super) fn set(&mut self, element: u16, value: Value<'_>) {
         match element {
             0x6012 => self.format = value.u16(),
@@ -45,10 +46,14 @@ impl UltrasoundRegion {
     }
 
     fn is_image(&self) -> bool {
-        self.format == Some(TWO_DIMENSIONAL) && self.data_type.is_some_and(|kind| IMAGES.contains(&kind))
+        self.format == Some(TWO_DIMENSIONAL)
+            && self.data_type.is_some_and(|kind| IMAGES.contains(&kind))
     }
 
-    /// The rectangle, if it lies in a frame of this size. Both edges are inside; some writers count one further.
+    /// Returns the region's rectangle if it is inside a frame of this size. The right and bottom
+    /// edges are the last column and row of the region. Some writers store a right or bottom edge
+    /// that is one pixel outside the frame. Such an edge is moved to the last column or row of the
+    /// frame.
     fn rectangle(&self, [width, height]: [u32; 2]) -> Option<Region> {
         let span = |first: u32, last: u32, side: u32| {
             let last = if last == side { last - 1 } else { last };
@@ -66,22 +71,27 @@ impl UltrasoundRegion {
         }
         let [x, y] = self.deltas.map(|delta| delta.map(|cm| cm.abs() * 1e4));
         let pair = [x?, y?];
-        // From 1 micrometre to 1 centimetre, and no pixel ten times as long as wide.
-        let sane =
-            pair.iter().all(|um| (1.0..=1e4).contains(um)) && (0.1..=10.0).contains(&(pair[1] / pair[0]));
-        sane.then_some(pair)
+        // A pixel size from 1 micrometre to 1 centimetre is plausible.
+        pair.iter().all(|um| (1.0..=1e4).contains(um)).then_some(pair)
     }
 }
 
-/// The largest image of a frame of this size. None is believed where any region does not fit: then the frames were
-/// resized after the regions were written.
-pub(super) fn image_region(regions: &[UltrasoundRegion], size: [u32; 2]) -> Option<ImageRegion> {
-    let rectangles: Option<Vec<Region>> = regions.iter().map(|region| region.rectangle(size)).collect();
+/// Returns the largest image region in a frame of this size. A region that is not inside the frame
+/// shows that the frames were resized after the regions were written. In this case, all regions are
+/// ignored.
+pub(super) fn choose_image_region(
+    regions: &[UltrasoundRegion],
+    size: [u32; 2],
+) -> Option<ImageRegion> {
+    let rectangles: Option<Vec<Region>> =
+        regions.iter().map(|region| region.rectangle(size)).collect();
     let area = |rectangle: &Region| u64::from(rectangle.width_px) * u64::from(rectangle.height_px);
-    let least = u64::from(size[0]) * u64::from(size[1]) / LEAST_PART;
+    let smallest = u64::from(size[0]) * u64::from(size[1]) / SMALLEST_PART;
     let images = regions.iter().zip(rectangles?).filter(|(region, _)| region.is_image());
-    let largest = images.filter(|(_, rectangle)| area(rectangle) >= least).max_by_key(|(_, r)| area(r));
-    largest.map(|(region, rectangle)| ImageRegion { region: rectangle, um_per_px: region.um_per_px() })
+    let largest =
+        images.filter(|(_, rectangle)| area(rectangle) >= smallest).max_by_key(|(_, r)| area(r));
+    largest
+        .map(|(region, rectangle)| ImageRegion { region: rectangle, um_per_px: region.um_per_px() })
 }
 
 #[cfg(test)]
@@ -106,32 +116,38 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_image_is_taken_and_both_edges_are_inside() {
+    fn the_largest_image_is_chosen_with_both_edges() {
         let mut trace = region(0, 0, 639, 479);
         trace.data_type = Some(10);
         let regions = [region(10, 20, 309, 219), region(320, 20, 639, 419), trace];
-        let found = image_region(&regions, [640, 480]);
+        let found = choose_image_region(&regions, [640, 480]);
         assert_eq!(found.map(|image| image.region), rectangle(320, 20, 320, 400));
         assert_eq!(found.and_then(|image| image.um_per_px), Some([500.0, 400.0]));
     }
 
     #[test]
-    fn regions_of_a_larger_frame_are_all_ignored() {
-        assert_eq!(image_region(&[region(0, 0, 100, 100), region(10, 20, 629, 459)], [320, 240]), None);
-        assert_eq!(image_region(&[region(200, 0, 100, 100)], [320, 240]), None);
+    fn regions_of_a_larger_frame_are_ignored() {
+        assert_eq!(
+            choose_image_region(&[region(0, 0, 100, 100), region(10, 20, 629, 459)], [320, 240]),
+            None
+        );
+        assert_eq!(choose_image_region(&[region(200, 0, 100, 100)], [320, 240]), None);
     }
 
     #[test]
-    fn one_pixel_too_many_at_the_edge_is_forgiven() {
-        let found = image_region(&[region(0, 0, 320, 240)], [320, 240]);
+    fn an_edge_one_pixel_too_far_is_accepted() {
+        let found = choose_image_region(&[region(0, 0, 320, 240)], [320, 240]);
         assert_eq!(found.map(|image| image.region), rectangle(0, 0, 320, 240));
     }
 
     #[test]
-    fn tiny_regions_and_pixels_that_are_no_lengths_are_not_believed() {
-        assert_eq!(image_region(&[region(0, 0, 40, 40)], [320, 240]), None);
+    fn tiny_regions_and_pixels_without_lengths_are_ignored() {
+        assert_eq!(choose_image_region(&[region(0, 0, 40, 40)], [320, 240]), None);
         let mut seconds = region(0, 0, 319, 239);
         seconds.units[0] = Some(4);
-        assert_eq!(image_region(&[seconds], [320, 240]).and_then(|image| image.um_per_px), None);
+        assert_eq!(
+            choose_image_region(&[seconds], [320, 240]).and_then(|image| image.um_per_px),
+            None
+        );
     }
 }

@@ -1,0 +1,70 @@
+//! The traits that every backend and its sessions implement.
+
+use super::report::RuntimeReport;
+use crate::engine::origin::EngineOrigin;
+use crate::engine::progress::ProgressReporter;
+use crate::error::{Error, Result, Status};
+use std::path::Path;
+
+/// One model loaded on one provider, shared by the streams of an engine.
+///
+/// Several sessions may run at the same time on different threads.
+pub(crate) trait Backend: Send + Sync {
+    /// Reports the provider, the runtime and the precision.
+    fn report(&self) -> RuntimeReport;
+
+    /// Allocates the tensors of one stream, with the states at their initial values. If the backend
+    /// needs [`Self::prepare`] and has not been prepared, this function first prepares it.
+    fn create_session(&self) -> Result<Box<dyn Session>>;
+
+    /// Loads or builds the provider's engine, if the provider needs one. This may take minutes.
+    fn prepare(&self, _: &mut ProgressReporter<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the origin of the provider's engine.
+    fn origin(&self) -> EngineOrigin {
+        EngineOrigin::NotNeeded
+    }
+
+    /// Writes the provider's engine to a file.
+    fn export(&self, _: &Path) -> Result<()> {
+        Err(no_engine_error(&self.report().provider))
+    }
+
+    /// Imports an engine from a file into the engine cache.
+    fn import(&self, _: &Path) -> Result<()> {
+        Err(no_engine_error(&self.report().provider))
+    }
+}
+
+pub(super) fn no_engine_error(provider: &str) -> Error {
+    let message = format!("the provider {provider} builds no engine that can be kept in a file");
+    Error::new(Status::Unsupported, message)
+}
+
+/// The inputs of one run, in host memory.
+pub(crate) struct Inputs<'a> {
+    /// Slow samples with the shape `[Ts, C, H, W]`; empty for a network with one pathway.
+    pub(crate) slow: &'a mut [f32],
+    /// Fast samples with the shape `[Tf, C, H, W]`.
+    pub(crate) fast: &'a mut [f32],
+}
+
+/// The tensors of one stream: inputs, outputs and the temporal state between runs.
+///
+/// Functions other than [`Self::run`] must not allocate memory, except for error messages.
+pub(crate) trait Session: Send {
+    /// Returns the inputs of the next run.
+    fn inputs(&mut self) -> Inputs<'_>;
+
+    /// Runs the graph once. On success, the next states become the current states. On failure, the
+    /// current states do not change.
+    fn run(&mut self) -> Result<()>;
+
+    /// Returns the logits of the last run, with the shape `[L]`.
+    fn logits(&self) -> &[f32];
+
+    /// Sets every state to its initial value.
+    fn reset(&mut self) -> Result<()>;
+}

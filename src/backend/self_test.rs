@@ -1,0 +1,95 @@
+//! The self-test of a model package, and the measurement of a step's run time.
+
+use super::interface::Backend;
+use crate::error::{Error, Result, Status};
+use crate::model::{ModelSpec, Precision, self_test_input};
+use std::time::{Duration, Instant};
+
+/// Runs the package's self-test in a separate session. Returns the largest absolute error of a
+/// logit.
+///
+/// The fp16 tolerance applies if the provider computes in fp16. It also applies to every fp16
+/// package, because the package's weights are rounded even if the provider computes in fp32.
+///
+/// # Errors
+/// Returns [`Status::SelfTest`] if an error is larger than the tolerance or is not a number.
+pub(crate) fn run_self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> {
+    let mut session = backend.create_session()?;
+    let mut values = self_test_input(spec.self_test.seed);
+    let inputs = session.inputs();
+    inputs.slow.fill_with(|| values.next().unwrap_or_default());
+    inputs.fast.fill_with(|| values.next().unwrap_or_default());
+    session.run()?;
+    let test = &spec.self_test;
+    let precisions = [spec.precision, backend.report().precision];
+    let (precision, tolerance) = if precisions.contains(&Precision::Fp16) {
+        (Precision::Fp16, test.tolerance_fp16)
+    } else {
+        (Precision::Fp32, test.tolerance_fp32)
+    };
+    let mut largest = 0.0f32;
+    for (index, (logit, expected)) in session.logits().iter().zip(&test.logits).enumerate() {
+        let error = (logit - expected).abs();
+        if error.is_nan() || error > tolerance {
+            let message = format!(
+                "logit {index} must be {expected} within {tolerance} ({precision}), got {logit}"
+            );
+            return Err(Error::new(Status::SelfTest, message));
+        }
+        largest = largest.max(error);
+    }
+    Ok(largest)
+}
+
+/// Measures the time of one run in a separate session: the median of five runs after one warm-up
+/// run.
+pub(crate) fn measure_step(backend: &dyn Backend) -> Result<Duration> {
+    let mut session = backend.create_session()?;
+    let mut times = [Duration::ZERO; 5];
+    session.run()?;
+    for time in &mut times {
+        let start = Instant::now();
+        session.run()?;
+        *time = start.elapsed();
+    }
+    times.sort_unstable();
+    Ok(times[2])
+}
+
+#[cfg(all(test, feature = "rten"))]
+mod tests {
+    use super::*;
+    use crate::backend::rten;
+    use crate::model::ModelPackage;
+
+    const STREAM: &[u8] = include_bytes!("../../models/standin.stream.onnx");
+    const CLIP: &[u8] = include_bytes!("../../models/standin.clip.onnx");
+
+    fn package(bytes: &[u8]) -> ModelPackage {
+        ModelPackage::from_bytes(bytes.to_vec(), None).expect("a valid package")
+    }
+
+    #[test]
+    fn embedded_backend_passes_the_self_test_and_fails_a_wrong_one() {
+        for bytes in [STREAM, CLIP] {
+            let mut package = package(bytes);
+            let backend = rten::load(&package, 1).expect("loads");
+            assert!(run_self_test(backend.as_ref(), &package.spec).expect("passes") < 1e-3);
+            package.spec.self_test.logits[3] += 1.0;
+            let error = run_self_test(backend.as_ref(), &package.spec).expect_err("fails");
+            assert_eq!(error.status(), Status::SelfTest);
+        }
+    }
+
+    #[test]
+    fn tolerance_is_that_of_the_lower_precision() {
+        let mut package = package(STREAM);
+        let backend = rten::load(&package, 1).expect("loads");
+        let test = &mut package.spec.self_test;
+        test.logits[0] += f32::midpoint(test.tolerance_fp32, test.tolerance_fp16);
+        let error = run_self_test(backend.as_ref(), &package.spec).expect_err("too far for fp32");
+        assert!(error.message().contains("fp32"), "{error}");
+        package.spec.precision = Precision::Fp16;
+        run_self_test(backend.as_ref(), &package.spec).expect("near enough for fp16");
+    }
+}

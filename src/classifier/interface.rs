@@ -1,0 +1,76 @@
+//! The interface of the classifiers.
+
+use super::rules::{RuleOutcome, Rules};
+use crate::error::Result;
+use crate::sampling::{Grid, PartialChunk};
+use crate::stream::history::{Covered, History};
+use std::sync::Arc;
+
+/// The outcome of committing a sample or ending a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The network did not run.
+    Idle,
+    /// The network ran, and there is a new posterior.
+    Ran,
+    /// A window was due and was skipped.
+    Skipped,
+}
+
+impl Step {
+    pub(super) fn of(ran: bool) -> Self {
+        if ran { Self::Ran } else { Self::Idle }
+    }
+}
+
+/// A classifier, which turns samples into a posterior.
+///
+/// A classifier receives the samples of a segment one after the other: the caller writes the next
+/// sample to [`Classifier::next_sample`] and calls [`Classifier::commit_sample`].
+pub(crate) trait Classifier: Send {
+    /// Begins an acquisition.
+    fn begin(&mut self);
+
+    /// Begins a segment with this grid. The temporal state is reset to its initial value; the mean
+    /// continues.
+    fn start_segment(&mut self, grid: Grid) -> Result<()>;
+
+    /// Returns the memory for the next sample, which has the shape `[C, H, W]`.
+    fn next_sample(&mut self) -> &mut [f32];
+
+    /// Makes the next sample a copy of the previous one.
+    fn repeat_sample(&mut self);
+
+    /// Adds the sample that the caller has written, and runs the network if the sample completes a
+    /// chunk or a window.
+    fn commit_sample(&mut self) -> Result<Step>;
+
+    /// Ends the segment. In stream mode, runs the network on the partial chunk if the chunk must be
+    /// completed. In window mode, runs the network on the last window if it has not run yet.
+    fn end_segment(&mut self) -> Result<Step>;
+
+    /// Sets whether the network has fallen behind the frames. While the network is behind, a
+    /// classifier for window mode skips windows.
+    fn set_behind(&mut self, is_behind: bool);
+
+    /// Restarts the mean, which then covers only later outputs.
+    fn restart_mean(&mut self);
+
+    /// Returns the outcome of early stop and view change in this acquisition.
+    fn rule_outcome(&self) -> RuleOutcome;
+
+    /// Writes the posterior, which has one value per label. Returns the number and the times of the
+    /// outputs that it covers, or `None` if no output counts yet.
+    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered>;
+}
+
+/// The stream settings that a classifier needs.
+#[derive(Clone)]
+pub(crate) struct ClassifierSettings {
+    pub(crate) history: Arc<History>,
+    pub(crate) partial: PartialChunk,
+    pub(crate) label_span_ns: i64,
+    /// Number of samples from one window to the next; not used in stream mode.
+    pub(crate) hop: usize,
+    pub(crate) rules: Rules,
+}

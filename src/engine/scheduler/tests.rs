@@ -1,0 +1,185 @@
+use super::*;
+use std::sync::atomic::AtomicUsize;
+use std::thread::yield_now;
+use std::time::Duration;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+fn acquire(scheduler: &Scheduler) -> RunPermit<'_> {
+    scheduler.acquire_live(&NEVER).expect("nothing stops it")
+}
+
+/// Requests runs in the order of `asks` while another run is in progress. Returns the order in
+/// which the runs start.
+fn order_of_runs(asks: &[&'static str]) -> Vec<&'static str> {
+    let (scheduler, log) = (Scheduler::default(), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let first = acquire(&scheduler);
+        let mut waiting = 0;
+        for &name in asks {
+            let (scheduler, log) = (&scheduler, &log);
+            scope.spawn(move || {
+                let _running = if name == "exact" {
+                    scheduler.acquire_idle(None)
+                } else {
+                    Some(acquire(scheduler))
+                };
+                log.lock().push(name);
+            });
+            waiting += u64::from(name != "exact");
+            while scheduler.waiting() < waiting {
+                yield_now();
+            }
+        }
+        drop(first);
+    });
+    log.into_inner()
+}
+
+#[test]
+fn live_streams_run_in_the_order_they_asked() {
+    let asks = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for _ in 0..20 {
+        assert_eq!(order_of_runs(&asks), asks);
+    }
+}
+
+#[test]
+fn an_exact_query_runs_after_every_waiting_live_stream() {
+    for _ in 0..20 {
+        assert_eq!(order_of_runs(&["exact", "a", "exact", "b"]), ["a", "b", "exact", "exact"]);
+    }
+}
+
+#[test]
+fn an_exact_query_gives_up_at_its_deadline() {
+    let scheduler = Scheduler::default();
+    let running = acquire(&scheduler);
+    assert!(scheduler.acquire_idle(Instant::now().checked_add(Duration::from_millis(1))).is_none());
+    drop(running);
+    assert!(scheduler.acquire_idle(Some(Instant::now())).is_some());
+}
+
+/// Gives other threads time to continue if they can.
+fn let_others_run() {
+    std::thread::sleep(Duration::from_millis(30));
+}
+
+#[test]
+fn pause_waits_for_the_current_run_and_blocks_later_ones() {
+    let (scheduler, runs) = (Scheduler::default(), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let first = acquire(&scheduler);
+        let pause = scope.spawn(|| scheduler.pause());
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let _running = acquire(&scheduler);
+                runs.fetch_add(1, Relaxed);
+            });
+        }
+        while scheduler.waiting() < 3 {
+            yield_now();
+        }
+        let_others_run();
+        assert!(!pause.is_finished(), "paused during a run");
+        drop(first);
+        assert_eq!(pause.join().unwrap(), Ok(()));
+        assert!(
+            scheduler.acquire_idle(Instant::now().checked_add(Duration::from_millis(1))).is_none()
+        );
+        let_others_run();
+        assert_eq!((runs.load(Relaxed), scheduler.waiting()), (0, 3));
+        assert_eq!(scheduler.pause(), Ok(()), "pausing twice is allowed");
+        scheduler.resume();
+    });
+    assert_eq!(runs.load(Relaxed), 3);
+}
+
+#[test]
+fn streams_keep_their_order_through_a_pause() {
+    let (scheduler, log) = (Scheduler::default(), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        scheduler.pause().unwrap();
+        for name in 0..5 {
+            let (scheduler, log) = (&scheduler, &log);
+            scope.spawn(move || {
+                let _running = acquire(scheduler);
+                log.lock().push(name);
+            });
+            while scheduler.waiting() <= name {
+                yield_now();
+            }
+        }
+        scheduler.resume();
+    });
+    assert_eq!(log.into_inner(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_stopped_stream_leaves_the_queue_during_a_pause() {
+    let (scheduler, stop) = (Scheduler::default(), AtomicBool::new(false));
+    scheduler.pause().unwrap();
+    std::thread::scope(|scope| {
+        let leaves = scope.spawn(|| scheduler.acquire_live(&stop).is_none());
+        while scheduler.waiting() < 1 {
+            yield_now();
+        }
+        let stays = scope.spawn(|| drop(acquire(&scheduler)));
+        while scheduler.waiting() < 2 {
+            yield_now();
+        }
+        stop.store(true, Relaxed);
+        scheduler.wake_all();
+        assert!(leaves.join().unwrap());
+        assert!(!stays.is_finished());
+        scheduler.resume();
+        stays.join().unwrap();
+    });
+}
+
+#[test]
+fn pause_lets_a_driving_thread_finish() {
+    let scheduler = Scheduler::default();
+    std::thread::scope(|scope| {
+        let inside = scheduler.begin_driving().expect("not paused");
+        assert_eq!(scheduler.pause().unwrap_err().status(), Status::WrongThread);
+        // The thread `other` makes its request first, but must not delay the driving thread.
+        let other = scope.spawn(|| {
+            let scheduler = &scheduler;
+            while !scheduler.state.lock().is_paused {
+                yield_now();
+            }
+            drop(acquire(scheduler));
+        });
+        let pause = scope.spawn(|| scheduler.pause());
+        while scheduler.waiting() < 1 {
+            yield_now();
+        }
+        assert!(scheduler.begin_driving().is_none(), "another call begins while pause waits");
+        drop(acquire(&scheduler));
+        assert!(scheduler.acquire_idle(None).is_some());
+        assert!(!pause.is_finished());
+        drop(inside);
+        assert_eq!(pause.join().unwrap(), Ok(()));
+        assert!(!other.is_finished());
+        scheduler.resume();
+    });
+}
+
+#[test]
+fn resume_ends_a_waiting_pause() {
+    let scheduler = Scheduler::default();
+    std::thread::scope(|scope| {
+        let running = acquire(&scheduler);
+        let pause = scope.spawn(|| scheduler.pause());
+        while !scheduler.state.lock().is_paused {
+            yield_now();
+        }
+        assert_eq!(scheduler.acquire_unless_paused().err().unwrap().status(), Status::WrongState);
+        scheduler.resume();
+        assert_eq!(pause.join().unwrap().unwrap_err().status(), Status::WrongState);
+        drop(running);
+    });
+    drop(scheduler.acquire_unless_paused().unwrap());
+    assert_eq!(scheduler.waiting(), 0);
+}

@@ -1,0 +1,269 @@
+//! Parser for the metadata keys of a model package. It implements docs/model-package.md#metadata.
+
+use super::spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
+use crate::error::{Error, Result, Status};
+use crate::frame::Orientation;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, HashSet};
+
+/// Maximum number of values in a state tensor. This number of float32 values takes 1 GiB.
+const MAX_STATE_LEN: usize = 1 << 28;
+
+#[derive(Deserialize)]
+struct LabelEntry {
+    code: String,
+    name: String,
+    #[serde(default)]
+    scheme: Option<String>,
+    #[serde(default)]
+    scheme_code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InputEntry {
+    width: usize,
+    height: usize,
+    channels: usize,
+}
+
+#[derive(Deserialize)]
+struct StateEntry {
+    name: String,
+    shape: Vec<usize>,
+    initial: f32,
+}
+
+#[derive(Deserialize)]
+struct ToleranceEntry {
+    fp32: f32,
+    fp16: f32,
+}
+
+#[derive(Deserialize)]
+struct SelfTestEntry {
+    seed: u32,
+    logits: Vec<f32>,
+    tolerance: ToleranceEntry,
+}
+
+struct Keys<'a>(&'a BTreeMap<String, String>);
+
+impl Keys<'_> {
+    fn optional(&self, key: &str) -> Option<&str> {
+        self.0.get(&format!("tteview.{key}")).map(String::as_str)
+    }
+
+    fn text(&self, key: &str) -> Result<&str> {
+        self.optional(key).ok_or_else(|| invalid(key, "is missing"))
+    }
+
+    fn parse_json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        serde_json::from_str(self.text(key)?)
+            .map_err(|error| invalid(key, &format!("is malformed: {error}")))
+    }
+}
+
+fn invalid(key: &str, problem: &str) -> Error {
+    Error::new(Status::ModelInvalid, format!("tteview.{key} {problem}"))
+}
+
+fn unsupported_error(key: &str, problem: &str) -> Error {
+    Error::new(Status::Unsupported, format!("tteview.{key}: {problem}"))
+}
+
+/// Returns [`Status::ModelInvalid`] if a value is invalid regardless of the other keys.
+fn check(key: &str, is_valid: bool, problem: &str) -> Result<()> {
+    if is_valid { Ok(()) } else { Err(invalid(key, problem)) }
+}
+
+/// Returns [`Status::ModelMismatch`] if a value contradicts the value of another key.
+fn check_agreement(key: &str, agrees: bool, problem: &str) -> Result<()> {
+    let error = || Error::new(Status::ModelMismatch, format!("tteview.{key} {problem}"));
+    if agrees { Ok(()) } else { Err(error()) }
+}
+
+/// Parses and checks the metadata. `graph_sha256` and `package_sha256` are the hexadecimal hashes
+/// of the graph and of the file.
+pub(super) fn parse_spec(
+    metadata: &BTreeMap<String, String>,
+    graph_sha256: String,
+    package_sha256: String,
+) -> Result<ModelSpec> {
+    let keys = Keys(metadata);
+    let format = keys.text("format")?;
+    check("format", format == "1", &format!("must be 1, got {format:?}"))?;
+    let recorded = keys.text("graph_sha256")?;
+    check(
+        "graph_sha256",
+        recorded == graph_sha256,
+        "is not the SHA-256 of the graph, so the graph was altered",
+    )?;
+    if keys.optional("head").is_some() {
+        return Err(unsupported_error("head", "this version supports only linear heads"));
+    }
+    let mode = match keys.text("mode")? {
+        "window" => Mode::Window,
+        "stream" => Mode::Stream,
+        "head" => return Err(unsupported_error("mode", "a head package cannot run by itself")),
+        other => {
+            let problem = format!("must be window or stream, got {other:?}");
+            return Err(invalid("mode", &problem));
+        }
+    };
+    match keys.optional("chunk") {
+        None | Some("1") => {}
+        Some(_) => {
+            return Err(unsupported_error(
+                "chunk",
+                "this version supports only one chunk per step",
+            ));
+        }
+    }
+    let precision = match keys.optional("precision") {
+        None | Some("fp32") => Precision::Fp32,
+        Some("fp16") => Precision::Fp16,
+        Some(other) => {
+            let problem = format!("must be fp32 or fp16, got {other:?}");
+            return Err(invalid("precision", &problem));
+        }
+    };
+    let input: InputEntry = keys.parse_json("input")?;
+    let sides = 1..=4096;
+    check(
+        "input",
+        sides.contains(&input.width) && sides.contains(&input.height),
+        "must have a width and a height of 1 to 4096",
+    )?;
+    check("input", matches!(input.channels, 1 | 3), "must have 1 or 3 channels")?;
+    let mean: Vec<f32> = keys.parse_json("mean")?;
+    let std: Vec<f32> = keys.parse_json("std")?;
+    check_agreement("mean", mean.len() == input.channels, "must have one number per channel")?;
+    check_agreement("std", std.len() == input.channels, "must have one number per channel")?;
+    check("mean", mean.iter().all(|v| v.is_finite()), "must be finite")?;
+    check("std", std.iter().all(|v| v.is_finite() && *v > 0.0), "must be finite and positive")?;
+    let sample_interval_ns: i64 = keys.parse_json("sample_interval_ns")?;
+    check("sample_interval_ns", sample_interval_ns > 0, "must be positive")?;
+    let alpha: usize = keys.parse_json("alpha")?;
+    check("alpha", alpha >= 1, "must be at least 1")?;
+    let clip_samples: usize = keys.parse_json("clip_samples")?;
+    check_agreement("clip_samples", clip_samples >= alpha, "must be at least alpha")?;
+    let slow_indices: Vec<usize> = keys.parse_json("slow_indices")?;
+    check(
+        "slow_indices",
+        slow_indices.is_sorted_by(|earlier, later| earlier < later),
+        "must be in ascending order",
+    )?;
+    check_agreement(
+        "slow_indices",
+        slow_indices.iter().all(|&i| i < clip_samples),
+        "must be less than clip_samples",
+    )?;
+    let temperature: f32 = keys.parse_json("temperature")?;
+    check(
+        "temperature",
+        temperature.is_finite() && temperature > 0.0,
+        "must be finite and positive",
+    )?;
+    let threshold: f32 = keys.parse_json("threshold")?;
+    check("threshold", (0.0..=1.0).contains(&threshold), "must be 0 to 1")?;
+    let labels = parse_labels(keys.parse_json("labels")?)?;
+    let self_test = parse_self_test(keys.parse_json("self_test")?, labels.len())?;
+    let states = parse_states(keys.parse_json("states")?)?;
+    check_agreement(
+        "states",
+        mode == Mode::Stream || states.is_empty(),
+        "must be empty in window mode",
+    )?;
+    let (mirrored, upside_down) = match keys.text("orientation")? {
+        "standard" => (false, false),
+        "mirrored" => (true, false),
+        "upside_down" => (false, true),
+        "mirrored_upside_down" => (true, true),
+        _ => {
+            return Err(invalid(
+                "orientation",
+                "must be standard, mirrored, upside_down or mirrored_upside_down",
+            ));
+        }
+    };
+    Ok(ModelSpec {
+        mode,
+        labels,
+        width_px: input.width,
+        height_px: input.height,
+        channels: input.channels,
+        mean,
+        std,
+        sample_interval_ns,
+        alpha,
+        clip_samples,
+        slow_indices,
+        states,
+        temperature,
+        threshold,
+        orientation: Orientation { mirrored, upside_down },
+        precision,
+        self_test,
+        source_sha256: keys.text("source_sha256")?.to_owned(),
+        package_sha256,
+        model_version: keys.text("model_version")?.to_owned(),
+        provenance: keys.text("provenance")?.to_owned(),
+    })
+}
+
+fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
+    check("labels", !entries.is_empty(), "must not be empty")?;
+    let mut codes = HashSet::new();
+    for (index, label) in entries.iter().enumerate() {
+        check("labels", !label.code.is_empty(), &format!("must have a code in entry {index}"))?;
+        check(
+            "labels",
+            codes.insert(label.code.clone()),
+            &format!("must not repeat the code {:?}", label.code),
+        )?;
+    }
+    let label =
+        |e: LabelEntry| Label { code: e.code, name: e.name, scheme: e.scheme.zip(e.scheme_code) };
+    Ok(entries.into_iter().map(label).collect())
+}
+
+fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
+    let mut names = HashSet::new();
+    for state in &entries {
+        let name = &state.name;
+        check(
+            "states",
+            !name.is_empty() && names.insert(name.clone()),
+            "must have unique names that are not empty",
+        )?;
+        let len = state.shape.iter().try_fold(1usize, |len, &side| len.checked_mul(side));
+        let fits = len.is_some_and(|len| (1..=MAX_STATE_LEN).contains(&len));
+        check(
+            "states",
+            fits && !state.shape.is_empty(),
+            &format!("must give {name} a shape with 1 to {MAX_STATE_LEN} values"),
+        )?;
+        check(
+            "states",
+            state.initial.is_finite(),
+            &format!("must give {name} a finite initial value"),
+        )?;
+    }
+    let state = |e: StateEntry| StateSpec { name: e.name, shape: e.shape, initial: e.initial };
+    Ok(entries.into_iter().map(state).collect())
+}
+
+fn parse_self_test(entry: SelfTestEntry, labels: usize) -> Result<SelfTest> {
+    let SelfTestEntry { seed, logits, tolerance } = entry;
+    check("self_test", seed != 0, "must have a seed other than 0")?;
+    check_agreement("self_test", logits.len() == labels, "must have one logit per label")?;
+    check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")?;
+    let fits = |v: f32| v.is_finite() && v > 0.0;
+    check(
+        "self_test",
+        fits(tolerance.fp32) && fits(tolerance.fp16),
+        "must have positive tolerances",
+    )?;
+    Ok(SelfTest { seed, logits, tolerance_fp32: tolerance.fp32, tolerance_fp16: tolerance.fp16 })
+}

@@ -1,0 +1,149 @@
+//! The metadata of a model package.
+
+use crate::abi::abi_enum;
+use crate::frame::Orientation;
+use std::fmt;
+
+abi_enum! {
+    /// Mode in which the network runs.
+    pub enum Mode: u32 {
+        /// The network runs on whole clips, which may overlap.
+        Window = 0,
+        /// The network runs on one chunk at a time and keeps a temporal state.
+        Stream = 1,
+    }
+}
+
+/// Precision of the numbers inside a graph. Inputs and outputs are always float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    Fp32,
+    /// 16-bit floating point.
+    Fp16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+        })
+    }
+}
+
+/// A view that the network can recognize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Short code, such as `A4C`.
+    pub code: String,
+    /// Human-readable name.
+    pub name: String,
+    /// DICOM coding scheme and code value, if the package defines them.
+    pub scheme: Option<(String, String)>,
+}
+
+/// A tensor of the temporal state. The graph reads it from an input and writes its next value to an
+/// output, whose name is the name of the input followed by `_next`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSpec {
+    /// Name of the graph input.
+    pub name: String,
+    /// Shape of the tensor. All dimensions are static.
+    pub shape: Vec<usize>,
+    /// Value of all elements at the start of a segment.
+    pub initial: f32,
+}
+
+/// Self-test that `Engine::prepare` runs to check the provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelfTest {
+    /// Seed of the input values.
+    pub seed: u32,
+    /// Expected logits.
+    pub logits: Vec<f32>,
+    /// Maximum absolute error of a logit in fp32.
+    pub tolerance_fp32: f32,
+    /// Maximum absolute error of a logit in fp16.
+    pub tolerance_fp16: f32,
+}
+
+/// Checked metadata of a model package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// Mode in which the network runs.
+    pub mode: Mode,
+    /// Labels, in the order of the logits.
+    pub labels: Vec<Label>,
+    /// Width of a sample in pixels.
+    pub width_px: usize,
+    /// Height of a sample in pixels.
+    pub height_px: usize,
+    /// Number of channels: 1 (luma) or 3 (RGB).
+    pub channels: usize,
+    /// Mean that normalisation subtracts from `pixel / 255`, for each channel.
+    pub mean: Vec<f32>,
+    /// Standard deviation by which normalisation then divides, for each channel.
+    pub std: Vec<f32>,
+    /// Time from one sample to the next.
+    pub sample_interval_ns: i64,
+    /// Number of fast samples per slow sample.
+    pub alpha: usize,
+    /// Number of samples in a clip.
+    pub clip_samples: usize,
+    /// Indices of the slow samples in a clip; empty for a network with one pathway.
+    pub slow_indices: Vec<usize>,
+    /// Tensors of the temporal state, in the order of the graph inputs.
+    pub states: Vec<StateSpec>,
+    /// Number by which the logits are divided before the softmax.
+    pub temperature: f32,
+    /// Confidence below which the label is withheld.
+    pub threshold: f32,
+    /// Display orientation of the training images.
+    pub orientation: Orientation,
+    /// Precision of the numbers inside the graph.
+    pub precision: Precision,
+    /// The self-test.
+    pub self_test: SelfTest,
+    /// SHA-256 of the source file in hexadecimal.
+    pub source_sha256: String,
+    /// SHA-256 of the package file in hexadecimal.
+    pub package_sha256: String,
+    /// Version of the model, for the device's records.
+    pub model_version: String,
+    /// Text or JSON about the origin of the model.
+    pub provenance: String,
+}
+
+impl ModelSpec {
+    /// Returns the number of values in a sample: channels * height * width.
+    #[must_use]
+    pub fn sample_len(&self) -> usize {
+        self.channels * self.height_px * self.width_px
+    }
+
+    /// Returns the shapes `[T, C, H, W]` of the slow and fast inputs of one run. In a network with
+    /// one pathway, the slow input has T = 0.
+    #[must_use]
+    pub fn input_shapes(&self) -> [[usize; 4]; 2] {
+        let (slow, fast) = match self.mode {
+            Mode::Window => (self.slow_indices.len(), self.clip_samples),
+            Mode::Stream => (usize::from(!self.slow_indices.is_empty()), self.alpha),
+        };
+        [slow, fast].map(|frames| [frames, self.channels, self.height_px, self.width_px])
+    }
+
+    /// Returns the total size in bytes of the tensors in a session and its classifier. There are at
+    /// most three sets of states: the set that a run reads, the set that the run writes, and the
+    /// initial set.
+    pub(crate) fn session_bytes(&self) -> usize {
+        let len = |shape: &[usize]| shape.iter().product::<usize>();
+        let inputs: usize = self.input_shapes().iter().map(|shape| len(shape)).sum();
+        let states: usize = self.states.iter().map(|state| 3 * len(&state.shape)).sum();
+        let window = match self.mode {
+            Mode::Window => self.clip_samples * self.sample_len(),
+            Mode::Stream => 0,
+        };
+        (inputs + states + window) * size_of::<f32>()
+    }
+}

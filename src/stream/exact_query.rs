@@ -1,0 +1,158 @@
+//! Exact queries, for which a second classifier processes the kept samples again, starting from the
+//! initial temporal state.
+
+use super::history::{Coverage, Covered, History, Span};
+use super::sample_store::{Availability, SampleStore};
+use crate::backend::interface::Session;
+use crate::classifier::create_classifier;
+use crate::classifier::interface::{Classifier, ClassifierSettings};
+use crate::classifier::rules::Rules;
+use crate::engine::scheduled_session::{Deadline, Priority, ScheduledSession};
+use crate::engine::scheduler::Scheduler;
+use crate::error::{Result, Status};
+use crate::model::ModelSpec;
+use crate::sampling::Grid;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The part of a stream that answers exact queries. Only one query runs at a time; any other query
+/// waits for it.
+pub(super) struct ExactQuery {
+    samples: SampleStore,
+    interval_ns: i64,
+    classifier: Mutex<Box<dyn Classifier>>,
+    deadline: Deadline,
+}
+
+impl ExactQuery {
+    /// Allocates a store for `span_ns` of samples and creates a classifier that only exact queries
+    /// use. `settings` are the stream's classifier settings.
+    pub(super) fn new(
+        spec: &ModelSpec,
+        span_ns: i64,
+        session: Box<dyn Session>,
+        scheduler: &Arc<Scheduler>,
+        settings: &ClassifierSettings,
+    ) -> Result<Self> {
+        let deadline = Deadline::default();
+        let priority = Priority::Idle(Arc::clone(&deadline));
+        let session = ScheduledSession { session, scheduler: Arc::clone(scheduler), priority };
+        let settings = ClassifierSettings {
+            // Every classifier needs a history to write to, but this history is never read.
+            history: Arc::new(History::new(spec.labels.len(), 0, 1)?),
+            label_span_ns: 0,
+            rules: Rules::default(),
+            ..settings.clone()
+        };
+        Ok(Self {
+            samples: SampleStore::new(span_ns, spec.sample_interval_ns, spec.sample_len())?,
+            interval_ns: spec.sample_interval_ns,
+            classifier: Mutex::new(create_classifier(spec, Box::new(session), &settings)?),
+            deadline,
+        })
+    }
+
+    /// Returns the store to which the worker adds samples.
+    pub(super) fn samples(&self) -> &SampleStore {
+        &self.samples
+    }
+
+    /// Computes the posterior that the samples in `interval` would have if they were a whole
+    /// acquisition, and writes it to `posterior`. `timeout` limits the duration of the whole call.
+    ///
+    /// # Errors
+    /// Returns [`Status::Empty`] if the interval has no sample, [`Status::TimedOut`] if the timeout
+    /// expires before the query has run, or the error of the backend.
+    pub(super) fn run(
+        &self,
+        interval: Span,
+        timeout: Duration,
+        posterior: &mut [f32],
+    ) -> Result<(Coverage, Covered), Status> {
+        let deadline = Instant::now().checked_add(timeout);
+        let classifier = match deadline {
+            None => Some(self.classifier.lock()),
+            Some(deadline) => self.classifier.try_lock_until(deadline),
+        };
+        let mut classifier = classifier.ok_or(Status::TimedOut)?;
+        *self.deadline.lock() = deadline;
+        let coverage = self
+            .process_interval(classifier.as_mut(), interval, deadline)
+            .map_err(|error| error.status())?;
+        let covered = classifier.read_posterior(posterior).ok_or(Status::Empty)?;
+        Ok((coverage, covered))
+    }
+
+    /// Passes the samples of the interval to the classifier.
+    fn process_interval(
+        &self,
+        classifier: &mut dyn Classifier,
+        interval: Span,
+        deadline: Option<Instant>,
+    ) -> Result<Coverage> {
+        classifier.begin();
+        let mut number = self.samples.find_first(interval.first_ns);
+        let mut is_complete = self.has_beginning(interval.first_ns, number);
+        let (mut is_open, mut previous_ns) = (false, i64::MIN);
+        loop {
+            match self.samples.wait_for_sample(number, interval.last_ns, deadline) {
+                Availability::Exists => {}
+                Availability::Late => {
+                    is_complete = false;
+                    break;
+                }
+                Availability::Never => break,
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Status::TimedOut.into());
+            }
+            let sample = self.samples.sample(number);
+            // A sample that is not later than the previous one belongs to another acquisition,
+            // before which the host's clock restarted.
+            let is_outside = |time_ns: i64| time_ns > interval.last_ns || time_ns <= previous_ns;
+            if sample.is_some_and(|sample| is_outside(sample.time_ns)) {
+                break;
+            }
+            if sample.is_some_and(|sample| sample.time_ns < interval.first_ns) {
+                // If a query begins before any sample of the interval has arrived, the first
+                // samples that it reads can precede the interval. The query skips them.
+                number += 1;
+                continue;
+            }
+            if is_open && sample.is_none_or(|sample| sample.starts_segment) {
+                classifier.end_segment()?;
+                is_open = false;
+            }
+            let Some(sample) = sample else {
+                // The stream overwrote the sample before this query could read it.
+                is_complete = false;
+                number = self.samples.oldest().0.max(number + 1);
+                continue;
+            };
+            if !is_open {
+                let grid = Grid { start_ns: sample.time_ns, interval_ns: self.interval_ns };
+                classifier.start_segment(grid)?;
+                is_open = true;
+            }
+            if self.samples.copy(sample, classifier.next_sample()) {
+                classifier.commit_sample()?;
+                number += 1;
+                previous_ns = sample.time_ns;
+            }
+        }
+        if is_open {
+            classifier.end_segment()?;
+        }
+        Ok(Coverage::of(is_complete))
+    }
+
+    /// Returns whether all samples at the beginning of the interval are still kept. `first` is the
+    /// number of the first kept sample in the interval.
+    fn has_beginning(&self, first_ns: i64, first: u64) -> bool {
+        let (oldest, has_overwritten) = self.samples.oldest();
+        let begins_at_or_before =
+            || self.samples.sample(first).is_some_and(|sample| sample.time_ns <= first_ns);
+        !has_overwritten || first > oldest || begins_at_or_before()
+    }
+}

@@ -1,0 +1,359 @@
+//! The processing of a ring slot: sampling, preprocessing, classification and publication of
+//! results.
+
+use super::hooks::OnResult;
+use super::overload::OverloadPolicy;
+use super::shared::Shared;
+use super::slot::Slot;
+use super::stats::count;
+use crate::classifier::interface::{Classifier, Step};
+use crate::classifier::rules::RuleOutcome;
+use crate::clock::{self, elapsed_ns};
+use crate::error::{Error, Result, Status};
+use crate::frame::Geometry;
+use crate::preprocess::Preprocess;
+use crate::result::{ResultFlags, ViewResult};
+use crate::sampling::{Arrival, Sampler};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+/// The processing pipeline of one stream.
+pub(super) struct Pipeline {
+    shared: Arc<Shared>,
+    preprocess: Preprocess,
+    sampler: Sampler,
+    classifier: Box<dyn Classifier>,
+    overload: OverloadPolicy,
+    on_result: Option<OnResult>,
+    /// Result of the current acquisition so far.
+    result: ViewResult,
+    /// Posterior of `result`.
+    posterior: Vec<f32>,
+    geometry: Option<Geometry>,
+    /// Number of samples in the acquisition so far.
+    samples: u64,
+    /// Number of samples in the segment so far.
+    segment_samples: i64,
+    /// Whether the label is settled. If it is, the network does not run until a change or the next
+    /// acquisition.
+    is_settled: bool,
+    /// Number of view changes in this acquisition.
+    view_changes: u64,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        preprocess: Preprocess,
+        sampler: Sampler,
+        classifier: Box<dyn Classifier>,
+        overload: OverloadPolicy,
+        on_result: Option<OnResult>,
+    ) -> Self {
+        let labels = shared.spec.labels.len();
+        Self {
+            shared,
+            preprocess,
+            sampler,
+            classifier,
+            overload,
+            on_result,
+            result: ViewResult::new(0),
+            posterior: vec![0.0; labels],
+            geometry: None,
+            samples: 0,
+            segment_samples: 0,
+            is_settled: false,
+            view_changes: 0,
+        }
+    }
+
+    pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.stop)
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.shared.is_poisoned()
+    }
+
+    /// Processes a slot. `previous` is the previous frame of the acquisition, and `newest_ns` is
+    /// the time of the newest frame that is waiting in the ring.
+    pub(super) fn process(&mut self, previous: Option<&Slot>, slot: &Slot, newest_ns: Option<i64>) {
+        let start = clock::now();
+        if let Some(acquisition) = slot.begins {
+            self.begin(acquisition);
+        }
+        self.result.frames_dropped = slot.dropped;
+        self.count_frame(slot);
+        // After an error, the remaining frames of the acquisition are only counted.
+        if self.result.status == Status::Ok
+            && let Err(error) = self.process_frame(previous, slot, newest_ns)
+        {
+            self.result.status = self.report_error(&error);
+            self.close_history();
+        }
+        if let Some(ended) = slot.ended {
+            self.result.queue_ns = elapsed_ns(ended, start);
+            self.finish(ended);
+        }
+    }
+
+    fn begin(&mut self, acquisition: u64) {
+        self.result = ViewResult::new(acquisition);
+        self.posterior.fill(0.0);
+        self.geometry = None;
+        self.samples = 0;
+        (self.is_settled, self.view_changes) = (false, 0);
+        self.overload.begin();
+        self.sampler.restart();
+        self.classifier.begin();
+    }
+
+    /// Counts an accepted frame, whether or not it is processed.
+    fn count_frame(&mut self, slot: &Slot) {
+        let Some(frame) = slot.frame else { return };
+        if self.result.frames_used == 0 {
+            self.result.first_sequence = frame.sequence;
+        }
+        self.result.last_sequence = frame.sequence;
+        self.result.frames_used += 1;
+    }
+
+    fn process_frame(
+        &mut self,
+        previous: Option<&Slot>,
+        slot: &Slot,
+        newest_ns: Option<i64>,
+    ) -> Result<()> {
+        let Some(frame) = slot.frame else {
+            return if slot.is_changed { self.change() } else { Ok(()) };
+        };
+        let has_moved = self.geometry.is_some_and(|known| known != frame.geometry);
+        if slot.is_changed || has_moved {
+            self.change()?;
+        }
+        self.geometry = Some(frame.geometry);
+        let ahead_ns = newest_ns.map_or(0, |newest| newest.saturating_sub(frame.time_ns));
+        self.skip_chunks(frame.time_ns, ahead_ns)?;
+        if self.overload.is_skipping() {
+            return Ok(());
+        }
+        self.decide_samples(previous, slot, frame.time_ns)
+    }
+
+    /// Applies the overload rule before the frame at `time_ns` is processed.
+    fn skip_chunks(&mut self, time_ns: i64, ahead_ns: i64) -> Result<()> {
+        if self.is_settled {
+            return Ok(());
+        }
+        self.classifier.set_behind(self.overload.is_behind(ahead_ns));
+        let skipped = self.overload.end_skip(time_ns);
+        self.shared.counters.skipped_chunks.fetch_add(skipped, Relaxed);
+        if self.overload.must_skip(ahead_ns) {
+            let start_ns = self.sampler.grid().map(|grid| grid.start_ns);
+            self.end_segment()?;
+            if self.is_settled {
+                return Ok(());
+            }
+            self.result.flags |= ResultFlags::DEGRADED | ResultFlags::DISCONTINUITY;
+            self.overload.start_skip(start_ns, time_ns, ahead_ns);
+        }
+        Ok(())
+    }
+
+    /// Handles a change: ends the segment and restarts the mean. The next frame starts a new
+    /// segment from the initial state.
+    fn change(&mut self) -> Result<()> {
+        self.end_segment()?;
+        self.classifier.restart_mean();
+        self.is_settled = false;
+        self.result.flags.remove(ResultFlags::SETTLED);
+        self.result.flags |= ResultFlags::DISCONTINUITY;
+        count(&self.shared.counters.changes);
+        Ok(())
+    }
+
+    fn end_segment(&mut self) -> Result<()> {
+        if self.sampler.grid().is_some() {
+            self.sampler.end_segment();
+            if !self.is_settled {
+                self.run_network(|classifier| classifier.end_segment())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the samples that are decided when the frame in `slot` arrives.
+    fn decide_samples(&mut self, previous: Option<&Slot>, slot: &Slot, time_ns: i64) -> Result<()> {
+        if self.sampler.is_gap(time_ns) {
+            self.end_segment()?;
+            self.result.flags |= ResultFlags::DISCONTINUITY;
+            count(&self.shared.counters.gaps);
+        }
+        let arrival = self.sampler.add_frame(time_ns);
+        let Arrival::Accepted { starts_segment, previous: of_previous, current } = arrival else {
+            return Ok(());
+        };
+        if starts_segment {
+            self.start_segment()?;
+        }
+        if let Some(previous) = previous {
+            self.add_samples(previous, of_previous)?;
+        }
+        self.add_samples(slot, current)
+    }
+
+    fn start_segment(&mut self) -> Result<()> {
+        self.segment_samples = 0;
+        self.overload.start_segment();
+        match self.sampler.grid() {
+            Some(grid) if !self.is_settled => self.classifier.start_segment(grid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the frame in `slot` as `times` consecutive samples.
+    fn add_samples(&mut self, slot: &Slot, times: usize) -> Result<()> {
+        let Some(frame) = slot.frame else { return Ok(()) };
+        for time in 0..times {
+            let runs = !self.is_settled;
+            if time > 0 && runs {
+                self.classifier.repeat_sample();
+            } else if runs || self.shared.exact.is_some() {
+                let start = clock::now();
+                let bytes = frame.geometry.frame_bytes();
+                let pixels = slot.buffer.get(..bytes).unwrap_or_default();
+                self.preprocess.run(&frame.geometry, pixels, self.classifier.next_sample())?;
+                self.result.preprocess_ns += elapsed_ns(start, clock::now());
+            }
+            self.keep_sample();
+            self.samples += 1;
+            self.segment_samples += 1;
+            count(&self.shared.counters.samples);
+            if runs {
+                self.run_network(|classifier| classifier.commit_sample())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the newest sample, if the stream keeps samples for exact queries.
+    fn keep_sample(&mut self) {
+        let (Some(exact), Some(grid)) = (&self.shared.exact, self.sampler.grid()) else { return };
+        let sample = self.segment_samples;
+        let (time_ns, next_ns) = (grid.time_ns(sample), grid.time_ns(sample + 1));
+        exact.samples().keep(time_ns, next_ns, sample == 0, self.classifier.next_sample());
+    }
+
+    /// Calls a classifier function that may run the network. If the network ran, publishes the new
+    /// result.
+    fn run_network(
+        &mut self,
+        call: impl FnOnce(&mut dyn Classifier) -> Result<Step>,
+    ) -> Result<()> {
+        let start = clock::now();
+        match call(self.classifier.as_mut())? {
+            Step::Idle => {}
+            Step::Skipped => {
+                count(&self.shared.counters.skipped_chunks);
+                self.result.flags |= ResultFlags::DEGRADED;
+            }
+            Step::Ran => {
+                let time_ns = elapsed_ns(start, clock::now());
+                self.overload.add_step(time_ns);
+                self.result.inference_ns += time_ns;
+                count(&self.shared.counters.chunks);
+                self.result.flags |= ResultFlags::PROVISIONAL;
+                self.apply_rules(self.classifier.rule_outcome());
+                self.update_result();
+                self.publish();
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_rules(&mut self, outcome: RuleOutcome) {
+        if outcome.is_settled && !self.is_settled {
+            self.is_settled = true;
+            self.result.flags |= ResultFlags::SETTLED;
+            self.shared.history.expect(None);
+        }
+        let new = outcome.view_changes.saturating_sub(self.view_changes);
+        if new > 0 {
+            self.shared.counters.view_changes.fetch_add(new, Relaxed);
+            self.view_changes = outcome.view_changes;
+            self.result.flags |= ResultFlags::VIEW_CHANGED;
+        }
+    }
+
+    /// Updates the result and its posterior from the outputs so far.
+    fn update_result(&mut self) {
+        let spec = &self.shared.spec;
+        let result = &mut self.result;
+        result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
+        result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
+        let Some(covered) = self.classifier.read_posterior(&mut self.posterior) else {
+            self.posterior.fill(0.0);
+            (result.chunks, result.label) = (0, None);
+            (result.confidence, result.margin) = (0.0, 0.0);
+            result.flags.remove(ResultFlags::ABSTAINED);
+            return;
+        };
+        result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
+        result.first_time_ns = covered.span.first_ns;
+        result.last_time_ns = covered.span.last_ns;
+        result.set_label(&self.posterior, spec.threshold);
+    }
+
+    /// Ends the last segment and publishes the final result.
+    fn finish(&mut self, ended: Instant) {
+        if self.result.status == Status::Ok
+            && let Err(error) = self.end_segment()
+        {
+            self.result.status = self.report_error(&error);
+        }
+        self.close_history();
+        self.update_result();
+        if self.result.status != Status::Ok {
+            self.result.label = None;
+        }
+        self.result.flags.remove(ResultFlags::PROVISIONAL);
+        self.result.flags |= ResultFlags::FINAL;
+        self.result.latency_ns = elapsed_ns(ended, clock::now());
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.shared.mailbox.publish(&self.result, &self.posterior);
+        if let Some(on_result) = &mut self.on_result {
+            on_result(&self.result, &self.posterior);
+        }
+    }
+
+    /// Announces to waiting queries that this acquisition has no further outputs or samples.
+    fn close_history(&self) {
+        self.shared.history.expect(None);
+        if let Some(exact) = &self.shared.exact {
+            exact.samples().close();
+        }
+    }
+
+    /// Makes the stream unusable after a panic. Publishes a final result, so that threads that wait
+    /// for the acquisition learn of the panic.
+    pub(super) fn poison(&mut self) {
+        self.shared.set_poisoned();
+        self.result.status = self.shared.record_event(Status::Poisoned);
+        self.close_history();
+        self.result.label = None;
+        self.result.flags |= ResultFlags::FINAL;
+        self.shared.mailbox.publish(&self.result, &self.posterior);
+    }
+
+    fn report_error(&mut self, error: &Error) -> Status {
+        if !self.shared.is_stopping() {
+            log::error!("acquisition {}: {error}", self.result.acquisition);
+        }
+        self.shared.record_event(error.status())
+    }
+}

@@ -1,0 +1,73 @@
+//! The state that the threads of a stream share.
+
+use super::exact_query::ExactQuery;
+use super::history::History;
+use super::mailbox::Mailbox;
+use super::stats::Counters;
+use crate::error::Status;
+use crate::model::{Mode, ModelSpec};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+
+/// The state that the threads of a stream share.
+pub(super) struct Shared {
+    pub(super) spec: Arc<ModelSpec>,
+    pub(super) mailbox: Mailbox,
+    pub(super) history: Arc<History>,
+    /// Present if the stream keeps samples for exact queries.
+    pub(super) exact: Option<ExactQuery>,
+    pub(super) counters: Counters,
+    /// Most recent status other than `Ok` that a real-time call returned or the worker reported.
+    last_event: AtomicI32,
+    /// Whether the stream is closed and its worker must end.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Whether the worker has panicked.
+    is_poisoned: AtomicBool,
+}
+
+impl Shared {
+    /// Creates the shared state. `hop` is the number of samples from one window to the next.
+    pub(super) fn new(
+        spec: &Arc<ModelSpec>,
+        history: Arc<History>,
+        exact: Option<ExactQuery>,
+        hop: usize,
+    ) -> Self {
+        let window_hop = if spec.mode == Mode::Window { hop as u64 } else { 0 };
+        Self {
+            spec: Arc::clone(spec),
+            mailbox: Mailbox::new(spec.labels.len()),
+            history,
+            exact,
+            counters: Counters::new(window_hop),
+            last_event: AtomicI32::new(Status::Ok.code()),
+            stop: Arc::default(),
+            is_poisoned: AtomicBool::new(false),
+        }
+    }
+
+    /// Records `status` unless it is `Ok`, and returns it. A host that ignores the status of a call
+    /// can read it later with `Reader::last_event`.
+    pub(super) fn record_event(&self, status: Status) -> Status {
+        if status != Status::Ok {
+            self.last_event.store(status.code(), Relaxed);
+        }
+        status
+    }
+
+    pub(super) fn last_event(&self) -> Status {
+        Status::from_code(self.last_event.load(Relaxed)).unwrap_or(Status::Internal)
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.is_poisoned.load(Relaxed)
+    }
+
+    pub(super) fn set_poisoned(&self) {
+        self.is_poisoned.store(true, Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of whole streams. A few lines of Rust code take the place of the network.
+
+mod allocation;
+mod contract;
+pub(crate) mod network;
+mod overload;
+mod pause;
+mod query;
+mod rules;
+mod timestamps;

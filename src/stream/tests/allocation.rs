@@ -1,0 +1,112 @@
+//! Tests that the worker does not allocate after the first acquisition, and that preprocessing does
+//! not allocate. The worker runs on the thread of the test, whose allocations are counted, and the
+//! test network does not allocate either.
+
+use super::network::Network;
+use crate::classifier::rules::{EarlyStop, ViewChange};
+use crate::counting::allocations;
+use crate::frame::{FrameView, Geometry, PixelFormat};
+use crate::model::{ModelPackage, ModelSpec};
+use crate::preprocess::Preprocess;
+use crate::stream::Stream;
+use crate::stream::config::{Drive, StreamConfig};
+
+const STEP_NS: i64 = 33_333_333;
+
+fn load_spec(package: &[u8]) -> ModelSpec {
+    ModelPackage::from_bytes(package.to_vec(), None).unwrap().spec
+}
+
+/// Runs an acquisition with a mark, a gap, changes of geometry, dropped frames and a partial chunk.
+/// Returns the number of allocations by the worker and the number of network runs.
+fn acquire(stream: &mut Stream, geometries: &[Geometry]) -> (usize, u64) {
+    let pixels = vec![9; geometries.iter().map(Geometry::frame_bytes).max().unwrap()];
+    let Stream { acquirer, driver, reader } = stream;
+    let driver = driver.as_mut().expect("a host-driven stream");
+    let chunks = reader.stats().chunks;
+    let mut allocated = 0;
+    let mut process_all = || allocated += allocations(|| while driver.process().is_ok() {}).0;
+    acquirer.begin().unwrap();
+    let mut time_ns = 0;
+    for (index, geometry) in geometries.iter().cycle().take(5 * geometries.len()).enumerate() {
+        for _ in 0..9 {
+            time_ns += STEP_NS;
+            let frame = FrameView::new(*geometry, &pixels).unwrap().with_time_ns(time_ns);
+            // The push fails if the ring is full, which is one of the tested cases.
+            let _ = acquirer.push(&frame);
+        }
+        match index {
+            1 => assert_eq!(acquirer.mark(), Ok(())),
+            3 => time_ns += 1_000_000_000,
+            _ => {}
+        }
+        process_all();
+    }
+    assert_eq!(acquirer.end(), Ok(()));
+    process_all();
+    assert!(reader.stats().dropped > 0, "no frame was dropped");
+    (allocated, reader.stats().chunks - chunks)
+}
+
+#[test]
+fn the_worker_allocates_nothing_after_the_first_acquisition() {
+    for package in [
+        &include_bytes!("../../../models/standin.stream.onnx")[..],
+        include_bytes!("../../../models/standin.clip.onnx"),
+    ] {
+        let spec = load_spec(package);
+        let side = u32::try_from(spec.width_px).unwrap();
+        let network = Network::new(spec, |_, fast, _, logits| {
+            logits.fill(0.0);
+            logits[0] = fast.iter().sum::<f32>() / fast.len() as f32;
+        });
+        let engine = Network { runs: None, ..network }.engine();
+        let plain = StreamConfig {
+            ring_slots: 7,
+            max_width_px: 2 * side,
+            max_height_px: 2 * side,
+            drive: Drive::Host,
+            ..StreamConfig::default()
+        };
+        let rules = |early_margin| StreamConfig {
+            exact_history_ns: 1_000_000_000,
+            label_span_ns: 500_000_000,
+            early_stop: Some(EarlyStop { outputs: 1, margin: early_margin }),
+            view_change: Some(ViewChange { span: 2, outputs: 2, margin: 0.01 }),
+            ..plain.clone()
+        };
+        let formats =
+            [(PixelFormat::Gray8, side), (PixelFormat::Nv12, 2 * side), (PixelFormat::Bgra32, 90)];
+        let geometries = formats.map(|(format, width)| Geometry::new(format, width, side).unwrap());
+        // With a margin of 1.0, the label never settles. With a margin of 1e-6, it settles early.
+        for config in [plain.clone(), rules(1.0), rules(1e-6)] {
+            let mut stream = Stream::open(&engine, &config).unwrap();
+            acquire(&mut stream, &geometries);
+            for _ in 0..3 {
+                let (allocated, chunks) = acquire(&mut stream, &geometries);
+                assert_eq!(allocated, 0);
+                assert!(chunks > 5, "the network ran {chunks} times");
+            }
+        }
+    }
+}
+
+#[test]
+fn preprocessing_allocates_nothing_when_frames_change() {
+    let grey = load_spec(include_bytes!("../../../models/standin.stream.onnx"));
+    let colour = ModelSpec { channels: 3, mean: vec![0.5; 3], std: vec![0.2; 3], ..grey.clone() };
+    for spec in [&grey, &colour] {
+        let mut sample = vec![0.0; spec.sample_len()];
+        let mut preprocess = Preprocess::new(spec, 640, 480);
+        for format in [PixelFormat::Gray8, PixelFormat::Yuyv, PixelFormat::Rgb24, PixelFormat::I420]
+        {
+            // The frames grow to the largest size, and then shrink to the smallest.
+            for (width, height) in [(320, 240), (640, 480), (32, 480), (640, 32), (32, 32)] {
+                let geometry = Geometry::new(format, width, height).unwrap();
+                let pixels = vec![9; geometry.frame_bytes()];
+                let run = || preprocess.run(&geometry, &pixels, &mut sample).unwrap();
+                assert_eq!(allocations(run).0, 0, "{format:?} of {width} x {height}");
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Tests of whole streams against the fixtures of the stream contract
+//! (docs/stream-contract.md#fixtures). Every pixel of a frame has the frame's index as its grey
+//! value. A sample is a single pixel in these tests, so its value shows from which frame it was
+//! taken.
+
+use super::network::{self, Labelled, Network, Run, SIDE, push_at, wait};
+use crate::classifier::posterior::softmax;
+use crate::error::{Error, Result, Status};
+use crate::model::{Mode, ModelSpec};
+use crate::result::ResultFlags;
+use crate::sampling::PartialChunk;
+use crate::stream::Stream;
+use crate::stream::acquirer::PushError;
+use crate::stream::config::{Drive, StreamConfig};
+use crate::stream::history::Coverage;
+use crate::stream::reader::Reader;
+use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+const LABELS: usize = 4;
+
+/// Creates the network that the contract defines, with the settings of a case.
+fn create_network(settings: &Value) -> Network {
+    let number = |key: &str| settings[key].as_u64().unwrap() as usize;
+    let spec = ModelSpec {
+        sample_interval_ns: settings["interval_ns"].as_i64().unwrap(),
+        alpha: number("alpha"),
+        clip_samples: number("clip_samples"),
+        ..network::create_spec(Mode::Stream, LABELS)
+    };
+    Network::new(spec, |slow, fast, state, logits| {
+        let fast: Vec<i64> = fast.iter().map(|&grey| grey.round() as i64).collect();
+        let next = compute_logits(slow[0].round() as i64, &fast, state);
+        logits.copy_from_slice(&next);
+        state.iter_mut().zip(next).for_each(|(state, logit)| *state = logit / 2.0);
+    })
+}
+
+/// Computes the logits of a chunk with the formula from the contract.
+fn compute_logits(slow: i64, fast: &[i64], state: &[f32]) -> [f32; LABELS] {
+    std::array::from_fn(|label| {
+        let j = label as i64;
+        let sum: i64 = (0i64..).zip(fast).map(|(i, f)| (f * (j + 3) + i) % 11).sum();
+        (sum + (slow * (j + 1)) % 5) as f32 + 0.5 * state[label]
+    })
+}
+
+fn config(ring_slots: usize) -> StreamConfig {
+    StreamConfig { ring_slots, max_width_px: SIDE, max_height_px: SIDE, ..StreamConfig::default() }
+}
+
+fn run_case(case: &Value) {
+    let name = case["name"].as_str().unwrap();
+    let (settings, expect) = (&case["settings"], &case["expect"]);
+    let network = create_network(settings);
+    let runs = network.runs.clone().unwrap();
+    let engine = network.engine();
+    let config = StreamConfig {
+        label_span_ns: settings["span_ns"].as_i64().unwrap_or(0),
+        gap_ns: settings["gap_ns"].as_i64().unwrap_or(StreamConfig::default().gap_ns),
+        partial_chunk: match settings["partial"].as_str() {
+            None | Some("auto") => PartialChunk::Auto,
+            Some("drop") => PartialChunk::Drop,
+            Some("hold") => PartialChunk::Hold,
+            Some(other) => panic!("partial {other}"),
+        },
+        ..config(512)
+    };
+    let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config).unwrap();
+
+    let acquisition = acquirer.begin().unwrap();
+    let mut accepted = 0u8;
+    for event in case["events"].as_array().unwrap() {
+        match event[0].as_str().unwrap() {
+            "frame" => match push_at(&mut acquirer, event[1].as_i64().unwrap(), accepted) {
+                Ok(()) => accepted += 1,
+                Err(error) => assert_eq!(error, PushError::Refused, "{name}"),
+            },
+            "change" => assert_eq!(acquirer.mark(), Ok(())),
+            "end" => assert_eq!(acquirer.end(), Ok(())),
+            other => panic!("event {other}"),
+        }
+    }
+    let result = wait(&reader, acquisition);
+    let stats = reader.stats();
+
+    assert_eq!(stats.refused, expect["refused"].as_u64().unwrap(), "{name}: refused");
+    let segments = expect["segments"].as_array().unwrap();
+    let samples: usize = segments.iter().map(|s| s["samples"].as_array().unwrap().len()).sum();
+    assert_eq!(stats.samples, samples as u64, "{name}: samples");
+    let expected = expect["chunks"].as_array().unwrap();
+    let seen = runs.lock().clone();
+    assert_eq!(seen.len(), expected.len(), "{name}: chunks");
+    for (index, (run, expected)) in seen.iter().zip(expected).enumerate() {
+        let integers = |key: &str| -> Vec<i64> {
+            expected[key].as_array().unwrap().iter().map(|value| value.as_i64().unwrap()).collect()
+        };
+        let fast: Vec<i64> = run.greys.iter().map(|&grey| grey.into()).collect();
+        assert_eq!(
+            i64::from(run.slow_grey),
+            expected["slow"].as_i64().unwrap(),
+            "{name}: chunk {index}"
+        );
+        assert_eq!(fast, integers("fast"), "{name}: chunk {index}");
+        for (logit, expected) in run.logits.iter().zip(expected["logits"].as_array().unwrap()) {
+            let expected = expected.as_f64().unwrap() as f32;
+            let is_close = (logit - expected).abs() <= 1e-4 * expected.abs().max(1.0);
+            assert!(is_close, "{name}: chunk {index}: {logit} for {expected}");
+        }
+    }
+    let last = &expect["final"];
+    assert_eq!(result.status, Status::Ok);
+    check_label(name, last, &result);
+    check_queries(name, expect, &reader);
+}
+
+fn check_label(name: &str, expect: &Value, result: &Labelled) {
+    assert_eq!(
+        result.label.map_or(-1, i64::from),
+        expect["label"].as_i64().unwrap(),
+        "{name}: label"
+    );
+    assert_eq!(
+        u64::from(result.chunks),
+        expect["chunks"].as_u64().unwrap(),
+        "{name}: chunks of the label"
+    );
+    assert_eq!(result.first_time_ns, expect["first_ns"].as_i64().unwrap(), "{name}: first");
+    assert_eq!(result.last_time_ns, expect["last_ns"].as_i64().unwrap(), "{name}: last");
+    for (score, expected) in result.scores.iter().zip(expect["posterior"].as_array().unwrap()) {
+        let expected = expected.as_f64().unwrap() as f32;
+        assert!((score - expected).abs() < 1e-4, "{name}: score {score} for {expected}");
+    }
+}
+
+fn check_queries(name: &str, expect: &Value, reader: &Reader) {
+    for query in expect["queries"].as_array().unwrap() {
+        let (from, to) = (query["from_ns"].as_i64().unwrap(), query["to_ns"].as_i64().unwrap());
+        let mut scores = vec![0.0; LABELS];
+        let answer = reader.query(from, to, Duration::ZERO, &mut scores).unwrap();
+        assert_eq!(answer.coverage, Coverage::Complete, "{name}: {from} to {to}");
+        check_label(name, &query["result"], &Labelled { result: answer.result, scores });
+    }
+}
+
+#[test]
+fn every_fixture_passes_from_push_to_label() {
+    let fixtures: Value =
+        serde_json::from_str(include_str!("../../../tests/contract/stream_fixtures.json")).unwrap();
+    let cases = fixtures["cases"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    cases.iter().for_each(run_case);
+}
+
+#[test]
+fn overload_gives_the_mean_of_the_chunks_that_ran() {
+    const INTERVAL_NS: i64 = 100_000;
+    let settings = serde_json::json!({"interval_ns": INTERVAL_NS, "alpha": 4, "clip_samples": 16});
+    let network = Network { takes: Duration::from_millis(1), ..create_network(&settings) };
+    let runs = network.runs.clone().unwrap();
+    let engine = network.engine();
+    let config = StreamConfig { drive: Drive::Host, ..config(64) };
+    let Stream { mut acquirer, driver, reader } = Stream::open(&engine, &config).unwrap();
+    let mut driver = driver.expect("a host-driven stream");
+    let acquisition = acquirer.begin().unwrap();
+    // Three chunks arrive while the network processes one.
+    for index in 0..240u8 {
+        let time_ns = i64::from(index) * INTERVAL_NS;
+        assert_eq!(push_at(&mut acquirer, time_ns, index), Ok(()), "frame {index}");
+        if index % 12 == 11 {
+            let before = runs.lock().len();
+            while runs.lock().len() == before && driver.process().is_ok() {}
+        }
+    }
+    assert_eq!(acquirer.end(), Ok(()));
+    while driver.process().is_ok() {}
+    let result = wait(&reader, acquisition);
+
+    let ran = runs.lock().clone();
+    let stats = reader.stats();
+    assert!(result.flags.contains(ResultFlags::DEGRADED));
+    assert_eq!(result.frames_used, 240, "every accepted frame is accounted for");
+    assert_eq!(u64::from(result.chunks), stats.chunks);
+    assert_eq!(stats.chunks, ran.len() as u64);
+    assert!(stats.skipped_chunks >= 20, "{} chunks skipped", stats.skipped_chunks);
+    // Two chunks are consecutive if the second begins four frames after the first. Each sequence of
+    // consecutive chunks, except possibly the last, must be at least as long as a clip.
+    let follows = |before: &Run, after: &Run| after.slow_grey == before.slow_grey + 4;
+    let mut lengths = vec![1];
+    for (before, after) in ran.iter().zip(&ran[1..]) {
+        if follows(before, after) { *lengths.last_mut().unwrap() += 1 } else { lengths.push(1) }
+    }
+    assert!(ran.iter().all(|run| run.greys.windows(2).all(|pair| pair[1] - pair[0] <= 1)));
+    let (_, all_but_last) = lengths.split_last().unwrap();
+    assert!(lengths.len() > 2 && all_but_last.iter().all(|&length| length >= 4), "{lengths:?}");
+    // Apply the formula from the contract to the chunks that ran, with the initial state at the
+    // start of each sequence of consecutive chunks.
+    let mut state = [0.0f32; LABELS];
+    let mut sums = [0.0f32; LABELS];
+    for (index, run) in ran.iter().enumerate() {
+        if index > 0 && !follows(&ran[index - 1], run) {
+            state = [0.0; LABELS];
+        }
+        let fast: Vec<i64> = run.greys.iter().map(|&grey| grey.into()).collect();
+        let expected = compute_logits(run.slow_grey.into(), &fast, &state);
+        for (label, (&logit, expected)) in run.logits.iter().zip(expected).enumerate() {
+            assert!((logit - expected).abs() < 1e-3, "chunk {index}: {logit} for {expected}");
+            state[label] = expected / 2.0;
+            sums[label] += expected / ran.len() as f32;
+        }
+    }
+    softmax(&mut sums, 1.0);
+    for (score, expected) in result.scores.iter().zip(sums) {
+        assert!((score - expected).abs() < 1e-4, "score {score} for {expected}");
+    }
+}
+
+/// Acquires eight chunks on a network that fails in its third run, and then eight more.
+fn acquire_twice_with_failure(
+    failure: fn() -> Result<()>,
+) -> (Labelled, Status, Result<Labelled, Status>) {
+    let settings = serde_json::json!({"interval_ns": 1_000_000, "alpha": 4, "clip_samples": 16});
+    let runs = AtomicUsize::new(0);
+    let fail_once = move || if runs.fetch_add(1, Relaxed) == 2 { failure() } else { Ok(()) };
+    let engine =
+        Network { during: Some(Box::new(fail_once)), ..create_network(&settings) }.engine();
+    let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config(64)).unwrap();
+    let mut acquire = |first: i64| -> Result<Labelled, Status> {
+        let acquisition = acquirer.begin()?;
+        let may_be_poisoned = |outcome: Result<(), Status>| {
+            assert!(matches!(outcome, Ok(()) | Err(Status::Poisoned)), "{outcome:?}");
+        };
+        for index in first..first + 32 {
+            let pushed = push_at(&mut acquirer, index * 1_000_000, 7);
+            may_be_poisoned(pushed.map_err(PushError::status));
+        }
+        may_be_poisoned(acquirer.end());
+        Ok(wait(&reader, acquisition))
+    };
+    let first = acquire(0).unwrap();
+    let second = acquire(100);
+    (first, reader.last_event(), second)
+}
+
+#[test]
+fn an_error_of_the_runtime_ends_its_acquisition_only() {
+    let lose_device = || Err(Error::new(Status::Inference, "device lost"));
+    let (failed, event, next) = acquire_twice_with_failure(lose_device);
+    assert_eq!((failed.status, failed.label), (Status::Inference, None));
+    assert_eq!(failed.frames_used, 32, "frames after the failure are counted, too");
+    assert!(failed.flags.contains(ResultFlags::FINAL));
+    assert_eq!(event, Status::Inference);
+    let next = next.expect("the next acquisition works");
+    assert_eq!((next.status, next.frames_used, next.chunks), (Status::Ok, 32, 8));
+}
+
+#[test]
+fn a_panic_of_the_worker_poisons_its_stream_only() {
+    let (failed, event, next) = acquire_twice_with_failure(|| panic!("on purpose"));
+    assert_eq!((failed.status, failed.label), (Status::Poisoned, None));
+    assert_eq!(event, Status::Poisoned);
+    assert_eq!(next, Err(Status::Poisoned));
+}

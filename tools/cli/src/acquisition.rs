@@ -1,0 +1,98 @@
+//! The acquisition of a cine on a stream whose worker runs on one of the library's threads.
+
+use crate::cine::{Facts, Frame};
+use crate::failure::Failure;
+use std::time::Duration;
+use tteview::frame::{FrameView, Geometry};
+use tteview::{Acquirer, Engine, PushError, Reader, Status, Stream, StreamConfig, ViewResult};
+
+/// Number of frames that the ring can hold. With room for several frames, the decoder and the
+/// network need not wait for each other at every frame.
+const RING_SLOTS: usize = 32;
+
+/// Time to wait before checking again whether a full ring has a free slot.
+const FULL_RING_PAUSE: Duration = Duration::from_micros(500);
+
+/// Minimum value of `gap_ns`, in frame periods. With the default `gap_ns`, every frame of a slow
+/// cine could start a new segment.
+const FRAMES_IN_A_GAP: i64 = 3;
+
+/// Largest `gap_ns` that a stream accepts.
+const LONGEST_GAP_NS: i64 = 10_000_000_000;
+
+/// An acquisition in progress on its own stream.
+pub(crate) struct Acquisition {
+    acquirer: Acquirer,
+    reader: Reader,
+    id: u64,
+    geometry: Geometry,
+    pushed: u64,
+}
+
+/// The final result of one cine.
+pub(crate) struct FinalResult {
+    pub(crate) result: ViewResult,
+    /// The posterior, one value per label.
+    pub(crate) scores: Vec<f32>,
+    /// Number of frames that the stream refused because their time was not later than that of the
+    /// previous frame.
+    pub(crate) refused: u64,
+}
+
+impl Acquisition {
+    /// Opens a stream for the cine and begins an acquisition.
+    pub(crate) fn begin(engine: &Engine, facts: &Facts) -> Result<Self, Failure> {
+        let config = StreamConfig {
+            ring_slots: RING_SLOTS,
+            ..stream_config(facts, facts.timing.period_ns())
+        };
+        let Stream { mut acquirer, reader, .. } = Stream::open(engine, &config)?;
+        let id = acquirer.begin()?;
+        Ok(Self { acquirer, reader, id, geometry: *facts.geometry(), pushed: 0 })
+    }
+
+    /// Waits until the ring has a free slot, then pushes a frame.
+    pub(crate) fn push(&mut self, frame: &Frame) -> Result<(), Failure> {
+        let view = FrameView::new(self.geometry, &frame.pixels)?;
+        let view = view.with_time_ns(frame.time_ns).with_sequence(self.pushed);
+        while self.acquirer.free_slots() == 0 {
+            std::thread::sleep(FULL_RING_PAUSE);
+        }
+        self.pushed += 1;
+        match self.acquirer.push(&view) {
+            // The stream counts refused frames, so they are not errors here.
+            Ok(()) | Err(PushError::Refused) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the newest result, if there is one.
+    pub(crate) fn poll(&self) -> Option<ViewResult> {
+        self.reader.poll(&mut []).ok()
+    }
+
+    /// Ends the acquisition and waits for its final result.
+    pub(crate) fn end(mut self) -> Result<FinalResult, Failure> {
+        self.acquirer.end()?;
+        let mut scores = vec![0.0; self.reader.label_count()];
+        let result = self.reader.wait(self.id, Duration::MAX, &mut scores)?;
+        match result.status {
+            Status::Ok => Ok(FinalResult { result, scores, refused: self.reader.stats().refused }),
+            status => Err(status.into()),
+        }
+    }
+}
+
+/// Returns the stream settings for the frames of a cine. `period_ns` is the usual time between two
+/// frames. With these settings, only a much longer time between two frames counts as a gap.
+pub(crate) fn stream_config(facts: &Facts, period_ns: i64) -> StreamConfig {
+    let geometry = facts.geometry();
+    let default = StreamConfig::default();
+    StreamConfig {
+        max_width_px: geometry.width_px(),
+        max_height_px: geometry.height_px(),
+        max_frame_bytes: geometry.frame_bytes(),
+        gap_ns: default.gap_ns.max(period_ns.saturating_mul(FRAMES_IN_A_GAP).min(LONGEST_GAP_NS)),
+        ..default
+    }
+}

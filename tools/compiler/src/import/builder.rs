@@ -1,0 +1,169 @@
+//! The source graph under construction.
+
+use super::failure::{NodeResult, fail};
+use super::limits::{MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
+use crate::error::{NodeRef, Result, fail_file};
+use crate::graph::{Graph, Node, Op, ValueId};
+use crate::onnx::{NodeProto, ValueInfoProto, data_type};
+use crate::tensor::{DType, Tensor, element_count};
+use std::collections::BTreeMap;
+
+/// The graph under construction. The builder also stores the value of each name in the file, and
+/// the numbers of weights and of elements of folded constants that the rest of the file may still
+/// add.
+pub(super) struct GraphBuilder {
+    pub(super) graph: Graph,
+    names: BTreeMap<String, ValueId>,
+    weights_left: usize,
+    folded_left: usize,
+}
+
+impl GraphBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            graph: Graph::default(),
+            names: BTreeMap::new(),
+            weights_left: MAX_WEIGHTS,
+            folded_left: MAX_FOLDED_TOTAL,
+        }
+    }
+
+    /// Returns the value that a name in the file refers to.
+    pub(super) fn find_value(&self, name: &str) -> Option<ValueId> {
+        self.names.get(name).copied()
+    }
+
+    /// Sets the value that a name in the file refers to.
+    pub(super) fn define_name(&mut self, name: &str, id: ValueId) -> Result<()> {
+        if name.is_empty() {
+            return Ok(());
+        }
+        match self.names.insert(name.to_owned(), id) {
+            None => Ok(()),
+            Some(_) => fail_file(format!("the name \"{name}\" is defined twice")),
+        }
+    }
+
+    /// Appends a graph input, whose shape must be static except for the batch axis.
+    pub(super) fn add_input(&mut self, info: &ValueInfoProto) -> Result<()> {
+        let fail = |reason: String| fail_file(format!("input \"{}\" {reason}", info.name));
+        let Some(tensor) = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()) else {
+            return fail("is not a tensor".into());
+        };
+        if !matches!(tensor.elem_type, data_type::FLOAT | data_type::FLOAT16) {
+            return fail(format!(
+                "must be float or float16, got element type {}",
+                tensor.elem_type
+            ));
+        }
+        let Some(proto) = &tensor.shape else { return fail("has no shape".into()) };
+        let mut shape = Vec::new();
+        for (axis, dim) in proto.dim.iter().enumerate() {
+            match dim.dim_value.map(usize::try_from) {
+                Some(Ok(size)) if size > 0 => shape.push(size),
+                // The library runs one clip at a time, so a dynamic batch axis gets the size 1.
+                None if axis == 0 => shape.push(1),
+                None => {
+                    return fail(format!(
+                        "has a dynamic axis {axis}, but only the batch axis may be dynamic; export with \
+                         static shapes"
+                    ));
+                }
+                Some(_) => {
+                    let size = dim.dim_value.unwrap_or(0);
+                    return fail(format!("must have positive sizes, got {size} for axis {axis}"));
+                }
+            }
+        }
+        if shape.len() > MAX_RANK || element_count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
+            return fail(format!(
+                "must have at most {MAX_RANK} axes and {MAX_ELEMENTS} elements, got the shape {shape:?}"
+            ));
+        }
+        let id = self.graph.add_value(info.name.clone(), shape, DType::F32, None);
+        self.graph.inputs.push(id);
+        self.define_name(&info.name, id)
+    }
+
+    /// Appends a typed node and returns its value.
+    pub(super) fn add_node(
+        &mut self,
+        proto: &NodeProto,
+        op: Op,
+        inputs: Vec<ValueId>,
+        shape: Vec<usize>,
+    ) -> NodeResult<ValueId> {
+        let weights: usize =
+            inputs.iter().filter_map(|&id| self.graph.constant_f32(id)).map(<[f32]>::len).sum();
+        match self.weights_left.checked_sub(weights) {
+            Some(left) => self.weights_left = left,
+            None => {
+                return fail(format!(
+                    "the network has more than {MAX_WEIGHTS} weights, counting a shared weight once for each node"
+                ));
+            }
+        }
+        if shape.len() > MAX_RANK
+            || shape.contains(&0)
+            || element_count(&shape).is_none_or(|n| n > MAX_ELEMENTS)
+        {
+            return fail(format!(
+                "the result must have at most {MAX_RANK} axes and 1 to {MAX_ELEMENTS} elements, got the shape \
+                 {shape:?}"
+            ));
+        }
+        let name = proto.output.first().cloned().unwrap_or_default();
+        let output = self.graph.add_value(name, shape, DType::F32, None);
+        let node =
+            Node { name: node_name(proto), source_op: proto.op_type.clone(), op, inputs, output };
+        self.graph.nodes.push(node);
+        Ok(output)
+    }
+
+    /// Adds a constant as the result of a node. The constant does not count against the limit on
+    /// folded constants.
+    pub(super) fn add_constant(&mut self, proto: &NodeProto, tensor: Tensor) -> ValueId {
+        self.graph.add_constant(proto.output.first().cloned().unwrap_or_default(), tensor)
+    }
+
+    /// Adds a constant as the result of a node. Its elements count against the limit on folded
+    /// constants.
+    pub(super) fn add_folded_constant(
+        &mut self,
+        proto: &NodeProto,
+        tensor: Tensor,
+    ) -> NodeResult<ValueId> {
+        if tensor.shape().len() > MAX_RANK {
+            return fail(format!(
+                "the result must have at most {MAX_RANK} axes, got the shape {:?}",
+                tensor.shape()
+            ));
+        }
+        match element_count(tensor.shape()).and_then(|n| self.folded_left.checked_sub(n)) {
+            Some(left) => self.folded_left = left,
+            None => {
+                return fail(format!(
+                    "the folded constants have more than {MAX_FOLDED_TOTAL} elements"
+                ));
+            }
+        }
+        Ok(self.add_constant(proto, tensor))
+    }
+
+    /// Returns the description of a node for an error message.
+    pub(super) fn node_ref(&self, proto: &NodeProto, inputs: &[Option<ValueId>]) -> NodeRef {
+        NodeRef {
+            name: node_name(proto),
+            op: proto.op_type.clone(),
+            shapes: inputs.iter().flatten().map(|&id| self.graph.shape(id).to_vec()).collect(),
+        }
+    }
+}
+
+/// Returns the name of the node, or the name of the node's first output if the node has no name.
+fn node_name(proto: &NodeProto) -> String {
+    match (proto.name.as_str(), proto.output.first()) {
+        ("", Some(output)) => output.clone(),
+        (name, _) => name.to_owned(),
+    }
+}

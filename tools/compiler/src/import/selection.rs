@@ -1,0 +1,161 @@
+//! Conversion of operators that select elements along axes or pad axes.
+
+use super::failure::{NodeResult, fail};
+use super::limits::{MAX_GATHER, MAX_SLICE, WINDOW_LIMIT};
+use super::node_context::NodeContext;
+use super::shapes::{resolve_axes, resolve_axis, resolve_index};
+use crate::graph::{Op, ValueId};
+use crate::tensor::Tensor;
+
+pub(super) fn convert_slice(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let shape = node.shape(node.x).to_vec();
+    let (Some(starts), Some(ends)) = (node.int_input(1, "starts")?, node.int_input(2, "ends")?)
+    else {
+        return fail("input 1 (starts) or input 2 (ends) is missing");
+    };
+    let axes = node.int_input(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = node.int_input(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+        return fail(format!(
+            "starts, ends, axes and steps must have the same length, got {}, {}, {} and {}",
+            starts.len(),
+            ends.len(),
+            axes.len(),
+            steps.len()
+        ));
+    }
+    resolve_axes(&axes, shape.len())?;
+    let mut id = node.x;
+    for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+        let axis = resolve_axis(axis, shape.len())?;
+        let size = shape.get(axis).copied().unwrap_or(0) as i64;
+        let clamp = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
+        let (start, end) = (clamp(start), clamp(end));
+        if step < 1 {
+            return fail(format!("the steps on an activation must be positive, got {step}"));
+        }
+        if (start, end, step) == (0, size, 1) {
+            continue;
+        }
+        let count = ((end - start).max(0) as u64).div_ceil(step as u64) as usize;
+        if count > MAX_SLICE {
+            return fail(format!(
+                "a slice must keep at most {MAX_SLICE} elements of an axis, got {count}"
+            ));
+        }
+        let (start, step) = (start as usize, step as usize);
+        let indices: Vec<usize> =
+            (0..count).map(|i| start.saturating_add(i.saturating_mul(step))).collect();
+        id = select(node, id, axis, &indices)?;
+    }
+    Ok(id)
+}
+
+pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let shape = node.shape(node.x).to_vec();
+    let axis = resolve_axis(node.attributes.int("axis", 0)?, shape.len())?;
+    let size = shape.get(axis).copied().unwrap_or(0);
+    let index_id = node.input(1, "indices")?;
+    let index_shape = node.shape(index_id).to_vec();
+    let Some(indices) = node.int_input(1, "indices")? else {
+        return fail("input 1 (indices) is missing");
+    };
+    if indices.len() > MAX_GATHER {
+        return fail(format!(
+            "a Gather must select at most {MAX_GATHER} elements, got {}",
+            indices.len()
+        ));
+    }
+    let resolve = |&i: &i64| match resolve_index(i, size) {
+        Some(index) => Ok(index),
+        None => fail(format!("index {i} does not exist in an axis of {size} elements")),
+    };
+    let indices = indices.iter().map(resolve).collect::<NodeResult<Vec<_>>>()?;
+    let selected = select(node, node.x, axis, &indices)?;
+    if index_shape.len() == 1 {
+        return Ok(selected);
+    }
+    // The axes of the indices replace the axis from which the elements are selected.
+    let (front, back) = (shape.get(..axis), shape.get(axis + 1..));
+    let out = [front.unwrap_or_default(), &index_shape, back.unwrap_or_default()].concat();
+    node.add_node(Op::Reshape, vec![selected], out)
+}
+
+/// Selects the elements at `indices` along `axis`. The caller must have checked that the indices
+/// exist.
+fn select(
+    node: &mut NodeContext,
+    id: ValueId,
+    axis: usize,
+    indices: &[usize],
+) -> NodeResult<ValueId> {
+    let mut shape = node.shape(id).to_vec();
+    let size = shape.get(axis).copied().unwrap_or(0);
+    if indices.iter().copied().eq(0..size) {
+        return Ok(id);
+    }
+    if let Some(constant) = node.constant(id) {
+        let elements = match (shape.len(), constant.i64_elements()) {
+            (1, Some(values)) => indices.iter().filter_map(|&i| values.get(i).copied()).collect(),
+            _ => {
+                return fail(
+                    "a constant that is too large to fold can be sliced only if it is an integer vector",
+                );
+            }
+        };
+        return Ok(node.builder.add_constant(node.proto, Tensor::vector(elements)));
+    }
+    if let Some(slot) = shape.get_mut(axis) {
+        *slot = indices.len();
+    }
+    let start = indices.first().copied().unwrap_or(0);
+    let step = indices
+        .get(1)
+        .and_then(|&second| second.checked_sub(start))
+        .filter(|&s| s > 0)
+        .unwrap_or(1);
+    let is_even =
+        indices.iter().enumerate().all(|(i, &v)| v == start.saturating_add(i.saturating_mul(step)));
+    let op = match is_even {
+        true => Op::Slice { axis, start, step, count: indices.len() },
+        false => Op::Gather { axis, indices: indices.to_vec() },
+    };
+    node.add_node(op, vec![id], shape)
+}
+
+pub(super) fn convert_pad(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let shape = node.shape(node.x).to_vec();
+    let mode = node.attributes.text("mode");
+    if !matches!(mode, b"" | b"constant") {
+        return fail(format!("the padding mode must be constant, got \"{}\"", mode.escape_ascii()));
+    }
+    let Some(pads) = node.int_input(1, "pads")? else { return fail("input 1 (pads) is missing") };
+    let value = node.float_input(2, "value", 0.0)?;
+    let axes = match node.int_input(3, "axes")? {
+        Some(axes) => {
+            axes.iter().map(|&a| resolve_axis(a, shape.len())).collect::<NodeResult<Vec<_>>>()?
+        }
+        None => (0..shape.len()).collect(),
+    };
+    if pads.len() != 2 * axes.len() || pads.iter().any(|p| p.unsigned_abs() >= WINDOW_LIMIT as u64)
+    {
+        return fail(format!(
+            "pads must have {} numbers from -{1} to {1}, got {pads:?}",
+            2 * axes.len(),
+            WINDOW_LIMIT - 1
+        ));
+    }
+    let (mut before, mut after) = (vec![0i64; shape.len()], vec![0i64; shape.len()]);
+    let (first, last) = pads.split_at(axes.len());
+    for ((&axis, &b), &a) in axes.iter().zip(first).zip(last) {
+        if let (Some(slot_b), Some(slot_a)) = (before.get_mut(axis), after.get_mut(axis)) {
+            (*slot_b, *slot_a) = (b, a);
+        }
+    }
+    let sizes = shape.iter().zip(before.iter().zip(&after));
+    let out = sizes.map(|(&d, (b, a))| (d as i64 + b + a).max(0) as usize).collect();
+    if before.iter().chain(&after).all(|&p| p == 0) {
+        return Ok(node.x);
+    }
+    node.add_node(Op::Pad { before, after, value }, vec![node.x], out)
+}

@@ -1,0 +1,41 @@
+//! Lowering of elementwise operators on two values, one of which may be a constant.
+
+use super::lowering::Lowering;
+use crate::error::Result;
+use crate::graph::Node;
+use crate::layout::AxisRole;
+use crate::lowered::{LoweredId, LoweredOp};
+use crate::tensor::{DType, Tensor};
+
+pub(super) fn lower_binary(l: &mut Lowering, node: &Node, op: LoweredOp) -> Result<LoweredId> {
+    let mut operands = Vec::new();
+    for &id in &node.inputs {
+        operands.push(match (l.find_lowered(id), l.source.graph.constant(id)) {
+            (Some(lowered), _) => lowered,
+            (None, Some(constant)) => {
+                let tensor = lower_constant(l, node, constant)?;
+                l.lowered.add_constant(tensor)
+            }
+            (None, None) => l.fail(node, "an input has not been lowered")?,
+        });
+    }
+    Ok(l.lowered.add_binary(op, operands[0], operands[1]))
+}
+
+/// Converts a constant operand to `[T,C,H,W]` according to the roles of the result's axes.
+fn lower_constant(l: &Lowering, node: &Node, constant: &Tensor) -> Result<Tensor> {
+    let rank = l.source.layout.roles(node.output).len();
+    let shape = constant.shape();
+    // Broadcasting aligns the last axes, so a constant may lack leading axes.
+    let missing = rank - shape.len();
+    let axis_of =
+        |role| l.source.layout.find_axis(node.output, role).and_then(|a| a.checked_sub(missing));
+    let axes = [AxisRole::Time, AxisRole::Channel, AxisRole::Height, AxisRole::Width].map(axis_of);
+    let lowered_shape = axes.map(|axis| axis.map_or(1, |axis| shape[axis]));
+    let mut permutation: Vec<usize> = axes.iter().flatten().copied().collect();
+    permutation.extend((0..shape.len()).filter(|axis| !axes.contains(&Some(*axis))));
+    match constant.transpose(&permutation).and_then(|t| t.reshape(&lowered_shape)) {
+        Some(tensor) if tensor.dtype() == DType::F32 => Ok(tensor),
+        _ => l.fail(node, format!("a constant of shape {shape:?} is not supported here")),
+    }
+}

@@ -1,0 +1,171 @@
+//! The lowered graphs of a network, and the dispatch of each operator to its lowering rule.
+
+use super::lowering::{Lowering, Mode, SourceNetwork};
+use super::{axes, convolution, elementwise, matrix, pool};
+use crate::error::{Result, fail_network};
+use crate::graph::{Node, Op, ValueId};
+use crate::lowered::{LoweredGraph, LoweredId, LoweredOp};
+use crate::timing::Time;
+
+/// Maximum number of nodes in a lowered graph. SlowFast R101 has about 1,000.
+const MAX_NODES: usize = 50_000;
+
+/// Name of the tensor that carries the pooled features from the steps to a head that is not linear.
+const FEATURES: &str = "features";
+
+/// Builds the clip graph.
+pub(crate) fn lower_clip(source: SourceNetwork) -> Result<LoweredGraph> {
+    let mut lowering = Lowering::new(source, Mode::Clip);
+    add_inputs(&mut lowering);
+    lower_nodes(&mut lowering, |_| true)?;
+    add_logits(&mut lowering)?;
+    Ok(lowering.finish())
+}
+
+/// Builds the step graph. If the head is not linear, the graph outputs the pooled features instead
+/// of the logits.
+pub(crate) fn lower_step(source: SourceNetwork) -> Result<LoweredGraph> {
+    let mut lowering = Lowering::new(source, Mode::Step);
+    add_inputs(&mut lowering);
+    let timing = source.timing;
+    if timing.nonlinear_head.is_empty() {
+        lower_nodes(&mut lowering, |_| true)?;
+        add_logits(&mut lowering)?;
+    } else {
+        lower_nodes(&mut lowering, |node| {
+            matches!(timing.time(node.output), Time::Frames { .. })
+                || timing.pooled.contains(&node.output)
+        })?;
+        add_features_output(&mut lowering);
+    }
+    Ok(lowering.finish())
+}
+
+/// Builds the graph of a head that is not linear. The graph maps the input `features [1,F]` to the
+/// output `logits [1,L]`.
+pub(crate) fn lower_head(source: SourceNetwork) -> Result<LoweredGraph> {
+    let mut lowering = Lowering::new(source, Mode::Clip);
+    add_features_input(&mut lowering);
+    let timing = source.timing;
+    lower_nodes(&mut lowering, |node| {
+        matches!(timing.time(node.output), Time::Pooled { .. })
+            && !timing.pooled.contains(&node.output)
+    })?;
+    add_logits(&mut lowering)?;
+    Ok(lowering.finish())
+}
+
+fn add_inputs(l: &mut Lowering) {
+    for (name, id) in l.source.pathways.inputs() {
+        let mut shape = l.clip_shape(id).to_vec();
+        shape[0] = l.frames(id);
+        let input = l.lowered.add_input(name, shape);
+        l.set_lowered(id, input);
+    }
+}
+
+/// Adds the output `logits`.
+fn add_logits(l: &mut Lowering) -> Result<()> {
+    let output = l.source.graph.outputs[0];
+    let shape = l.clip_shape(output);
+    let ([1, labels, 1, 1], Some(id)) = (shape, l.find_lowered(output)) else {
+        return fail_network(format!(
+            "the output must be [1,L], with one number for each label, but is {shape:?} as [T,C,H,W]"
+        ));
+    };
+    let logits = l.lowered.add_reshape(id, vec![1, labels]);
+    l.lowered.add_output("logits", logits);
+    Ok(())
+}
+
+/// Adds the output `features`, which concatenates the results of every mean over time.
+fn add_features_output(l: &mut Lowering) {
+    let pooled: Vec<LoweredId> =
+        l.source.timing.pooled.iter().filter_map(|&id| l.find_lowered(id)).collect();
+    let flat: Vec<LoweredId> = pooled
+        .into_iter()
+        .map(|id| {
+            let count = l.lowered.shape(id).iter().product();
+            l.lowered.add_reshape(id, vec![1, count])
+        })
+        .collect();
+    let features = l.lowered.add_concat(1, &flat);
+    l.lowered.add_output(FEATURES, features);
+}
+
+/// Adds the input `features` and splits it into the results of the means over time.
+fn add_features_input(l: &mut Lowering) {
+    let shapes: Vec<(ValueId, [usize; 4])> =
+        l.source.timing.pooled.iter().map(|&id| (id, l.clip_shape(id))).collect();
+    let total = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let features = l.lowered.add_input(FEATURES, vec![1, total]);
+    let mut start = 0;
+    for (id, shape) in shapes {
+        let count: usize = shape.iter().product();
+        let part = l.lowered.add_slice(features, 1, start, start + count, 1);
+        let pooled = l.lowered.add_reshape(part, shape.to_vec());
+        l.set_lowered(id, pooled);
+        start += count;
+    }
+}
+
+/// Lowers the nodes that `is_wanted` selects.
+fn lower_nodes(l: &mut Lowering, is_wanted: impl Fn(&Node) -> bool) -> Result<()> {
+    let graph = l.source.graph;
+    for node in graph.nodes.iter().filter(|node| is_wanted(node)) {
+        let lowered = lower_node(l, node)?;
+        if l.lowered.nodes.len() > MAX_NODES {
+            return l.fail(node, format!("the lowered graph must have at most {MAX_NODES} nodes"));
+        }
+        l.set_lowered(node.output, lowered);
+    }
+    Ok(())
+}
+
+fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
+    // These operators are lowered first, because their first operand may be a constant. The first
+    // operand of any other operator must be an activation.
+    match &node.op {
+        Op::Add => return elementwise::lower_binary(l, node, LoweredOp::Add),
+        Op::Sub => return elementwise::lower_binary(l, node, LoweredOp::Sub),
+        Op::Mul => return elementwise::lower_binary(l, node, LoweredOp::Mul),
+        Op::Div => return elementwise::lower_binary(l, node, LoweredOp::Div),
+        Op::Max => return elementwise::lower_binary(l, node, LoweredOp::Max),
+        _ => {}
+    }
+    let x = l.activation(node, 0)?;
+    match &node.op {
+        Op::Conv { window, group } => convolution::lower_conv(l, node, x, window, *group),
+        Op::MaxPool { window } => pool::lower_max_pool(l, node, x, window),
+        Op::AveragePool { window, count_include_pad } => {
+            pool::lower_average_pool(l, node, x, window, *count_include_pad)
+        }
+        Op::Relu => Ok(l.lowered.add_unary(LoweredOp::Relu, x)),
+        Op::Sigmoid => Ok(l.lowered.add_unary(LoweredOp::Sigmoid, x)),
+        Op::HardSigmoid { alpha, beta } => {
+            let op = LoweredOp::HardSigmoid { alpha: (*alpha).into(), beta: (*beta).into() };
+            Ok(l.lowered.add_unary(op, x))
+        }
+        Op::Clip { min, max } => {
+            let op = LoweredOp::Clip { min: (*min).into(), max: (*max).into() };
+            Ok(l.lowered.add_unary(op, x))
+        }
+        Op::Softmax { axis } => axes::lower_softmax(l, node, x, *axis),
+        Op::Concat { .. } => axes::lower_concat(l, node),
+        Op::ReduceMean { axes, .. } => Ok(axes::lower_mean(l, node, x, axes)),
+        Op::Reshape => Ok(axes::lower_reshape(l, node, x)),
+        Op::Transpose { .. } => Ok(x),
+        Op::Slice { axis, start, step, count } => {
+            axes::lower_slice(l, node, x, *axis, *start, *step, *count)
+        }
+        Op::Gather { axis, indices } => axes::lower_gather(l, node, x, *axis, indices),
+        Op::Pad { before, after, value } => axes::lower_pad(l, node, x, before, after, *value),
+        Op::Gemm { alpha, beta, trans_b } => {
+            matrix::lower_product(l, node, x, *alpha, *beta, *trans_b)
+        }
+        Op::MatMul => matrix::lower_product(l, node, x, 1.0, 1.0, false),
+        Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => {
+            l.fail(node, "the operator has no lowering rule")
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The packages that the compiler returns.
+
+/// A package file in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// File name without a folder, for example `NAME.clip.onnx`.
+    pub file_name: String,
+    /// Content of the file.
+    pub bytes: Vec<u8>,
+}
+
+/// The packages of one source network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledNetwork {
+    /// The clip package, which runs the network on a whole clip.
+    pub clip: Package,
+    /// The stream package, which runs one step. It is `None` if the network cannot stream.
+    pub stream: Option<Package>,
+    /// The head package. It is present if the network can stream and its head is not linear.
+    pub head: Option<Package>,
+    /// The reason why there is no stream package. It is `None` if the network can stream.
+    pub window_only_reason: Option<String>,
+}
+
+impl CompiledNetwork {
+    /// Iterates over the packages in the order clip, stream, head.
+    pub fn packages(&self) -> impl Iterator<Item = &Package> {
+        [Some(&self.clip), self.stream.as_ref(), self.head.as_ref()].into_iter().flatten()
+    }
+}

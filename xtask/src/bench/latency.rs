@@ -1,0 +1,74 @@
+//! `cargo xtask bench latency`: measures the time from the end of an acquisition to its label.
+
+use crate::fetch::onnx_runtime::fetch_newest;
+use crate::files::copy_file;
+use crate::paths::{root, work_dir};
+use crate::platform::Platform;
+use crate::process::{Result, cargo, command, expect_no_arguments, run};
+use std::path::{Path, PathBuf};
+
+/// A latency measurement of one network.
+struct Measurement {
+    title: &'static str,
+    /// Name of the JSON file and of the plot, without the extension.
+    name: &'static str,
+    /// Arguments of `tteview bench latency`.
+    arguments: &'static str,
+}
+
+const MEASUREMENTS: &[Measurement] = &[
+    Measurement {
+        title: "SlowFast R50 8x8 at 224x224, three channels, random weights",
+        name: "r50-cpu",
+        arguments: "--model r50.stream.onnx --clip r50.clip.onnx --source r50.onnx --provider cpu \
+                    --threads 2 --rate 30 --partial auto,drop,hold --seconds 1.2",
+    },
+    Measurement {
+        title: "demo model at 112x112, ONNX Runtime",
+        name: "demo-cpu",
+        arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider cpu \
+                    --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+    },
+    Measurement {
+        title: "demo model at 112x112, rten",
+        name: "demo-embedded",
+        arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider embedded \
+                    --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+    },
+];
+
+/// Measures each network and writes the results as JSON files and plots.
+pub(super) fn measure_latency(arguments: &[&str]) -> Result {
+    expect_no_arguments(arguments)?;
+    let tteview = Platform::native().build_command_line()?;
+    let folder = prepare_networks(&tteview)?;
+    let library = fetch_newest()?;
+    for Measurement { title, name, arguments } in MEASUREMENTS {
+        println!("\n{title}");
+        let mut bench = command(&tteview, ["bench", "latency"]);
+        bench
+            .current_dir(&folder)
+            .args(arguments.split_whitespace())
+            .arg("--runtime")
+            .arg(&library);
+        run(bench.args(["--json", &format!("{name}.json"), "--plot", &format!("{name}.svg")]))?;
+    }
+    println!("\nJSON and plots: {}", folder.display());
+    Ok(())
+}
+
+/// Copies the demo model to a folder, compiles the large network into the same folder, and returns
+/// the path of the folder. Each run compiles the large network again, because the compiler may have
+/// changed.
+fn prepare_networks(tteview: &Path) -> Result<PathBuf> {
+    let folder = work_dir().join("latency");
+    for name in ["demo.stream.onnx", "demo.clip.onnx"] {
+        copy_file(&root().join("models").join(name), &folder.join(name))?;
+    }
+    let source = folder.join("r50.onnx");
+    run(cargo("run --release -p tteview-compiler --example slowfast --").arg(&source))?;
+    let mut compile = command(tteview, ["compile"]);
+    compile.arg(&source).arg("--labels").arg(root().join("models/views.json"));
+    run(compile.arg("-o").arg(folder.join("r50")))?;
+    Ok(folder)
+}
