@@ -33,7 +33,7 @@ pub(crate) fn run_demo(arguments: &[&str]) -> Result {
         }
     };
     println!("\ncine      {}", cine.description);
-    println!("model     demo model, trained on synthetic cines only; not for clinical use");
+    println!("note      the demo model is trained on synthetic cines only; not for clinical use");
     let arguments = [Path::new(DEMO_MODEL), &cine.images, Path::new(&cine.period_ns)];
     run(&mut command(program, arguments))
 }
