@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Times of all calls in a run, in nanoseconds.
 type Calls = Vec<f64>;
 
-/// A function that makes one call and returns its time. It may also make preparations that are not
+/// A function that makes one call and returns its time. It may also do setup work that is not
 /// timed.
 pub(crate) type Timed<'a> = &'a mut dyn FnMut() -> Duration;
 

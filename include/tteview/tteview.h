@@ -436,7 +436,7 @@ typedef struct ttv_option {
 
 /**
  * Settings of an engine. Initialize this struct with TTV_ENGINE_CONFIG_INIT. ttv_engine_create
- * copies everything to which the fields point, except the CUDA stream.
+ * copies everything that the fields point to, except the CUDA stream.
  */
 typedef struct ttv_engine_config {
   /** Size of this struct in bytes. */

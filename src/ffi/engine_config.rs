@@ -29,7 +29,7 @@ pub struct ttv_option {
 }
 
 /// Settings of an engine. Initialize this struct with TTV_ENGINE_CONFIG_INIT. ttv_engine_create
-/// copies everything to which the fields point, except the CUDA stream.
+/// copies everything that the fields point to, except the CUDA stream.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]

@@ -1,4 +1,4 @@
-"""Checks the metrics against other formulas and against the fixture of the `tteview eval` tests."""
+"""Checks the metrics against independent formulas and the fixture of the `tteview eval` tests."""
 
 from __future__ import annotations
 

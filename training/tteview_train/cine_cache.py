@@ -110,7 +110,7 @@ def compute_cache_key(entry: Entry, settings: SampleSettings) -> str:
 class Cache:
     """A folder of decoded cines, with two .npy files for each cine.
 
-    Several processes may use the folder at the same time, and may be killed at any time.
+    Several processes may use the folder at the same time. It is safe to kill them at any time.
     """
 
     def __init__(self, folder: Path, settings: SampleSettings) -> None:

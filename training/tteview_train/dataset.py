@@ -55,8 +55,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor, int]]):
             changed = augment(samples, entry.label, rng, config.augment_settings)
             samples = np.rint(changed).astype(np.uint8)
         alpha, chunks = config.model.alpha, config.samples // config.model.alpha
-        # As at the end of an acquisition, a partial chunk counts if at least half of its samples
-        # are decided, or if it is the first chunk.
+        # A partial chunk counts if at least half of its samples are decided or if it is the first
+        # chunk. The same rule applies at the end of an acquisition.
         counted = max(1, (2 * decided + alpha) // (2 * alpha))
         valid = torch.arange(chunks) < counted
         channels_first = np.ascontiguousarray(samples.swapaxes(0, 1))
