@@ -26,7 +26,7 @@ import numpy.typing as npt
 STEPS_PER_ROUND = 4
 
 #: Largest acceptable ratio of a graph's time to the source's time in ONNX Runtime.
-TARGETS = {"clip": 0.65, "step": 0.09, "grey clip": 0.60, "grey step": 0.085}
+LIMITS = {"clip": 0.65, "step": 0.09, "grey clip": 0.60, "grey step": 0.085}
 
 #: Nodes with fewer multiply-adds are ignored when the fastest rate is determined.
 MIN_MULTIPLY_ADDS = 5e7
@@ -256,12 +256,12 @@ def main() -> None:
     times = measure(measurements, args.rounds)
     load = os.getloadavg()[0]
     print(f"{args.network}, causal, one thread, {args.rounds} rounds, load {load:.1f} at the end\n")
-    print("| runtime | graph | median ms | least ms | ratio to the source in ONNX Runtime | target |")
+    print("| runtime | graph | median ms | least ms | ratio to the source in ONNX Runtime | limit |")
     print("| --- | --- | --- | --- | --- | --- |")
     for (runtime, graph, _), taken in zip(measurements, times, strict=True):
         ratio = np.median(taken / times[0])
-        target = TARGETS.get(graph) if runtime == "ONNX Runtime" else None
-        verdict = f"{target}: {'met' if ratio <= target else 'missed'}" if target else ""
+        limit = LIMITS.get(graph) if runtime == "ONNX Runtime" else None
+        verdict = f"{limit}: {'met' if ratio <= limit else 'missed'}" if limit else ""
         print(
             f"| {runtime} | {graph} | {np.median(taken):.1f} | {taken.min():.1f} | {ratio:.3f} | {verdict} |"
         )
