@@ -6,6 +6,7 @@ pub(crate) mod archive;
 mod components;
 pub(crate) mod crates;
 mod licences;
+pub(crate) mod patched;
 mod sbom;
 pub(crate) mod sizes;
 pub(crate) mod source;

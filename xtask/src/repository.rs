@@ -19,4 +19,6 @@ mod prose;
 mod requirements;
 pub(crate) mod sentences;
 #[cfg(test)]
+mod third_party;
+#[cfg(test)]
 mod words;

@@ -1,7 +1,8 @@
 //! The bill of materials of the static library, in the CycloneDX 1.5 format (ECMA-424).
 
 use super::crates::{LinkedCrate, STANDARD_LIBRARY_LICENCE, read_standard_library};
-use crate::files::read_bytes;
+use super::patched::find_patched_crate;
+use crate::files::{read_bytes, read_text};
 use crate::process::Result;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 pub(super) fn write_sbom(crates: &[LinkedCrate], models: &[PathBuf]) -> Result<String> {
     let library = crates.iter().find(|entry| entry.is_library());
     let library = library.ok_or("the linked crates do not include the library")?;
-    let mut components: Vec<Value> =
-        crates.iter().filter(|entry| !entry.is_library()).map(describe_crate).collect();
+    let others = crates.iter().filter(|entry| !entry.is_library());
+    let mut components = others.map(describe_crate).collect::<Result<Vec<Value>>>()?;
     components.push(json!({
         "type": "library",
         "bom-ref": "rust-std",
@@ -33,14 +34,16 @@ pub(super) fn write_sbom(crates: &[LinkedCrate], models: &[PathBuf]) -> Result<S
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": { "component": describe_crate(library) },
+        "metadata": { "component": describe_crate(library)? },
         "components": components,
         "dependencies": dependencies,
     });
     Ok(format!("{document:#}\n"))
 }
 
-fn describe_crate(linked_crate: &LinkedCrate) -> Value {
+/// Describes a crate. A patched crate has the published crate as its ancestor, and contains the
+/// patch.
+fn describe_crate(linked_crate: &LinkedCrate) -> Result<Value> {
     let mut component = json!({
         "type": "library",
         "bom-ref": linked_crate.reference(),
@@ -49,10 +52,23 @@ fn describe_crate(linked_crate: &LinkedCrate) -> Value {
         "purl": linked_crate.reference(),
         "licenses": [{ "expression": linked_crate.licence }],
     });
+    if let Some(patched) = find_patched_crate(&linked_crate.name) {
+        let patch = read_text(&patched.patch())?;
+        component["pedigree"] = json!({
+            "ancestors": [{
+                "type": "library",
+                "name": patched.name,
+                "version": patched.version,
+                "purl": linked_crate.reference(),
+                "hashes": [{ "alg": "SHA-256", "content": patched.checksum }],
+            }],
+            "patches": [{ "type": "unofficial", "diff": { "text": { "content": patch } } }],
+        });
+    }
     if let Some(checksum) = &linked_crate.checksum {
         component["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
     }
-    component
+    Ok(component)
 }
 
 /// Describes a model package, which has the version and the licence of the library.
@@ -108,12 +124,11 @@ mod tests {
         let sbom = write_native_sbom();
         for component in sbom["components"].as_array().unwrap() {
             assert!(!component["licenses"][0]["expression"].as_str().unwrap().is_empty());
+            let ancestor = &component["pedigree"]["ancestors"][0];
+            let hashed = if ancestor.is_null() { component } else { ancestor };
             if component["bom-ref"] != "rust-std" {
-                assert_eq!(
-                    component["hashes"][0]["content"].as_str().unwrap().len(),
-                    64,
-                    "{component}"
-                );
+                let hash = hashed["hashes"][0]["content"].as_str().unwrap();
+                assert_eq!(hash.len(), 64, "{component}");
             }
         }
     }
