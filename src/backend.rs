@@ -5,6 +5,8 @@
 
 #[cfg(feature = "ort")]
 pub(crate) mod deferred;
+#[cfg(any(feature = "ort", feature = "rten"))]
+pub(crate) mod helpers;
 pub(crate) mod interface;
 #[cfg(feature = "ort")]
 pub(crate) mod ort;
@@ -37,7 +39,7 @@ pub(crate) fn load_on(
 ) -> Result<Arc<dyn Backend>> {
     #[cfg(feature = "rten")]
     if provider == "embedded" {
-        return rten::load(package, config.threads.max(1));
+        return rten::load(package, config);
     }
     #[cfg(feature = "ort")]
     if let Some(provider) = ort::Provider::from_name(provider) {

@@ -10,13 +10,14 @@ pub(crate) mod options;
 pub(crate) mod scheduled_session;
 pub(crate) mod scheduler;
 
-use crate::backend::interface::Backend;
+use crate::backend::interface::{Backend, Session};
 use crate::backend::report::RuntimeReport;
 use crate::backend::self_test::{measure_step, run_self_test};
 use crate::backend::{DEFAULT_PROVIDER, load_on};
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
 use crate::error::{Error, Result, Status, check_range};
 use crate::model::{ModelPackage, ModelSpec};
+use crate::sys::fork::CreatorOwned;
 use config::{EngineConfig, MAX_THREADS};
 use origin::EngineOrigin;
 use progress::{Progress, ProgressReporter, Stage};
@@ -24,7 +25,7 @@ use scheduler::Scheduler;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One model on one provider, shared by streams. An engine may be dropped before its streams, which
 /// keep the parts of the engine that they need.
@@ -46,7 +47,7 @@ use std::time::Duration;
 /// ```
 pub struct Engine {
     spec: Arc<ModelSpec>,
-    backend: Arc<dyn Backend>,
+    backend: CreatorOwned<Arc<dyn Backend>>,
     scheduler: Arc<Scheduler>,
     /// Time of a step as measured by [`Self::prepare`]; negative before the first measurement.
     step_ns: AtomicI64,
@@ -57,8 +58,9 @@ impl Engine {
     ///
     /// # Errors
     /// Returns [`Status::InvalidArgument`] or [`Status::Unsupported`] if a setting or an option is
-    /// not valid, or the error of the last provider if none can run the model. The message also
-    /// contains the messages of the other providers.
+    /// not valid, or the error of the last provider if none can run the model, for example
+    /// [`Status::System`] if a thread cannot be started. The message also contains the messages of
+    /// the other providers.
     pub fn new(package: ModelPackage, config: &EngineConfig) -> Result<Self> {
         let default = [String::from(DEFAULT_PROVIDER)];
         let providers =
@@ -80,8 +82,12 @@ impl Engine {
     }
 
     pub(crate) fn with_backend(spec: ModelSpec, backend: Arc<dyn Backend>) -> Self {
-        let (scheduler, step_ns) = (Arc::default(), AtomicI64::new(-1));
-        Self { spec: Arc::new(spec), backend, scheduler, step_ns }
+        Self {
+            spec: Arc::new(spec),
+            backend: CreatorOwned::new(backend),
+            scheduler: Arc::default(),
+            step_ns: AtomicI64::new(-1),
+        }
     }
 
     /// Prepares the engine for streams and returns the largest absolute error of a logit in the
@@ -111,17 +117,21 @@ impl Engine {
     /// Returns [`Status::Cancelled`] if `callback` returns false, or the errors of
     /// [`Self::prepare`].
     pub fn prepare_with(&self, callback: &mut dyn FnMut(Progress) -> bool) -> Result<f32> {
+        self.check_process()?;
         self.scheduler.check_not_paused()?;
         let mut reporter = ProgressReporter::new(callback);
         self.backend.prepare(&mut reporter)?;
+        // Live streams take turns with every single run, so that none of them waits for a test.
+        let run = |session: &mut dyn Session| {
+            let _permit = self.scheduler.acquire_unless_paused()?;
+            let start = Instant::now();
+            session.run()?;
+            Ok(start.elapsed())
+        };
         reporter.report(Stage::SelfTest)?;
-        let permit = self.scheduler.acquire_unless_paused()?;
-        let error = run_self_test(self.backend.as_ref(), &self.spec)?;
-        drop(permit);
+        let error = run_self_test(self.backend.as_ref(), &self.spec, run)?;
         reporter.report(Stage::Measuring)?;
-        let permit = self.scheduler.acquire_unless_paused()?;
-        let step = measure_step(self.backend.as_ref())?;
-        drop(permit);
+        let step = measure_step(self.backend.as_ref(), run)?;
         self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
         Ok(error)
     }
@@ -141,6 +151,7 @@ impl Engine {
     /// [`Status::Unsupported`] if the provider builds no engine, or [`Status::System`] if the file
     /// cannot be written.
     pub fn export(&self, file: &Path) -> Result<()> {
+        self.check_process()?;
         self.backend.export(file)
     }
 
@@ -155,6 +166,7 @@ impl Engine {
     /// has already been built or is being built, or if no cache folder is set; or
     /// [`Status::Unsupported`] if the provider builds no engine.
     pub fn import(&self, file: &Path) -> Result<()> {
+        self.check_process()?;
         self.backend.import(file)
     }
 
@@ -174,12 +186,28 @@ impl Engine {
     /// stream, or [`Status::WrongState`] if another thread calls [`Self::resume`] while `pause` is
     /// still waiting for a step to finish.
     pub fn pause(&self) -> Result<()> {
+        self.check_process()?;
         self.scheduler.pause()
     }
 
     /// Resumes the engine if it is paused.
     pub fn resume(&self) {
-        self.scheduler.resume();
+        if self.check_process().is_ok() {
+            self.scheduler.resume();
+        }
+    }
+
+    /// Checks that this process has created the engine.
+    ///
+    /// # Errors
+    /// Returns [`Status::WrongState`] in a child process that inherited the engine with `fork`.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if !self.backend.creator().is_other_process() {
+            return Ok(());
+        }
+        let message = "the engine belongs to the parent of this process, which has called fork; \
+                       create an engine in this process";
+        Err(Error::new(Status::WrongState, message))
     }
 
     /// Returns the time of one step (stream mode) or one window (window mode) as measured by
@@ -240,6 +268,6 @@ impl Drop for Engine {
     /// Resumes the engine if it is paused, because nothing could resume its remaining streams
     /// afterwards.
     fn drop(&mut self) {
-        self.scheduler.resume();
+        self.resume();
     }
 }

@@ -88,7 +88,8 @@ abi_enum! {
 
         /// An allocation failed, or a requested size is too large.
         OutOfMemory = -40,
-        /// An earlier panic inside the library made the stream unusable. Destroy the stream.
+        /// The stream cannot be used, because of an earlier panic inside the library, or because
+        /// this process inherited the stream with fork. Destroy the stream.
         Poisoned = -41,
         /// An internal error, which is a bug in tteview.
         Internal = -42,
@@ -145,7 +146,7 @@ status_texts! {
     EngineFile => "the engine file is damaged or is not an engine file",
     EngineMismatch => "the engine was built for another model, GPU, software or set of options",
     OutOfMemory => "out of memory",
-    Poisoned => "an earlier internal error made the stream unusable; destroy it",
+    Poisoned => "an earlier internal error or a fork made the stream unusable; destroy it",
     Internal => "internal error",
     Cancelled => "cancelled by the host",
     System => "a system call failed",

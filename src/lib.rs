@@ -63,6 +63,19 @@
 //! }
 //! ```
 //!
+//! The provider `embedded` needs two patched crates to run the network on the calling thread. Cargo
+//! applies patches only from the workspace of the host, so the host adds these lines to the
+//! `Cargo.toml` of its workspace, with the same source as the dependency:
+//!
+//! ```toml
+//! [patch.crates-io]
+//! rayon-core = { git = "https://github.com/tteview/tteview" }
+//! rten = { git = "https://github.com/tteview/tteview" }
+//! ```
+//!
+//! Without these lines the crate also works, but rten runs the network on threads of its own, which
+//! do not call [`EngineConfig::thread_start`].
+//!
 //! # Features
 //!
 //! | feature | default | adds |

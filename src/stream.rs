@@ -118,6 +118,7 @@ impl Stream {
     /// # Errors
     /// Returns the same errors as [`Self::open`].
     pub fn open_with_hooks(engine: &Engine, config: &StreamConfig, hooks: Hooks) -> Result<Self> {
+        engine.check_process()?;
         let spec = engine.shared_spec();
         config.check(spec)?;
         let hop = choose_hop(engine, config);
@@ -131,11 +132,11 @@ impl Stream {
         };
         let exact = create_exact_query(engine, config, &settings)?;
         let shared = Arc::new(Shared::new(spec, Arc::clone(&settings.history), exact, hop));
-        let session = ScheduledSession {
-            session: engine.backend().create_session()?,
-            scheduler: Arc::clone(engine.scheduler()),
-            priority: Priority::Live(Arc::clone(&shared.stop)),
-        };
+        let session = ScheduledSession::new(
+            engine.backend().create_session()?,
+            engine.scheduler(),
+            Priority::Live(Arc::clone(&shared.stop)),
+        );
         let pipeline = Pipeline::new(
             Arc::clone(&shared),
             Preprocess::new(spec, config.max_width_px, config.max_height_px),

@@ -6,7 +6,10 @@
 
 #[cfg(feature = "capi")]
 pub(crate) mod event;
+pub(crate) mod fork;
 pub(crate) mod gpu;
 pub(crate) mod memory_lock;
 #[cfg(feature = "ort")]
 pub(crate) mod onnxruntime;
+pub(crate) mod priority;
+pub(crate) mod thread;

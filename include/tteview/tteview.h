@@ -229,7 +229,10 @@ enum ttv_status_value {
   TTV_ERR_ENGINE_MISMATCH = -36,
   /** An allocation failed, or a requested size is too large. */
   TTV_ERR_OUT_OF_MEMORY = -40,
-  /** An earlier panic inside the library made the stream unusable. Destroy the stream. */
+  /**
+   * The stream cannot be used, because of an earlier panic inside the library, or because this
+   * process inherited the stream with fork. Destroy the stream.
+   */
   TTV_ERR_POISONED = -41,
   /** An internal error, which is a bug in tteview. */
   TTV_ERR_INTERNAL = -42,
@@ -323,7 +326,8 @@ typedef struct ttv_runtime_config {
   /**
    * Hook that every thread of the library calls when it starts, or NULL. The hook can set the
    * affinity and the priority of the thread. `role` is "tteview" for the worker thread of a
-   * stream and "tteview-build" for the thread that builds a TensorRT engine.
+   * stream, "tteview-helper" for a thread that helps to run the network of an engine with
+   * `threads` above 1, and "tteview-build" for the thread that builds a TensorRT engine.
    */
   void (*thread_start)(void *user, const char *role);
   /**
@@ -460,7 +464,11 @@ typedef struct ttv_engine_config {
   const char *const *providers;
   /** Number of entries in `providers`, at most 16. */
   uint32_t provider_count;
-  /** Number of threads that run the network, at most 64; 0 selects one. */
+  /**
+   * Number of threads that run the network, at most 64; 0 selects one. One of them is the
+   * thread that runs the stream, the exact query or ttv_engine_prepare. ttv_engine_create starts
+   * the others, which end when the engine and its streams are destroyed.
+   */
   uint32_t threads;
   /**
    * Options of the providers. A key that begins with "trt_" belongs to "tensorrt", a key that
@@ -586,7 +594,8 @@ typedef struct ttv_label {
  * @return TTV_OK; TTV_ERR_MODEL_* if the package cannot be used; TTV_ERR_RUNTIME_* if the runtime
  * cannot be used; TTV_ERR_PROVIDER_UNAVAILABLE if the provider cannot run; TTV_ERR_ENGINE_CACHE;
  * TTV_ERR_ABI_VERSION; TTV_ERR_INVALID_ARGUMENT if a setting is not valid; TTV_ERR_UNSUPPORTED if
- * this build does not support the package or an option; TTV_ERR_OUT_OF_MEMORY.
+ * this build does not support the package or an option; TTV_ERR_SYSTEM if a thread cannot be
+ * started; TTV_ERR_OUT_OF_MEMORY.
  *
  * [ctl, any state]
  */

@@ -4,11 +4,13 @@
 //! cannot be interrupted, so it runs on a separate thread. If a caller cancels, the call returns
 //! immediately. The build continues, and a later call joins it.
 
+use super::helpers::ThreadStart;
 use super::interface::{Backend, Session};
 use super::report::RuntimeReport;
 use crate::engine::origin::EngineOrigin;
 use crate::engine::progress::{ProgressReporter, Stage};
 use crate::error::{Error, Result, Status};
+use crate::sys::thread::start_thread;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -18,9 +20,6 @@ use std::time::Duration;
 
 /// Interval at which waiting callers report progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Function that runs first on the build thread and receives the thread's role as its argument.
-pub(crate) type ThreadStart = Option<fn(&str)>;
 
 /// A type that builds a backend.
 pub(crate) trait BackendBuilder: Send + Sync + 'static {
@@ -110,10 +109,7 @@ impl<B: BackendBuilder> DeferredBackend<B> {
             }
             shared.attempt_build();
         };
-        let thread = std::thread::Builder::new().name(NAME.into()).spawn(run).map_err(|error| {
-            let message = format!("the thread {NAME} cannot be started: {error}");
-            Error::new(Status::System, message)
-        })?;
+        let thread = start_thread(NAME, run)?;
         state.in_progress = Some(Stage::ReadingCache);
         // This drops the handle of an earlier attempt's thread. That thread has finished its work.
         *self.thread.lock() = Some(thread);

@@ -1,13 +1,16 @@
 //! The provider `embedded`, which uses rten, a CPU runtime in Rust that needs no other software.
 
+use super::helpers::{HelperThread, HelperThreads};
 use super::interface::{Backend, Inputs, Session};
 use super::report::RuntimeReport;
 use super::signature::{GraphTensor, check_inputs, check_outputs};
+use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
 use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
 use rten::{
     DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType,
 };
+use std::io;
 use std::sync::Arc;
 
 /// Name and version of the runtime. The version must match the dependency in `Cargo.toml`.
@@ -15,8 +18,16 @@ const RUNTIME: &str = "rten 0.27";
 
 struct Shared {
     model: Model,
-    pool: Arc<ThreadPool>,
+    pool: Pool,
     spec: ModelSpec,
+}
+
+/// The threads in which the network runs. The thread that runs a session is one of the pool's
+/// threads; the helpers are the others.
+struct Pool {
+    threads: Arc<ThreadPool>,
+    /// This field follows the pool, because the helpers end when the pool is dropped.
+    _helpers: Vec<HelperThread>,
 }
 
 struct RtenBackend(Arc<Shared>);
@@ -36,17 +47,47 @@ struct RtenSession {
 ///
 /// # Errors
 /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or [`Status::ModelMismatch`] if
-/// an input or output does not match the metadata.
-pub(crate) fn load(package: &ModelPackage, threads: u32) -> Result<Arc<dyn Backend>> {
+/// an input or output does not match the metadata, or [`Status::System`] if a thread cannot be
+/// started.
+pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
     let model = Model::load(package.bytes.to_vec()).map_err(|error| {
         Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {error}"))
     })?;
     let spec = package.spec.clone();
     check_inputs(&spec, model.input_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     check_outputs(&spec, model.output_ids().iter().map(|&id| describe_tensor(&model, id)))?;
-    let pool = Arc::new(ThreadPool::with_num_threads(threads.max(1) as usize));
+    let pool = create_pool(config)?;
     Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec }))))
 }
+
+fn create_pool(config: &EngineConfig) -> Result<Pool> {
+    let threads = config.threads.max(1);
+    let idle = HelperThreads::start(threads - 1, config.thread_start)?;
+    let mut helpers = Vec::with_capacity(threads as usize);
+    let pool = ThreadPool::with_caller_thread(threads as usize, |work| {
+        let helper = idle.assign(work).ok_or_else(|| io::Error::other("no thread is left"))?;
+        helpers.push(helper);
+        Ok(())
+    });
+    let pool = pool.map_err(|error| {
+        Error::new(Status::System, format!("the threads cannot be used: {error}"))
+    })?;
+    Ok(Pool { threads: Arc::new(pool), _helpers: helpers })
+}
+
+/// A replacement for the function that `third_party/rten.patch` adds to [`ThreadPool`]. A build of
+/// a Rust host that does not use the patched crates calls it, and rten then starts its own threads.
+#[allow(dead_code)]
+trait UnpatchedPool {
+    fn with_caller_thread(
+        threads: usize,
+        _: impl FnMut(Box<dyn FnOnce() + Send>) -> io::Result<()>,
+    ) -> io::Result<ThreadPool> {
+        Ok(ThreadPool::with_num_threads(threads))
+    }
+}
+
+impl UnpatchedPool for ThreadPool {}
 
 fn describe_tensor(model: &Model, id: NodeId) -> GraphTensor<'_> {
     let Some(info) = model.node_info(id) else {
@@ -119,7 +160,8 @@ impl Session for RtenSession {
         let samples = has_slow.then_some(&slow).into_iter().chain([&fast]);
         let values = samples.chain(&self.states).map(ValueOrView::from);
         let inputs = shared.model.input_ids().iter().copied().zip(values).collect();
-        let options = RunOptions::default().with_thread_pool(Some(shared.pool.clone()));
+        let options =
+            RunOptions::default().with_thread_pool(Some(Arc::clone(&shared.pool.threads)));
         let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
         let values = |tensor: Value| {
             let parts = tensor.into_shape_vec::<f32, 4>();
@@ -169,7 +211,10 @@ mod tests {
 
     #[test]
     fn state_is_carried_and_reset_restores_the_first_result() {
-        let mut session = load(&package(), 1).expect("loads").create_session().expect("a session");
+        let mut session = load(&package(), &EngineConfig::default())
+            .expect("loads")
+            .create_session()
+            .expect("a session");
         let inputs = session.inputs();
         inputs.slow.fill(0.5);
         inputs.fast.fill(0.5);
@@ -186,8 +231,52 @@ mod tests {
     fn a_state_of_another_shape_is_refused_by_name() {
         let mut package = package();
         package.spec.states[0].shape[0] += 1;
-        let error = load(&package, 1).err().expect("refused");
+        let error = load(&package, &EngineConfig::default()).err().expect("refused");
         assert_eq!(error.status(), Status::ModelMismatch);
         assert!(error.message().contains(&package.spec.states[0].name), "{error}");
+    }
+
+    fn pool(threads: u32) -> Pool {
+        create_pool(&EngineConfig { threads, ..EngineConfig::default() }).expect("threads start")
+    }
+
+    fn run_on_own_thread(pool: &ThreadPool) {
+        let caller = std::thread::current().id();
+        assert_eq!(pool.run(|| std::thread::current().id()), caller);
+    }
+
+    #[test]
+    fn nested_pools_and_panics_leave_the_caller_as_it_was() {
+        let pools = (pool(1), pool(3));
+        let (one, two) = (&pools.0.threads, &pools.1.threads);
+        for _ in 0..3 {
+            one.run(|| two.run(|| one.run(|| run_on_own_thread(two))));
+            let panics = || one.run(|| two.run(|| panic!("on purpose")));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+            run_on_own_thread(one);
+            run_on_own_thread(two);
+        }
+    }
+
+    #[test]
+    fn callers_of_one_pool_take_turns_and_compute_the_same() {
+        let package = package();
+        for threads in 1..=3 {
+            let config = EngineConfig { threads, ..EngineConfig::default() };
+            let backend = load(&package, &config).expect("loads");
+            let run_once = || {
+                let mut session = backend.create_session().expect("a session");
+                session.inputs().fast.fill(0.25);
+                session.run().expect("runs");
+                session.logits().to_vec()
+            };
+            let expected = run_once();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    let repeat = || (0..20).for_each(|_| assert_eq!(run_once(), expected));
+                    scope.spawn(repeat);
+                }
+            });
+        }
     }
 }

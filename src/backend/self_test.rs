@@ -1,25 +1,29 @@
 //! The self-test of a model package, and the measurement of a step's run time.
 
-use super::interface::Backend;
+use super::interface::{Backend, Session};
 use crate::error::{Error, Result, Status};
 use crate::model::{ModelSpec, Precision, self_test_input};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs the package's self-test in a separate session. Returns the largest absolute error of a
-/// logit.
+/// logit. `run` runs the session once and returns the time that the run took.
 ///
 /// The fp16 tolerance applies if the provider computes in fp16. It also applies to every fp16
 /// package, because the package's weights are rounded even if the provider computes in fp32.
 ///
 /// # Errors
 /// Returns [`Status::SelfTest`] if an error is larger than the tolerance or is not a number.
-pub(crate) fn run_self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f32> {
+pub(crate) fn run_self_test(
+    backend: &dyn Backend,
+    spec: &ModelSpec,
+    run: impl Fn(&mut dyn Session) -> Result<Duration>,
+) -> Result<f32> {
     let mut session = backend.create_session()?;
     let mut values = self_test_input(spec.self_test.seed);
     let inputs = session.inputs();
     inputs.slow.fill_with(|| values.next().unwrap_or_default());
     inputs.fast.fill_with(|| values.next().unwrap_or_default());
-    session.run()?;
+    run(session.as_mut())?;
     let test = &spec.self_test;
     let precisions = [spec.precision, backend.report().precision];
     let (precision, tolerance) = if precisions.contains(&Precision::Fp16) {
@@ -42,15 +46,16 @@ pub(crate) fn run_self_test(backend: &dyn Backend, spec: &ModelSpec) -> Result<f
 }
 
 /// Measures the time of one run in a separate session: the median of five runs after one warm-up
-/// run.
-pub(crate) fn measure_step(backend: &dyn Backend) -> Result<Duration> {
+/// run. `run` runs the session once and returns the time that the run took.
+pub(crate) fn measure_step(
+    backend: &dyn Backend,
+    run: impl Fn(&mut dyn Session) -> Result<Duration>,
+) -> Result<Duration> {
     let mut session = backend.create_session()?;
     let mut times = [Duration::ZERO; 5];
-    session.run()?;
+    run(session.as_mut())?;
     for time in &mut times {
-        let start = Instant::now();
-        session.run()?;
-        *time = start.elapsed();
+        *time = run(session.as_mut())?;
     }
     times.sort_unstable();
     Ok(times[2])
@@ -60,10 +65,15 @@ pub(crate) fn measure_step(backend: &dyn Backend) -> Result<Duration> {
 mod tests {
     use super::*;
     use crate::backend::rten;
+    use crate::engine::config::EngineConfig;
     use crate::model::ModelPackage;
 
     const STREAM: &[u8] = include_bytes!("../../models/standin.stream.onnx");
     const CLIP: &[u8] = include_bytes!("../../models/standin.clip.onnx");
+
+    fn run(session: &mut dyn Session) -> Result<Duration> {
+        session.run().map(|()| Duration::ZERO)
+    }
 
     fn package(bytes: &[u8]) -> ModelPackage {
         ModelPackage::from_bytes(bytes.to_vec(), None).expect("a valid package")
@@ -73,10 +83,10 @@ mod tests {
     fn embedded_backend_passes_the_self_test_and_fails_a_wrong_one() {
         for bytes in [STREAM, CLIP] {
             let mut package = package(bytes);
-            let backend = rten::load(&package, 1).expect("loads");
-            assert!(run_self_test(backend.as_ref(), &package.spec).expect("passes") < 1e-3);
+            let backend = rten::load(&package, &EngineConfig::default()).expect("loads");
+            assert!(run_self_test(backend.as_ref(), &package.spec, run).expect("passes") < 1e-3);
             package.spec.self_test.logits[3] += 1.0;
-            let error = run_self_test(backend.as_ref(), &package.spec).expect_err("fails");
+            let error = run_self_test(backend.as_ref(), &package.spec, run).expect_err("fails");
             assert_eq!(error.status(), Status::SelfTest);
         }
     }
@@ -84,12 +94,13 @@ mod tests {
     #[test]
     fn tolerance_is_that_of_the_lower_precision() {
         let mut package = package(STREAM);
-        let backend = rten::load(&package, 1).expect("loads");
+        let backend = rten::load(&package, &EngineConfig::default()).expect("loads");
         let test = &mut package.spec.self_test;
         test.logits[0] += f32::midpoint(test.tolerance_fp32, test.tolerance_fp16);
-        let error = run_self_test(backend.as_ref(), &package.spec).expect_err("too far for fp32");
+        let error =
+            run_self_test(backend.as_ref(), &package.spec, run).expect_err("too far for fp32");
         assert!(error.message().contains("fp32"), "{error}");
         package.spec.precision = Precision::Fp16;
-        run_self_test(backend.as_ref(), &package.spec).expect("near enough for fp16");
+        run_self_test(backend.as_ref(), &package.spec, run).expect("near enough for fp16");
     }
 }

@@ -14,7 +14,9 @@ pub struct EngineConfig {
     /// Runtime. An empty list selects `embedded`, or `cpu` in builds without `embedded`. A
     /// provider that is not in the list is never used.
     pub providers: Vec<String>,
-    /// Number of threads that run the network, at most 64; 0 selects one thread.
+    /// Number of threads that run the network, at most 64; 0 selects one thread. One of them is the
+    /// thread that runs the stream, the exact query or [`Engine::prepare`](crate::Engine::prepare).
+    /// The engine starts the others, which end with the engine and its streams.
     pub threads: u32,
     /// Shared library of ONNX Runtime for the providers that need it: a path, or a name that the
     /// system's dynamic loader looks up. `None` selects the library that the process already uses
@@ -38,7 +40,8 @@ pub struct EngineConfig {
     pub device_id: u32,
     /// The host's CUDA stream on which the provider works. `None` selects a new CUDA stream.
     pub gpu_stream: Option<GpuStream>,
-    /// Function that runs first on the thread that builds an engine. Its argument is the thread's
-    /// role, `tteview-build`.
+    /// Function that runs first on each thread of the engine. Its argument is the thread's role:
+    /// `tteview-helper` for a thread that helps to run the network, or `tteview-build` for the
+    /// thread that builds an engine.
     pub thread_start: Option<fn(&str)>,
 }

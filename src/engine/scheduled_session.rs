@@ -1,8 +1,9 @@
 //! A session that waits for the engine's scheduler before each run.
 
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, Turns};
 use crate::backend::interface::{Inputs, Session};
 use crate::error::{Result, Status};
+use crate::sys::fork::CreatorOwned;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,9 +22,21 @@ pub(crate) enum Priority {
 
 /// A session that waits for the scheduler before each run.
 pub(crate) struct ScheduledSession {
-    pub(crate) session: Box<dyn Session>,
-    pub(crate) scheduler: Arc<Scheduler>,
-    pub(crate) priority: Priority,
+    session: CreatorOwned<Box<dyn Session>>,
+    scheduler: Arc<Scheduler>,
+    priority: Priority,
+    turns: Turns,
+}
+
+impl ScheduledSession {
+    pub(crate) fn new(
+        session: Box<dyn Session>,
+        scheduler: &Arc<Scheduler>,
+        priority: Priority,
+    ) -> Self {
+        let (session, scheduler) = (CreatorOwned::new(session), Arc::clone(scheduler));
+        Self { session, scheduler, priority, turns: Turns::default() }
+    }
 }
 
 impl Session for ScheduledSession {
@@ -33,10 +46,12 @@ impl Session for ScheduledSession {
 
     fn run(&mut self) -> Result<()> {
         let _permit = match &self.priority {
-            Priority::Live(stop) => self.scheduler.acquire_live(stop).ok_or(Status::Cancelled)?,
+            Priority::Live(stop) => {
+                self.scheduler.acquire_live(&self.turns, stop).ok_or(Status::Cancelled)?
+            }
             Priority::Idle(deadline) => {
                 let deadline = *deadline.lock();
-                self.scheduler.acquire_idle(deadline).ok_or(Status::TimedOut)?
+                self.scheduler.acquire_idle(&self.turns, deadline).ok_or(Status::TimedOut)?
             }
         };
         self.session.run()

@@ -2,24 +2,39 @@
 //!
 //! Live streams run in the order of their requests. Exact queries run only when no live stream is
 //! waiting. Nothing runs while the engine is paused.
+//!
+//! Each waiting thread waits for the turn of the thread before it, and lends its priority to that
+//! thread. The thread that runs the network therefore has at least the priority of every thread
+//! that waits, and the end of a run wakes only the next thread.
 
 use crate::error::{Error, Result, Status};
-use parking_lot::{Condvar, Mutex};
+use crate::sys::priority::{Notice, PriorityGuard, PriorityLock, PriorityMutex};
+use crate::sys::thread::ThreadKey;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::{ThreadId, current};
-use std::time::Instant;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::time::{Duration, Instant};
 
 /// Number of streams that can wait at the same time before the queue allocates more memory.
 const QUEUE_CAPACITY: usize = 64;
 
+/// Interval at which a thread that waits for its turn checks whether it must stop, or whether the
+/// engine has been paused.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
 /// A scheduler that lets one session run at a time.
 ///
 /// With N live streams, each stream waits for at most N - 1 runs of other streams, and for one run
-/// of an exact query if that run is in progress when the stream makes its request.
+/// of an exact query if that run is in progress when the stream makes its request. A call that
+/// prepares the engine counts as a stream.
 pub(crate) struct Scheduler {
-    state: Mutex<State>,
-    changed: Condvar,
+    state: PriorityMutex<State>,
+    /// Wakes the threads in [`Self::sleep`].
+    changed: Notice,
 }
 
 struct State {
@@ -27,16 +42,59 @@ struct State {
     tickets: u64,
     /// Waiting live streams in the order of their requests.
     queue: VecDeque<Waiting>,
-    is_running: bool,
+    /// Turn of the thread that runs the network.
+    running: Option<Arc<Turn>>,
     is_paused: bool,
     /// Host threads that are inside `Driver::process`.
-    driving: Vec<ThreadId>,
+    driving: Vec<ThreadKey>,
+    /// Number of threads in [`Scheduler::sleep`].
+    sleeping: usize,
 }
 
 struct Waiting {
     ticket: u64,
     /// Whether the waiting thread is inside `Driver::process`. A pause lets that call finish.
     is_driving: bool,
+    turn: Arc<Turn>,
+}
+
+/// One turn of a session. The thread that runs the session holds the lock from its request to the
+/// end of its run.
+struct Turn {
+    lock: PriorityLock,
+    /// Number of threads that wait for the lock or are about to. Until they have finished, no other
+    /// request uses this turn, because they would then wait for a request that waits for them.
+    visitors: AtomicUsize,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { lock: PriorityLock::new(), visitors: AtomicUsize::new(0) }
+    }
+}
+
+/// The turns of one session. While threads that waited for the previous turn have not yet noticed
+/// its end, the session uses the other one.
+#[derive(Default)]
+pub(crate) struct Turns([Arc<Turn>; 2]);
+
+impl Turns {
+    /// Begins a turn. The caller holds the lock of the scheduler's state.
+    fn begin_turn(&self) -> Arc<Turn> {
+        let is_free = |turn: &&Arc<Turn>| turn.visitors.load(Acquire) == 0;
+        let turn = self.0.iter().find(is_free).map(Arc::clone).unwrap_or_default();
+        turn.lock.acquire();
+        turn
+    }
+}
+
+/// What a waiting thread must do next.
+enum Step {
+    Run,
+    /// The thread waits until this turn ends.
+    WaitFor(Arc<Turn>),
+    /// The thread waits for the end of the pause.
+    Sleep,
 }
 
 impl Default for Scheduler {
@@ -44,28 +102,49 @@ impl Default for Scheduler {
         let state = State {
             tickets: 0,
             queue: VecDeque::with_capacity(QUEUE_CAPACITY),
-            is_running: false,
+            running: None,
             is_paused: false,
             driving: Vec::with_capacity(QUEUE_CAPACITY),
+            sleeping: 0,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: PriorityMutex::new(state), changed: Notice::new() }
     }
 }
 
 impl State {
-    /// Returns the ticket of the waiting stream that may run next.
-    fn next_ticket(&self) -> Option<u64> {
-        let may_run = |waiting: &&Waiting| !self.is_paused || waiting.is_driving;
-        self.queue.iter().find(may_run).map(|waiting| waiting.ticket)
+    /// Returns whether a waiting thread may run although the engine may be paused.
+    fn may_run(&self, waiting: &Waiting) -> bool {
+        !self.is_paused || waiting.is_driving
+    }
+
+    /// Returns whether nothing runs and no live stream that may run is waiting.
+    fn is_idle(&self) -> bool {
+        self.running.is_none() && !self.queue.iter().any(|waiting| self.may_run(waiting))
+    }
+
+    /// Returns what the waiting thread with this ticket must do next.
+    fn next_step(&self, ticket: u64, is_driving: bool) -> Step {
+        if self.is_paused && !is_driving {
+            return Step::Sleep;
+        }
+        let earlier = self.queue.iter().take_while(|waiting| waiting.ticket != ticket);
+        let before = earlier.filter(|waiting| self.may_run(waiting)).last();
+        let turn = before.map(|waiting| &waiting.turn).or(self.running.as_ref());
+        turn.map_or(Step::Run, |turn| Step::WaitFor(Arc::clone(turn)))
     }
 
     fn is_this_thread_driving(&self) -> bool {
-        self.driving.contains(&current().id())
+        self.driving.contains(&ThreadKey::current())
     }
 }
 
 /// Permission to run the network. Dropping the permit ends the run.
-pub(crate) struct RunPermit<'a>(&'a Scheduler);
+pub(crate) struct RunPermit<'a> {
+    scheduler: &'a Scheduler,
+    turn: Arc<Turn>,
+    /// Only the thread that holds the turn can end it.
+    not_send: PhantomData<*const ()>,
+}
 
 /// A guard that marks a host thread as being inside `Driver::process`. Dropping the guard removes
 /// the mark.
@@ -74,8 +153,8 @@ pub(crate) struct DrivingGuard<'a>(&'a Scheduler);
 impl Scheduler {
     /// Waits until it is this stream's turn and the engine is not paused. Returns `None` if `stop`
     /// is set. The code that sets `stop` must then call [`Self::wake_all`].
-    pub(crate) fn acquire_live(&self, stop: &AtomicBool) -> Option<RunPermit<'_>> {
-        self.acquire(|_| stop.load(Relaxed))
+    pub(crate) fn acquire_live(&self, turns: &Turns, stop: &AtomicBool) -> Option<RunPermit<'_>> {
+        self.acquire(turns, |_| stop.load(Relaxed))
     }
 
     /// Waits until a control call may run the network. During a pause, such a call fails instead of
@@ -84,7 +163,7 @@ impl Scheduler {
     /// # Errors
     /// Returns [`Status::WrongState`] while the engine is paused.
     pub(crate) fn acquire_unless_paused(&self) -> Result<RunPermit<'_>> {
-        self.acquire(|state| state.is_paused).ok_or_else(paused_error)
+        self.acquire(&Turns::default(), |state| state.is_paused).ok_or_else(paused_error)
     }
 
     /// Checks that the engine is not paused.
@@ -95,44 +174,91 @@ impl Scheduler {
         if self.state.lock().is_paused { Err(paused_error()) } else { Ok(()) }
     }
 
-    fn acquire(&self, gives_up: impl Fn(&State) -> bool) -> Option<RunPermit<'_>> {
+    fn acquire(&self, turns: &Turns, gives_up: impl Fn(&State) -> bool) -> Option<RunPermit<'_>> {
         let mut state = self.state.lock();
         let ticket = state.tickets;
         state.tickets += 1;
         let is_driving = state.is_this_thread_driving();
-        state.queue.push_back(Waiting { ticket, is_driving });
+        let turn = turns.begin_turn();
+        state.queue.push_back(Waiting { ticket, is_driving, turn: Arc::clone(&turn) });
         loop {
+            let step = state.next_step(ticket, is_driving);
             let leaves = gives_up(&state);
-            if leaves || (!state.is_running && state.next_ticket() == Some(ticket)) {
+            if leaves || matches!(step, Step::Run) {
                 state.queue.retain(|waiting| waiting.ticket != ticket);
-                if leaves {
-                    self.changed.notify_all();
-                    return None;
+                if !leaves {
+                    return Some(self.begin_run(&mut state, turn));
                 }
-                state.is_running = true;
-                return Some(RunPermit(self));
+                self.unlock_and_notify(state);
+                turn.lock.release();
+                return None;
             }
-            self.changed.wait(&mut state);
+            state = match step {
+                Step::WaitFor(turn) => self.visit(state, &turn),
+                _ => self.sleep(state, None),
+            };
         }
     }
 
     /// Waits until no session is running, no live stream is waiting and the engine is not paused.
     /// Returns `None` if this does not happen before the deadline.
-    pub(crate) fn acquire_idle(&self, deadline: Option<Instant>) -> Option<RunPermit<'_>> {
+    pub(crate) fn acquire_idle(
+        &self,
+        turns: &Turns,
+        deadline: Option<Instant>,
+    ) -> Option<RunPermit<'_>> {
         let mut state = self.state.lock();
         let is_driving = state.is_this_thread_driving();
-        while state.is_running || state.next_ticket().is_some() || (state.is_paused && !is_driving)
-        {
-            match deadline {
-                None => self.changed.wait(&mut state),
-                Some(deadline) if Instant::now() >= deadline => return None,
-                Some(deadline) => {
-                    self.changed.wait_until(&mut state, deadline);
-                }
+        while !state.is_idle() || (state.is_paused && !is_driving) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
             }
+            state = self.sleep(state, deadline);
         }
-        state.is_running = true;
-        Some(RunPermit(self))
+        Some(self.begin_run(&mut state, turns.begin_turn()))
+    }
+
+    fn begin_run(&self, state: &mut State, turn: Arc<Turn>) -> RunPermit<'_> {
+        state.running = Some(Arc::clone(&turn));
+        RunPermit { scheduler: self, turn, not_send: PhantomData }
+    }
+
+    /// Releases the lock, waits until the turn ends, at most [`CHECK_INTERVAL`], and locks again.
+    fn visit<'a>(
+        &'a self,
+        state: PriorityGuard<'a, State>,
+        turn: &Turn,
+    ) -> PriorityGuard<'a, State> {
+        turn.visitors.fetch_add(1, Relaxed);
+        drop(state);
+        turn.lock.wait_for(CHECK_INTERVAL);
+        turn.visitors.fetch_sub(1, Release);
+        self.state.lock()
+    }
+
+    /// Releases the lock, waits for a notification or the deadline, and locks again.
+    fn sleep<'a>(
+        &'a self,
+        mut state: PriorityGuard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> PriorityGuard<'a, State> {
+        let seen = self.changed.count();
+        state.sleeping += 1;
+        drop(state);
+        self.changed.wait(seen, deadline);
+        let mut state = self.state.lock();
+        state.sleeping -= 1;
+        state
+    }
+
+    /// Releases the lock and wakes the sleeping threads if one of them can continue: exact queries
+    /// if the engine is idle, and during a pause the thread that pauses.
+    fn unlock_and_notify(&self, state: PriorityGuard<'_, State>) {
+        let notifies = state.sleeping > 0 && (state.is_paused || state.is_idle());
+        drop(state);
+        if notifies {
+            self.changed.notify();
+        }
     }
 
     /// Begins a call of `Driver::process`. Returns `None` while the engine is paused, so that no
@@ -142,7 +268,7 @@ impl Scheduler {
         if state.is_paused {
             return None;
         }
-        state.driving.push(current().id());
+        state.driving.push(ThreadKey::current());
         Some(DrivingGuard(self))
     }
 
@@ -160,8 +286,11 @@ impl Scheduler {
             return Err(Error::new(Status::WrongThread, message));
         }
         state.is_paused = true;
-        while state.is_paused && (state.is_running || !state.driving.is_empty()) {
-            self.changed.wait(&mut state);
+        while state.is_paused && (state.running.is_some() || !state.driving.is_empty()) {
+            state = match state.running.clone() {
+                Some(turn) => self.visit(state, &turn),
+                None => self.sleep(state, None),
+            };
         }
         if state.is_paused {
             return Ok(());
@@ -174,15 +303,16 @@ impl Scheduler {
     /// Resumes the engine if it is paused.
     pub(crate) fn resume(&self) {
         self.state.lock().is_paused = false;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
-    /// Makes every waiting thread check whether it must stop.
+    /// Makes every waiting thread check whether it must stop. A thread that waits for its turn does
+    /// so after at most [`CHECK_INTERVAL`].
     pub(crate) fn wake_all(&self) {
-        // Take the lock first. A thread that has checked its stop flag but is not waiting yet still
-        // holds the lock, and would miss a notification that is sent before it waits.
+        // Take the lock first. A thread that has checked its stop flag but does not sleep yet still
+        // holds the lock, and would miss a notification that is sent before it sleeps.
         drop(self.state.lock());
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Returns the number of waiting live streams.
@@ -198,19 +328,21 @@ fn paused_error() -> Error {
 
 impl Drop for RunPermit<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().is_running = false;
-        self.0.changed.notify_all();
+        let mut state = self.scheduler.state.lock();
+        state.running = None;
+        self.scheduler.unlock_and_notify(state);
+        self.turn.lock.release();
     }
 }
 
 impl Drop for DrivingGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        if let Some(index) = state.driving.iter().position(|&thread| thread == current().id()) {
+        let this_thread = ThreadKey::current();
+        if let Some(index) = state.driving.iter().position(|&thread| thread == this_thread) {
             state.driving.swap_remove(index);
         }
-        drop(state);
-        self.0.changed.notify_all();
+        self.0.unlock_and_notify(state);
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn get_engine<'a>(engine: *const ttv_engine) -> Result<&'a ttv_engine
 /// @return TTV_OK; TTV_ERR_MODEL_* if the package cannot be used; TTV_ERR_RUNTIME_* if the runtime
 /// cannot be used; TTV_ERR_PROVIDER_UNAVAILABLE if the provider cannot run; TTV_ERR_ENGINE_CACHE;
 /// TTV_ERR_ABI_VERSION; TTV_ERR_INVALID_ARGUMENT if a setting is not valid; TTV_ERR_UNSUPPORTED if
-/// this build does not support the package or an option; TTV_ERR_OUT_OF_MEMORY.
+/// this build does not support the package or an option; TTV_ERR_SYSTEM if a thread cannot be
+/// started; TTV_ERR_OUT_OF_MEMORY.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -74,8 +75,9 @@ pub unsafe extern "C" fn ttv_engine_create(
 /// @param engine  The engine.
 ///
 /// @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers; TTV_ERR_WRONG_STATE if
-/// the engine is paused; TTV_ERR_ENGINE_CACHE if a TensorRT engine must be built but cannot be
-/// stored; TTV_ERR_PROVIDER_UNAVAILABLE; TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
+/// the engine is paused or if this process inherited it with fork; TTV_ERR_ENGINE_CACHE if a
+/// TensorRT engine must be built but cannot be stored; TTV_ERR_PROVIDER_UNAVAILABLE;
+/// TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]

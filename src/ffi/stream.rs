@@ -56,8 +56,9 @@ pub(super) fn get_stream<'a>(stream: *const ttv_stream) -> Result<&'a ttv_stream
 ///                     handle with ttv_stream_destroy.
 ///
 /// @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
-/// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the
-/// memory or create an event descriptor; an error of ttv_engine_prepare if the provider fails.
+/// TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY;
+/// TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the memory or create an event
+/// descriptor; an error of ttv_engine_prepare if the provider fails.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]

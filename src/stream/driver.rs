@@ -43,6 +43,9 @@ impl Driver {
     /// [`Status::Poisoned`] after an internal error. If the network fails, the result of the
     /// acquisition reports the error.
     pub fn process(&mut self) -> Result<(), Status> {
+        if self.worker.is_poisoned() {
+            return Err(Status::Poisoned);
+        }
         let Some(_guard) = self.scheduler.begin_driving() else { return Err(Status::NotReady) };
         self.worker.process_slot()
     }

@@ -37,7 +37,7 @@ impl ExactQuery {
     ) -> Result<Self> {
         let deadline = Deadline::default();
         let priority = Priority::Idle(Arc::clone(&deadline));
-        let session = ScheduledSession { session, scheduler: Arc::clone(scheduler), priority };
+        let session = ScheduledSession::new(session, scheduler, priority);
         let settings = ClassifierSettings {
             // Every classifier needs a history to write to, but this history is never read.
             history: Arc::new(History::new(spec.labels.len(), 0, 1)?),

@@ -65,6 +65,7 @@ impl Reader {
         timeout: Duration,
         scores: &mut [f32],
     ) -> Result<ViewResult, Status> {
+        self.shared.check_process()?;
         self.shared.mailbox.wait_for_final(acquisition, timeout, scores)
     }
 
@@ -86,6 +87,7 @@ impl Reader {
         timeout: Duration,
         scores: &mut [f32],
     ) -> Result<QueryAnswer, Status> {
+        self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let mut mean = vec![0.0; self.label_count()];
         let (coverage, covered) = self.shared.history.query(interval, timeout, &mut mean)?;
@@ -113,6 +115,7 @@ impl Reader {
         scores: &mut [f32],
     ) -> Result<QueryAnswer, Status> {
         let exact = self.shared.exact.as_ref().ok_or(Status::Unsupported)?;
+        self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let mut posterior = vec![0.0; self.label_count()];
         let (coverage, covered) = exact.run(interval, timeout, &mut posterior)?;

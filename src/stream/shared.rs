@@ -6,6 +6,7 @@ use super::mailbox::Mailbox;
 use super::stats::Counters;
 use crate::error::Status;
 use crate::model::{Mode, ModelSpec};
+use crate::sys::fork::Creator;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) stop: Arc<AtomicBool>,
     /// Whether the worker has panicked.
     is_poisoned: AtomicBool,
+    creator: Creator,
 }
 
 impl Shared {
@@ -43,6 +45,7 @@ impl Shared {
             last_event: AtomicI32::new(Status::Ok.code()),
             stop: Arc::default(),
             is_poisoned: AtomicBool::new(false),
+            creator: Creator::this_process(),
         }
     }
 
@@ -59,8 +62,19 @@ impl Shared {
         Status::from_code(self.last_event.load(Relaxed)).unwrap_or(Status::Internal)
     }
 
+    /// Returns whether the stream cannot be used, because its worker has panicked or because this
+    /// process inherited it with `fork`.
     pub(super) fn is_poisoned(&self) -> bool {
-        self.is_poisoned.load(Relaxed)
+        self.is_poisoned.load(Relaxed) || self.creator.is_other_process()
+    }
+
+    /// Checks that this process has created the stream. In a child process, locks of the stream may
+    /// never be released, and its worker does not exist.
+    ///
+    /// # Errors
+    /// Returns [`Status::Poisoned`] in a child process that inherited the stream with `fork`.
+    pub(super) fn check_process(&self) -> Result<(), Status> {
+        if self.creator.is_other_process() { Err(Status::Poisoned) } else { Ok(()) }
     }
 
     pub(super) fn set_poisoned(&self) {

@@ -30,12 +30,17 @@ impl Worker {
         self.pipeline.stop_flag()
     }
 
+    /// Returns whether the stream cannot be used.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.pipeline.is_poisoned()
+    }
+
     /// Processes the oldest slot that has not been processed. Catches panics.
     ///
     /// # Errors
     /// Returns [`Status::NotReady`] if no such slot exists, or [`Status::Poisoned`] after a panic.
     pub(super) fn process_slot(&mut self) -> Result<(), Status> {
-        if self.pipeline.is_poisoned() {
+        if self.is_poisoned() {
             return Err(Status::Poisoned);
         }
         match catch_unwind(AssertUnwindSafe(|| self.process_next())) {

@@ -4,7 +4,9 @@ use super::config::Drive;
 use super::hooks::ThreadStart;
 use super::worker::Worker;
 use crate::engine::scheduler::Scheduler;
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
+use crate::sys::fork::CreatorOwned;
+use crate::sys::thread::start_thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -19,7 +21,8 @@ const NAME: &str = "tteview";
 /// The worker thread of a stream. Dropping this value ends the thread after the step in progress,
 /// even while the engine is paused.
 pub(super) struct WorkerThread {
-    handle: Option<JoinHandle<()>>,
+    /// The thread; `None` only while this value is dropped.
+    handle: CreatorOwned<Option<JoinHandle<()>>>,
     /// Whether the worker sleeps until it is woken.
     sleeps: bool,
     stop: Arc<AtomicBool>,
@@ -53,17 +56,15 @@ impl WorkerThread {
                 }
             }
         };
-        let handle = std::thread::Builder::new().name(NAME.into()).spawn(run).map_err(|error| {
-            Error::new(Status::System, format!("the thread {NAME} cannot be started: {error}"))
-        })?;
+        let handle = CreatorOwned::new(Some(start_thread(NAME, run)?));
         let sleeps = drive == Drive::Wake;
-        Ok(Self { handle: Some(handle), sleeps, stop, scheduler: Arc::clone(scheduler) })
+        Ok(Self { handle, sleeps, stop, scheduler: Arc::clone(scheduler) })
     }
 
     /// Wakes the worker if it sleeps.
     pub(super) fn wake(&self) {
         if self.sleeps
-            && let Some(handle) = &self.handle
+            && let Some(handle) = &*self.handle
         {
             handle.thread().unpark();
         }
@@ -72,6 +73,9 @@ impl WorkerThread {
 
 impl Drop for WorkerThread {
     fn drop(&mut self) {
+        if self.handle.creator().is_other_process() {
+            return;
+        }
         self.stop.store(true, Relaxed);
         self.scheduler.wake_all();
         if let Some(handle) = self.handle.take() {

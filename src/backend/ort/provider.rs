@@ -1,5 +1,6 @@
 //! The providers of ONNX Runtime, their options, and hints for the host if a provider cannot run.
 
+use crate::backend::helpers::ThreadStart;
 use crate::engine::config::EngineConfig;
 use crate::engine::options;
 use crate::error::{Error, Result, Status};
@@ -63,7 +64,8 @@ impl Provider {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) provider: Provider,
-    pub(super) threads: usize,
+    pub(super) threads: u32,
+    pub(super) thread_start: ThreadStart,
     pub(super) device_id: u32,
     gpu_stream: Option<GpuStream>,
     precision: Precision,
@@ -76,7 +78,8 @@ impl Settings {
         let own = options::options_of(&config.options, provider.name());
         Self {
             provider,
-            threads: config.threads.max(1) as usize,
+            threads: config.threads.max(1),
+            thread_start: config.thread_start,
             device_id: config.device_id,
             gpu_stream: config.gpu_stream,
             precision,

@@ -2,7 +2,9 @@
 
 use super::provider::{Provider, Settings, classify_failure};
 use super::runtime::Runtime;
+use crate::backend::helpers::{HelperThread, HelperThreads};
 use crate::error::{Error, Result, Status};
+use ort::environment::ThreadManager;
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use std::path::Path;
@@ -11,19 +13,22 @@ use std::path::Path;
 /// library and checks the options. `engines` is the folder in which the provider keeps its engines.
 ///
 /// # Errors
-/// Returns [`Status::ProviderUnavailable`] if the provider or a library that it needs is missing,
-/// or [`Status::InvalidArgument`] if the provider does not accept an option.
+/// Returns [`Status::System`] if a thread cannot be started, [`Status::ProviderUnavailable`] if the
+/// provider or a library that it needs is missing, or [`Status::InvalidArgument`] if the provider
+/// does not accept an option.
 pub(super) fn create_builder(
     runtime: &Runtime,
     settings: &Settings,
     engines: Option<&Path>,
 ) -> Result<SessionBuilder> {
     let convert = |error: ort::Error| provider_error(runtime, &error);
-    let configure = || -> ort::Result<SessionBuilder> {
+    let helpers = Helpers(HelperThreads::start(settings.threads - 1, settings.thread_start)?);
+    let configure = move || -> ort::Result<SessionBuilder> {
         // The threads must not spin, because between two chunks they would occupy cores that the
         // acquisition needs.
         Ok(Session::builder(&runtime.environment)?
-            .with_intra_threads(settings.threads)?
+            .with_intra_threads(settings.threads as usize)?
+            .with_thread_manager(helpers)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
@@ -39,6 +44,23 @@ pub(super) fn create_builder(
         Ok(builder.with_execution_providers([provider])?.with_disable_cpu_fallback()?)
     };
     register().map_err(convert)
+}
+
+/// The source of ONNX Runtime's threads.
+struct Helpers(HelperThreads);
+
+impl ThreadManager for Helpers {
+    type Thread = HelperThread;
+
+    fn create(&self, work: impl FnOnce() + Send + 'static) -> ort::Result<HelperThread> {
+        let missing = || ort::Error::new("ONNX Runtime needs more threads than expected");
+        self.0.assign(Box::new(work)).ok_or_else(missing)
+    }
+
+    fn join(thread: HelperThread) -> ort::Result<()> {
+        drop(thread);
+        Ok(())
+    }
 }
 
 /// Loads a graph.

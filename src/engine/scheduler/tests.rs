@@ -1,12 +1,12 @@
 use super::*;
-use std::sync::atomic::AtomicUsize;
+use parking_lot::Mutex;
 use std::thread::yield_now;
 use std::time::Duration;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn acquire(scheduler: &Scheduler) -> RunPermit<'_> {
-    scheduler.acquire_live(&NEVER).expect("nothing stops it")
+    scheduler.acquire_live(&Turns::default(), &NEVER).expect("nothing stops it")
 }
 
 /// Requests runs in the order of `asks` while another run is in progress. Returns the order in
@@ -20,7 +20,7 @@ fn order_of_runs(asks: &[&'static str]) -> Vec<&'static str> {
             let (scheduler, log) = (&scheduler, &log);
             scope.spawn(move || {
                 let _running = if name == "exact" {
-                    scheduler.acquire_idle(None)
+                    scheduler.acquire_idle(&Turns::default(), None)
                 } else {
                     Some(acquire(scheduler))
                 };
@@ -55,9 +55,13 @@ fn an_exact_query_runs_after_every_waiting_live_stream() {
 fn an_exact_query_gives_up_at_its_deadline() {
     let scheduler = Scheduler::default();
     let running = acquire(&scheduler);
-    assert!(scheduler.acquire_idle(Instant::now().checked_add(Duration::from_millis(1))).is_none());
+    assert!(
+        scheduler
+            .acquire_idle(&Turns::default(), Instant::now().checked_add(Duration::from_millis(1)))
+            .is_none()
+    );
     drop(running);
-    assert!(scheduler.acquire_idle(Some(Instant::now())).is_some());
+    assert!(scheduler.acquire_idle(&Turns::default(), Some(Instant::now())).is_some());
 }
 
 /// Gives other threads time to continue if they can.
@@ -85,7 +89,12 @@ fn pause_waits_for_the_current_run_and_blocks_later_ones() {
         drop(first);
         assert_eq!(pause.join().unwrap(), Ok(()));
         assert!(
-            scheduler.acquire_idle(Instant::now().checked_add(Duration::from_millis(1))).is_none()
+            scheduler
+                .acquire_idle(
+                    &Turns::default(),
+                    Instant::now().checked_add(Duration::from_millis(1))
+                )
+                .is_none()
         );
         let_others_run();
         assert_eq!((runs.load(Relaxed), scheduler.waiting()), (0, 3));
@@ -120,7 +129,7 @@ fn a_stopped_stream_leaves_the_queue_during_a_pause() {
     let (scheduler, stop) = (Scheduler::default(), AtomicBool::new(false));
     scheduler.pause().unwrap();
     std::thread::scope(|scope| {
-        let leaves = scope.spawn(|| scheduler.acquire_live(&stop).is_none());
+        let leaves = scope.spawn(|| scheduler.acquire_live(&Turns::default(), &stop).is_none());
         while scheduler.waiting() < 1 {
             yield_now();
         }
@@ -157,7 +166,7 @@ fn pause_lets_a_driving_thread_finish() {
         }
         assert!(scheduler.begin_driving().is_none(), "another call begins while pause waits");
         drop(acquire(&scheduler));
-        assert!(scheduler.acquire_idle(None).is_some());
+        assert!(scheduler.acquire_idle(&Turns::default(), None).is_some());
         assert!(!pause.is_finished());
         drop(inside);
         assert_eq!(pause.join().unwrap(), Ok(()));
@@ -181,5 +190,31 @@ fn resume_ends_a_waiting_pause() {
         drop(running);
     });
     drop(scheduler.acquire_unless_paused().unwrap());
+    assert_eq!(scheduler.waiting(), 0);
+}
+
+#[test]
+fn threads_that_ask_again_at_once_never_wait_for_each_other() {
+    let (scheduler, running) = (Scheduler::default(), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let turns = Turns::default();
+                for _ in 0..3000 {
+                    let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+                    assert_eq!(running.fetch_add(1, Relaxed), 0, "two runs at the same time");
+                    running.fetch_sub(1, Relaxed);
+                    drop(permit);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..200 {
+                scheduler.pause().expect("nothing else resumes");
+                scheduler.resume();
+                drop(scheduler.acquire_idle(&Turns::default(), Some(Instant::now())));
+            }
+        });
+    });
     assert_eq!(scheduler.waiting(), 0);
 }

@@ -1,0 +1,80 @@
+//! Detection of `fork`, after which the handles of the parent process cannot be used in the child.
+
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Number of calls of `fork` between the process that loaded the library and this process.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// The process that created a handle.
+///
+/// A child process has none of the threads of its parent, and a lock that another thread held at
+/// the time of `fork` is never released. In the child, the library therefore takes no lock of an
+/// inherited handle and waits for none of its threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Creator(u32);
+
+impl Creator {
+    /// Returns the calling process.
+    pub(crate) fn this_process() -> Self {
+        extern "C" fn count_fork() {
+            FORKS.fetch_add(1, Relaxed);
+        }
+        static REGISTERED: Once = Once::new();
+        // SAFETY: the handler only adds to an atomic number, which is allowed in a child process.
+        // The registration fails only without memory; a child is then not detected.
+        REGISTERED.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(count_fork));
+        });
+        Self(FORKS.load(Relaxed))
+    }
+
+    /// Returns whether a child process inherited the handle with `fork`. The call makes no system
+    /// call.
+    pub(crate) fn is_other_process(self) -> bool {
+        FORKS.load(Relaxed) != self.0
+    }
+}
+
+/// A value that only the process that created it drops. A child process that inherited the value
+/// leaves it as it is, because dropping it would wait for threads that do not exist there.
+pub(crate) struct CreatorOwned<T> {
+    value: ManuallyDrop<T>,
+    creator: Creator,
+}
+
+impl<T> CreatorOwned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: ManuallyDrop::new(value), creator: Creator::this_process() }
+    }
+
+    /// Returns the process that created the value.
+    pub(crate) fn creator(&self) -> Creator {
+        self.creator
+    }
+}
+
+impl<T> Deref for CreatorOwned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for CreatorOwned<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T> Drop for CreatorOwned<T> {
+    fn drop(&mut self) {
+        if !self.creator.is_other_process() {
+            // SAFETY: the value is not used after this call.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
+    }
+}
