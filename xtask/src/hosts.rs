@@ -6,6 +6,7 @@ pub(crate) mod runtime;
 
 use crate::abi;
 use crate::cargo_test::Selection;
+use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::write_file;
 use crate::host_build::{build_host, compiler, hosts_dir};
 use crate::inputs::{STANDIN_MODEL, STANDIN_MODELS};
@@ -34,6 +35,19 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
 ];
 
+/// The test programs about threads. Each runs once for each provider; `environment.c` is only for
+/// the provider `embedded`.
+const THREAD_PROGRAMS: [&str; 5] = [
+    "tests/c/threads.c",
+    "tests/c/no_threads.c",
+    "tests/c/priority.c",
+    "tests/c/fork.c",
+    "tests/c/environment.c",
+];
+
+/// The exit status of a program whose precondition is not met on this machine.
+const SKIPPED: i32 = 77;
+
 /// The test that compares the scores of `tests/c/scores.c` with those of the Rust interface.
 pub(crate) const SCORES_TEST: &str = "the_c_abi_gives_the_same_scores";
 
@@ -45,6 +59,7 @@ pub(crate) fn test_hosts() -> Result {
     run_programs(&prefix)?;
     compare_scores(&prefix)?;
     check_system_calls(&prefix)?;
+    run_thread_programs(&prefix)?;
     runtime::test_newest(&prefix)?;
     runtime::test_refused_libraries(&prefix)?;
     find_package::check_versions(&prefix)?;
@@ -81,6 +96,30 @@ fn run_programs(prefix: &Path) -> Result {
         for model in STANDIN_MODELS {
             println!("{source} {} {model}", flags.join(" "));
             run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the programs about threads, and prints which of them this machine cannot run.
+fn run_thread_programs(prefix: &Path) -> Result {
+    let library = fetch_newest()?;
+    for source in THREAD_PROGRAMS {
+        let program = build_host(prefix, source, &["-pthread"])?;
+        let mut runs = vec![command(&program, [STANDIN_MODEL])];
+        if !source.contains("environment") {
+            let mut with_library = command(&program, [STANDIN_MODEL]);
+            with_library.arg(&library);
+            runs.push(with_library);
+        }
+        for mut run in runs {
+            println!("{run:?}");
+            let status = run.status().map_err(|error| format!("{}: {error}", program.display()))?;
+            match status.code() {
+                Some(0) => {}
+                Some(SKIPPED) => println!("SKIPPED: {source}"),
+                _ => return Err(format!("{source} failed: {status}")),
+            }
         }
     }
     Ok(())

@@ -1,0 +1,159 @@
+/* Tests of the threads that compute: which threads exist, and where the CPU time is spent.
+ *
+ *   threads MODEL.onnx              checks the provider "embedded"
+ *   threads MODEL.onnx LIBRARY      checks the provider "cpu" with this ONNX Runtime
+ *
+ * The exit status is 0 if every check passed. */
+#define _GNU_SOURCE /* RUSAGE_THREAD, opendir */
+#include <dirent.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { FRAMES = 900 };
+
+/* Threads that have called the hook, by role. */
+static atomic_int helpers, workers;
+static atomic_int last_worker;
+
+static void count_start(void *user, const char *role) {
+  (void)user;
+  if (strcmp(role, "tteview-helper") == 0) helpers++;
+  if (strcmp(role, "tteview") == 0) {
+    workers++;
+    last_worker = (int)syscall(SYS_gettid);
+  }
+}
+
+/* Counts the threads of the process. A thread that has been joined may be listed for a moment, so
+ * the function waits until there are at most `expected`. */
+static int count_threads(int expected) {
+  int count = 0;
+  for (int attempt = 0; attempt < 200; attempt++) {
+    DIR *tasks = opendir("/proc/self/task");
+    count = 0;
+    while (tasks && readdir(tasks)) count++;
+    closedir(tasks);
+    count -= 2; /* the entries "." and ".." */
+    if (count <= expected) break;
+    struct timespec pause = {0, 5000000};
+    nanosleep(&pause, NULL);
+  }
+  return count;
+}
+
+static double cpu_ms(clockid_t clock) {
+  struct timespec time = {0, 0};
+  clock_gettime(clock, &time);
+  return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
+}
+
+/* Returns the CPU time of a thread. The clock's identifier is computed as in the Linux kernel. */
+static double thread_ms(int thread) { return cpu_ms((clockid_t)(~(unsigned)thread << 3 | 6u)); }
+
+/* CPU time of the process and of the calling thread at the beginning of a measurement. */
+static double process_start, caller_start;
+
+static void start_measuring(void) {
+  process_start = cpu_ms(CLOCK_PROCESS_CPUTIME_ID);
+  caller_start = cpu_ms(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Checks that the calling thread, together with `other_ms` of other known threads, has used the CPU
+ * time of the process. With several threads, the helpers do at most half of the work. */
+static void expect_caller_computes(const char *what, int threads, double other_ms) {
+  double process = cpu_ms(CLOCK_PROCESS_CPUTIME_ID) - process_start;
+  double known = cpu_ms(CLOCK_THREAD_CPUTIME_ID) - caller_start + other_ms;
+  double share = threads == 1 ? 0.97 : 0.4;
+  printf("  %s: %.0f ms in the process, %.0f ms in the thread that must compute\n", what, process,
+         known);
+  EXPECT(1, process > 1.0);
+  EXPECT(1, known >= share * process - 1.0);
+}
+
+/* Pushes an acquisition into a stream whose ring has room for it. */
+static uint64_t push_acquisition(ttv_stream *stream) {
+  uint64_t acquisition = 0;
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
+  for (int i = 0; i < FRAMES; i++) {
+    ttv_frame frame = frame_at(i * INT64_C(33333333));
+    EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  }
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  return acquisition;
+}
+
+static void check_provider(const char *model, const char *provider, uint32_t threads) {
+  printf("%s, %u threads\n", provider, threads);
+  int before = count_threads(1);
+  int helpers_before = helpers, workers_before = workers;
+  ttv_engine_config engine_config = TTV_ENGINE_CONFIG_INIT;
+  engine_config.model_path = model;
+  engine_config.providers = &provider;
+  engine_config.provider_count = 1;
+  engine_config.threads = threads;
+  ttv_engine *engine = NULL;
+  EXPECT(TTV_OK, ttv_engine_create(&engine_config, &engine));
+  if (!engine) return;
+  int with_engine = before + (int)threads - 1;
+  EXPECT(with_engine, count_threads(with_engine));
+  for (int i = 0; i < 200 && helpers - helpers_before < (int)threads - 1; i++) {
+    struct timespec pause = {0, 5000000};
+    nanosleep(&pause, NULL);
+  }
+  EXPECT((int)threads - 1, helpers - helpers_before);
+
+  start_measuring();
+  EXPECT(TTV_OK, ttv_engine_prepare(engine));
+  expect_caller_computes("prepare", (int)threads, 0);
+
+  ttv_stream_config config = small_stream();
+  config.ring_slots = FRAMES + 2;
+  config.exact_history_ns = INT64_C(60000000000);
+  config.drive = TTV_DRIVE_HOST;
+  ttv_stream *stream = create_stream(engine, &config);
+  uint64_t acquisition = push_acquisition(stream);
+  ttv_result result = TTV_RESULT_INIT;
+  start_measuring();
+  while (ttv_stream_process(stream) == TTV_OK) continue;
+  expect_caller_computes("host-driven stream", (int)threads, 0);
+  EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, 0, &result));
+  EXPECT(TTV_OK, result.status);
+  start_measuring();
+  int64_t end_ns = INT64_C(30000000000);
+  EXPECT(TTV_OK, ttv_stream_query(stream, 0, end_ns, TTV_QUERY_FLAG_EXACT, -1, &result));
+  expect_caller_computes("exact query", (int)threads, 0);
+  EXPECT(with_engine, count_threads(with_engine));
+  ttv_stream_destroy(stream);
+
+  config.drive = TTV_DRIVE_WAKE;
+  stream = create_stream(engine, &config);
+  EXPECT(with_engine + 1, count_threads(with_engine + 1));
+  start_measuring();
+  acquisition = push_acquisition(stream);
+  EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
+  EXPECT(TTV_OK, result.status);
+  EXPECT(workers_before + 1, workers);
+  expect_caller_computes("library-driven stream", (int)threads, thread_ms(last_worker));
+  ttv_stream_destroy(stream);
+  EXPECT(with_engine, count_threads(with_engine));
+  ttv_engine_destroy(engine);
+  EXPECT(before, count_threads(before));
+  EXPECT((int)threads - 1, helpers - helpers_before);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2 || argc > 3) return 2;
+  ttv_runtime_config runtime = TTV_RUNTIME_CONFIG_INIT;
+  runtime.thread_start = count_start;
+  runtime.runtime_library = argc == 3 ? argv[2] : NULL;
+  EXPECT(TTV_OK, ttv_runtime_init(&runtime));
+  for (uint32_t threads = 1; threads <= 3; threads++) {
+    check_provider(argv[1], argc == 3 ? "cpu" : "embedded", threads);
+  }
+  return finish_checks();
+}
