@@ -16,7 +16,8 @@ abi_enum! {
 
         /// No result has been published yet, or nothing is waiting to be processed.
         NotReady = 1,
-        /// The ring was full, so the new frame was dropped and counted.
+        /// The ring was full. A new frame was dropped and counted, or, if the call was to begin an
+        /// acquisition, the acquisition has not begun and nothing was counted.
         RingFull = 2,
         /// The new frame was not later than the previous accepted frame, so it was refused and
         /// counted.
@@ -93,7 +94,7 @@ abi_enum! {
         Poisoned = -41,
         /// An internal error, which is a bug in tteview.
         Internal = -42,
-        /// The host cancelled the call.
+        /// The host cancelled the call, or closed the stream during the call.
         Cancelled = -43,
         /// A system call failed, for example the start of a thread.
         System = -44,
@@ -116,7 +117,7 @@ macro_rules! status_texts {
 status_texts! {
     Ok => "success",
     NotReady => "not ready yet",
-    RingFull => "the ring is full; a pushed frame was dropped",
+    RingFull => "the ring is full; the frame was dropped, or the acquisition has not begun",
     FrameRefused => "the frame is not later than the previous frame",
     TimedOut => "timed out",
     Partial => "the result covers only a part of the interval",

@@ -8,18 +8,22 @@
 pub(crate) mod acquirer;
 pub(crate) mod config;
 pub(crate) mod driver;
+mod event_count;
 pub(crate) mod exact_query;
 pub(crate) mod history;
 pub(crate) mod hooks;
 mod mailbox;
+mod outlook;
 mod overload;
 mod pipeline;
 pub(crate) mod reader;
+mod record;
 pub(crate) mod ring;
 mod sample_store;
 mod shared;
 mod slot;
 pub(crate) mod stats;
+mod sync;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;
 mod worker;
@@ -131,7 +135,9 @@ impl Stream {
             rules: config.rules(),
         };
         let exact = create_exact_query(engine, config, &settings)?;
-        let shared = Arc::new(Shared::new(spec, Arc::clone(&settings.history), exact, hop));
+        let history = Arc::clone(&settings.history);
+        let restarts_times = config.frame_period_ns > 0;
+        let shared = Arc::new(Shared::new(spec, history, exact, hop, restarts_times)?);
         let session = ScheduledSession::new(
             engine.backend().create_session()?,
             engine.scheduler(),

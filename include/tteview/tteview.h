@@ -153,7 +153,10 @@ enum ttv_status_value {
   TTV_OK = 0,
   /** No result has been published yet, or nothing is waiting to be processed. */
   TTV_NOT_READY = 1,
-  /** The ring was full, so the new frame was dropped and counted. */
+  /**
+   * The ring was full. A new frame was dropped and counted, or, if the call was to begin an
+   * acquisition, the acquisition has not begun and nothing was counted.
+   */
   TTV_RING_FULL = 2,
   /**
    * The new frame was not later than the previous accepted frame, so it was refused and counted.
@@ -236,7 +239,7 @@ enum ttv_status_value {
   TTV_ERR_POISONED = -41,
   /** An internal error, which is a bug in tteview. */
   TTV_ERR_INTERNAL = -42,
-  /** The host cancelled the call. */
+  /** The host cancelled the call, or closed the stream during the call. */
   TTV_ERR_CANCELLED = -43,
   /** A system call failed, for example the start of a thread. */
   TTV_ERR_SYSTEM = -44,
@@ -616,8 +619,9 @@ ttv_status ttv_engine_create(const ttv_engine_config *config,
  * @param engine  The engine.
  *
  * @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers; TTV_ERR_WRONG_STATE if
- * the engine is paused; TTV_ERR_ENGINE_CACHE if a TensorRT engine must be built but cannot be
- * stored; TTV_ERR_PROVIDER_UNAVAILABLE; TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
+ * the engine is paused or if this process inherited it with fork; TTV_ERR_ENGINE_CACHE if a
+ * TensorRT engine must be built but cannot be stored; TTV_ERR_PROVIDER_UNAVAILABLE;
+ * TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
  *
  * [ctl, any state]
  */
@@ -941,7 +945,7 @@ typedef struct ttv_stream_config {
   uint32_t view_change_outputs;
   /**
    * Callback that receives the results, or NULL. The library calls it on the thread that runs
-   * the worker, after each result has been published, unless the `status` of the result is
+   * the worker, after each result has been published, even if the `status` of the result is
    * TTV_ERR_POISONED. `result` and its `scores` are valid only during the call. The callback
    * must not block, throw exceptions or call ttv_stream_destroy.
    */
@@ -960,8 +964,9 @@ typedef struct ttv_stream_config {
  *                     handle with ttv_stream_destroy.
  *
  * @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
- * TTV_ERR_OUT_OF_MEMORY; TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the
- * memory or create an event descriptor; an error of ttv_engine_prepare if the provider fails.
+ * TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY;
+ * TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the memory or create an event
+ * descriptor; an error of ttv_engine_prepare if the provider fails.
  *
  * [ctl, any state]
  */
@@ -990,9 +995,11 @@ ttv_status ttv_stream_get_memory(const ttv_engine *engine,
 
 /**
  * Destroys a stream. The call waits until the worker has finished the step in progress.
- * Acquisitions that have no final result yet do not get one.
+ * Acquisitions that have no final result yet do not get one. If another thread is waiting in
+ * ttv_stream_wait or ttv_stream_query, its call ends, with TTV_ERR_CANCELLED if it has no result.
  *
- * @param stream  The stream, or NULL. No other thread may use it during the call.
+ * @param stream  The stream, or NULL. No other thread may begin a call with it at this time, and
+ *                no other thread may be in any other call with it.
  *
  * [ctl, any state]
  */
@@ -1169,8 +1176,10 @@ typedef struct ttv_slot {
  * @param stream            The stream.
  * @param[out] acquisition  Receives the identifier of the acquisition, 1 or more.
  *
- * @return TTV_OK; TTV_RING_FULL if no slot is free; TTV_ERR_WRONG_STATE if an acquisition is in
- * progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
+ * @return TTV_OK; TTV_RING_FULL if no slot is free for the end of the acquisition, because the
+ * worker has not yet processed the acquisitions before it: no acquisition has then begun, no
+ * frame counts as dropped, and the host can call again later; TTV_ERR_WRONG_STATE if an
+ * acquisition is in progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
  *
  * [acq, rt, idle]
  */
@@ -1373,10 +1382,12 @@ typedef struct ttv_result {
  * with the identifier from ttv_stream_begin.
  *
  * @param stream       The stream.
- * @param[out] result  Receives the result. If the call does not return TTV_OK, it leaves the struct
- *                     unchanged, but the values to which `scores` points are undefined.
+ * @param[out] result  Receives the result. Unless the call returns TTV_OK, the struct and the
+ *                     values to which `scores` points are unchanged.
  *
- * @return TTV_OK; TTV_NOT_READY if no result has been published.
+ * @return TTV_OK; TTV_NOT_READY if no result has been published, or if the call could not read the
+ * result because the worker replaced it several times meanwhile. If the model has more than 1024
+ * labels, TTV_NOT_READY also if another thread is in ttv_stream_poll at the same time.
  *
  * [any, rt, any state]
  */
@@ -1384,17 +1395,25 @@ TTV_MUST_USE ttv_status ttv_stream_poll(const ttv_stream *stream, ttv_result *re
 
 /**
  * Waits for the final result of an acquisition. The stream keeps the last four final results. The
- * function also waits for an acquisition that has not begun. It does not run the worker of a
- * host-driven stream: call ttv_stream_process first or on another thread.
+ * function does not run the worker of a host-driven stream: call ttv_stream_process first or on
+ * another thread.
+ *
+ * If a panic in the library makes the stream unusable, the acquisition in progress and the next
+ * ones that have begun, at most four in all, get a final result whose `status` is
+ * TTV_ERR_POISONED. For later ones, this function returns TTV_ERR_POISONED.
  *
  * @param stream       The stream.
- * @param acquisition  Identifier of the acquisition.
+ * @param acquisition  Identifier that ttv_stream_begin returned.
  * @param timeout_ns   Maximum time to wait. A negative value means no limit.
- * @param[out] result  Receives the result. If the call does not return TTV_OK, it leaves the struct
- *                     unchanged, but the values to which `scores` points are undefined.
+ * @param[out] result  Receives the result. Unless the call returns TTV_OK, the struct and the
+ *                     values to which `scores` points are unchanged.
  *
  * @return TTV_OK, even if the `status` of the result is an error; TTV_TIMED_OUT if the result was
- * not published in time; TTV_EMPTY if the results of later acquisitions have replaced it.
+ * not published in time; TTV_EMPTY if the results of later acquisitions have replaced it;
+ * TTV_ERR_INVALID_ARGUMENT if no acquisition with this identifier has begun; TTV_ERR_POISONED if
+ * a panic in the library ended the stream before this result; TTV_ERR_CANCELLED if the stream is
+ * destroyed during the call; TTV_ERR_OUT_OF_MEMORY, which is possible only if the model has more
+ * than 68 labels.
  *
  * [ctl, any state]
  */
@@ -1441,6 +1460,11 @@ enum ttv_query_flags_bits {
  * frames arrived. In stream mode, the network already had a temporal state at the start of the
  * interval, so the label also depends on earlier samples, up to the look-back of the network.
  *
+ * The call waits until all chunks or windows of the interval have arrived, the newest acquisition
+ * that has begun ends, the timeout expires, or a panic ends the stream. If the worker has not yet
+ * processed a frame of that acquisition, the call expects its frames to be later than those of the
+ * acquisition before it, unless `frame_period_ns` is set, with which times start again at 0.
+ *
  * A query does not end at a mark, a gap or the beginning of an acquisition: it covers all chunks
  * or windows in the interval, including those of earlier acquisitions on the same clock. To
  * exclude everything before a mark or an acquisition, begin the interval at the first frame after
@@ -1458,18 +1482,21 @@ enum ttv_query_flags_bits {
  * @param flags        TTV_QUERY_FLAG_*, or 0.
  * @param timeout_ns   Maximum time to wait for a chunk or window that is still to come; for an
  *                     exact query, maximum duration of the whole call. A negative value means no
- *                     limit. Before the worker has processed the first sample of the acquisition,
- *                     the call does not wait.
+ *                     limit.
  * @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
  *                     the result actually covers. The identifier, the flags, the sequence numbers,
- *                     the frame counts and the durations are 0. The struct is unchanged unless
- *                     TTV_OK or TTV_PARTIAL is returned.
+ *                     the frame counts and the durations are 0. The struct and the values to
+ *                     which `scores` points are unchanged unless TTV_OK or TTV_PARTIAL is
+ *                     returned.
  *
  * @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, or
- * if the end of the interval did not arrive before the timeout; TTV_EMPTY if the interval contains
- * no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an exact query did not
- * finish in time; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
- * `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE.
+ * if the end of the interval did not arrive before the timeout or the end of the stream; TTV_EMPTY
+ * if the interval contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an
+ * exact query did not finish in time, or if the worker added outputs faster than the call could
+ * read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
+ * `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
+ * TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
+ * ended the stream before the interval had a chunk, window or sample.
  *
  * [any, any state]
  */

@@ -74,7 +74,7 @@ impl RunningMean {
 
     /// Records the time at which the next output ends, for queries that wait for this output.
     pub(super) fn expect_output(&self, last_ns: i64) {
-        self.history.expect(Some(last_ns));
+        self.history.expect(last_ns);
     }
 
     /// Adds an output of the network.

@@ -35,8 +35,10 @@ unsafe impl Versioned for ttv_slot {}
 /// @param stream            The stream.
 /// @param[out] acquisition  Receives the identifier of the acquisition, 1 or more.
 ///
-/// @return TTV_OK; TTV_RING_FULL if no slot is free; TTV_ERR_WRONG_STATE if an acquisition is in
-/// progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
+/// @return TTV_OK; TTV_RING_FULL if no slot is free for the end of the acquisition, because the
+/// worker has not yet processed the acquisitions before it: no acquisition has then begun, no
+/// frame counts as dropped, and the host can call again later; TTV_ERR_WRONG_STATE if an
+/// acquisition is in progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
 ///
 /// [acq, rt, idle]
 #[unsafe(no_mangle)]

@@ -28,6 +28,11 @@ bitflags::bitflags! {
 /// frames arrived. In stream mode, the network already had a temporal state at the start of the
 /// interval, so the label also depends on earlier samples, up to the look-back of the network.
 ///
+/// The call waits until all chunks or windows of the interval have arrived, the newest acquisition
+/// that has begun ends, the timeout expires, or a panic ends the stream. If the worker has not yet
+/// processed a frame of that acquisition, the call expects its frames to be later than those of the
+/// acquisition before it, unless `frame_period_ns` is set, with which times start again at 0.
+///
 /// A query does not end at a mark, a gap or the beginning of an acquisition: it covers all chunks
 /// or windows in the interval, including those of earlier acquisitions on the same clock. To
 /// exclude everything before a mark or an acquisition, begin the interval at the first frame after
@@ -45,18 +50,21 @@ bitflags::bitflags! {
 /// @param flags        TTV_QUERY_FLAG_*, or 0.
 /// @param timeout_ns   Maximum time to wait for a chunk or window that is still to come; for an
 ///                     exact query, maximum duration of the whole call. A negative value means no
-///                     limit. Before the worker has processed the first sample of the acquisition,
-///                     the call does not wait.
+///                     limit.
 /// @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
 ///                     the result actually covers. The identifier, the flags, the sequence numbers,
-///                     the frame counts and the durations are 0. The struct is unchanged unless
-///                     TTV_OK or TTV_PARTIAL is returned.
+///                     the frame counts and the durations are 0. The struct and the values to
+///                     which `scores` points are unchanged unless TTV_OK or TTV_PARTIAL is
+///                     returned.
 ///
 /// @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, or
-/// if the end of the interval did not arrive before the timeout; TTV_EMPTY if the interval contains
-/// no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an exact query did not
-/// finish in time; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
-/// `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE.
+/// if the end of the interval did not arrive before the timeout or the end of the stream; TTV_EMPTY
+/// if the interval contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an
+/// exact query did not finish in time, or if the worker added outputs faster than the call could
+/// read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
+/// `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
+/// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
+/// ended the stream before the interval had a chunk, window or sample.
 ///
 /// [any, any state]
 #[unsafe(no_mangle)]
@@ -70,7 +78,8 @@ pub unsafe extern "C" fn ttv_stream_query(
     result: *mut ttv_result,
 ) -> ttv_status {
     control(|| {
-        let reader = &get_stream(stream)?.reader;
+        // The call keeps a reader of its own, so that it can end while the stream is destroyed.
+        let reader = get_stream(stream)?.reader.clone();
         let caller = read_struct(result).map_err(argument_error("result"))?;
         let Some(query_flags) = QueryFlags::from_bits(flags) else {
             let message = format!("flags must be TTV_QUERY_FLAG_* or 0, got {flags:#x}");

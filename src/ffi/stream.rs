@@ -149,9 +149,11 @@ pub unsafe extern "C" fn ttv_stream_get_memory(
 }
 
 /// Destroys a stream. The call waits until the worker has finished the step in progress.
-/// Acquisitions that have no final result yet do not get one.
+/// Acquisitions that have no final result yet do not get one. If another thread is waiting in
+/// ttv_stream_wait or ttv_stream_query, its call ends, with TTV_ERR_CANCELLED if it has no result.
 ///
-/// @param stream  The stream, or NULL. No other thread may use it during the call.
+/// @param stream  The stream, or NULL. No other thread may begin a call with it at this time, and
+///                no other thread may be in any other call with it.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]

@@ -87,7 +87,7 @@ pub struct ttv_stream_config {
     /// number of chunks (window mode: hops) in a clip.
     pub view_change_outputs: u32,
     /// Callback that receives the results, or NULL. The library calls it on the thread that runs
-    /// the worker, after each result has been published, unless the `status` of the result is
+    /// the worker, after each result has been published, even if the `status` of the result is
     /// TTV_ERR_POISONED. `result` and its `scores` are valid only during the call. The callback
     /// must not block, throw exceptions or call ttv_stream_destroy.
     pub on_result: Option<unsafe extern "C" fn(user: *mut c_void, result: *const ttv_result)>,

@@ -66,10 +66,12 @@ pub struct Loan<'a> {
 /// The handle through which the acquisition thread uses a stream.
 ///
 /// Only one thread at a time may use the handle. Every call returns within a bounded time, does not
-/// allocate, lock or log, and makes at most one system call, which wakes the worker. Dropping the
-/// acquirer ends the worker thread after the step in progress, and acquisitions that the worker has
-/// not finished get no final result. If the stream is host-driven, its driver can still process the
-/// waiting frames.
+/// allocate, lock or log, and makes at most one system call, which wakes the worker.
+///
+/// Dropping the acquirer closes the stream. The worker thread ends after the step in progress.
+/// Acquisitions that it has not finished get no final result, and waiting for one of them returns
+/// [`Status::Cancelled`]. If the stream is host-driven, dropping the acquirer ends the acquisition
+/// in progress, and the driver can still process everything that is waiting in the ring.
 pub struct Acquirer {
     producer: Producer<Slot>,
     shared: Arc<Shared>,
@@ -130,8 +132,11 @@ impl Acquirer {
     /// processing the previous acquisition.
     ///
     /// # Errors
-    /// Returns [`Status::WrongState`] if an acquisition is in progress, [`Status::RingFull`] if no
-    /// slot is free, or [`Status::Poisoned`] after an internal error.
+    /// Returns [`Status::WrongState`] if an acquisition is in progress, or [`Status::Poisoned`]
+    /// after an internal error. Returns [`Status::RingFull`] if no slot is free for the end of the
+    /// acquisition, because the worker has not yet processed the acquisitions before it. No
+    /// acquisition has then begun and no frame was dropped. Try again after the worker has released
+    /// a slot.
     pub fn begin(&mut self) -> Result<u64, Status> {
         self.try_begin().map_err(|status| self.shared.record_event(status))
     }
@@ -145,6 +150,7 @@ impl Acquirer {
             return Err(Status::RingFull);
         }
         self.acquisition += 1;
+        self.shared.set_begun(self.acquisition);
         self.is_acquiring = true;
         self.begins = Some(self.acquisition);
         self.is_changed = false;
@@ -352,6 +358,21 @@ impl Acquirer {
         self.producer.commit();
         if let Some(thread) = &self.thread {
             thread.wake();
+        }
+    }
+}
+
+impl Drop for Acquirer {
+    fn drop(&mut self) {
+        match self.thread.take() {
+            Some(thread) => {
+                // The worker may publish results until its thread has ended.
+                drop(thread);
+                self.shared.end_waits();
+            }
+            // A slot is reserved for the end, so the driver can finish every acquisition. If it is
+            // dropped, it ends the waits itself.
+            None => drop(self.try_end()),
         }
     }
 }

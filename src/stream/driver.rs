@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 /// The handle of a host-driven stream for the thread that processes frames.
 ///
-/// Only one thread at a time may use the handle. The network runs on that thread.
+/// Only one thread at a time may use the handle. The network runs on that thread. Dropping the
+/// driver ends every wait for a result that has not been published, with [`Status::Cancelled`].
 ///
 /// ```no_run
 /// # fn run(driver: &mut tteview::Driver, is_running: impl Fn() -> bool) -> Result<(), tteview::Status> {
@@ -48,5 +49,11 @@ impl Driver {
         }
         let Some(_guard) = self.scheduler.begin_driving() else { return Err(Status::NotReady) };
         self.worker.process_slot()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.worker.end_waits();
     }
 }

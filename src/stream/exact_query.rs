@@ -21,7 +21,10 @@ use std::time::{Duration, Instant};
 pub(super) struct ExactQuery {
     samples: SampleStore,
     interval_ns: i64,
+    /// The lock makes exact queries run one after the other. Only threads that make exact queries
+    /// take it, and never the worker. A query that waits for the lock gives up at its deadline.
     classifier: Mutex<Box<dyn Classifier>>,
+    /// Only the thread that has locked `classifier` uses the deadline, so its lock is always free.
     deadline: Deadline,
 }
 
@@ -59,14 +62,17 @@ impl ExactQuery {
     }
 
     /// Computes the posterior that the samples in `interval` would have if they were a whole
-    /// acquisition, and writes it to `posterior`. `timeout` limits the duration of the whole call.
+    /// acquisition, and writes it to `posterior`. `timeout` limits the duration of the whole call,
+    /// and `begun` is the newest acquisition that has begun.
     ///
     /// # Errors
-    /// Returns [`Status::Empty`] if the interval has no sample, [`Status::TimedOut`] if the timeout
-    /// expires before the query has run, or the error of the backend.
+    /// Returns [`Status::Empty`] if the interval has no sample, [`Status::Cancelled`] if it has
+    /// none because the stream has ended, [`Status::TimedOut`] if the timeout expires before the
+    /// query has run, or the error of the backend.
     pub(super) fn run(
         &self,
         interval: Span,
+        begun: u64,
         timeout: Duration,
         posterior: &mut [f32],
     ) -> Result<(Coverage, Covered), Status> {
@@ -77,29 +83,33 @@ impl ExactQuery {
         };
         let mut classifier = classifier.ok_or(Status::TimedOut)?;
         *self.deadline.lock() = deadline;
-        let coverage = self
-            .process_interval(classifier.as_mut(), interval, deadline)
+        let (coverage, is_cut_off) = self
+            .process_interval(classifier.as_mut(), interval, begun, deadline)
             .map_err(|error| error.status())?;
-        let covered = classifier.read_posterior(posterior).ok_or(Status::Empty)?;
+        let nothing = if is_cut_off { Status::Cancelled } else { Status::Empty };
+        let covered = classifier.read_posterior(posterior).ok_or(nothing)?;
         Ok((coverage, covered))
     }
 
-    /// Passes the samples of the interval to the classifier.
+    /// Passes the samples of the interval to the classifier. Also returns whether the stream ended
+    /// before all samples of the interval had arrived.
     fn process_interval(
         &self,
         classifier: &mut dyn Classifier,
         interval: Span,
+        begun: u64,
         deadline: Option<Instant>,
-    ) -> Result<Coverage> {
+    ) -> Result<(Coverage, bool)> {
         classifier.begin();
         let mut number = self.samples.find_first(interval.first_ns);
         let mut is_complete = self.has_beginning(interval.first_ns, number);
-        let (mut is_open, mut previous_ns) = (false, i64::MIN);
+        let (mut is_open, mut is_cut_off, mut previous_ns) = (false, false, i64::MIN);
         loop {
-            match self.samples.wait_for_sample(number, interval.last_ns, deadline) {
+            match self.samples.wait_for_sample(number, interval.last_ns, begun, deadline) {
                 Availability::Exists => {}
-                Availability::Late => {
+                availability @ (Availability::Late | Availability::Ended) => {
                     is_complete = false;
+                    is_cut_off = availability == Availability::Ended;
                     break;
                 }
                 Availability::Never => break,
@@ -139,12 +149,18 @@ impl ExactQuery {
                 classifier.commit_sample()?;
                 number += 1;
                 previous_ns = sample.time_ns;
+            } else {
+                // The stream is overwriting the sample. Trying again until the worker has finished
+                // would prevent it from finishing if this thread has a higher priority.
+                classifier.end_segment()?;
+                (is_open, is_complete) = (false, false);
+                number = self.samples.oldest().0.max(number + 1);
             }
         }
         if is_open {
             classifier.end_segment()?;
         }
-        Ok(Coverage::of(is_complete))
+        Ok((Coverage::of(is_complete), is_cut_off))
     }
 
     /// Returns whether all samples at the beginning of the interval are still kept. `first` is the

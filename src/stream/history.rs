@@ -1,11 +1,15 @@
 //! The history, which keeps the most recent outputs of the network and their times.
 //!
 //! The label of a past interval comes from the mean of the outputs in that interval. The worker
-//! adds an output a few times per second. A query holds the lock only while it adds up outputs,
-//! which takes microseconds.
+//! adds an output a few times per second. No query can hold up the worker: outputs are records of
+//! atomic words, and a query that waits sleeps on an event count. If the worker overwrites an
+//! output while a query reads it, the output counts as no longer kept.
 
+use super::event_count::EventCount;
+use super::outlook::{OUTLOOK_WORDS, Outlook};
+use super::record::{Latest, Record, Records, packed_words, unpack};
+use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::error::{Error, Result, Status};
-use parking_lot::{Condvar, Mutex};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -52,25 +56,82 @@ impl Coverage {
     }
 }
 
-/// The most recent outputs of the network and their times.
+/// Number of words of a span.
+const SPAN_WORDS: usize = 2;
+
+/// Number of words of a front.
+const FRONT_WORDS: usize = 2 + OUTLOOK_WORDS;
+
+/// The most recent outputs of the network and their times. Only the worker may call the functions
+/// that change the history, and [`Self::mean_of_recent`].
 pub(crate) struct History {
     labels: usize,
-    outputs: Mutex<Outputs>,
-    changed: Condvar,
+    /// Maximum number of outputs that queries can see.
+    kept: usize,
+    /// The span and the values of output `n` are in record `n % (kept + 1)`, whose number is
+    /// `n + 1`. The additional record is the one that the worker writes next.
+    outputs: Records,
+    front: Latest,
+    changed: EventCount,
+    /// Identifier of the acquisition in progress.
+    acquisition: AtomicU64,
+    /// Memory for the sums of the worker. No other thread uses it, so it is always free.
+    worker_sums: Mutex<Vec<f64>>,
 }
 
-struct Outputs {
-    /// Spans of the most recent outputs, in a ring buffer: the span of output `n` is at index
-    /// `n % spans.len()`.
-    spans: Vec<Span>,
+/// The state of a history, without the outputs.
+#[derive(Clone, Copy, Default)]
+struct Front {
+    /// Number of outputs added so far.
+    added: u64,
+    /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
+    first_valid: u64,
+    /// Time at which the next output ends.
+    outlook: Outlook,
+}
+
+impl Front {
+    fn encode(self) -> [u64; FRONT_WORDS] {
+        let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
+        [self.added, self.first_valid, acquisition, next, next_ns, reached_ns]
+    }
+
+    fn decode(words: [u64; FRONT_WORDS]) -> Self {
+        let [added, first_valid, outlook @ ..] = words;
+        Self { added, first_valid, outlook: Outlook::decode(outlook) }
+    }
+}
+
+/// Memory that a query needs.
+struct QueryMemory {
+    words: Vec<u64>,
     values: Vec<f32>,
     sums: Vec<f64>,
-    /// Number of outputs added so far.
-    added: usize,
-    /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
-    first_valid: usize,
-    /// Grid time at which the next output ends; `None` if no further output is expected.
-    next_ns: Option<i64>,
+}
+
+impl QueryMemory {
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
+    fn new(labels: usize) -> Result<Self, Status> {
+        Ok(Self {
+            words: allocate(SPAN_WORDS + packed_words(labels), 0)?,
+            values: allocate(labels, 0.0)?,
+            sums: allocate(labels, 0.0)?,
+        })
+    }
+}
+
+fn allocate<T: Clone>(count: usize, value: T) -> Result<Vec<T>, Status> {
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count).map_err(|_| Status::OutOfMemory)?;
+    memory.resize(count, value);
+    Ok(memory)
+}
+
+fn divide(sums: &[f64], count: usize, mean: &mut [f32]) {
+    for (value, sum) in mean.iter_mut().zip(sums) {
+        *value = (sum / count as f64) as f32;
+    }
 }
 
 impl History {
@@ -78,60 +139,84 @@ impl History {
     /// arrives every `interval_ns` nanoseconds.
     ///
     /// # Errors
-    /// Returns [`Status::OutOfMemory`] if the history would have more than 16,777,216 values.
+    /// Returns [`Status::OutOfMemory`] if the history would have more than 16,777,216 values, or if
+    /// the memory cannot be allocated.
     pub(crate) fn new(labels: usize, span_ns: i64, interval_ns: i64) -> Result<Self> {
-        let slots = Self::slots(span_ns, interval_ns);
-        let values = slots.checked_mul(labels).filter(|&count| count <= MAX_VALUES);
-        let values = values.ok_or_else(|| {
+        let kept = Self::kept(span_ns, interval_ns);
+        if kept.checked_mul(labels).is_none_or(|count| count > MAX_VALUES) {
             let message = format!(
-                "history_ns must give at most {MAX_VALUES} values, got {slots} outputs of {labels} \
+                "history_ns must give at most {MAX_VALUES} values, got {kept} outputs of {labels} \
                  labels"
             );
-            Error::new(Status::OutOfMemory, message)
-        })?;
-        let outputs = Outputs {
-            spans: vec![Span { first_ns: 0, last_ns: 0 }; slots],
-            values: vec![0.0; values],
-            sums: vec![0.0; labels],
-            added: 0,
-            first_valid: 0,
-            next_ns: None,
+            return Err(Error::new(Status::OutOfMemory, message));
+        }
+        let history = Self {
+            labels,
+            kept,
+            outputs: Records::new(kept + 1, SPAN_WORDS + packed_words(labels))?,
+            front: Latest::new(FRONT_WORDS)?,
+            changed: EventCount::new(),
+            acquisition: AtomicU64::new(0),
+            worker_sums: Mutex::new(allocate(labels, 0.0)?),
         };
-        Ok(Self { labels, outputs: Mutex::new(outputs), changed: Condvar::new() })
+        history.publish(Front::default());
+        Ok(history)
     }
 
-    fn slots(span_ns: i64, interval_ns: i64) -> usize {
+    fn kept(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(0).saturating_add(2)
     }
 
     /// Returns the size of a history in bytes.
     pub(crate) fn memory_bytes(labels: usize, span_ns: i64, interval_ns: i64) -> usize {
-        let output = size_of::<Span>() + labels * size_of::<f32>();
-        Self::slots(span_ns, interval_ns).saturating_mul(output) + labels * size_of::<f64>()
+        let records = Self::kept(span_ns, interval_ns).saturating_add(1);
+        Records::memory_bytes(records, SPAN_WORDS + packed_words(labels))
+            .saturating_add(Latest::memory_bytes(FRONT_WORDS) + labels * size_of::<f64>())
+    }
+
+    /// Begins an acquisition.
+    pub(crate) fn begin(&self, acquisition: u64) {
+        self.acquisition.store(acquisition, Ordering::Relaxed);
     }
 
     /// Adds an output. If the output does not end later than the newest one, the host's clock has
     /// restarted, and the history forgets all earlier outputs.
     pub(crate) fn add(&self, values: &[f32], span: Span) {
-        let mut outputs = self.outputs.lock();
-        if outputs.newest().is_some_and(|newest| span.last_ns <= newest.last_ns) {
-            outputs.first_valid = outputs.added;
+        let Some(mut front) = self.read_front() else { return };
+        if self.newest(front).is_some_and(|newest| span.last_ns <= newest.last_ns) {
+            front.first_valid = front.added;
         }
-        let slot = outputs.added % outputs.spans.len();
-        if let Some(place) = outputs.spans.get_mut(slot) {
-            *place = span;
+        if let Some(record) = self.record(front.added) {
+            let words = [span.first_ns, span.last_ns].map(i64::cast_unsigned);
+            record.write(front.added + 1, &words, values);
         }
-        if let Some(row) = outputs.values.chunks_exact_mut(self.labels).nth(slot) {
-            row.copy_from_slice(values);
-        }
-        outputs.added += 1;
+        front.added += 1;
+        self.publish(front);
     }
 
-    /// Announces the time at which the next output ends. `None` means that this acquisition has no
-    /// further output.
-    pub(crate) fn expect(&self, next_ns: Option<i64>) {
-        self.outputs.lock().next_ns = next_ns;
-        self.changed.notify_all();
+    /// Announces the time at which the next output ends.
+    pub(crate) fn expect(&self, next_ns: i64) {
+        let acquisition = self.acquisition.load(Ordering::Relaxed);
+        self.announce(|outlook| outlook.expect(acquisition, next_ns));
+    }
+
+    /// Announces that this acquisition has no further output. `reached_ns` is the time of its last
+    /// frame, if it has one.
+    pub(crate) fn end(&self, reached_ns: Option<i64>) {
+        let acquisition = self.acquisition.load(Ordering::Relaxed);
+        self.announce(|outlook| outlook.end(acquisition, reached_ns));
+    }
+
+    fn announce(&self, change: impl FnOnce(&mut Outlook)) {
+        let Some(mut front) = self.read_front() else { return };
+        change(&mut front.outlook);
+        self.publish(front);
+        self.changed.advance();
+    }
+
+    /// Announces that the stream has ended, which ends the wait of every query.
+    pub(crate) fn close(&self) {
+        self.changed.close();
     }
 
     /// Writes the mean of the newest `count` outputs, except those that end `span_ns` or more
@@ -142,177 +227,139 @@ impl History {
         span_ns: i64,
         mean: &mut [f32],
     ) -> Option<Covered> {
-        let mut outputs = self.outputs.lock();
-        let after_ns = outputs.newest()?.last_ns.saturating_sub(span_ns);
-        let first = outputs.find_first(|span| span.last_ns > after_ns);
-        let first = first.max(outputs.added.saturating_sub(count));
-        let end = outputs.added;
-        outputs.write_mean(first..end, mean)
+        let front = self.read_front()?;
+        let after_ns = self.newest(front)?.last_ns.saturating_sub(span_ns);
+        let first = self.find_first(front, |span| span.last_ns > after_ns);
+        let first = first.max(front.added.saturating_sub(count as u64));
+        if first == front.added {
+            return None;
+        }
+        let mut sums = self.worker_sums.try_lock().ok()?;
+        sums.fill(0.0);
+        for output in first..front.added {
+            self.record(output)?.add_values(SPAN_WORDS, &mut sums);
+        }
+        let outputs = usize::try_from(front.added - first).ok()?;
+        divide(&sums, outputs, mean);
+        Some(Covered { outputs, span: self.span(first)?.union(self.span(front.added - 1)?) })
     }
 
     /// Writes the mean of the outputs whose first and last samples both lie in `interval`. Waits at
-    /// most `timeout` for outputs in the interval that are still to come.
+    /// most `timeout` for outputs in the interval that are still to come. `begun` is the newest
+    /// acquisition that has begun.
     ///
     /// # Errors
-    /// Returns [`Status::Empty`] if the interval contains no output.
+    /// Returns [`Status::Empty`] if the interval contains no output, [`Status::Cancelled`] if it
+    /// contains none because the stream has ended, [`Status::TimedOut`] if the worker changes the
+    /// history faster than this thread can read it, or [`Status::OutOfMemory`] if memory cannot be
+    /// allocated.
     pub(crate) fn query(
         &self,
         interval: Span,
+        begun: u64,
         timeout: Duration,
         mean: &mut [f32],
     ) -> Result<(Coverage, Covered), Status> {
         let deadline = Instant::now().checked_add(timeout);
-        let mut outputs = self.outputs.lock();
-        while outputs.is_expected_by(interval.last_ns) {
-            match deadline {
-                None => self.changed.wait(&mut outputs),
-                Some(deadline) => {
-                    if self.changed.wait_until(&mut outputs, deadline).timed_out() {
-                        break;
-                    }
-                }
+        let mut memory = QueryMemory::new(self.labels)?;
+        let (front, is_expected, is_closed) = loop {
+            // The count and the end of the stream must be read before the front.
+            let seen = self.changed.current();
+            let is_closed = self.changed.is_closed();
+            let front = self.read_front();
+            let is_expected =
+                front.is_none_or(|front| front.outlook.awaits(interval.last_ns, begun));
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if !is_expected || is_closed || is_late {
+                break (front.ok_or(Status::TimedOut)?, is_expected, is_closed);
             }
-        }
-        let oldest = outputs.oldest();
-        let first = outputs.find_first(|span| span.first_ns >= interval.first_ns);
-        let end = outputs.find_first(|span| span.last_ns > interval.last_ns);
-        let covered = outputs.write_mean(first..end, mean).ok_or(Status::Empty)?;
+            self.changed.wait(seen, deadline);
+        };
+        let first = self.find_first(front, |span| span.first_ns >= interval.first_ns);
+        let end = self.find_first(front, |span| span.last_ns > interval.last_ns);
+        let Some(covered) = self.sum_newest(first..end, &mut memory) else {
+            let is_cut_off = is_expected && is_closed;
+            return Err(if is_cut_off { Status::Cancelled } else { Status::Empty });
+        };
+        divide(&memory.sums, covered.outputs, mean);
+        let oldest = self.oldest(front);
         let begins_before = |span: Span| interval.first_ns < span.first_ns;
-        let is_forgotten =
-            oldest > outputs.first_valid && outputs.span(oldest).is_some_and(begins_before);
-        let is_complete = !is_forgotten && !outputs.is_expected_by(interval.last_ns);
-        Ok((Coverage::of(is_complete), covered))
-    }
-}
-
-impl Outputs {
-    fn oldest(&self) -> usize {
-        self.added.saturating_sub(self.spans.len()).max(self.first_valid)
+        let is_forgotten = (covered.outputs as u64) < end - first
+            || oldest > front.first_valid && self.span(oldest).is_none_or(begins_before);
+        Ok((Coverage::of(!is_forgotten && !is_expected), covered))
     }
 
-    fn span(&self, output: usize) -> Option<Span> {
-        self.spans.get(output % self.spans.len()).copied()
+    /// Adds up the outputs of a range, from the newest to the oldest. The worker overwrites the
+    /// oldest outputs first, so the sum ends at an output that has been overwritten meanwhile.
+    /// Returns `None` if it contains no output.
+    fn sum_newest(&self, range: Range<u64>, memory: &mut QueryMemory) -> Option<Covered> {
+        let QueryMemory { words, values, sums } = memory;
+        let mut covered: Option<Covered> = None;
+        for output in range.rev() {
+            if self.record(output)?.read(words) != Some(output + 1) {
+                break;
+            }
+            let Some((&[first_ns, last_ns], packed)) = words.split_first_chunk() else { break };
+            unpack(packed, values);
+            sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
+            let span = Span { first_ns: first_ns.cast_signed(), last_ns: last_ns.cast_signed() };
+            covered = Some(match covered {
+                Some(so_far) => {
+                    Covered { outputs: so_far.outputs + 1, span: so_far.span.union(span) }
+                }
+                None => Covered { outputs: 1, span },
+            });
+        }
+        covered
     }
 
-    fn newest(&self) -> Option<Span> {
-        if self.added == self.first_valid { None } else { self.span(self.added - 1) }
+    fn publish(&self, front: Front) {
+        self.front.publish(&front.encode(), &[]);
     }
 
-    /// Returns whether an output that ends by `last_ns` is still to come.
-    fn is_expected_by(&self, last_ns: i64) -> bool {
-        self.next_ns.is_some_and(|next| next <= last_ns)
+    /// Reads the front. Returns `None` if the worker changes it faster than this thread can read.
+    fn read_front(&self) -> Option<Front> {
+        let mut words = [0; FRONT_WORDS];
+        self.front.read(&mut words)?;
+        Some(Front::decode(words))
+    }
+
+    fn record(&self, output: u64) -> Option<Record<'_>> {
+        self.outputs.get((output % (self.kept as u64 + 1)) as usize)
+    }
+
+    /// Returns the span of an output, or `None` if the output has been overwritten.
+    fn span(&self, output: u64) -> Option<Span> {
+        let mut words = [0; SPAN_WORDS];
+        let number = self.record(output)?.read(&mut words)?;
+        let [first_ns, last_ns] = words.map(u64::cast_signed);
+        (number == output + 1).then_some(Span { first_ns, last_ns })
+    }
+
+    fn oldest(&self, front: Front) -> u64 {
+        front.added.saturating_sub(self.kept as u64).max(front.first_valid)
+    }
+
+    fn newest(&self, front: Front) -> Option<Span> {
+        if front.added == front.first_valid { None } else { self.span(front.added - 1) }
     }
 
     /// Finds by binary search the first kept output for which `holds` is true, and returns its
     /// number, or `added` if no output qualifies. The first output ever added has the number 0. If
-    /// `holds` is true for an output, it must be true for all later ones.
-    fn find_first(&self, holds: impl Fn(Span) -> bool) -> usize {
-        let (mut low, mut high) = (self.oldest(), self.added);
+    /// `holds` is true for an output, it must be true for all later ones. An output that is
+    /// overwritten during the search counts as too old.
+    fn find_first(&self, front: Front, holds: impl Fn(Span) -> bool) -> u64 {
+        let (mut low, mut high) = (self.oldest(front), front.added);
         while low < high {
             let middle = low + (high - low) / 2;
             if self.span(middle).is_some_and(&holds) { high = middle } else { low = middle + 1 }
         }
         low
     }
-
-    /// Writes the mean of a range of outputs. Returns `None` if the range is empty.
-    fn write_mean(&mut self, range: Range<usize>, mean: &mut [f32]) -> Option<Covered> {
-        let count = range.len();
-        if count == 0 {
-            return None;
-        }
-        let span = self.span(range.start)?.union(self.span(range.end - 1)?);
-        let labels = self.sums.len();
-        let start = range.start % self.spans.len() * labels;
-        let (wrapped, from_start) = self.values.split_at(start);
-        let rows = from_start.chunks_exact(labels).chain(wrapped.chunks_exact(labels));
-        self.sums.fill(0.0);
-        for values in rows.take(count) {
-            self.sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
-        }
-        for (value, sum) in mean.iter_mut().zip(&self.sums) {
-            *value = (sum / count as f64) as f32;
-        }
-        Some(Covered { outputs: count, span })
-    }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
+mod tests;
 
-    fn span(first_ns: i64, last_ns: i64) -> Span {
-        Span { first_ns, last_ns }
-    }
-
-    /// Creates a history of consecutive chunks of 10 ns. The output of each chunk has one value,
-    /// which is the number of the chunk.
-    fn create_filled(slots: i64, chunks: i64) -> History {
-        let history = History::new(1, (slots - 2) * 10, 10).unwrap();
-        for chunk in 0..chunks {
-            history.add(&[chunk as f32], span(chunk * 10, chunk * 10 + 9));
-        }
-        history
-    }
-
-    fn query(history: &History, from: i64, to: i64) -> Result<(Coverage, f32), Status> {
-        let mut mean = [f32::NAN];
-        let answer = history.query(span(from, to), Duration::ZERO, &mut mean);
-        answer.map(|(coverage, _)| (coverage, mean[0]))
-    }
-
-    #[test]
-    fn a_query_covers_the_chunks_with_both_ends_inside() {
-        let history = create_filled(10, 8);
-        assert_eq!(query(&history, 10, 39), Ok((Coverage::Complete, 2.0)));
-        assert_eq!(query(&history, 11, 39), Ok((Coverage::Complete, 2.5)));
-        assert_eq!(query(&history, 10, 38), Ok((Coverage::Complete, 1.5)));
-        assert_eq!(query(&history, 11, 19), Err(Status::Empty));
-        assert_eq!(query(&history, 500, 600), Err(Status::Empty));
-    }
-
-    #[test]
-    fn forgotten_and_future_outputs_make_a_query_partial() {
-        let history = create_filled(4, 9);
-        assert_eq!(query(&history, 50, 89), Ok((Coverage::Complete, 6.5)));
-        assert_eq!(query(&history, 49, 89), Ok((Coverage::Partial, 6.5)));
-        history.expect(Some(99));
-        assert_eq!(query(&history, 50, 98), Ok((Coverage::Complete, 6.5)));
-        assert_eq!(query(&history, 50, 99), Ok((Coverage::Partial, 6.5)));
-        history.expect(None);
-        assert_eq!(query(&history, 50, 99), Ok((Coverage::Complete, 6.5)));
-    }
-
-    #[test]
-    fn a_query_waits_for_an_expected_output() {
-        let history = create_filled(8, 1);
-        history.expect(Some(19));
-        std::thread::scope(|scope| {
-            let query = scope.spawn(|| {
-                let mut mean = [0.0];
-                let answer = history.query(span(0, 19), Duration::MAX, &mut mean);
-                answer.map(|(coverage, _)| (coverage, mean[0]))
-            });
-            history.add(&[5.0], span(10, 19));
-            history.expect(Some(29));
-            assert_eq!(query.join().unwrap(), Ok((Coverage::Complete, 2.5)));
-        });
-    }
-
-    #[test]
-    fn a_restarted_clock_clears_the_history() {
-        let history = create_filled(10, 5);
-        history.add(&[70.0], span(0, 9));
-        assert_eq!(query(&history, 0, 100), Ok((Coverage::Complete, 70.0)));
-    }
-
-    #[test]
-    fn the_recent_mean_is_limited_by_count_and_span() {
-        let history = create_filled(20, 10);
-        let covered = |outputs, span| Some(Covered { outputs, span });
-        let mut mean = [0.0];
-        assert_eq!(history.mean_of_recent(10, 30, &mut mean), covered(3, span(70, 99)));
-        assert_eq!(mean, [8.0]);
-        assert_eq!(history.mean_of_recent(2, 30, &mut mean), covered(2, span(80, 99)));
-    }
-}
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -16,8 +16,9 @@ pub struct Hooks {
     /// Function that the worker thread calls when it starts. The function can set the thread's
     /// affinity and priority. Host-driven streams do not call it.
     pub thread_start: Option<ThreadStart>,
-    /// Function that the worker calls after it has published a provisional or final result, except
-    /// the final result that follows an internal error. The function must not block, because the
-    /// worker waits for it. A panic in the function is an internal error of the stream.
+    /// Function that the worker calls after it has published a provisional or final result. The
+    /// function must not block, because the worker waits for it. A panic in the function is an
+    /// internal error of the stream, and the function is then not called again. After any other
+    /// internal error, the worker calls the function with the final results that report the error.
     pub on_result: Option<OnResult>,
 }

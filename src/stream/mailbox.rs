@@ -1,157 +1,128 @@
 //! The mailbox, in which the worker publishes results for any thread to read.
 //!
-//! There is one writer and any number of readers. A sequence lock over atomic words protects each
-//! result: the writer makes the version odd, writes the words and makes the version even again. A
-//! reader tries again if the version was odd or has changed during the read. The writer uses
-//! several records in turn for the newest result, so an attempt to read fails only if the writer
-//! reaches the same record again during the attempt.
+//! There is one writer and any number of readers. No reader takes a lock that the writer needs:
+//! results are records of atomic words, and a thread that waits for a final result sleeps on an
+//! event count. A reader first copies a record to memory of its own, so the caller's scores change
+//! only after the whole result has been read.
 
+use super::event_count::EventCount;
+use super::record::{Latest, MAX_TRIES, Record, Records, packed_words, unpack};
+use super::sync::Mutex;
 use crate::error::{Result, Status};
 use crate::result::{ResultFlags, ViewResult};
-use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
-use sync::{AtomicU64, Ordering, fence};
 
-#[cfg(not(loom))]
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
-}
-#[cfg(loom)]
-mod sync {
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
-}
+/// Number of final results that can be read by identifier.
+pub(super) const FINALS: u64 = 4;
 
-/// Number of final results that can be read by identifier, and number of records that the writer
-/// uses in turn for the newest result.
-const RECORDS: usize = 4;
+/// Number of words in a result without its posterior.
+const HEADER_WORDS: usize = 14;
 
-/// Maximum number of attempts to read the newest result. Failed attempts are rare, because the
-/// writer publishes only a few times per second.
-const MAX_TRIES: usize = 64;
+/// Number of words of the results that a reader copies to a small array on the stack. Results with
+/// up to 68 labels fit.
+const SMALL_WORDS: usize = HEADER_WORDS + 34;
 
-/// Number of 64-bit words in a result without its posterior.
-const HEADER_WORDS: usize = 15;
-
-/// One result, which a sequence lock protects.
-struct Record {
-    version: AtomicU64,
-    /// Number that identifies the result; 0 before the first result.
-    number: AtomicU64,
-    words: Box<[AtomicU64]>,
-}
-
-impl Record {
-    fn new(words: usize) -> Self {
-        let [version, number] = [0, 0].map(AtomicU64::new);
-        Self { version, number, words: (0..words).map(|_| AtomicU64::new(0)).collect() }
-    }
-
-    /// Writes a result. Only the single writer may call this.
-    fn write(&self, number: u64, words: impl Iterator<Item = u64>) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
-        // The fence ensures that the odd version becomes visible before any of the words. It pairs
-        // with the fence in `read`.
-        fence(Ordering::Release);
-        self.number.store(number, Ordering::Relaxed);
-        for (place, word) in self.words.iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
-        }
-        self.version.store(version.wrapping_add(2), Ordering::Release);
-    }
-
-    /// Passes every word to `take` and returns the number of the result. Returns `None` if the
-    /// writer changed the record meanwhile; the words are then invalid.
-    fn read(&self, mut take: impl FnMut(usize, u64)) -> Option<u64> {
-        let version = self.version.load(Ordering::Acquire);
-        if !version.is_multiple_of(2) {
-            return None;
-        }
-        let number = self.number.load(Ordering::Relaxed);
-        for (index, word) in self.words.iter().enumerate() {
-            take(index, word.load(Ordering::Relaxed));
-        }
-        fence(Ordering::Acquire);
-        (self.version.load(Ordering::Relaxed) == version).then_some(number)
-    }
-}
+/// Number of words of the results that a reader copies to a large array on the stack. Results with
+/// up to 1024 labels fit.
+const LARGE_WORDS: usize = HEADER_WORDS + 512;
 
 /// The newest result and the most recent final results.
 pub(super) struct Mailbox {
-    /// Number of published results. The newest one is in record `published % RECORDS`.
-    published: AtomicU64,
-    newest: [Record; RECORDS],
-    /// The final result of an acquisition is in record `acquisition % RECORDS`.
-    finals: [Record; RECORDS],
-    waiting: Mutex<()>,
-    new_final: Condvar,
+    /// Number of words in a result.
+    words: usize,
+    newest: Latest,
+    /// The final result of an acquisition is in record `acquisition % FINALS`.
+    finals: Records,
+    new_final: EventCount,
+    /// Memory to which `read_newest` copies a result that is too large for the stack. Readers lock
+    /// it only with `try_lock`, and the worker does not use it.
+    copy: Mutex<Vec<u64>>,
 }
 
 impl Mailbox {
-    pub(super) fn new(labels: usize) -> Self {
-        let create = |_| Record::new(HEADER_WORDS + labels);
-        Self {
-            published: AtomicU64::new(0),
-            newest: std::array::from_fn(create),
-            finals: std::array::from_fn(create),
-            waiting: Mutex::new(()),
-            new_final: Condvar::new(),
-        }
+    /// Allocates a mailbox for results with this number of labels.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
+    pub(super) fn new(labels: usize) -> Result<Self, Status> {
+        let words = HEADER_WORDS + packed_words(labels);
+        let copy = if words > LARGE_WORDS { allocate_copy(words)? } else { Vec::new() };
+        Ok(Self {
+            words,
+            newest: Latest::new(words)?,
+            finals: Records::new(FINALS as usize, words)?,
+            new_final: EventCount::new(),
+            copy: Mutex::new(copy),
+        })
     }
 
     /// Returns the size of a mailbox in bytes.
     pub(super) fn memory_bytes(labels: usize) -> usize {
-        2 * RECORDS * (HEADER_WORDS + labels) * size_of::<AtomicU64>()
+        let words = HEADER_WORDS + packed_words(labels);
+        let copy = if words > LARGE_WORDS { words * size_of::<u64>() } else { 0 };
+        Latest::memory_bytes(words) + Records::memory_bytes(FINALS as usize, words) + copy
     }
 
     /// Publishes a result and its posterior. Only the worker may call this.
     pub(super) fn publish(&self, result: &ViewResult, posterior: &[f32]) {
+        let header = encode(result);
         if result.is_final()
-            && let Some(record) = self.finals.get(record_index(result.acquisition))
+            && let Some(record) = self.find_final(result.acquisition)
         {
-            record.write(result.acquisition, encode(result, posterior));
+            record.write(result.acquisition, &header, posterior);
         }
-        let number = self.published.load(Ordering::Relaxed) + 1;
-        if let Some(record) = self.newest.get(record_index(number)) {
-            record.write(number, encode(result, posterior));
-        }
-        self.published.store(number, Ordering::Release);
+        self.newest.publish(&header, posterior);
         if result.is_final() {
-            drop(self.waiting.lock());
-            self.new_final.notify_all();
+            self.new_final.advance();
         }
     }
 
+    /// Announces that no further result will be published, which ends every wait.
+    pub(super) fn close(&self) {
+        self.new_final.close();
+    }
+
     /// Reads the newest result and writes as many values of the posterior to `scores` as fit. The
-    /// function never blocks and takes no lock.
+    /// function never blocks. After an error, `scores` are unchanged.
     ///
     /// # Errors
     /// Returns [`Status::NotReady`] before the first result, or if every attempt to read it fails.
     pub(super) fn read_newest(&self, scores: &mut [f32]) -> Result<ViewResult, Status> {
-        for _ in 0..MAX_TRIES {
-            let number = self.published.load(Ordering::Acquire);
-            if number == 0 {
-                break;
-            }
-            let record = self.newest.get(record_index(number));
-            // If the writer has reached this record again, the record may contain a result that is
-            // not published yet. Such a result must not be returned, because a later call could
-            // then return an older one.
-            if let Some((found, result)) = record.and_then(|record| decode(record, scores))
-                && found == number
-            {
-                return Ok(result);
-            }
+        if self.words <= SMALL_WORDS {
+            return self.read_newest_through(&mut [0; SMALL_WORDS], scores);
         }
-        Err(Status::NotReady)
+        if self.words <= LARGE_WORDS {
+            return self.read_large_newest(scores);
+        }
+        let mut copy = self.copy.try_lock().map_err(|_| Status::NotReady)?;
+        self.read_newest_through(&mut copy, scores)
+    }
+
+    /// Reads the newest result through a large array. This is a separate function, so that the
+    /// calls that need no large array use little stack.
+    #[inline(never)]
+    fn read_large_newest(&self, scores: &mut [f32]) -> Result<ViewResult, Status> {
+        self.read_newest_through(&mut [0; LARGE_WORDS], scores)
+    }
+
+    #[inline]
+    fn read_newest_through(
+        &self,
+        copy: &mut [u64],
+        scores: &mut [f32],
+    ) -> Result<ViewResult, Status> {
+        self.newest.read(copy).ok_or(Status::NotReady)?;
+        Ok(decode(copy, scores))
     }
 
     /// Waits for the final result of an acquisition. If the timeout is zero, the function does not
-    /// wait.
+    /// wait. After an error, `scores` are unchanged.
     ///
     /// # Errors
-    /// Returns [`Status::TimedOut`] if the result does not arrive in time, or [`Status::Empty`] if
-    /// later acquisitions have replaced it.
+    /// Returns [`Status::TimedOut`] if the result does not arrive in time, [`Status::Empty`] if
+    /// later acquisitions have replaced it, [`Status::Cancelled`] if the mailbox is closed and has
+    /// never contained it, or [`Status::OutOfMemory`] if the result is too large for the stack and
+    /// memory for a copy cannot be allocated.
     pub(super) fn wait_for_final(
         &self,
         acquisition: u64,
@@ -159,40 +130,68 @@ impl Mailbox {
         scores: &mut [f32],
     ) -> Result<ViewResult, Status> {
         let deadline = Instant::now().checked_add(timeout);
-        let Some(record) = self.finals.get(record_index(acquisition)) else {
-            return Err(Status::Internal);
-        };
-        let mut waiting = self.waiting.lock();
-        loop {
-            match decode(record, scores) {
-                Some((found, result)) if found == acquisition && acquisition != 0 => {
-                    return Ok(result);
-                }
-                Some((found, _)) if found > acquisition => return Err(Status::Empty),
-                Some(_) => {}
-                // The writer is changing the record. The writer can finish without the lock that
-                // this thread holds, so try again.
-                None => continue,
-            }
-            match deadline {
-                None => self.new_final.wait(&mut waiting),
-                Some(deadline) if Instant::now() >= deadline => return Err(Status::TimedOut),
-                Some(deadline) => {
-                    self.new_final.wait_until(&mut waiting, deadline);
-                }
-            }
+        if self.words <= SMALL_WORDS {
+            let mut copy = [0; SMALL_WORDS];
+            self.wait_through(acquisition, deadline, &mut copy)?;
+            return Ok(decode(&copy, scores));
         }
+        let mut copy = allocate_copy(self.words)?;
+        self.wait_through(acquisition, deadline, &mut copy)?;
+        Ok(decode(&copy, scores))
+    }
+
+    /// Waits for the final result of an acquisition and copies the first words of its record.
+    fn wait_through(
+        &self,
+        acquisition: u64,
+        deadline: Option<Instant>,
+        copy: &mut [u64],
+    ) -> Result<(), Status> {
+        loop {
+            // The count and the end of the stream must be read before the record. A result that is
+            // published after the record was read then ends the sleep at once.
+            let seen = self.new_final.current();
+            let is_closed = self.new_final.is_closed();
+            match self.read_final(acquisition, copy) {
+                Some(found) if found == acquisition => return Ok(()),
+                Some(found) if found > acquisition => return Err(Status::Empty),
+                Some(_) if is_closed => return Err(Status::Cancelled),
+                // The result has not been published yet, or the worker is writing the record at
+                // this moment. In both cases the worker wakes this thread afterwards. It would be
+                // wrong to try again at once, because on the same processor a thread of higher
+                // priority would prevent the worker from finishing.
+                Some(_) | None => {}
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Status::TimedOut);
+            }
+            self.new_final.wait(seen, deadline);
+        }
+    }
+
+    /// Copies the record in which the final result of an acquisition is stored, and returns the
+    /// acquisition to which the result in the record belongs.
+    fn read_final(&self, acquisition: u64, copy: &mut [u64]) -> Option<u64> {
+        let record = self.find_final(acquisition)?;
+        (0..MAX_TRIES).find_map(|_| record.read(copy))
+    }
+
+    fn find_final(&self, acquisition: u64) -> Option<Record<'_>> {
+        self.finals.get((acquisition % FINALS) as usize)
     }
 }
 
-fn record_index(number: u64) -> usize {
-    (number % RECORDS as u64) as usize
+fn allocate_copy(words: usize) -> Result<Vec<u64>, Status> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(words).map_err(|_| Status::OutOfMemory)?;
+    copy.resize(words, 0);
+    Ok(copy)
 }
 
-/// Encodes a result and its posterior as words.
-fn encode(result: &ViewResult, posterior: &[f32]) -> impl Iterator<Item = u64> {
+/// Encodes a result without its posterior as words.
+fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
     let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-    let header: [u64; HEADER_WORDS] = [
+    [
         pair(result.status.code().cast_unsigned(), result.flags.bits()),
         result.acquisition,
         pair(result.chunks, result.label.map_or(0, |label| label + 1)),
@@ -207,24 +206,14 @@ fn encode(result: &ViewResult, posterior: &[f32]) -> impl Iterator<Item = u64> {
         result.queue_ns.cast_unsigned(),
         result.preprocess_ns.cast_unsigned(),
         result.inference_ns.cast_unsigned(),
-        posterior.len() as u64,
-    ];
-    header.into_iter().chain(posterior.iter().map(|value| u64::from(value.to_bits())))
+    ]
 }
 
-/// Reads the number and the result of a record, and writes the posterior to `scores`. Returns
-/// `None` if the writer changed the record meanwhile.
-fn decode(record: &Record, scores: &mut [f32]) -> Option<(u64, ViewResult)> {
-    let mut header = [0; HEADER_WORDS];
-    let number = record.read(|index, word| match header.get_mut(index) {
-        Some(place) => *place = word,
-        None => {
-            if let Some(score) = scores.get_mut(index - HEADER_WORDS) {
-                *score = f32::from_bits(word as u32);
-            }
-        }
-    })?;
-    let [
+/// Decodes the words of a result and writes the posterior to `scores`.
+fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
+    let (header, posterior) = words.split_first_chunk::<HEADER_WORDS>().unwrap_or((&[0; _], &[]));
+    unpack(posterior, scores);
+    let &[
         status,
         acquisition,
         chunks,
@@ -235,9 +224,9 @@ fn decode(record: &Record, scores: &mut [f32]) -> Option<(u64, ViewResult)> {
         frames_dropped,
         times @ ..,
     ] = header;
-    let [first_time, last_time, latency, queue, preprocess, inference, _] = times;
+    let [first_time, last_time, latency, queue, preprocess, inference] = times;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
-    let result = ViewResult {
+    ViewResult {
         status: Status::from_code(high(status).cast_signed()).unwrap_or(Status::Internal),
         flags: ResultFlags::from_bits_retain(low(status)),
         acquisition,
@@ -255,113 +244,11 @@ fn decode(record: &Record, scores: &mut [f32]) -> Option<(u64, ViewResult)> {
         queue_ns: queue.cast_signed(),
         preprocess_ns: preprocess.cast_signed(),
         inference_ns: inference.cast_signed(),
-    };
-    Some((number, result))
+    }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    /// Creates a result whose fields and posterior are computed from one number.
-    fn create_result(number: u64, flags: ResultFlags) -> (ViewResult, [f32; 5]) {
-        let value = number as f32;
-        let result = ViewResult {
-            flags,
-            label: Some(number as u32 % 7),
-            confidence: value,
-            margin: -value,
-            first_time_ns: -(number as i64),
-            inference_ns: number as i64,
-            ..ViewResult::new(number)
-        };
-        (result, [value; 5])
-    }
-
-    #[test]
-    fn every_field_arrives_as_it_was_published() {
-        let mailbox = Mailbox::new(5);
-        let mut scores = [0.0; 5];
-        assert_eq!(mailbox.read_newest(&mut scores), Err(Status::NotReady));
-        let (result, posterior) = create_result(41, ResultFlags::FINAL | ResultFlags::SHORT);
-        let published = ViewResult {
-            status: Status::Inference,
-            chunks: 3,
-            margin: 0.25,
-            first_sequence: u64::MAX,
-            last_sequence: 4,
-            frames_used: 5,
-            frames_dropped: 6,
-            last_time_ns: i64::MIN,
-            latency_ns: 8,
-            queue_ns: 9,
-            preprocess_ns: 10,
-            ..result
-        };
-        mailbox.publish(&published, &posterior);
-        let newest = mailbox.read_newest(&mut scores);
-        assert_eq!((newest, scores), (Ok(published), posterior));
-        let last = mailbox.wait_for_final(41, Duration::ZERO, &mut scores);
-        assert_eq!((last, scores), (Ok(published), posterior));
-    }
-
-    #[test]
-    fn an_unpublished_result_does_not_replace_an_older_one() {
-        let mailbox = Mailbox::new(5);
-        let (first, posterior) = create_result(1, ResultFlags::empty());
-        mailbox.publish(&first, &posterior);
-        let number = 1 + RECORDS as u64;
-        let (later, posterior) = create_result(number, ResultFlags::empty());
-        mailbox.newest[record_index(1)].write(number, encode(&later, &posterior));
-        assert_eq!(mailbox.read_newest(&mut [0.0; 5]), Err(Status::NotReady));
-    }
-
-    #[test]
-    fn readers_never_see_a_torn_result() {
-        let mailbox = Mailbox::new(5);
-        let publish = |number| {
-            let (result, posterior) = create_result(number, ResultFlags::empty());
-            mailbox.publish(&result, &posterior);
-        };
-        publish(1);
-        let done = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let (mut scores, mut before) = ([0.0; 5], 0);
-                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                        let Ok(found) = mailbox.read_newest(&mut scores) else { continue };
-                        assert!(found.acquisition >= before, "an older result came later");
-                        before = found.acquisition;
-                        let expected = create_result(found.acquisition, ResultFlags::empty());
-                        assert_eq!((found, scores), expected);
-                    }
-                });
-            }
-            (2..100_000).for_each(publish);
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-    }
-}
+mod tests;
 
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-
-    #[test]
-    fn a_reader_gets_a_whole_record_in_every_interleaving() {
-        loom::model(|| {
-            let record = loom::sync::Arc::new(Record::new(2));
-            let writer = record.clone();
-            let thread = loom::thread::spawn(move || {
-                writer.write(1, [1, 1].into_iter());
-                writer.write(2, [2, 2].into_iter());
-            });
-            let mut words = [0; 2];
-            if let Some(number) = record.read(|index, word| words[index] = word) {
-                assert_eq!(words, [number; 2]);
-            }
-            thread.join().unwrap();
-        });
-    }
-}
+mod loom_tests;

@@ -2,6 +2,7 @@
 //! results.
 
 use super::hooks::OnResult;
+use super::mailbox::FINALS;
 use super::overload::OverloadPolicy;
 use super::shared::Shared;
 use super::slot::Slot;
@@ -14,6 +15,7 @@ use crate::frame::Geometry;
 use crate::preprocess::Preprocess;
 use crate::result::{ResultFlags, ViewResult};
 use crate::sampling::{Arrival, Sampler};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -26,11 +28,15 @@ pub(super) struct Pipeline {
     classifier: Box<dyn Classifier>,
     overload: OverloadPolicy,
     on_result: Option<OnResult>,
+    /// Whether the worker is in `on_result`.
+    is_in_callback: bool,
     /// Result of the current acquisition so far.
     result: ViewResult,
     /// Posterior of `result`.
     posterior: Vec<f32>,
     geometry: Option<Geometry>,
+    /// Time of the newest frame of the acquisition.
+    frame_ns: Option<i64>,
     /// Number of samples in the acquisition so far.
     samples: u64,
     /// Number of samples in the segment so far.
@@ -59,9 +65,11 @@ impl Pipeline {
             classifier,
             overload,
             on_result,
+            is_in_callback: false,
             result: ViewResult::new(0),
             posterior: vec![0.0; labels],
             geometry: None,
+            frame_ns: None,
             samples: 0,
             segment_samples: 0,
             is_settled: false,
@@ -102,8 +110,12 @@ impl Pipeline {
     fn begin(&mut self, acquisition: u64) {
         self.result = ViewResult::new(acquisition);
         self.posterior.fill(0.0);
-        self.geometry = None;
+        (self.geometry, self.frame_ns) = (None, None);
         self.samples = 0;
+        self.shared.history.begin(acquisition);
+        if let Some(exact) = &self.shared.exact {
+            exact.samples().begin(acquisition);
+        }
         (self.is_settled, self.view_changes) = (false, 0);
         self.overload.begin();
         self.sampler.restart();
@@ -117,6 +129,7 @@ impl Pipeline {
             self.result.first_sequence = frame.sequence;
         }
         self.result.last_sequence = frame.sequence;
+        self.frame_ns = Some(frame.time_ns);
         self.result.frames_used += 1;
     }
 
@@ -277,7 +290,7 @@ impl Pipeline {
         if outcome.is_settled && !self.is_settled {
             self.is_settled = true;
             self.result.flags |= ResultFlags::SETTLED;
-            self.shared.history.expect(None);
+            self.shared.history.end(self.reached_ns());
         }
         let new = outcome.view_changes.saturating_sub(self.view_changes);
         if new > 0 {
@@ -326,28 +339,54 @@ impl Pipeline {
 
     fn publish(&mut self) {
         self.shared.mailbox.publish(&self.result, &self.posterior);
-        if let Some(on_result) = &mut self.on_result {
+        // A callback that has panicked is not called again.
+        if let Some(on_result) = self.on_result.as_mut().filter(|_| !self.is_in_callback) {
+            self.is_in_callback = true;
             on_result(&self.result, &self.posterior);
+            self.is_in_callback = false;
         }
     }
 
     /// Announces to waiting queries that this acquisition has no further outputs or samples.
     fn close_history(&self) {
-        self.shared.history.expect(None);
+        self.shared.history.end(self.reached_ns());
         if let Some(exact) = &self.shared.exact {
-            exact.samples().close();
+            exact.samples().end(self.reached_ns());
         }
     }
 
-    /// Makes the stream unusable after a panic. Publishes a final result, so that threads that wait
-    /// for the acquisition learn of the panic.
+    /// Returns the time after which the frames of later acquisitions lie. If times start again in
+    /// every acquisition, there is no such time.
+    fn reached_ns(&self) -> Option<i64> {
+        self.frame_ns.filter(|_| !self.shared.restarts_times)
+    }
+
+    /// Makes the stream unusable after a panic. The acquisition in progress and later ones that
+    /// have begun get a final result, as many of them as the mailbox holds. Every other wait ends.
     pub(super) fn poison(&mut self) {
         self.shared.set_poisoned();
-        self.result.status = self.shared.record_event(Status::Poisoned);
-        self.close_history();
-        self.result.label = None;
-        self.result.flags |= ResultFlags::FINAL;
-        self.shared.mailbox.publish(&self.result, &self.posterior);
+        self.shared.record_event(Status::Poisoned);
+        // An acquisition whose final result has been published keeps it.
+        let first = self.result.acquisition + u64::from(self.result.is_final());
+        let first = first.max(1);
+        for acquisition in first..=self.shared.begun().min(first + FINALS - 1) {
+            if acquisition != self.result.acquisition {
+                self.result = ViewResult::new(acquisition);
+                self.posterior.fill(0.0);
+            }
+            self.result.status = Status::Poisoned;
+            self.result.label = None;
+            self.result.flags.remove(ResultFlags::PROVISIONAL);
+            self.result.flags |= ResultFlags::FINAL;
+            // The callback of the host may panic, too.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.publish()));
+        }
+        self.end_waits();
+    }
+
+    /// Ends every wait, because the worker will publish nothing more.
+    pub(super) fn end_waits(&self) {
+        self.shared.end_waits();
     }
 
     fn report_error(&mut self, error: &Error) -> Status {

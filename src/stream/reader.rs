@@ -24,7 +24,11 @@ pub struct QueryAnswer {
 ///
 /// Each function that returns a result also writes its posterior to `scores`. If the slice is
 /// shorter than the posterior, the remaining values are not written. Pass an empty slice if you do
-/// not need the posterior. After an error, the contents of `scores` are unspecified.
+/// not need the posterior. After an error, `scores` are unchanged.
+///
+/// When the stream ends, no call waits any longer. It ends by an internal error, or when the host
+/// drops the [`Acquirer`](crate::Acquirer) or, if the stream is host-driven, the
+/// [`Driver`](crate::Driver).
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
@@ -48,17 +52,23 @@ impl Reader {
     ///
     /// # Errors
     /// Returns [`Status::NotReady`] before the first result, or if the worker replaces the result
-    /// faster than this thread can read it. In both cases, try again later.
+    /// faster than this thread can read it. If the model has more than 1024 labels, the function
+    /// also returns this error if another thread is reading a result at the same time. In all
+    /// cases, try again later.
     pub fn poll(&self, scores: &mut [f32]) -> Result<ViewResult, Status> {
         self.shared.mailbox.read_newest(scores)
     }
 
     /// Waits for the final result of an acquisition. Only the last four final results can be read.
     ///
+    /// After an internal error, the acquisition in progress and the next ones that have begun, at
+    /// most four in all, have a final result with the status [`Status::Poisoned`].
+    ///
     /// # Errors
-    /// Returns [`Status::TimedOut`] if the result is not published in time, for example because the
-    /// acquirer or the driver was dropped, or [`Status::Empty`] if later acquisitions have replaced
-    /// it.
+    /// Returns [`Status::TimedOut`] if the result is not published in time, [`Status::Empty`] if
+    /// later acquisitions have replaced it, or [`Status::InvalidArgument`] if no acquisition with
+    /// this identifier has begun. If the stream has ended without this result, returns
+    /// [`Status::Poisoned`] after an internal error, or else [`Status::Cancelled`].
     pub fn wait(
         &self,
         acquisition: u64,
@@ -66,7 +76,11 @@ impl Reader {
         scores: &mut [f32],
     ) -> Result<ViewResult, Status> {
         self.shared.check_process()?;
-        self.shared.mailbox.wait_for_final(acquisition, timeout, scores)
+        if !(1..=self.shared.begun()).contains(&acquisition) {
+            return Err(Status::InvalidArgument);
+        }
+        let found = self.shared.mailbox.wait_for_final(acquisition, timeout, scores);
+        found.map_err(|status| self.shared.name_end(status))
     }
 
     /// Returns the label of the chunks or windows whose first and last samples both lie in the
@@ -74,12 +88,15 @@ impl Reader {
     /// and does not run the network. In stream mode, these outputs also depend on earlier samples,
     /// up to the look-back of the network. The interval may contain several acquisitions.
     ///
-    /// The call waits at most `timeout` for outputs that are still to come. It does not wait if the
-    /// worker has not yet processed the first sample of the acquisition. In the result, the
-    /// acquisition, the sequence numbers, the flags, the frame counts and the durations are 0.
+    /// The call waits at most `timeout` for outputs that are still to come, until the end of the
+    /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
+    /// flags, the frame counts and the durations are 0.
     ///
     /// # Errors
-    /// Returns [`Status::Empty`] if the interval contains no chunk or window.
+    /// Returns [`Status::Empty`] if the interval contains no chunk or window. If it contains none
+    /// because the stream has ended, returns [`Status::Poisoned`] after an internal error, or else
+    /// [`Status::Cancelled`]. Returns [`Status::OutOfMemory`] if memory cannot be allocated, or
+    /// [`Status::TimedOut`] if the worker adds outputs faster than this thread can read them.
     pub fn query(
         &self,
         from_ns: i64,
@@ -89,8 +106,9 @@ impl Reader {
     ) -> Result<QueryAnswer, Status> {
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
-        let mut mean = vec![0.0; self.label_count()];
-        let (coverage, covered) = self.shared.history.query(interval, timeout, &mut mean)?;
+        let (shared, mut mean) = (&self.shared, vec![0.0; self.label_count()]);
+        let found = shared.history.query(interval, shared.begun(), timeout, &mut mean);
+        let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
         PosteriorRule::of(&self.shared.spec).apply(&mut mean);
         Ok(self.create_answer(coverage, covered, &mean, scores))
     }
@@ -106,7 +124,9 @@ impl Reader {
     /// # Errors
     /// Returns [`Status::TimedOut`] if the timeout expires before the network has processed the
     /// samples that have arrived, [`Status::Empty`] if the interval contains no sample,
-    /// [`Status::Unsupported`] if the stream keeps no samples, or the error of the backend.
+    /// [`Status::Unsupported`] if the stream keeps no samples, or the error of the backend. If the
+    /// interval contains no sample because the stream has ended, returns [`Status::Poisoned`] after
+    /// an internal error, or else [`Status::Cancelled`].
     pub fn query_exact(
         &self,
         from_ns: i64,
@@ -118,7 +138,8 @@ impl Reader {
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let mut posterior = vec![0.0; self.label_count()];
-        let (coverage, covered) = exact.run(interval, timeout, &mut posterior)?;
+        let found = exact.run(interval, self.shared.begun(), timeout, &mut posterior);
+        let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         Ok(self.create_answer(coverage, covered, &posterior, scores))
     }
 

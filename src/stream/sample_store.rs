@@ -1,24 +1,47 @@
 //! The sample store, which keeps the most recent preprocessed samples and their grid times for
 //! exact queries.
 //!
-//! The worker writes while other threads read. Each sample has its own lock. The worker therefore
-//! waits only if it must overwrite a sample while another thread copies it, and only until that
-//! copy ends.
+//! The worker writes while one exact query at a time reads. Times are records of atomic words. The
+//! values of each sample are in a buffer with a lock, which both sides only try to take: if a query
+//! is copying the buffer that the worker wants to write, the worker writes a spare buffer instead,
+//! so it never waits.
 
+use super::event_count::EventCount;
+use super::outlook::{OUTLOOK_WORDS, Outlook};
+use super::record::{Latest, Record, Records};
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::error::{Error, Result, Status};
-use parking_lot::{Condvar, Mutex};
 use std::time::Instant;
 
-/// The most recent samples, numbered in the order in which they arrived.
+/// Number of words of the record of a sample: its time, whether it starts a segment, and the index
+/// of its buffer.
+const SAMPLE_WORDS: usize = 3;
+
+/// Number of words of a front.
+const FRONT_WORDS: usize = 3 + OUTLOOK_WORDS;
+
+/// The most recent samples, numbered in the order in which they arrived. Only the worker may call
+/// the functions that change the store.
 pub(super) struct SampleStore {
-    /// The slots, which are used as a ring: sample `n` is in slot `n % slots.len()`.
-    slots: Box<[Mutex<Slot>]>,
-    front: Mutex<Front>,
-    changed: Condvar,
+    /// Maximum number of samples that queries can see.
+    kept: u64,
+    /// Sample `n` is in record `n % (kept + 1)`, whose number is `n + 1`. The additional record is
+    /// the one that the worker writes next.
+    samples: Records,
+    /// The buffers of all records, and a spare one.
+    buffers: Box<[Mutex<Buffer>]>,
+    /// Index of the spare buffer.
+    spare: AtomicU64,
+    front: Latest,
+    changed: EventCount,
+    /// Identifier of the acquisition in progress.
+    acquisition: AtomicU64,
 }
 
-struct Slot {
-    sample: Sample,
+/// Memory for the values of a sample.
+struct Buffer {
+    /// Number of the sample, or `u64::MAX` if the buffer contains none.
+    number: u64,
     values: Vec<f32>,
 }
 
@@ -26,21 +49,38 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     number: u64,
+    buffer: u64,
     /// Grid time.
     pub(super) time_ns: i64,
     /// Whether the sample is the first of a segment.
     pub(super) starts_segment: bool,
 }
 
-#[derive(Default)]
+/// The state of a store, without the samples.
+#[derive(Clone, Copy, Default)]
 struct Front {
     /// Number of samples added so far, including those that have been overwritten.
-    kept: u64,
-    /// Value of `kept` when the host's clock last restarted, or 0 if it has not restarted.
+    added: u64,
+    /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
     first_valid: u64,
-    newest_ns: Option<i64>,
-    /// Grid time of the next sample, while an acquisition is in progress.
-    next_ns: Option<i64>,
+    /// Time of the newest sample. Valid only if `added` is not 0.
+    newest_ns: i64,
+    /// Grid time of the next sample.
+    outlook: Outlook,
+}
+
+impl Front {
+    fn encode(self) -> [u64; FRONT_WORDS] {
+        let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
+        let newest_ns = self.newest_ns.cast_unsigned();
+        [self.added, self.first_valid, newest_ns, acquisition, next, next_ns, reached_ns]
+    }
+
+    fn decode(words: [u64; FRONT_WORDS]) -> Self {
+        let [added, first_valid, newest_ns, outlook @ ..] = words;
+        let newest_ns = newest_ns.cast_signed();
+        Self { added, first_valid, newest_ns, outlook: Outlook::decode(outlook) }
+    }
 }
 
 /// The availability of a sample in an interval.
@@ -50,19 +90,24 @@ pub(super) enum Availability {
     Exists,
     /// The sample was not added before the deadline.
     Late,
+    /// The stream ended before the sample was added.
+    Ended,
     /// The interval contains no further sample.
     Never,
 }
 
 impl SampleStore {
-    fn slots(span_ns: i64, interval_ns: i64) -> usize {
+    fn kept(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(usize::MAX).saturating_add(2)
     }
 
     /// Returns the size of a store in bytes.
     pub(super) fn memory_bytes(span_ns: i64, interval_ns: i64, sample_len: usize) -> usize {
-        let slot = size_of::<Mutex<Slot>>().saturating_add(sample_len * size_of::<f32>());
-        Self::slots(span_ns, interval_ns).saturating_mul(slot)
+        let records = Self::kept(span_ns, interval_ns).saturating_add(1);
+        let buffer = size_of::<Mutex<Buffer>>().saturating_add(sample_len * size_of::<f32>());
+        Records::memory_bytes(records, SAMPLE_WORDS)
+            .saturating_add(records.saturating_add(1).saturating_mul(buffer))
+            .saturating_add(Latest::memory_bytes(FRONT_WORDS))
     }
 
     /// Allocates a store for the samples of the last `span_ns` nanoseconds. One sample arrives
@@ -71,69 +116,144 @@ impl SampleStore {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(span_ns: i64, interval_ns: i64, sample_len: usize) -> Result<Self> {
-        let count = Self::slots(span_ns, interval_ns);
-        let out_of_memory = |_| {
+        let kept = Self::kept(span_ns, interval_ns);
+        Self::allocate(kept, sample_len).map_err(|status| {
             let message =
-                format!("exact_history_ns needs memory for {count} samples of {sample_len} values");
-            Error::new(Status::OutOfMemory, message)
-        };
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(count).map_err(out_of_memory)?;
-        for _ in 0..count {
+                format!("exact_history_ns needs memory for {kept} samples of {sample_len} values");
+            Error::new(status, message)
+        })
+    }
+
+    fn allocate(kept: usize, sample_len: usize) -> Result<Self, Status> {
+        let records = kept.checked_add(1).ok_or(Status::OutOfMemory)?;
+        let samples = Records::new(records, SAMPLE_WORDS)?;
+        let mut buffers = Vec::new();
+        buffers.try_reserve_exact(records + 1).map_err(|_| Status::OutOfMemory)?;
+        for index in 0..=records {
             let mut values = Vec::new();
-            values.try_reserve_exact(sample_len).map_err(out_of_memory)?;
+            values.try_reserve_exact(sample_len).map_err(|_| Status::OutOfMemory)?;
             // Write the values now, so that the worker causes no page fault later.
             values.resize(sample_len, f32::NAN);
-            let sample = Sample { number: u64::MAX, time_ns: 0, starts_segment: false };
-            slots.push(Mutex::new(Slot { sample, values }));
+            buffers.push(Mutex::new(Buffer { number: u64::MAX, values }));
+            if let Some(record) = samples.get(index) {
+                record.write(0, &[0, 0, index as u64], &[]);
+            }
         }
-        Ok(Self { slots: slots.into(), front: Mutex::default(), changed: Condvar::new() })
+        let store = Self {
+            kept: kept as u64,
+            samples,
+            buffers: buffers.into(),
+            spare: AtomicU64::new(records as u64),
+            front: Latest::new(FRONT_WORDS)?,
+            changed: EventCount::new(),
+            acquisition: AtomicU64::new(0),
+        };
+        store.front.publish(&Front::default().encode(), &[]);
+        Ok(store)
+    }
+
+    /// Begins an acquisition.
+    pub(super) fn begin(&self, acquisition: u64) {
+        self.acquisition.store(acquisition, Ordering::Relaxed);
     }
 
     /// Adds a sample; `next_ns` is the grid time of the sample after it. If `time_ns` is not later
     /// than the time of the newest sample, the host's clock has restarted, and the store hides all
-    /// earlier samples. Only the worker may call this.
+    /// earlier samples.
     pub(super) fn keep(&self, time_ns: i64, next_ns: i64, starts_segment: bool, values: &[f32]) {
-        let number = self.front.lock().kept;
-        if let Some(slot) = self.slot(number) {
-            let mut slot = slot.lock();
-            slot.sample = Sample { number, time_ns, starts_segment };
-            slot.values.copy_from_slice(values);
+        let Some(mut front) = self.read_front() else { return };
+        let number = front.added;
+        let buffer = self.write_values(number, values);
+        if let Some(record) = self.record(number) {
+            let words = [time_ns.cast_unsigned(), starts_segment.into(), buffer];
+            record.write(number + 1, &words, &[]);
         }
-        let mut front = self.front.lock();
-        if front.newest_ns.is_some_and(|newest| time_ns <= newest) {
+        if number > 0 && time_ns <= front.newest_ns {
             front.first_valid = number;
         }
-        front.kept = number + 1;
-        front.newest_ns = Some(time_ns);
-        front.next_ns = Some(next_ns);
-        drop(front);
-        self.changed.notify_all();
+        front.added = number + 1;
+        front.newest_ns = time_ns;
+        front.outlook.expect(self.acquisition.load(Ordering::Relaxed), next_ns);
+        self.publish(front);
     }
 
-    /// Announces that this acquisition has no further sample.
+    /// Writes the values of a new sample to the buffer of the sample that it overwrites, or to the
+    /// spare buffer if a query is copying that one. Returns the index of the buffer.
+    fn write_values(&self, number: u64, values: &[f32]) -> u64 {
+        let own = self.buffer_of(number);
+        let (used, buffer) = match self.lock(own) {
+            Some(buffer) => (own, Some(buffer)),
+            None => {
+                let spare = self.spare.swap(own, Ordering::Relaxed);
+                (spare, self.lock(spare))
+            }
+        };
+        // Only one query copies at a time, so one of the two buffers is free. Otherwise, a query
+        // would find that the sample has been overwritten.
+        let Some(mut buffer) = buffer else { return used };
+        buffer.number = number;
+        buffer.values.copy_from_slice(values);
+        used
+    }
+
+    /// Announces that this acquisition has no further sample. `reached_ns` is the time of its last
+    /// frame, if it has one.
+    pub(super) fn end(&self, reached_ns: Option<i64>) {
+        let Some(mut front) = self.read_front() else { return };
+        front.outlook.end(self.acquisition.load(Ordering::Relaxed), reached_ns);
+        self.publish(front);
+    }
+
+    /// Announces that the stream has ended, which ends the wait of every query.
     pub(super) fn close(&self) {
-        self.front.lock().next_ns = None;
-        self.changed.notify_all();
+        self.changed.close();
     }
 
-    fn slot(&self, number: u64) -> Option<&Mutex<Slot>> {
-        let index = number % self.slots.len().max(1) as u64;
-        self.slots.get(usize::try_from(index).ok()?)
+    fn publish(&self, front: Front) {
+        self.front.publish(&front.encode(), &[]);
+        self.changed.advance();
+    }
+
+    /// Reads the front. Returns `None` if the worker changes it faster than this thread can read.
+    fn read_front(&self) -> Option<Front> {
+        let mut words = [0; FRONT_WORDS];
+        self.front.read(&mut words)?;
+        Some(Front::decode(words))
+    }
+
+    fn record(&self, number: u64) -> Option<Record<'_>> {
+        self.samples.get((number % (self.kept + 1)) as usize)
+    }
+
+    /// Returns the index of the buffer that belongs to the record of a sample. Only the worker may
+    /// call this, because nothing else may write meanwhile.
+    fn buffer_of(&self, number: u64) -> u64 {
+        let mut words = [0; SAMPLE_WORDS];
+        self.record(number).and_then(|record| record.read(&mut words));
+        words[2]
+    }
+
+    /// Locks a buffer, unless another thread has locked it.
+    fn lock(&self, buffer: u64) -> Option<MutexGuard<'_, Buffer>> {
+        self.buffers.get(buffer as usize)?.try_lock().ok()
     }
 
     /// Returns the number of the oldest sample that is still kept, and whether older samples have
     /// been overwritten. Samples from before the last restart of the host's clock are ignored.
     pub(super) fn oldest(&self) -> (u64, bool) {
-        let front = self.front.lock();
-        let oldest = front.kept.saturating_sub(self.slots.len() as u64);
+        self.oldest_in(self.read_front().unwrap_or_default())
+    }
+
+    fn oldest_in(&self, front: Front) -> (u64, bool) {
+        let oldest = front.added.saturating_sub(self.kept);
         (oldest.max(front.first_valid), oldest > front.first_valid)
     }
 
     /// Returns the number of the first sample at or after a time. If no such sample exists, returns
     /// the number that the next new sample will have.
     pub(super) fn find_first(&self, time_ns: i64) -> u64 {
-        let (mut low, mut high) = (self.oldest().0, self.front.lock().kept);
+        let front = self.read_front().unwrap_or_default();
+        let (mut low, mut high) = (self.oldest_in(front).0, front.added);
         while low < high {
             let middle = low + (high - low) / 2;
             // A sample that is overwritten during the search counts as too old.
@@ -148,95 +268,61 @@ impl SampleStore {
 
     /// Returns a sample without its values, or `None` if it has been overwritten.
     pub(super) fn sample(&self, number: u64) -> Option<Sample> {
-        let sample = self.slot(number)?.lock().sample;
-        (sample.number == number).then_some(sample)
+        let mut words = [0; SAMPLE_WORDS];
+        if self.record(number)?.read(&mut words) != Some(number + 1) {
+            return None;
+        }
+        let [time_ns, starts_segment, buffer] = words;
+        let (time_ns, starts_segment) = (time_ns.cast_signed(), starts_segment == 1);
+        Some(Sample { number, buffer, time_ns, starts_segment })
     }
 
     /// Copies the values of a sample. Returns false if the sample has been overwritten.
     pub(super) fn copy(&self, sample: Sample, values: &mut [f32]) -> bool {
-        let Some(slot) = self.slot(sample.number).map(Mutex::lock) else { return false };
-        let is_kept = slot.sample == sample;
+        // If the worker has locked the buffer, it is overwriting the sample.
+        let Some(buffer) = self.lock(sample.buffer) else { return false };
+        let is_kept = buffer.number == sample.number;
         if is_kept {
-            values.copy_from_slice(&slot.values);
+            values.copy_from_slice(&buffer.values);
         }
         is_kept
     }
 
     /// Waits for sample `number`, or until no further sample with a grid time up to `last_ns` can
-    /// arrive. Without a deadline, the wait has no time limit.
+    /// arrive. `begun` is the newest acquisition that has begun. Without a deadline, the wait has
+    /// no time limit.
     pub(super) fn wait_for_sample(
         &self,
         number: u64,
         last_ns: i64,
+        begun: u64,
         deadline: Option<Instant>,
     ) -> Availability {
-        let mut front = self.front.lock();
-        while front.kept <= number {
-            if front.next_ns.is_none_or(|next| next > last_ns) {
-                return Availability::Never;
-            }
-            match deadline {
-                None => self.changed.wait(&mut front),
-                Some(deadline) => {
-                    if self.changed.wait_until(&mut front, deadline).timed_out() {
-                        let exists = front.kept > number;
-                        return if exists { Availability::Exists } else { Availability::Late };
-                    }
+        loop {
+            // The count and the end of the stream must be read before the front.
+            let seen = self.changed.current();
+            let is_closed = self.changed.is_closed();
+            if let Some(front) = self.read_front() {
+                if front.added > number {
+                    return Availability::Exists;
+                }
+                if !front.outlook.awaits(last_ns, begun) {
+                    return Availability::Never;
                 }
             }
+            if is_closed {
+                return Availability::Ended;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Availability::Late;
+            }
+            self.changed.wait(seen, deadline);
         }
-        Availability::Exists
     }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
+mod tests;
 
-    fn create_filled(count: i64) -> SampleStore {
-        let samples = SampleStore::new(40, 10, 1).unwrap();
-        for number in 0..count {
-            samples.keep(number * 10, number * 10 + 10, number == 0, &[number as f32]);
-        }
-        samples
-    }
-
-    #[test]
-    fn the_last_samples_are_found_by_time() {
-        let samples = create_filled(20);
-        assert_eq!(samples.oldest(), (14, true));
-        assert_eq!(
-            [samples.find_first(0), samples.find_first(155), samples.find_first(500)],
-            [14, 16, 20]
-        );
-        let mut value = [0.0];
-        let found = samples.sample(16).unwrap();
-        assert!(samples.copy(found, &mut value));
-        assert_eq!((found.time_ns, value), (160, [16.0]));
-        samples.keep(200, 210, false, &[20.0]);
-        assert_eq!(samples.sample(14), None);
-    }
-
-    #[test]
-    fn a_restarted_clock_hides_earlier_samples() {
-        let samples = create_filled(3);
-        samples.keep(0, 10, true, &[7.0]);
-        assert_eq!(samples.oldest(), (3, false));
-        assert_eq!(samples.find_first(0), 3);
-    }
-
-    #[test]
-    fn a_sample_is_awaited_during_its_acquisition_only() {
-        let samples = create_filled(3);
-        assert_eq!(samples.wait_for_sample(2, 90, Some(Instant::now())), Availability::Exists);
-        assert_eq!(samples.wait_for_sample(3, 29, None), Availability::Never);
-        assert_eq!(samples.wait_for_sample(3, 30, Some(Instant::now())), Availability::Late);
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| samples.wait_for_sample(3, 30, None));
-            samples.keep(30, 40, false, &[3.0]);
-            assert_eq!(waiting.join().unwrap(), Availability::Exists);
-        });
-        samples.close();
-        assert_eq!(samples.wait_for_sample(4, 90, None), Availability::Never);
-    }
-}
+#[cfg(all(test, loom))]
+mod loom_tests;

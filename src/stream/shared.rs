@@ -4,11 +4,12 @@ use super::exact_query::ExactQuery;
 use super::history::History;
 use super::mailbox::Mailbox;
 use super::stats::Counters;
-use crate::error::Status;
+use crate::error::{Result, Status};
 use crate::model::{Mode, ModelSpec};
 use crate::sys::fork::Creator;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 
 /// The state that the threads of a stream share.
 pub(super) struct Shared {
@@ -20,6 +21,10 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// Most recent status other than `Ok` that a real-time call returned or the worker reported.
     last_event: AtomicI32,
+    /// Newest acquisition that has begun, or 0 before the first one.
+    begun: AtomicU64,
+    /// Whether the times of frames start again at 0 in every acquisition.
+    pub(super) restarts_times: bool,
     /// Whether the stream is closed and its worker must end.
     pub(super) stop: Arc<AtomicBool>,
     /// Whether the worker has panicked.
@@ -29,23 +34,57 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Creates the shared state. `hop` is the number of samples from one window to the next.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(
         spec: &Arc<ModelSpec>,
         history: Arc<History>,
         exact: Option<ExactQuery>,
         hop: usize,
-    ) -> Self {
+        restarts_times: bool,
+    ) -> Result<Self> {
         let window_hop = if spec.mode == Mode::Window { hop as u64 } else { 0 };
-        Self {
+        Ok(Self {
             spec: Arc::clone(spec),
-            mailbox: Mailbox::new(spec.labels.len()),
+            mailbox: Mailbox::new(spec.labels.len())?,
             history,
             exact,
             counters: Counters::new(window_hop),
             last_event: AtomicI32::new(Status::Ok.code()),
+            begun: AtomicU64::new(0),
+            restarts_times,
             stop: Arc::default(),
             is_poisoned: AtomicBool::new(false),
             creator: Creator::this_process(),
+        })
+    }
+
+    /// Returns the newest acquisition that has begun, or 0 before the first one.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Acquire)
+    }
+
+    /// Records that an acquisition has begun.
+    pub(super) fn set_begun(&self, acquisition: u64) {
+        self.begun.store(acquisition, Release);
+    }
+
+    /// Ends every wait, because the worker will publish nothing more.
+    pub(super) fn end_waits(&self) {
+        self.mailbox.close();
+        self.history.close();
+        if let Some(exact) = &self.exact {
+            exact.samples().close();
+        }
+    }
+
+    /// Replaces [`Status::Cancelled`], with which the end of the stream ends a wait, by the reason
+    /// for this end.
+    pub(super) fn name_end(&self, status: Status) -> Status {
+        match status {
+            Status::Cancelled if self.is_poisoned() => Status::Poisoned,
+            status => status,
         }
     }
 

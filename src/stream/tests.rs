@@ -2,6 +2,7 @@
 
 mod allocation;
 mod contract;
+mod ending;
 pub(crate) mod network;
 mod overload;
 mod pause;

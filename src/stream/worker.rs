@@ -47,10 +47,20 @@ impl Worker {
             Ok(true) => Ok(()),
             Ok(false) => Err(Status::NotReady),
             Err(_) => {
-                self.pipeline.poison();
+                self.poison();
                 Err(Status::Poisoned)
             }
         }
+    }
+
+    /// Makes the stream unusable after a panic.
+    pub(super) fn poison(&mut self) {
+        self.pipeline.poison();
+    }
+
+    /// Ends every wait, because nothing will call this worker again.
+    pub(super) fn end_waits(&self) {
+        self.pipeline.end_waits();
     }
 
     /// Processes the oldest slot that has not been processed. Returns false if no such slot exists.

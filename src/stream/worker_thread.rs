@@ -7,6 +7,7 @@ use crate::engine::scheduler::Scheduler;
 use crate::error::{Result, Status};
 use crate::sys::fork::CreatorOwned;
 use crate::sys::thread::start_thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -44,8 +45,10 @@ impl WorkerThread {
         let stop = worker.stop_flag();
         let is_stopping = Arc::clone(&stop);
         let run = move || {
-            if let Some(start) = thread_start {
-                start(NAME);
+            if let Some(start) = thread_start
+                && catch_unwind(AssertUnwindSafe(|| start(NAME))).is_err()
+            {
+                return worker.poison();
             }
             while !is_stopping.load(Relaxed) {
                 match (worker.process_slot(), drive) {

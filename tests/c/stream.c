@@ -88,7 +88,9 @@ static void check_acquisition(ttv_stream *stream) {
   EXPECT(1, (long long)result.chunks);
   EXPECT(TTV_RESULT_FLAG_FINAL | TTV_RESULT_FLAG_SHORT,
          result.flags & ~(ttv_result_flags)TTV_RESULT_FLAG_ABSTAINED);
-  EXPECT(TTV_TIMED_OUT, ttv_stream_wait(stream, acquisition + 1, 0, &result));
+  EXPECT(TTV_ERR_INVALID_ARGUMENT, ttv_stream_wait(stream, acquisition + 1, 0, &result));
+  expect_message("acquisition must be");
+  EXPECT(TTV_ERR_INVALID_ARGUMENT, ttv_stream_wait(stream, 0, -1, &result));
   EXPECT(TTV_ERR_NULL_ARGUMENT, ttv_stream_wait(stream, acquisition, 0, NULL));
   EXPECT(TTV_ERR_WRONG_STATE, ttv_stream_last_event(stream));
   EXPECT(TTV_ERR_NULL_ARGUMENT, ttv_stream_last_event(NULL));

@@ -1,0 +1,78 @@
+use super::*;
+
+fn span(first_ns: i64, last_ns: i64) -> Span {
+    Span { first_ns, last_ns }
+}
+
+/// Creates a history of consecutive chunks of 10 ns. The output of each chunk has one value,
+/// which is the number of the chunk.
+fn create_filled(slots: i64, chunks: i64) -> History {
+    let history = History::new(1, (slots - 2) * 10, 10).unwrap();
+    history.begin(1);
+    history.end(None);
+    for chunk in 0..chunks {
+        history.add(&[chunk as f32], span(chunk * 10, chunk * 10 + 9));
+    }
+    history
+}
+
+fn query(history: &History, from: i64, to: i64) -> Result<(Coverage, f32), Status> {
+    let mut mean = [f32::NAN];
+    let answer = history.query(span(from, to), 1, Duration::ZERO, &mut mean);
+    answer.map(|(coverage, _)| (coverage, mean[0]))
+}
+
+#[test]
+fn a_query_covers_the_chunks_with_both_ends_inside() {
+    let history = create_filled(10, 8);
+    assert_eq!(query(&history, 10, 39), Ok((Coverage::Complete, 2.0)));
+    assert_eq!(query(&history, 11, 39), Ok((Coverage::Complete, 2.5)));
+    assert_eq!(query(&history, 10, 38), Ok((Coverage::Complete, 1.5)));
+    assert_eq!(query(&history, 11, 19), Err(Status::Empty));
+    assert_eq!(query(&history, 500, 600), Err(Status::Empty));
+}
+
+#[test]
+fn forgotten_and_future_outputs_make_a_query_partial() {
+    let history = create_filled(4, 9);
+    assert_eq!(query(&history, 50, 89), Ok((Coverage::Complete, 6.5)));
+    assert_eq!(query(&history, 49, 89), Ok((Coverage::Partial, 6.5)));
+    history.expect(99);
+    assert_eq!(query(&history, 50, 98), Ok((Coverage::Complete, 6.5)));
+    assert_eq!(query(&history, 50, 99), Ok((Coverage::Partial, 6.5)));
+    history.end(None);
+    assert_eq!(query(&history, 50, 99), Ok((Coverage::Complete, 6.5)));
+}
+
+#[test]
+fn a_query_waits_for_an_expected_output() {
+    let history = create_filled(8, 1);
+    history.expect(19);
+    std::thread::scope(|scope| {
+        let query = scope.spawn(|| {
+            let mut mean = [0.0];
+            let answer = history.query(span(0, 19), 1, Duration::MAX, &mut mean);
+            answer.map(|(coverage, _)| (coverage, mean[0]))
+        });
+        history.add(&[5.0], span(10, 19));
+        history.expect(29);
+        assert_eq!(query.join().unwrap(), Ok((Coverage::Complete, 2.5)));
+    });
+}
+
+#[test]
+fn a_restarted_clock_clears_the_history() {
+    let history = create_filled(10, 5);
+    history.add(&[70.0], span(0, 9));
+    assert_eq!(query(&history, 0, 100), Ok((Coverage::Complete, 70.0)));
+}
+
+#[test]
+fn the_recent_mean_is_limited_by_count_and_span() {
+    let history = create_filled(20, 10);
+    let covered = |outputs, span| Some(Covered { outputs, span });
+    let mut mean = [0.0];
+    assert_eq!(history.mean_of_recent(10, 30, &mut mean), covered(3, span(70, 99)));
+    assert_eq!(mean, [8.0]);
+    assert_eq!(history.mean_of_recent(2, 30, &mut mean), covered(2, span(80, 99)));
+}
