@@ -2,7 +2,10 @@
 
 mod examples;
 mod find_package;
+mod priorities;
 pub(crate) mod runtime;
+
+pub(crate) use priorities::{explain_no_priorities, test_priorities};
 
 use crate::abi;
 use crate::cargo_test::Selection;
@@ -32,6 +35,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/stream.c", ADDRESS_SANITIZER),
     ("tests/c/pause.c", ADDRESS_SANITIZER),
     ("tests/c/queries.c", ADDRESS_SANITIZER),
+    ("tests/c/waits.c", ADDRESS_SANITIZER),
     ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
 ];
 

@@ -23,6 +23,8 @@ const STEPS: &[Step] = &[
     Step::quick("style", "documents and rules of the repository", workspace::check_style),
     Step::quick("tests", "tests of every crate, on one ONNX Runtime", workspace::run_tests),
     Step::quick("hosts", "hosts in C and C++ on the installed package", hosts::test_hosts),
+    Step::quick("priorities", "a host with real-time priorities", hosts::test_priorities)
+        .skip_if(hosts::explain_no_priorities),
     Step::full(
         "features",
         "the library with fewer and with more features",
@@ -38,7 +40,7 @@ const STEPS: &[Step] = &[
     Step::full("sysroot", "the script that makes a sysroot", jetson::test_sysroot_script),
     Step::full("jetson", "library and hosts on emulated aarch64", jetson::test_jetson)
         .skip_if(jetson::explain_no_cross_build),
-    Step::full("loom", "ring and mailbox in every interleaving", instrumented::run_loom),
+    Step::full("loom", "ring, results and samples in every interleaving", instrumented::run_loom),
     Step::full("sanitizer", "the library with AddressSanitizer", instrumented::run_sanitizer),
     Step::full("training", "the Python package in training/", training::test_training),
 ];

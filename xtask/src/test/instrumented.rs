@@ -22,8 +22,8 @@ fn library_tests(folder: &str, flags: &str, options: &str) -> Command {
     tests
 }
 
-/// Runs the step `loom`, which tests the ring and the mailbox in every interleaving of threads that
-/// loom can reach.
+/// Runs the step `loom`, which tests the ring, the mailbox, the history and the sample store in
+/// every interleaving of threads that loom can reach.
 pub(super) fn run_loom() -> Result {
     let selection = Selection { filter: "loom_tests", ..Selection::default() };
     let tests = || library_tests("loom", "--cfg loom", "");
