@@ -246,7 +246,7 @@ enum ttv_status_value {
 };
 
 /**
- * Returns a short description of a status, for example "the ring is full; the frame was dropped".
+ * Returns a short description of a status, for example "timed out".
  *
  * @param status  Any number.
  *

@@ -10,7 +10,7 @@ use super::types::ttv_status;
 use crate::error::Status;
 use std::ffi::c_char;
 
-/// Returns a short description of a status, for example "the ring is full; the frame was dropped".
+/// Returns a short description of a status, for example "timed out".
 ///
 /// @param status  Any number.
 ///

@@ -22,12 +22,12 @@
 #define CHECK_NS (3000 * MS_NS)
 
 /* Time for which a thread of medium priority occupies the processor without a pause. */
-#define BURST_NS (200 * MS_NS)
+#define BURST_NS (400 * MS_NS)
 
 /* Limits for calls that take microseconds on a processor of their own. A thread that waits for
  * another one of lower priority would exceed them. */
 #define WAIT_LIMIT_NS (500 * MS_NS)
-#define PROCESS_LIMIT_NS (100 * MS_NS)
+#define PROCESS_LIMIT_NS (200 * MS_NS)
 
 static int first_cpu, test_cpu;
 static ttv_stream *stream;
