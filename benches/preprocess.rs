@@ -29,7 +29,7 @@ fn create_pixels(bytes: usize) -> Vec<u8> {
 fn time_preprocessing(spec: &ModelSpec, format: PixelFormat) -> impl FnMut() -> Duration {
     let geometry = Geometry::new(format, WIDTH, HEIGHT).unwrap();
     let frame = create_pixels(geometry.frame_bytes());
-    let mut preprocess = SamplePreprocess::new(spec, WIDTH, HEIGHT);
+    let mut preprocess = SamplePreprocess::new(spec, WIDTH, HEIGHT).expect("buffers");
     let mut sample = vec![0.0; spec.sample_len()];
     move || {
         compare::time(|| {

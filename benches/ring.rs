@@ -136,7 +136,8 @@ fn time_two_threads<M: Message>(
 fn bench_messages<M: Message>(criterion: &mut Criterion, bytes: usize) {
     let empty = M::new(0);
     for peer in ["rtrb", "ArrayQueue"] {
-        let (mut producer, mut consumer) = bench_api::create_test_ring(SLOTS, &empty);
+        let (mut producer, mut consumer) =
+            bench_api::create_test_ring(SLOTS, &empty).expect("a ring");
         let mut ours = time_one_thread(move |m: M| producer.push(m), move || consumer.pop());
         let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
             let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
@@ -154,7 +155,8 @@ fn bench_messages<M: Message>(criterion: &mut Criterion, bytes: usize) {
         compare::compare(criterion, &what, ONE_THREAD, &mut ours, (peer, &mut other), None);
     }
     for (peer, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
-        let (mut producer, mut consumer) = bench_api::create_test_ring(SLOTS, &empty);
+        let (mut producer, mut consumer) =
+            bench_api::create_test_ring(SLOTS, &empty).expect("a ring");
         let mut ours = time_two_threads(move |m: M| producer.push(m), move || consumer.pop());
         let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
             let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);

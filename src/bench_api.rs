@@ -22,12 +22,15 @@ pub struct RingProducer<T>(Producer<T>);
 pub struct RingConsumer<T>(Consumer<T>);
 
 /// Creates a ring of `slots` slots, each of which contains a copy of `empty`.
+///
+/// # Errors
+/// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be allocated.
 pub fn create_test_ring<T: Send + Clone>(
     slots: usize,
     empty: &T,
-) -> (RingProducer<T>, RingConsumer<T>) {
-    let (producer, consumer) = create_ring(slots, |_| empty.clone());
-    (RingProducer(producer), RingConsumer(consumer))
+) -> Result<(RingProducer<T>, RingConsumer<T>)> {
+    let (producer, consumer) = create_ring(slots, |_| Ok(empty.clone()))?;
+    Ok((RingProducer(producer), RingConsumer(consumer)))
 }
 
 impl<T: Send> RingProducer<T> {
@@ -54,9 +57,12 @@ pub struct SamplePreprocess(Preprocess);
 
 impl SamplePreprocess {
     /// Creates the preprocessing for frames of at most this size.
-    #[must_use]
-    pub fn new(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> Self {
-        Self(Preprocess::new(spec, max_width_px, max_height_px))
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
+    pub fn new(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> Result<Self> {
+        Preprocess::new(spec, max_width_px, max_height_px).map(Self)
     }
 
     /// Converts a frame with packed rows to a sample.

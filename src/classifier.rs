@@ -23,14 +23,15 @@ use interface::{Classifier, ClassifierSettings};
 ///
 /// # Errors
 /// Returns [`Status::ModelMismatch`](crate::Status::ModelMismatch) if the graph does not fit the
-/// metadata.
+/// metadata, or [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+/// allocated.
 pub(crate) fn create_classifier(
     spec: &ModelSpec,
     session: Box<dyn Session>,
     settings: &ClassifierSettings,
 ) -> Result<Box<dyn Classifier>> {
     Ok(match spec.mode {
-        Mode::Stream => Box::new(stream::StreamClassifier::new(spec, session, settings)),
+        Mode::Stream => Box::new(stream::StreamClassifier::new(spec, session, settings)?),
         Mode::Window => Box::new(window::WindowClassifier::new(spec, session, settings)?),
     })
 }

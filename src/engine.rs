@@ -72,6 +72,8 @@ impl Engine {
         for provider in providers {
             match load_on(provider, &package, config) {
                 Ok(backend) => return Ok(Self::with_backend(package.spec, backend)),
+                // Another provider would need memory, too, and the host would not learn the cause.
+                Err(error) if error.status() == Status::OutOfMemory => return Err(error),
                 Err(error) => {
                     status = error.status();
                     messages.push(format!("{provider}: {}", error.message()));

@@ -84,6 +84,7 @@
 //! | `rten` | yes | the provider `embedded`, a CPU runtime in Rust |
 //! | `ort` | yes | the providers `cpu`, `cuda` and `tensorrt` of ONNX Runtime, loaded at run time |
 //! | `tensorrt-rtx` | no | the provider `tensorrt-rtx`, which needs ONNX Runtime 1.22 or later |
+//! | `memory-reserve` | no | the reserve of the C library for failed allocations; Rust hosts leave it off |
 //!
 //! # Logging
 //!
@@ -125,7 +126,9 @@ mod error;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
 pub mod ffi;
+mod fixed_text;
 pub mod frame;
+mod memory;
 mod model;
 mod preprocess;
 mod result;

@@ -7,7 +7,10 @@ pub(crate) mod spec;
 mod tests;
 
 use crate::error::{Error, Result, Status};
+use crate::memory::{check_budget, out_of_memory, reserve_values};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,10 +34,7 @@ impl ModelPackage {
     /// Returns [`Status::ModelUnreadable`] if the file cannot be read, or an error of
     /// [`ModelPackage::from_bytes`].
     pub fn from_path(path: &Path, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::new(Status::ModelUnreadable, format!("{}: {error}", path.display()))
-        })?;
-        Self::from_bytes(bytes, expected_sha256)
+        Self::from_bytes(read_file(path)?, expected_sha256)
     }
 
     /// Reads a package from memory. If `expected_sha256` is given, the SHA-256 of the package must
@@ -55,12 +55,35 @@ impl ModelPackage {
             let message = format!("the SHA-256 of the package must be {expected}, got {found}");
             return Err(Error::new(Status::ModelHash, message));
         }
+        // The metadata and the copy of the package take at most this much.
+        check_budget("the model package", bytes.len().saturating_mul(3))?;
         let file = onnx_file::read(&bytes)?;
         let graph = bytes.get(file.graph.clone()).unwrap_or_default();
         let graph_sha256 = to_hex(&Sha256::digest(graph));
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
         Ok(Self { spec, bytes: bytes.into() })
     }
+}
+
+/// Reads a file whose size must fit into the available memory.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |problem: &dyn std::fmt::Display| {
+        Error::new(Status::ModelUnreadable, format!("{}: {problem}", path.display()))
+    };
+    let mut file = File::open(path).map_err(|error| unreadable(&error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(unreadable(&"the path must name a regular file"));
+    }
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    check_budget("the model package", size)?;
+    // `read_to_end` needs room for one more byte to find the end of the file.
+    let mut bytes = reserve_values(size.saturating_add(1), "the model package")?;
+    file.read_to_end(&mut bytes).map_err(|error| match error.kind() {
+        ErrorKind::OutOfMemory => out_of_memory("the model package", size),
+        _ => unreadable(&error),
+    })?;
+    Ok(bytes)
 }
 
 fn to_hex(bytes: &[u8]) -> String {

@@ -10,6 +10,7 @@
 
 use crate::error::{Result, Status};
 use crate::frame::{Geometry, Orientation, PixelFormat, Region};
+use crate::memory::fill_values;
 use crate::model::ModelSpec;
 use resize::{Image, Resizer};
 
@@ -36,11 +37,15 @@ pub(crate) struct Preprocess {
 
 impl Preprocess {
     /// Allocates the buffers for frames of at most `max_width_px` x `max_height_px` pixels.
-    pub(crate) fn new(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> Self {
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
+    pub(crate) fn new(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> Result<Self> {
         let table = |(&mean, &std): (&f32, &f32)| {
             std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std) as [f32; 256]
         };
-        Self {
+        let region = max_width_px as usize * max_height_px as usize * spec.channels;
+        Ok(Self {
             width_px: spec.width_px as u32,
             height_px: spec.height_px as u32,
             max_width_px,
@@ -49,22 +54,23 @@ impl Preprocess {
             sample_len: spec.sample_len(),
             orientation: spec.orientation,
             normalised: spec.mean.iter().zip(&spec.std).map(table).collect(),
-            region: vec![0; max_width_px as usize * max_height_px as usize * spec.channels],
-            resized: vec![0; spec.sample_len()],
-            yuv: yuv::Converter::new(max_width_px),
+            region: fill_values(region, 0, "the region of a frame")?,
+            resized: fill_values(spec.sample_len(), 0, "a resized frame")?,
+            yuv: yuv::Converter::new(max_width_px)?,
             resizer: Resizer::new(
                 [max_width_px as usize, max_height_px as usize],
                 [spec.width_px, spec.height_px],
-            ),
-        }
+            )?,
+        })
     }
 
-    /// Returns the size in bytes of the region, the sample and the lookup tables. The smaller
-    /// buffers of the converter and the resizer are not included.
+    /// Returns the size of all buffers in bytes.
     pub(crate) fn memory_bytes(spec: &ModelSpec, max_width_px: u32, max_height_px: u32) -> usize {
         let region = max_width_px as usize * max_height_px as usize * spec.channels;
         let tables = spec.channels * 256 * size_of::<f32>();
-        region + spec.sample_len() + tables
+        let from = [max_width_px as usize, max_height_px as usize];
+        let resizer = Resizer::memory_bytes(from, [spec.width_px, spec.height_px]);
+        region + spec.sample_len() + tables + resizer + yuv::Converter::memory_bytes(max_width_px)
     }
 
     /// Converts one frame to a sample of the shape `[channels, height, width]`. The function does

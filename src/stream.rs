@@ -35,6 +35,7 @@ use crate::classifier::timing::{choose_window_hop, output_interval_ns};
 use crate::engine::Engine;
 use crate::engine::scheduled_session::{Priority, ScheduledSession};
 use crate::error::Result;
+use crate::memory::check_budget;
 use crate::model::ModelSpec;
 use crate::preprocess::Preprocess;
 use crate::sampling::Sampler;
@@ -109,7 +110,8 @@ impl Stream {
     ///
     /// # Errors
     /// Returns [`Status::InvalidArgument`](crate::Status::InvalidArgument) if a setting is out of
-    /// range, [`Status::OutOfMemory`](crate::Status::OutOfMemory) if memory cannot be allocated,
+    /// range, [`Status::OutOfMemory`](crate::Status::OutOfMemory) if memory cannot be allocated or
+    /// [`Self::memory_bytes`] is more than 90 % of the memory that is available to the process,
     /// [`Status::System`](crate::Status::System) if the worker thread cannot be started or memory
     /// cannot be locked, [`Status::ModelMismatch`](crate::Status::ModelMismatch) if the package is
     /// for window mode and its input does not hold exactly one clip, or the error of the backend.
@@ -125,6 +127,7 @@ impl Stream {
         engine.check_process()?;
         let spec = engine.shared_spec();
         config.check(spec)?;
+        check_budget("the stream", Self::memory_bytes(engine, config)?)?;
         let hop = choose_hop(engine, config);
         let interval_ns = output_interval_ns(spec, hop);
         let settings = ClassifierSettings {
@@ -145,17 +148,14 @@ impl Stream {
         );
         let pipeline = Pipeline::new(
             Arc::clone(&shared),
-            Preprocess::new(spec, config.max_width_px, config.max_height_px),
+            Preprocess::new(spec, config.max_width_px, config.max_height_px)?,
             Sampler::new(spec.sample_interval_ns, config.gap_ns),
             create_classifier(spec, Box::new(session), &settings)?,
             OverloadPolicy::new(spec, interval_ns),
             hooks.on_result,
-        );
-        let mut slots = (0..config.ring_slots + EXTRA_SLOTS)
-            .map(|_| Slot::new(config.frame_bytes(), config.lock_memory))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter();
-        let (producer, consumer) = create_ring(slots.len(), |_| slots.next().unwrap_or_default());
+        )?;
+        let create_slot = |_| Slot::new(config.frame_bytes(), config.lock_memory);
+        let (producer, consumer) = create_ring(config.ring_slots + EXTRA_SLOTS, create_slot)?;
         let worker = Worker::new(consumer, pipeline);
         let (thread, driver) = match config.drive {
             Drive::Host => (None, Some(Driver::new(worker, engine.scheduler()))),
@@ -169,9 +169,9 @@ impl Stream {
         Ok(Self { acquirer, driver, reader: Reader::new(shared) })
     }
 
-    /// Returns the number of bytes that a stream with these settings allocates for the ring,
-    /// tensors, states, the history and the samples for exact queries. The memory that the
-    /// inference runtime allocates is not included.
+    /// Returns the number of bytes that a stream with these settings allocates for the ring, the
+    /// preprocessing, tensors, states, the history and the samples for exact queries. The memory
+    /// that the inference runtime allocates is not included.
     ///
     /// # Errors
     /// Returns [`Status::InvalidArgument`](crate::Status::InvalidArgument) if a setting is out of

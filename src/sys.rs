@@ -14,3 +14,4 @@ pub(crate) mod memory_lock;
 pub(crate) mod onnxruntime;
 pub(crate) mod priority;
 pub(crate) mod thread;
+pub(crate) mod reserve;

@@ -15,8 +15,9 @@ const SIDE: u32 = 128;
 const FRAMES: i64 = 4;
 
 /// Allowed growth of the resident memory. The allocator may use additional pages for its own
-/// purposes. In a full run, a leak of one frame per round would exceed this bound by far.
-const RESIDENT_SLACK_BYTES: usize = 2 << 20;
+/// purposes. In every run, a leak of one frame per round exceeds this bound; `check_growth` checks
+/// this.
+const RESIDENT_SLACK_BYTES: usize = 1 << 20;
 
 /// Maximum time that threads may take to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,6 +64,7 @@ fn acquire(stream: &mut Stream, pixels: &[u8]) {
 /// number of allocated bytes must not grow at all. The runtime's threads end some time after their
 /// engine is dropped, so the check waits until they have freed their memory.
 fn check_growth(rounds: usize, mut round: impl FnMut()) {
+    assert!(rounds * (SIDE * SIDE) as usize > RESIDENT_SLACK_BYTES, "too few rounds");
     (0..rounds / 10).for_each(|_| round());
     let (allocated, resident) = (counting::live_bytes(), resident_bytes());
     (0..rounds).for_each(|_| round());

@@ -260,7 +260,7 @@ const char *ttv_status_string(ttv_status status);
  * Copies the message of the last call that failed on this thread. Use the message only directly
  * after a call that returned a negative status. Real-time calls, ttv_stream_process and positive
  * statuses set no message and leave an earlier message unchanged. The copy is NUL-terminated, and
- * truncated if the buffer is too small.
+ * truncated if the buffer is too small. The library keeps at most 4096 bytes of a message.
  *
  * @param buffer    Memory for the message, or NULL to get only the length.
  * @param capacity  Size of the buffer in bytes.
@@ -361,7 +361,7 @@ uint32_t ttv_abi_version(void);
  * @return TTV_OK; TTV_ERR_ABI_VERSION if the host was compiled for an incompatible version;
  * TTV_ERR_WRONG_STATE if an earlier call of this function succeeded, or if ttv_engine_create has
  * already been called;
- * TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8.
+ * TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8; TTV_ERR_OUT_OF_MEMORY.
  *
  * [ctl, any state]
  */
@@ -976,9 +976,9 @@ ttv_status ttv_stream_create(ttv_engine *engine,
                              ttv_stream **stream);
 
 /**
- * Computes how much memory a stream with these settings allocates for the ring, the tensors, the
- * states, the history and the samples for exact queries. The memory that the inference runtime
- * allocates is not included.
+ * Computes how much memory a stream with these settings allocates for the ring, the preprocessing,
+ * the tensors, the states, the history and the samples for exact queries. The memory that the
+ * inference runtime allocates is not included.
  *
  * @param engine      The engine.
  * @param config      The settings.

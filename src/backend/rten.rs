@@ -6,6 +6,8 @@ use super::report::RuntimeReport;
 use super::signature::{GraphTensor, check_inputs, check_outputs};
 use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
+use crate::memory::step::StepMemory;
+use crate::memory::{check_budget, copy_values, fill_values};
 use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
 use rten::{
     DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType,
@@ -16,10 +18,21 @@ use std::sync::Arc;
 /// Name and version of the runtime. The version must match the dependency in `Cargo.toml`.
 const RUNTIME: &str = "rten 0.27";
 
+/// Bytes that must be available when rten loads a package: a fixed amount, and a multiple of the
+/// size of the package. rten allocates at most three times the size of the demo model's packages.
+const LOAD_BYTES: usize = 4 << 20;
+const LOAD_FACTOR: usize = 4;
+
+/// Bytes that must be available for the first step: a fixed amount, and a multiple of the tensors of
+/// a session. Of these tensors, the demo model's packages need at most five times the size.
+const STEP_BYTES: usize = 4 << 20;
+const STEP_FACTOR: usize = 8;
+
 struct Shared {
     model: Model,
     pool: Pool,
     spec: ModelSpec,
+    memory: StepMemory,
 }
 
 /// The threads in which the network runs. The thread that runs a session is one of the pool's
@@ -47,17 +60,26 @@ struct RtenSession {
 ///
 /// # Errors
 /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or [`Status::ModelMismatch`] if
-/// an input or output does not match the metadata, or [`Status::System`] if a thread cannot be
-/// started.
+/// an input or output does not match the metadata, [`Status::OutOfMemory`] if memory is missing, or
+/// [`Status::System`] if a thread cannot be started.
 pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
-    let model = Model::load(package.bytes.to_vec()).map_err(|error| {
+    // rten ends the process if an allocation fails.
+    check_budget("loading the model", LOAD_BYTES + LOAD_FACTOR * package.bytes.len())?;
+    let model = Model::load(copy_values(&package.bytes, "the graph")?).map_err(|error| {
         Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {error}"))
     })?;
     let spec = package.spec.clone();
     check_inputs(&spec, model.input_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     check_outputs(&spec, model.output_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     let pool = create_pool(config)?;
-    Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec }))))
+    let memory = StepMemory::new(estimate_step_bytes(package));
+    Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec, memory }))))
+}
+
+/// Returns an upper estimate of the bytes that rten allocates in a step.
+fn estimate_step_bytes(package: &ModelPackage) -> usize {
+    let tensors = STEP_FACTOR.saturating_mul(package.spec.session_bytes());
+    STEP_BYTES.saturating_add(tensors).saturating_add(package.bytes.len())
 }
 
 fn create_pool(config: &EngineConfig) -> Result<Pool> {
@@ -110,7 +132,7 @@ fn inference_error(message: impl Into<String>) -> Error {
 
 fn create_states(spec: &ModelSpec) -> Result<Vec<Value>> {
     let create = |state: &StateSpec| {
-        let values = vec![state.initial; state.shape.iter().product()];
+        let values = fill_values(state.shape.iter().product(), state.initial, "a state")?;
         Value::from_shape(&state.shape, values)
             .map_err(|error| inference_error(format!("state {}: {error:?}", state.name)))
     };
@@ -132,11 +154,11 @@ impl Backend for RtenBackend {
         let spec = &self.0.spec;
         let shapes = spec.input_shapes();
         Ok(Box::new(RtenSession {
-            slow: vec![0.0; shapes[0].iter().product()],
-            fast: vec![0.0; shapes[1].iter().product()],
+            slow: fill_values(shapes[0].iter().product(), 0.0, "the slow input")?,
+            fast: fill_values(shapes[1].iter().product(), 0.0, "the fast input")?,
             shapes,
             states: create_states(spec)?,
-            logits: vec![0.0; spec.labels.len()],
+            logits: fill_values(spec.labels.len(), 0.0, "the logits")?,
             shared: self.0.clone(),
         }))
     }
@@ -162,14 +184,17 @@ impl Session for RtenSession {
         let inputs = shared.model.input_ids().iter().copied().zip(values).collect();
         let options =
             RunOptions::default().with_thread_pool(Some(Arc::clone(&shared.pool.threads)));
-        let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
+        let outputs = shared.memory.run(|| {
+            let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
+            outputs.map_err(|error| inference_error(error.to_string()))
+        });
         let values = |tensor: Value| {
             let parts = tensor.into_shape_vec::<f32, 4>();
             parts.map(|(_, values)| values).map_err(|error| inference_error(format!("{error:?}")))
         };
         self.slow = values(slow)?;
         self.fast = values(fast)?;
-        let mut outputs = outputs.map_err(|error| inference_error(error.to_string()))?.into_iter();
+        let mut outputs = outputs?.into_iter();
         let logits = outputs.next().ok_or_else(|| inference_error("the graph has no output"))?;
         let (_, logits) = logits
             .into_shape_vec::<f32, 2>()

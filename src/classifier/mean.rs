@@ -3,6 +3,8 @@
 use super::interface::ClassifierSettings;
 use super::posterior::PosteriorRule;
 use super::rules::{RuleMonitor, RuleOutcome};
+use crate::error::Result;
+use crate::memory::fill_values;
 use crate::model::ModelSpec;
 use crate::stream::history::{Covered, History, Span};
 use std::sync::Arc;
@@ -24,24 +26,30 @@ pub(super) struct RunningMean {
 
 impl RunningMean {
     /// Creates a mean. The network produces one output every `output_samples` samples.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
     pub(super) fn new(
         spec: &ModelSpec,
         settings: &ClassifierSettings,
         output_samples: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let labels = spec.labels.len();
+        let create_sum = || fill_values(labels, 0.0, "the mean");
+        let create_posterior = || fill_values(labels, 0.0, "a posterior");
         let outputs_per_clip = spec.clip_samples.div_ceil(output_samples.max(1));
-        Self {
+        Ok(Self {
             history: Arc::clone(&settings.history),
             span_ns: settings.label_span_ns,
             rule: PosteriorRule::of(spec),
-            sum: vec![0.0; labels],
+            sum: create_sum()?,
             count: 0,
             covered: None,
-            monitor: RuleMonitor::new(settings.rules, spec.threshold, labels, outputs_per_clip),
-            recent_sum: vec![0.0; labels],
-            scratch: [vec![0.0; labels], vec![0.0; labels]],
-        }
+            monitor: RuleMonitor::new(settings.rules, spec.threshold, labels, outputs_per_clip)?,
+            recent_sum: create_sum()?,
+            scratch: [create_posterior()?, create_posterior()?],
+        })
     }
 
     /// Begins an acquisition.

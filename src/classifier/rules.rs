@@ -3,6 +3,7 @@
 
 use super::posterior::largest;
 use crate::error::{Error, Result, Status};
+use crate::memory::fill_values;
 use crate::stream::history::Span;
 
 /// Maximum number of outputs that a rule can require.
@@ -119,14 +120,17 @@ pub(super) struct RuleMonitor {
 
 impl RuleMonitor {
     /// Creates a monitor, or returns `None` if no rule is set.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(
         rules: Rules,
         threshold: f32,
         labels: usize,
         outputs_per_clip: usize,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>> {
         if rules.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut monitor = Self {
             rules,
@@ -142,10 +146,11 @@ impl RuleMonitor {
         };
         if let Some(rule) = rules.view_change {
             let rows = monitor.or_clip(rule.span).max(monitor.or_clip(rule.outputs));
-            monitor.rows = vec![0.0; rows * labels];
-            monitor.spans = vec![Span { first_ns: 0, last_ns: 0 }; rows];
+            let purpose = "the outputs for view changes";
+            monitor.rows = fill_values(rows.saturating_mul(labels), 0.0, purpose)?;
+            monitor.spans = fill_values(rows, Span { first_ns: 0, last_ns: 0 }, purpose)?;
         }
-        Some(monitor)
+        Ok(Some(monitor))
     }
 
     /// Begins an acquisition.

@@ -28,14 +28,19 @@ pub(super) struct StreamClassifier {
 }
 
 impl StreamClassifier {
+    /// Creates a classifier.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
     pub(super) fn new(
         spec: &ModelSpec,
         mut session: Box<dyn Session>,
         settings: &ClassifierSettings,
-    ) -> Self {
+    ) -> Result<Self> {
         let sample_len = spec.sample_len();
         let chunk_samples = session.inputs().fast.len() / sample_len;
-        Self {
+        Ok(Self {
             session,
             partial: settings.partial,
             chunk_samples,
@@ -44,8 +49,8 @@ impl StreamClassifier {
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             chunk: 0,
             filled: 0,
-            mean: RunningMean::new(spec, settings, chunk_samples),
-        }
+            mean: RunningMean::new(spec, settings, chunk_samples)?,
+        })
     }
 
     fn sample_range(&self, index: usize) -> Range<usize> {

@@ -7,6 +7,7 @@ use super::posterior::softmax;
 use super::rules::RuleOutcome;
 use crate::backend::interface::Session;
 use crate::error::{Error, Result, Status};
+use crate::memory::{copy_values, fill_values};
 use crate::model::ModelSpec;
 use crate::sampling::Grid;
 use crate::stream::history::{Covered, Span};
@@ -35,7 +36,8 @@ impl WindowClassifier {
     /// Creates a classifier.
     ///
     /// # Errors
-    /// Returns [`Status::ModelMismatch`] if the input of the graph does not hold exactly one clip.
+    /// Returns [`Status::ModelMismatch`] if the input of the graph does not hold exactly one clip,
+    /// or [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(
         spec: &ModelSpec,
         mut session: Box<dyn Session>,
@@ -56,14 +58,14 @@ impl WindowClassifier {
             sample_len,
             clip,
             hop: settings.hop,
-            slow_indices: spec.slow_indices.clone(),
-            kept: vec![0.0; needed],
-            posterior: vec![0.0; spec.labels.len()],
+            slow_indices: copy_values(&spec.slow_indices, "the slow indices")?,
+            kept: fill_values(needed, 0.0, "the samples of a clip")?,
+            posterior: fill_values(spec.labels.len(), 0.0, "a posterior")?,
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             samples: 0,
             last_window_end: 0,
             is_behind: false,
-            mean: RunningMean::new(spec, settings, settings.hop),
+            mean: RunningMean::new(spec, settings, settings.hop)?,
         })
     }
 

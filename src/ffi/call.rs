@@ -3,11 +3,18 @@
 
 use super::types::ttv_status;
 use crate::error::{Error, Result, Status};
+use crate::fixed_text::FixedText;
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Maximum length of a message in bytes. A longer message is truncated.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
 thread_local! {
-    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+    // The text has a fixed size, because storing it must succeed when no memory is left.
+    static LAST_ERROR: RefCell<FixedText<MAX_MESSAGE_BYTES>> =
+        const { RefCell::new(FixedText::new()) };
 }
 
 /// Runs a control call, and keeps the error message if the call fails.
@@ -17,7 +24,11 @@ pub(super) fn control(call: impl FnOnce() -> Result<Status>) -> ttv_status {
     });
     outcome
         .unwrap_or_else(|error| {
-            LAST_ERROR.with_borrow_mut(|last| *last = error.to_string());
+            LAST_ERROR.with_borrow_mut(|last| {
+                last.clear();
+                // The only error is that the text was truncated.
+                let _ = write!(last, "{error}");
+            });
             error.status()
         })
         .code()
@@ -34,7 +45,7 @@ pub(super) fn real_time(call: impl FnOnce() -> Result<(), Status>) -> ttv_status
 
 /// Calls `read` with the message of the last control call that failed on this thread.
 pub(super) fn with_last_error<R>(read: impl FnOnce(&str) -> R) -> R {
-    LAST_ERROR.with_borrow(|last| read(last))
+    LAST_ERROR.with_borrow(|last| read(last.as_str()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::types::ttv_status;
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
 use crate::error::{Error, Result, Status};
+use crate::memory::ReserveWatch;
 use parking_lot::Mutex;
 use std::ffi::c_char;
 use std::path::Path;
@@ -54,11 +55,14 @@ pub unsafe extern "C" fn ttv_engine_create(
         let place = get_place(engine).map_err(argument_error("engine"))?;
         *place = std::ptr::null_mut();
         let config = read_struct(config).map_err(argument_error("config"))?;
+        let watch = ReserveWatch::new();
         let settings = config.parse()?;
         let engine = Engine::new(config.load_package()?, &settings)?;
         let labels = LabelTexts::new(&engine.spec().labels);
         let handle = ttv_engine { engine, labels, self_test_error: Mutex::new(None) };
-        *place = Box::into_raw(Box::new(handle));
+        let handle = Box::new(handle);
+        watch.check()?;
+        *place = Box::into_raw(handle);
         Ok(Status::Ok)
     })
 }
@@ -129,7 +133,9 @@ fn prepare(
     callback: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Status> {
     let engine = get_engine(engine)?;
+    let watch = ReserveWatch::new();
     let error = engine.engine.prepare_with(callback)?;
+    watch.check()?;
     *engine.self_test_error.lock() = Some(error);
     Ok(Status::Ok)
 }

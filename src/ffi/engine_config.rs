@@ -7,6 +7,7 @@ use super::runtime::{call_thread_start, check_abi_version, runtime_library};
 use super::types::ttv_stage;
 use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
+use crate::memory::copy_values;
 use crate::model::ModelPackage;
 use crate::sys::gpu::GpuStream;
 use std::ffi::{c_char, c_void};
@@ -118,7 +119,7 @@ impl ttv_engine_config {
                 // check above ensures that the size is 1 to `isize::MAX`.
                 let bytes =
                     unsafe { std::slice::from_raw_parts(self.model_data.cast::<u8>(), size) };
-                ModelPackage::from_bytes(bytes.to_vec(), sha256)
+                ModelPackage::from_bytes(copy_values(bytes, "the model package")?, sha256)
             }
             (None, true) => {
                 let message = "model_path and model_data are both NULL; set exactly one of them";

@@ -8,6 +8,7 @@ use super::pointers::{Versioned, argument_error, read_struct, read_text};
 use super::types::{ttv_log_level, ttv_status};
 use crate::abi::abi_enum;
 use crate::error::{Error, Result, Status};
+use crate::memory::ReserveWatch;
 use std::ffi::{CString, c_char, c_void};
 use std::path::PathBuf;
 use std::ptr::null_mut;
@@ -168,7 +169,7 @@ pub extern "C" fn ttv_abi_version() -> u32 {
 /// @return TTV_OK; TTV_ERR_ABI_VERSION if the host was compiled for an incompatible version;
 /// TTV_ERR_WRONG_STATE if an earlier call of this function succeeded, or if ttv_engine_create has
 /// already been called;
-/// TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8.
+/// TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8; TTV_ERR_OUT_OF_MEMORY.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -177,6 +178,7 @@ pub unsafe extern "C" fn ttv_runtime_init(config: *const ttv_runtime_config) -> 
     control(|| {
         let config = read_struct(config).map_err(argument_error("config"))?;
         check_abi_version(config.abi_version)?;
+        let watch = ReserveWatch::new();
         let runtime_library = read_text(config.runtime_library, "runtime_library")?;
         let runtime = Runtime {
             user: config.user,
@@ -184,6 +186,8 @@ pub unsafe extern "C" fn ttv_runtime_init(config: *const ttv_runtime_config) -> 
             thread_start: config.thread_start,
             runtime_library: runtime_library.map(PathBuf::from),
         };
+        // The settings are kept until the process ends, so they must not be in the reserve.
+        watch.check()?;
         if RUNTIME.set(runtime).is_err() {
             let message = "ttv_runtime_init must be called once per process, before the first \
                            ttv_engine_create";

@@ -25,7 +25,7 @@ pub extern "C" fn ttv_status_string(status: ttv_status) -> *const c_char {
 /// Copies the message of the last call that failed on this thread. Use the message only directly
 /// after a call that returned a negative status. Real-time calls, ttv_stream_process and positive
 /// statuses set no message and leave an earlier message unchanged. The copy is NUL-terminated, and
-/// truncated if the buffer is too small.
+/// truncated if the buffer is too small. The library keeps at most 4096 bytes of a message.
 ///
 /// @param buffer    Memory for the message, or NULL to get only the length.
 /// @param capacity  Size of the buffer in bytes.

@@ -8,6 +8,7 @@ use super::runtime::call_thread_start;
 use super::stream_config::ttv_stream_config;
 use super::types::ttv_status;
 use crate::error::{Result, Status};
+use crate::memory::ReserveWatch;
 use crate::result::ViewResult;
 use crate::stream::Stream;
 use crate::stream::acquirer::Acquirer;
@@ -56,9 +57,11 @@ pub(super) fn get_stream<'a>(stream: *const ttv_stream) -> Result<&'a ttv_stream
 ///                     handle with ttv_stream_destroy.
 ///
 /// @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
-/// TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY;
-/// TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the memory or create an event
-/// descriptor; an error of ttv_engine_prepare if the provider fails.
+/// TTV_ERR_WRONG_STATE if this process inherited the engine with fork;
+/// TTV_ERR_OUT_OF_MEMORY if an allocation fails, or if the size from ttv_stream_get_memory is more
+/// than 90 % of the memory that is available to the process; TTV_ERR_SYSTEM if the system cannot
+/// start the worker thread, lock the memory or create an event descriptor; an error of
+/// ttv_engine_prepare if the provider fails.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -73,6 +76,7 @@ pub unsafe extern "C" fn ttv_stream_create(
         *place = std::ptr::null_mut();
         let engine = get_engine(engine)?;
         let config = read_struct(config).map_err(argument_error("config"))?;
+        let watch = ReserveWatch::new();
         let event = Event::new()?.map(Arc::new);
         let callback = Callback { function: config.on_result, user: config.user };
         let hooks = Hooks {
@@ -82,7 +86,9 @@ pub unsafe extern "C" fn ttv_stream_create(
         let opened = Stream::open_with_hooks(&engine.engine, &config.parse()?, hooks)?;
         let Stream { acquirer, driver, reader } = opened;
         let (acquirer, driver) = (Mutex::new(acquirer), driver.map(Mutex::new));
-        *place = Box::into_raw(Box::new(ttv_stream { acquirer, driver, reader, event }));
+        let handle = Box::new(ttv_stream { acquirer, driver, reader, event });
+        watch.check()?;
+        *place = Box::into_raw(handle);
         Ok(Status::Ok)
     })
 }
@@ -121,9 +127,9 @@ fn announce_results(
     }
 }
 
-/// Computes how much memory a stream with these settings allocates for the ring, the tensors, the
-/// states, the history and the samples for exact queries. The memory that the inference runtime
-/// allocates is not included.
+/// Computes how much memory a stream with these settings allocates for the ring, the preprocessing,
+/// the tensors, the states, the history and the samples for exact queries. The memory that the
+/// inference runtime allocates is not included.
 ///
 /// @param engine      The engine.
 /// @param config      The settings.

@@ -9,7 +9,9 @@
 //! noise, about one pixel in fifteen therefore differs from Pillow's result by 1, on the scale from
 //! 0 to 255.
 
+use crate::error::Result;
 use crate::frame::Region;
+use crate::memory::fill_values;
 use weights::{LANES, Span, Weights};
 
 mod weights;
@@ -42,15 +44,26 @@ pub(super) struct Resizer {
 impl Resizer {
     /// Allocates buffers for regions of at most the size `from` and results of at most the size
     /// `to`. Both sizes are `[width, height]` in pixels.
-    pub(super) fn new(from: [usize; 2], to: [usize; 2]) -> Self {
-        Self {
-            horizontal: Weights::new(from[0], to[0]),
-            vertical: Weights::new(from[1], to[1]),
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
+    pub(super) fn new(from: [usize; 2], to: [usize; 2]) -> Result<Self> {
+        Ok(Self {
+            horizontal: Weights::new(from[0], to[0])?,
+            vertical: Weights::new(from[1], to[1])?,
             // The weights of each sum are padded with zeros. At the end of a row, the padding is
             // multiplied by values beyond the row, so both buffers have `LANES` additional values.
-            row: vec![0; from[0] * PIXEL_BYTES + LANES],
-            channel: vec![0; from[0] + LANES],
-        }
+            row: fill_values(from[0] * PIXEL_BYTES + LANES, 0, "a row of a frame")?,
+            channel: fill_values(from[0] + LANES, 0, "a row of a frame")?,
+        })
+    }
+
+    /// Returns the size in bytes of the buffers that [`Self::new`] allocates for these sizes.
+    pub(super) fn memory_bytes(from: [usize; 2], to: [usize; 2]) -> usize {
+        let rows = from[0] * (PIXEL_BYTES + 1) + 2 * LANES;
+        let weights = Weights::memory_bytes(from[0], to[0]) + Weights::memory_bytes(from[1], to[1]);
+        rows * size_of::<u16>() + weights
     }
 
     /// Resizes a region. Pixels outside the region, where scanners write patient data, have no

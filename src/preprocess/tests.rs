@@ -51,7 +51,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
 /// values.
 fn pixels(spec: &ModelSpec, geometry: &Geometry, packed: &[u8]) -> Vec<f32> {
     let mut sample = vec![f32::NAN; spec.sample_len()];
-    let mut preprocess = Preprocess::new(spec, geometry.width_px(), geometry.height_px());
+    let mut preprocess = Preprocess::new(spec, geometry.width_px(), geometry.height_px()).unwrap();
     preprocess.run(geometry, packed, &mut sample).unwrap();
     let plane = spec.width_px * spec.height_px;
     let restored = |(index, value): (usize, &f32)| {
@@ -221,6 +221,7 @@ fn a_value_is_normalised_by_mean_and_standard_deviation() {
     let spec = spec(1, 32, 32);
     let mut sample = vec![0.0; 1024];
     Preprocess::new(&spec, 32, 32)
+        .unwrap()
         .run(&create_geometry(PixelFormat::Gray8, 32, 32), &[51; 1024], &mut sample)
         .unwrap();
     assert!(sample.iter().all(|value| (value - (0.2 - 0.45) / 0.225).abs() < 1e-6));
@@ -320,7 +321,7 @@ fn making_an_image_smaller_averages_its_pixels() {
 #[test]
 fn a_frame_leaves_nothing_behind_for_the_next() {
     let spec = spec(1, 32, 32);
-    let mut preprocess = Preprocess::new(&spec, 64, 64);
+    let mut preprocess = Preprocess::new(&spec, 64, 64).unwrap();
     let (mut sample, mut fresh) = (vec![0.0; 1024], vec![0.0; 1024]);
     let small = create_geometry(PixelFormat::Uyvy, 64, 32);
     let frame = encode(PixelFormat::Uyvy, 64, 32, grey);
@@ -328,14 +329,14 @@ fn a_frame_leaves_nothing_behind_for_the_next() {
         .run(&create_geometry(PixelFormat::Gray8, 64, 64), &[255; 4096], &mut sample)
         .unwrap();
     preprocess.run(&small, &frame, &mut sample).unwrap();
-    Preprocess::new(&spec, 64, 64).run(&small, &frame, &mut fresh).unwrap();
+    Preprocess::new(&spec, 64, 64).unwrap().run(&small, &frame, &mut fresh).unwrap();
     assert_eq!(sample, fresh);
 }
 
 #[test]
 fn a_frame_or_sample_of_the_wrong_size_is_refused() {
     let spec = spec(1, 32, 32);
-    let mut preprocess = Preprocess::new(&spec, 64, 48);
+    let mut preprocess = Preprocess::new(&spec, 64, 48).unwrap();
     let mut sample = vec![0.0; 1024];
     let mut status = |width, height, bytes, values: usize| {
         let geometry = create_geometry(PixelFormat::Gray8, width, height);

@@ -1,6 +1,8 @@
 //! Conversion of video-range YUV with subsampled chroma to red, green and blue planes.
 
+use crate::error::Result;
 use crate::frame::{Geometry, PixelFormat, Region};
+use crate::memory::fill_values;
 use std::ops::Range;
 
 /// A range of pairs of adjacent pixels. The two pixels of a pair share their chroma, so a region is
@@ -30,9 +32,22 @@ pub(super) struct Converter {
 }
 
 impl Converter {
-    pub(super) fn new(max_width_px: u32) -> Self {
+    /// Allocates the row buffers.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
+    pub(super) fn new(max_width_px: u32) -> Result<Self> {
         let pairs = max_width_px as usize / 2;
-        Self { luma: vec![[0; 2]; pairs], u: vec![0; pairs], v: vec![0; pairs] }
+        let purpose = "a row of a frame";
+        let luma = fill_values(pairs, [0; 2], purpose)?;
+        let [u, v] = [fill_values(pairs, 0, purpose)?, fill_values(pairs, 0, purpose)?];
+        Ok(Self { luma, u, v })
+    }
+
+    /// Returns the size of the row buffers in bytes.
+    pub(super) fn memory_bytes(max_width_px: u32) -> usize {
+        4 * (max_width_px as usize / 2)
     }
 
     /// Writes the red, green and blue planes of the region, widened to whole pairs, to `target`.

@@ -12,6 +12,7 @@ use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
 use crate::error::{Error, Result, Status};
 use crate::frame::Geometry;
+use crate::memory::fill_values;
 use crate::preprocess::Preprocess;
 use crate::result::{ResultFlags, ViewResult};
 use crate::sampling::{Arrival, Sampler};
@@ -56,9 +57,9 @@ impl Pipeline {
         classifier: Box<dyn Classifier>,
         overload: OverloadPolicy,
         on_result: Option<OnResult>,
-    ) -> Self {
-        let labels = shared.spec.labels.len();
-        Self {
+    ) -> Result<Self> {
+        let posterior = fill_values(shared.spec.labels.len(), 0.0, "a posterior")?;
+        Ok(Self {
             shared,
             preprocess,
             sampler,
@@ -67,14 +68,14 @@ impl Pipeline {
             on_result,
             is_in_callback: false,
             result: ViewResult::new(0),
-            posterior: vec![0.0; labels],
+            posterior,
             geometry: None,
             frame_ns: None,
             samples: 0,
             segment_samples: 0,
             is_settled: false,
             view_changes: 0,
-        }
+        })
     }
 
     pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {

@@ -5,6 +5,7 @@ use super::shared::Shared;
 use super::stats::StreamStats;
 use crate::classifier::posterior::PosteriorRule;
 use crate::error::{Result, Status};
+use crate::memory::fill_values;
 use crate::result::ViewResult;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Reader {
     ) -> Result<QueryAnswer, Status> {
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
-        let (shared, mut mean) = (&self.shared, vec![0.0; self.label_count()]);
+        let (shared, mut mean) = (&self.shared, self.create_posterior()?);
         let found = shared.history.query(interval, shared.begun(), timeout, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
         PosteriorRule::of(&self.shared.spec).apply(&mut mean);
@@ -124,9 +125,10 @@ impl Reader {
     /// # Errors
     /// Returns [`Status::TimedOut`] if the timeout expires before the network has processed the
     /// samples that have arrived, [`Status::Empty`] if the interval contains no sample,
-    /// [`Status::Unsupported`] if the stream keeps no samples, or the error of the backend. If the
-    /// interval contains no sample because the stream has ended, returns [`Status::Poisoned`] after
-    /// an internal error, or else [`Status::Cancelled`].
+    /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::OutOfMemory`] if the memory
+    /// for the answer cannot be allocated, or the error of the backend. If the interval contains no
+    /// sample because the stream has ended, returns [`Status::Poisoned`] after an internal error, or
+    /// else [`Status::Cancelled`].
     pub fn query_exact(
         &self,
         from_ns: i64,
@@ -137,10 +139,14 @@ impl Reader {
         let exact = self.shared.exact.as_ref().ok_or(Status::Unsupported)?;
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
-        let mut posterior = vec![0.0; self.label_count()];
+        let mut posterior = self.create_posterior()?;
         let found = exact.run(interval, self.shared.begun(), timeout, &mut posterior);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         Ok(self.create_answer(coverage, covered, &posterior, scores))
+    }
+
+    fn create_posterior(&self) -> Result<Vec<f32>, Status> {
+        fill_values(self.label_count(), 0.0, "a posterior").map_err(|error| error.status())
     }
 
     fn create_answer(

@@ -17,6 +17,8 @@ use std::cell::Cell;
 use crossbeam_utils::CachePadded;
 
 use self::sync::{Arc, AtomicUsize, Ordering, Slot};
+use crate::error::Result;
+use crate::memory::reserve_values;
 
 /// The slots and positions that the producer and the consumer share.
 struct Shared<T> {
@@ -77,20 +79,28 @@ pub(crate) struct Consumer<T> {
 /// Creates a ring of exactly `slots` slots. `create` creates the content of each slot from its
 /// index. Nothing is allocated later.
 ///
+/// # Errors
+/// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be allocated,
+/// or the first error of `create`.
+///
 /// # Panics
 /// Panics if `slots` is 0.
 pub(crate) fn create_ring<T: Send>(
     slots: usize,
-    mut create: impl FnMut(usize) -> T,
-) -> (Producer<T>, Consumer<T>) {
+    mut create: impl FnMut(usize) -> Result<T>,
+) -> Result<(Producer<T>, Consumer<T>)> {
     assert!(slots > 0, "a ring has at least one slot");
+    let mut filled = reserve_values(slots, "the slots of the ring")?;
+    for index in 0..slots {
+        filled.push(Slot::new(create(index)?));
+    }
     let shared = Arc::new(Shared {
-        slots: (0..slots).map(|index| Slot::new(create(index))).collect(),
+        slots: filled.into(),
         head: CachePadded::new(AtomicUsize::new(0)),
         tail: CachePadded::new(AtomicUsize::new(0)),
     });
     let producer = Producer { shared: Arc::clone(&shared), head: 0, free_seen: Cell::new(slots) };
-    (producer, Consumer { shared, tail: 0, len_seen: Cell::new(0) })
+    Ok((producer, Consumer { shared, tail: 0, len_seen: Cell::new(0) }))
 }
 
 impl<T: Send> Producer<T> {

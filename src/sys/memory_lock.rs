@@ -1,6 +1,14 @@
-//! Functions that lock memory, so that it is never swapped out.
+//! Memory pages: their size, and functions that lock them, so that they are never swapped out.
 
 use std::io::{Error, Result};
+
+/// Returns the size of a memory page, which is the unit in which the system maps and locks memory.
+pub(crate) fn page_bytes() -> usize {
+    // SAFETY: the call takes no pointers and reads a constant of the system.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // Every system has a page size. It is 4096 bytes on most processors.
+    usize::try_from(bytes).ok().filter(|bytes| bytes.is_power_of_two()).unwrap_or(4096)
+}
 
 /// Loads the pages of `memory` into RAM and locks them.
 pub(crate) fn lock(memory: &[u8]) -> Result<()> {

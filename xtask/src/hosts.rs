@@ -2,6 +2,7 @@
 
 mod examples;
 mod find_package;
+mod out_of_memory;
 mod priorities;
 pub(crate) mod runtime;
 
@@ -36,6 +37,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/pause.c", ADDRESS_SANITIZER),
     ("tests/c/queries.c", ADDRESS_SANITIZER),
     ("tests/c/waits.c", ADDRESS_SANITIZER),
+    ("tests/c/memory_limit.c", &[]),
     ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
 ];
 
@@ -61,6 +63,7 @@ pub(crate) fn test_hosts() -> Result {
     let prefix = install_for_tests()?;
     abi::check(&prefix)?;
     run_programs(&prefix)?;
+    out_of_memory::test_failures(&prefix)?;
     compare_scores(&prefix)?;
     check_system_calls(&prefix)?;
     run_thread_programs(&prefix)?;

@@ -16,6 +16,7 @@ use crate::backend::signature::{
     NamedShape, check_inputs, check_outputs, expected_inputs, expected_outputs,
 };
 use crate::error::{Error, Result, Status};
+use crate::memory::fill_values;
 use crate::model::{ModelPackage, ModelSpec};
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
@@ -127,7 +128,7 @@ impl PlainSession {
             outputs: (shared.create_outputs()?, shared.create_outputs()?),
             initial: Vec::with_capacity(states.len()),
             is_fresh: true,
-            logits: vec![0.0; shared.spec.labels.len()],
+            logits: fill_values(shared.spec.labels.len(), 0.0, "the logits")?,
             shared: shared.clone(),
         })
     }

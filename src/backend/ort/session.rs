@@ -2,6 +2,7 @@
 
 use super::provider::{Provider, Settings, classify_failure};
 use super::runtime::Runtime;
+use super::tensor::classify_memory;
 use crate::backend::helpers::{HelperThread, HelperThreads};
 use crate::error::{Error, Result, Status};
 use ort::environment::ThreadManager;
@@ -78,7 +79,7 @@ pub(super) fn load_session(
     builder.commit_from_memory(graph).map_err(|error| match settings.provider {
         Provider::Cpu => {
             let message = format!("the graph cannot be loaded: {}", describe(runtime, &error));
-            Error::new(Status::ModelInvalid, message)
+            Error::new(classify_memory(error.message(), Status::ModelInvalid), message)
         }
         _ => provider_error(runtime, &error),
     })
@@ -86,7 +87,10 @@ pub(super) fn load_session(
 
 fn provider_error(runtime: &Runtime, error: &ort::Error) -> Error {
     let (status, hint) = classify_failure(error.message());
-    Error::new(status, format!("{}{hint}", describe(runtime, error)))
+    Error::new(
+        classify_memory(error.message(), status),
+        format!("{}{hint}", describe(runtime, error)),
+    )
 }
 
 fn describe(runtime: &Runtime, error: &ort::Error) -> String {

@@ -21,9 +21,21 @@ pub(super) fn describe_outlet(outlet: &Outlet) -> GraphTensor<'_> {
     GraphTensor { name: outlet.name(), shape, is_float32 }
 }
 
+/// Texts with which ONNX Runtime reports that an allocation failed.
+const OUT_OF_MEMORY_TEXTS: [&str; 4] =
+    ["bad_alloc", "bad allocation", "Failed to allocate memory", "out of memory"];
+
+/// Returns [`Status::OutOfMemory`] if the message of ONNX Runtime says that an allocation failed,
+/// and `status` otherwise.
+pub(super) fn classify_memory(message: &str, status: Status) -> Status {
+    let is_out_of_memory = OUT_OF_MEMORY_TEXTS.iter().any(|text| message.contains(text));
+    if is_out_of_memory { Status::OutOfMemory } else { status }
+}
+
 /// Converts an error that occurred during a run.
 pub(super) fn inference_error(error: ort::Error) -> Error {
-    Error::new(Status::Inference, error.to_string())
+    let message = error.to_string();
+    Error::new(classify_memory(&message, Status::Inference), message)
 }
 
 /// Converts an error that occurred during an allocation.

@@ -1,6 +1,9 @@
 //! Weights along one side: how much each pixel of an image contributes to each pixel of the resized
 //! image.
 
+use crate::error::Result;
+use crate::memory::reserve_values;
+
 /// Number of products that are computed at the same time along a row. Rows of weights are padded to
 /// a multiple of this number.
 pub(super) const LANES: usize = 8;
@@ -34,11 +37,27 @@ pub(super) struct Span<'a> {
 
 impl Weights {
     /// Allocates memory for resizing a side of at most `max_from` pixels to at most `max_to`.
-    pub(super) fn new(max_from: usize, max_to: usize) -> Self {
-        // A sum has at most 2 * from / to + 1 pixels if the image shrinks, and at most 3 otherwise.
-        let capacity = 2 * max_from + (3 + LANES) * max_to;
-        let (sums, padded) = (Vec::with_capacity(max_to), Vec::with_capacity(capacity));
-        Self { from: 0, to: 0, row: 0, sums, padded }
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
+    /// allocated.
+    pub(super) fn new(max_from: usize, max_to: usize) -> Result<Self> {
+        let purpose = "the weights of the resizer";
+        let sums = reserve_values(max_to, purpose)?;
+        let padded = reserve_values(Self::padded_len(max_from, max_to), purpose)?;
+        Ok(Self { from: 0, to: 0, row: 0, sums, padded })
+    }
+
+    /// Returns the maximum length of all padded rows. A sum has at most `2 * from / to + 1` pixels
+    /// if the image shrinks, and at most 3 otherwise.
+    fn padded_len(max_from: usize, max_to: usize) -> usize {
+        2 * max_from + (3 + LANES) * max_to
+    }
+
+    /// Returns the size in bytes of the memory that [`Self::new`] allocates.
+    pub(super) fn memory_bytes(max_from: usize, max_to: usize) -> usize {
+        let padded = Self::padded_len(max_from, max_to) * size_of::<u16>();
+        max_to * size_of::<(usize, usize)>() + padded
     }
 
     /// Computes the weights for these lengths, unless the last call set the same lengths.

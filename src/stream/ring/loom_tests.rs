@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn three_messages_pass_two_slots_in_order() {
     loom::model(|| {
-        let (mut producer, mut consumer) = create_ring(2, |_| 0_u32);
+        let (mut producer, mut consumer) = create_ring(2, |_| Ok(0_u32)).unwrap();
         let filler = loom::thread::spawn(move || {
             for message in 1..=3 {
                 loop {
@@ -34,7 +34,7 @@ fn three_messages_pass_two_slots_in_order() {
 #[test]
 fn a_dropping_producer_does_not_disturb_the_reader() {
     loom::model(|| {
-        let (mut producer, mut consumer) = create_ring(2, |_| 0_u32);
+        let (mut producer, mut consumer) = create_ring(2, |_| Ok(0_u32)).unwrap();
         let filler = loom::thread::spawn(move || {
             let mut sent = 0;
             for message in 1..=3 {

@@ -16,7 +16,7 @@ fn pop(consumer: &mut Consumer<u64>) -> Option<u64> {
 #[test]
 fn every_slot_can_be_filled() {
     for slots in [1, 2, 3, 4, 7] {
-        let (mut producer, mut consumer) = create_ring(slots, |_| 0);
+        let (mut producer, mut consumer) = create_ring(slots, |_| Ok(0)).unwrap();
         for filled in 0..slots {
             assert_eq!((producer.free(), consumer.len()), (slots - filled, filled));
             assert!(push(&mut producer, filled as u64));
@@ -32,7 +32,7 @@ fn every_slot_can_be_filled() {
 
 #[test]
 fn an_empty_ring_has_nothing_to_read() {
-    let (mut producer, mut consumer) = create_ring(3, |_| 0);
+    let (mut producer, mut consumer) = create_ring(3, |_| Ok(0)).unwrap();
     assert!(consumer.peek(0).is_none());
     consumer.release();
     assert_eq!((producer.free(), consumer.len()), (3, 0));
@@ -44,7 +44,7 @@ fn an_empty_ring_has_nothing_to_read() {
 
 #[test]
 fn a_slot_stays_the_same_until_commit() {
-    let (mut producer, consumer) = create_ring(2, |index| index as u64);
+    let (mut producer, consumer) = create_ring(2, |index| Ok(index as u64)).unwrap();
     *producer.slot().unwrap() = 7;
     assert_eq!(producer.slot().copied(), Some(7));
     assert_eq!(consumer.len(), 0);
@@ -56,7 +56,7 @@ fn a_slot_stays_the_same_until_commit() {
 #[test]
 fn values_stay_in_order_through_many_wraps() {
     for slots in [1, 2, 3, 5, 8] {
-        let (mut producer, mut consumer) = create_ring(slots, |_| 0);
+        let (mut producer, mut consumer) = create_ring(slots, |_| Ok(0)).unwrap();
         let (mut sent, mut received) = (0, 0);
         for round in 0..100 {
             for _ in 0..=round % slots {
@@ -79,7 +79,7 @@ fn values_stay_in_order_through_many_wraps() {
 #[test]
 fn slots_are_dropped_once_after_both_ends() {
     let token = std::sync::Arc::new(());
-    let (mut producer, consumer) = create_ring(3, |_| std::sync::Arc::clone(&token));
+    let (mut producer, consumer) = create_ring(3, |_| Ok(std::sync::Arc::clone(&token))).unwrap();
     producer.commit();
     drop(producer);
     assert_eq!(std::sync::Arc::strong_count(&token), 4);
@@ -97,7 +97,7 @@ fn two_threads_pass_every_message_whole_and_in_order() {
         Ok(text) => text.parse().expect("TTEVIEW_STRESS_HANDOVERS is a number"),
         Err(_) => 2_000_000_u64,
     };
-    let (mut producer, mut consumer) = create_ring(5, |_| [0_u64; WORDS]);
+    let (mut producer, mut consumer) = create_ring(5, |_| Ok([0_u64; WORDS])).unwrap();
     let filler = std::thread::spawn(move || {
         for message in 1..=handovers {
             loop {

@@ -97,7 +97,7 @@ fn preprocessing_allocates_nothing_when_frames_change() {
     let colour = ModelSpec { channels: 3, mean: vec![0.5; 3], std: vec![0.2; 3], ..grey.clone() };
     for spec in [&grey, &colour] {
         let mut sample = vec![0.0; spec.sample_len()];
-        let mut preprocess = Preprocess::new(spec, 640, 480);
+        let mut preprocess = Preprocess::new(spec, 640, 480).unwrap();
         for format in [PixelFormat::Gray8, PixelFormat::Yuyv, PixelFormat::Rgb24, PixelFormat::I420]
         {
             // The frames grow to the largest size, and then shrink to the smallest.

@@ -8,6 +8,14 @@ use std::path::{Path, PathBuf};
 /// Prefix of the names of all functions in the C ABI.
 pub(crate) const EXPORT_PREFIX: &str = "ttv_";
 
+/// The feature that adds the reserve for failed allocations.
+const RESERVE: &str = "memory-reserve";
+
+/// The functions of the C library whose calls go to the functions of the reserve. The files in
+/// src/sys/reserve/ define these functions, except the last, which stays undefined.
+const WRAPPED: [&str; 6] =
+    ["malloc", "calloc", "realloc", "posix_memalign", "free", "__cxa_thread_atexit_impl"];
+
 /// Linker flag before an archive that is linked as a whole. [`END_OF_WHOLE_ARCHIVE`] must follow
 /// the archive.
 pub(crate) const WHOLE_ARCHIVE: &str = "-Wl,--whole-archive";
@@ -19,7 +27,8 @@ pub(crate) const SYSTEM_LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
 /// Builds the library in release mode with the Cargo options `options` and returns the path of its
 /// packed archive.
 pub(crate) fn build_archive(platform: &Platform, options: &[&str]) -> Result<PathBuf> {
-    run(platform.cargo("build", "--release -p tteview").args(options))?;
+    let features = format!("--release -p tteview --features {RESERVE}");
+    run(platform.cargo("build", &features).args(options))?;
     pack_archive(&platform.release_dir().join("libtteview.a"), platform)
 }
 
@@ -35,10 +44,9 @@ fn pack_archive(archive: &Path, platform: &Platform) -> Result<PathBuf> {
     let mut names = list_global_symbols(archive, platform)?;
     names.retain(|name| name.starts_with(EXPORT_PREFIX));
     write_file(&exports, names.join("\n"))?;
-    run(command(platform.tool("ld"), ["-r", "--whole-archive"])
-        .arg(archive)
-        .arg("-o")
-        .arg(&object))?;
+    let mut linker = command(platform.tool("ld"), ["-r", "--whole-archive"]);
+    linker.args(WRAPPED.map(|name| format!("--wrap={name}")));
+    run(linker.arg(archive).arg("-o").arg(&object))?;
     let mut objcopy = command(platform.tool("objcopy"), ["--strip-debug"]);
     objcopy.args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd"]);
     run(objcopy.arg(format!("--keep-global-symbols={}", exports.display())).arg(&object))?;
