@@ -131,6 +131,8 @@ pub mod frame;
 mod memory;
 mod model;
 mod preprocess;
+#[doc(hidden)]
+pub mod regular_file;
 mod result;
 mod sampling;
 mod stream;

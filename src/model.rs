@@ -7,14 +7,18 @@ pub(crate) mod spec;
 mod tests;
 
 use crate::error::{Error, Result, Status};
-use crate::memory::{check_budget, out_of_memory, reserve_values};
+use crate::memory::{check_budget, out_of_memory};
+use crate::regular_file;
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
+
+/// Maximum size of a package's file in bytes. A protocol buffer, such as an ONNX file, is at most 2
+/// GiB long.
+const MAX_FILE_BYTES: u64 = 1 << 31;
 
 /// A model package whose hashes and metadata have been checked. A provider checks the graph when it
 /// loads the package.
@@ -31,7 +35,8 @@ impl ModelPackage {
     /// match it.
     ///
     /// # Errors
-    /// Returns [`Status::ModelUnreadable`] if the file cannot be read, or an error of
+    /// Returns [`Status::ModelUnreadable`] if the file cannot be read, is not a regular file or is
+    /// larger than 2 GiB, or an error of
     /// [`ModelPackage::from_bytes`].
     pub fn from_path(path: &Path, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         Self::from_bytes(read_file(path)?, expected_sha256)
@@ -67,23 +72,17 @@ impl ModelPackage {
 
 /// Reads a file whose size must fit into the available memory.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |problem: &dyn std::fmt::Display| {
-        Error::new(Status::ModelUnreadable, format!("{}: {problem}", path.display()))
+    const PURPOSE: &str = "the model package";
+    let unreadable = |error: io::Error| {
+        Error::new(Status::ModelUnreadable, format!("{}: {error}", path.display()))
     };
-    let mut file = File::open(path).map_err(|error| unreadable(&error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() {
-        return Err(unreadable(&"the path must name a regular file"));
-    }
-    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    check_budget("the model package", size)?;
-    // `read_to_end` needs room for one more byte to find the end of the file.
-    let mut bytes = reserve_values(size.saturating_add(1), "the model package")?;
-    file.read_to_end(&mut bytes).map_err(|error| match error.kind() {
-        ErrorKind::OutOfMemory => out_of_memory("the model package", size),
-        _ => unreadable(&error),
-    })?;
-    Ok(bytes)
+    let size = regular_file::check(path).map_err(unreadable)?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    check_budget(PURPOSE, size)?;
+    regular_file::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::OutOfMemory => out_of_memory(PURPOSE, size),
+        _ => unreadable(error),
+    })
 }
 
 fn to_hex(bytes: &[u8]) -> String {

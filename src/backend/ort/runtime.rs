@@ -1,6 +1,7 @@
 //! The process's ONNX Runtime: one library and one environment, which are never unloaded.
 
 use crate::error::{Error, Result, Status};
+use crate::regular_file;
 use crate::sys::onnxruntime::{RuntimeLibrary, inspect_library};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -96,6 +97,15 @@ fn load_library(path: &Path) -> Result<LoadedLibrary> {
     } else {
         std::path::absolute(path).unwrap_or(path.to_owned())
     };
+    // The dynamic loader would wait until another program writes to a FIFO. All other errors are
+    // left to the loader.
+    if !is_bare
+        && let Err(error) = regular_file::check(&full_path)
+        && error.kind() == std::io::ErrorKind::InvalidInput
+    {
+        let message = format!("{}: {error}", full_path.display());
+        return Err(Error::new(Status::RuntimeMissing, message));
+    }
     let library = inspect_library(&full_path, MIN_VERSION, ort::MINOR_VERSION)?;
     // This library does not set the variable itself, because changing environment variables is
     // not safe while other threads of the host run.

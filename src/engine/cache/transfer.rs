@@ -11,6 +11,7 @@ use super::key::{Key, to_hex};
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, Source};
 use crate::engine::cache::EngineCache;
 use crate::error::{Error, Result, Status};
+use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -70,7 +71,7 @@ impl EngineCache {
             }
             _ => file_error(error.to_string()),
         };
-        let mut file = File::open(path).map_err(read_error)?;
+        let mut file = regular_file::open(path).map_err(read_error)?;
         let length = file.metadata().map_err(read_error)?.len();
         let mut head = [0; FIRST_LINE.len() + 8];
         file.read_exact(&mut head).map_err(read_error)?;

@@ -6,9 +6,15 @@ use std::time::Duration;
 use tteview::frame::{FrameView, Geometry};
 use tteview::{Acquirer, Engine, PushError, Reader, Status, Stream, StreamConfig, ViewResult};
 
-/// Number of frames that the ring can hold. With room for several frames, the decoder and the
-/// network need not wait for each other at every frame.
+/// Number of frames that the ring can hold, unless the frames are large. With room for several
+/// frames, the decoder and the network need not wait for each other at every frame.
 const RING_SLOTS: usize = 32;
+
+/// Memory for the frames in the ring. If the frames are large, the ring has fewer slots.
+const RING_BYTES: usize = 64 << 20;
+
+/// Minimum number of slots of the ring, however large the frames are.
+const MIN_RING_SLOTS: usize = 2;
 
 /// Time to wait before checking again whether a full ring has a free slot.
 const FULL_RING_PAUSE: Duration = Duration::from_micros(500);
@@ -43,7 +49,7 @@ impl Acquisition {
     /// Opens a stream for the cine and begins an acquisition.
     pub(crate) fn begin(engine: &Engine, facts: &Facts) -> Result<Self, Failure> {
         let config = StreamConfig {
-            ring_slots: RING_SLOTS,
+            ring_slots: fit_ring(RING_SLOTS, facts),
             ..stream_config(facts, facts.timing.period_ns())
         };
         let Stream { mut acquirer, reader, .. } = Stream::open(engine, &config)?;
@@ -83,6 +89,11 @@ impl Acquisition {
     }
 }
 
+/// Returns the number of slots that fit into the memory for the ring, at most `slots`.
+fn fit_ring(slots: usize, facts: &Facts) -> usize {
+    (RING_BYTES / facts.geometry().frame_bytes().max(1)).clamp(MIN_RING_SLOTS, slots)
+}
+
 /// Returns the stream settings for the frames of a cine. `period_ns` is the usual time between two
 /// frames. With these settings, only a much longer time between two frames counts as a gap.
 pub(crate) fn stream_config(facts: &Facts, period_ns: i64) -> StreamConfig {
@@ -92,6 +103,7 @@ pub(crate) fn stream_config(facts: &Facts, period_ns: i64) -> StreamConfig {
         max_width_px: geometry.width_px(),
         max_height_px: geometry.height_px(),
         max_frame_bytes: geometry.frame_bytes(),
+        ring_slots: fit_ring(default.ring_slots, facts),
         gap_ns: default.gap_ns.max(period_ns.saturating_mul(FRAMES_IN_A_GAP).min(LONGEST_GAP_NS)),
         ..default
     }

@@ -2,7 +2,8 @@
 //!
 //! [`Cine::open`] reads the facts about a cine. Iterating over the cine decodes one frame at a
 //! time, so the decoded frames of a long cine are never all in memory. Files may be hostile, so
-//! every size in a file is checked before memory is allocated.
+//! every size in a file is checked before memory is allocated. The size of a frame is checked
+//! against the size of the file, because a small file can claim large frames.
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -33,9 +34,18 @@ pub use timing::Timing;
 
 use decoder::{CineSource, Decoder};
 use std::path::{Path, PathBuf};
+use tteview::regular_file;
 
 /// Maximum size of a file in bytes. Cines from scanners rarely exceed a few hundred megabytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// A frame whose decoded pixels have at most this size in bytes is decoded whatever the size of its
+/// file.
+const FREE_FRAME_BYTES: u64 = 8 << 20;
+
+/// For larger frames, number of decoded bytes of a frame that each byte of the file allows. Frames
+/// with an image of tissue compress less than this.
+const FRAME_BYTES_PER_BYTE: u64 = 256;
 
 /// One decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,13 +110,35 @@ impl Iterator for Cine {
 fn open_source(path: &Path) -> Result<CineSource, String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if metadata.is_dir() {
-        return png_folder::open(path);
+        let (source, bytes) = png_folder::open(path)?;
+        return check_frame_size(source, bytes);
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        let bytes = metadata.len();
-        return Err(format!("the file must have at most {MAX_FILE_BYTES} bytes, got {bytes}"));
+    let file = regular_file::read(path, MAX_FILE_BYTES).map_err(|error| error.to_string())?;
+    let bytes = file.len() as u64;
+    check_frame_size(open_file(file)?, bytes)
+}
+
+/// Returns the largest size in bytes that the decoded frames of a file may have.
+fn max_frame_bytes(file_bytes: u64) -> u64 {
+    FREE_FRAME_BYTES.saturating_add(file_bytes.saturating_mul(FRAME_BYTES_PER_BYTE))
+}
+
+/// Checks the size of the frames before the first one is decoded.
+fn check_frame_size(source: CineSource, file_bytes: u64) -> Result<CineSource, String> {
+    let bytes = source.facts.geometry().frame_bytes() as u64;
+    let max = max_frame_bytes(file_bytes);
+    if bytes <= max {
+        return Ok(source);
     }
-    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    Err(format!(
+        "a file of {file_bytes} bytes must have frames of at most {max} bytes, got {} x {} pixels \
+         with {bytes} bytes",
+        source.facts.geometry().width_px(),
+        source.facts.geometry().height_px()
+    ))
+}
+
+fn open_file(file: Vec<u8>) -> Result<CineSource, String> {
     match &file[..] {
         [b'G', b'I', b'F', b'8', ..] => gif::open(file),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::open(file),

@@ -4,11 +4,13 @@ use crate::acquisition::{Acquisition, FinalResult};
 use crate::cine::{Cine, Timing};
 use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
-use crate::output::print_line;
+use crate::output::{print_error, print_json, print_line};
 use crate::progress::create_progress_bar;
+use crate::terminal::{escape_name, escape_path};
 use clap::Args;
 use indicatif::ProgressFinish;
 use serde_json::{Map, Value, json};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tteview::{Engine, ResultFlags};
@@ -49,15 +51,16 @@ impl Classify {
         let mut failed = 0;
         for file in &self.files {
             match self.classify_file(file, &engine) {
-                Ok(cine) if self.json => print_line(&cine.to_json(&engine).to_string())?,
+                Ok(cine) if self.json => print_json(&cine.to_json(&engine))?,
                 Ok(cine) => print_line(&table.row(&cine, &engine))?,
                 Err(failure) if failure.exit == Exit::Files => {
                     failed += 1;
                     if self.json {
-                        let file = file.to_string_lossy();
-                        print_line(&json!({ "file": file, "error": failure.message }).to_string())?;
+                        let mut object = name_file(file);
+                        object.insert("error".into(), failure.message.into());
+                        print_json(&object.into())?;
                     } else {
-                        eprintln!("tteview: {}", failure.message);
+                        print_error(&failure.message);
                     }
                 }
                 Err(failure) => return Err(failure),
@@ -89,7 +92,7 @@ impl Classify {
             "{bar:30} {pos:>5} of {len} frames  {wide_msg}",
         )
         .with_finish(ProgressFinish::AndClear)
-        .with_message(file.display().to_string());
+        .with_message(escape_path(file));
         bar.enable_steady_tick(PROGRESS_TICK);
         let facts = cine.facts.to_json();
         let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
@@ -122,8 +125,8 @@ impl ClassifiedCine<'_> {
             .map(|(label, &score)| (label.code.clone(), score.into()))
             .collect();
         let has = |flag: ResultFlags| result.flags.contains(flag);
-        json!({
-            "file": self.file.to_string_lossy(),
+        let mut object = name_file(self.file);
+        object.extend(into_object(json!({
             "view": label.map(|label| &label.code),
             "name": label.map(|label| &label.name),
             "withheld": has(ResultFlags::ABSTAINED),
@@ -140,7 +143,30 @@ impl ClassifiedCine<'_> {
             "cine": self.facts,
             "model": engine.spec().model_version,
             "provider": engine.report().provider,
-        })
+        })));
+        object.into()
+    }
+}
+
+/// Returns an object with the field `file`. If the name is not UTF-8, its other bytes become `\xNN`
+/// in this field, and the field `file_bytes` contains all bytes in hexadecimal.
+fn name_file(file: &Path) -> Map<String, Value> {
+    match file.to_str() {
+        Some(name) => into_object(json!({ "file": name })),
+        None => {
+            let bytes = file.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}"));
+            into_object(json!({
+                "file": escape_path(file),
+                "file_bytes": bytes.collect::<String>(),
+            }))
+        }
+    }
+}
+
+fn into_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
     }
 }
 
@@ -155,9 +181,9 @@ impl Table {
     fn new(files: &[PathBuf], engine: &Engine) -> Self {
         let width = |text: &str| text.chars().count();
         let file_width =
-            files.iter().map(|file| width(&file.to_string_lossy())).max().unwrap_or(0).max(4);
-        let codes = engine.spec().labels.iter().map(|label| label.code.as_str());
-        let view_width = codes.chain([WITHHELD]).map(width).max().unwrap_or(0);
+            files.iter().map(|file| width(&escape_path(file))).max().unwrap_or(0).max(4);
+        let codes = engine.spec().labels.iter().map(|label| width(&escape_name(&label.code)));
+        let view_width = codes.chain([width(WITHHELD)]).max().unwrap_or(0);
         Self { file_width, view_width }
     }
 
@@ -172,8 +198,8 @@ impl Table {
         let result = &cine.result.result;
         let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
         self.line([
-            cine.file.to_string_lossy().into_owned(),
-            label.map_or(WITHHELD, |label| &label.code).to_owned(),
+            escape_path(cine.file),
+            label.map_or(WITHHELD.to_owned(), |label| escape_name(&label.code)),
             format!("{:.3}", result.confidence),
             format!("{:.3}", result.margin),
             result.frames_used.to_string(),

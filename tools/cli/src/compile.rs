@@ -1,9 +1,14 @@
 //! `tteview compile`.
 
 use crate::failure::{Exit, Failure};
+use crate::input_file::{MAX_MODEL_BYTES, read_settings};
 use crate::output::print_line;
+use crate::output_file::OutputFile;
+use crate::terminal::escape_path;
 use clap::{Args, ValueEnum};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use tteview::regular_file;
 use tteview_compiler::verify::{Runtime, Source, verify};
 use tteview_compiler::{
     CompileOptions, CompiledNetwork, Precision, Spec, TensorInfo, Winograd, compile, inspect,
@@ -97,27 +102,25 @@ impl Compile {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let (folder, name) = split_output(&self.output)?;
         let model_failure = |error: String| Failure::model(&self.model, error);
-        let labels = read_text(&self.labels)?;
+        let labels = read_settings(&self.labels)?;
         let labels = parse_labels(&labels).map_err(|error| Failure::model(&self.labels, error))?;
         let mut options = CompileOptions::new(name, labels);
         if let Some(path) = &self.spec {
-            options.spec =
-                Spec::from_toml(&read_text(path)?).map_err(|error| Failure::model(path, error))?;
+            options.spec = Spec::from_toml(&read_settings(path)?)
+                .map_err(|error| Failure::model(path, join_lines(&error.to_string())))?;
         }
         options.grey = self.channels.is_some();
         options.precision = self.precision.precision();
         options.winograd = self.products.products();
         options.chunk = self.chunk;
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
-        let source =
-            std::fs::read(&self.model).map_err(|error| model_failure(error.to_string()))?;
+        let source = regular_file::read(&self.model, MAX_MODEL_BYTES)
+            .map_err(|error| model_failure(error.to_string()))?;
         let compiled =
             compile(source, &options).map_err(|error| model_failure(error.to_string()))?;
-        for package in compiled.packages() {
-            let path = folder.join(&package.file_name);
-            std::fs::write(&path, &package.bytes).map_err(|error| Failure::file(&path, error))?;
-            let summary = describe_package(&package.bytes).map_err(model_failure)?;
-            print_line(&format!("{}  {summary}", path.display()))?;
+        for (path, summary) in write_packages(&compiled, folder)? {
+            let summary = summary.map_err(model_failure)?;
+            print_line(&format!("{}  {summary}", escape_path(&path)))?;
         }
         if let Some(reason) = &compiled.window_only_reason {
             print_line(&format!(
@@ -150,14 +153,38 @@ impl Compile {
 fn split_output(output: &Path) -> Result<(&Path, &str), Failure> {
     let name = output.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         let message =
-            format!("-o must end with the name of the packages, got {}", output.display());
+            format!("-o must end with the name of the packages, got {}", escape_path(output));
         Failure::new(Exit::Usage, message)
     })?;
     Ok((output.parent().unwrap_or(Path::new("")), name))
 }
 
-fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::model(path, error))
+/// The path of a package, and its description or the reason why it cannot be described.
+type WrittenPackage = (PathBuf, Result<String, String>);
+
+/// Writes the packages and returns their paths and descriptions. If one of the files cannot be
+/// created, none of them is written.
+fn write_packages(
+    compiled: &CompiledNetwork,
+    folder: &Path,
+) -> Result<Vec<WrittenPackage>, Failure> {
+    let mut written = Vec::new();
+    let mut files = Vec::new();
+    for package in compiled.packages() {
+        let path = folder.join(&package.file_name);
+        files.push((OutputFile::create(&path)?, &package.bytes));
+        written.push((path, describe_package(&package.bytes)));
+    }
+    for ((mut file, bytes), (path, _)) in files.into_iter().zip(&written) {
+        let outcome = file.write_all(bytes).and_then(|()| file.commit());
+        outcome.map_err(|error| Failure::file(path, error))?;
+    }
+    Ok(written)
+}
+
+/// Joins the lines of a message into one line.
+fn join_lines(message: &str) -> String {
+    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Describes the multiply-adds, parameters and states of a package in one line.

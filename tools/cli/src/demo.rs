@@ -4,8 +4,9 @@ use crate::acquisition::Acquisition;
 use crate::cine::{Cine, Facts, Timing};
 use crate::engine_arguments::{create_engine, prepare_engine};
 use crate::failure::{Exit, Failure};
-use crate::output::print_line;
+use crate::output::{print_line, print_lines};
 use crate::phantom::parse_view;
+use crate::terminal::{escape_name, escape_path};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -36,10 +37,10 @@ impl Demo {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let engine = self.load_engine()?;
         let (cine, name) = match &self.cine {
-            Some(file) => (Cine::open(file)?, file.display().to_string()),
+            Some(file) => (Cine::open(file)?, escape_path(file)),
             None => (render_phantom(self.view)?, format!("synthetic, {}", self.view.code())),
         };
-        print_line(&format!("cine     {name}\n         {}", cine.facts.to_line()))?;
+        print_lines([format!("cine     {name}"), format!("         {}", cine.facts.to_line())])?;
         let report = engine.report();
         let version = &engine.spec().model_version;
         print_line(&format!(
@@ -69,7 +70,7 @@ impl Demo {
 fn stream_cine(engine: &Engine, cine: Cine) -> Result<(), Failure> {
     let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
     let mut chunks = 0;
-    print_line("\n   time  frame  view so far")?;
+    print_lines(["", "   time  frame  view so far"])?;
     let start = Instant::now();
     for (index, frame) in cine.enumerate() {
         let frame = frame?;
@@ -87,14 +88,15 @@ fn stream_cine(engine: &Engine, cine: Cine) -> Result<(), Failure> {
     }
     let result = acquisition.end()?.result;
     let latency_ms = result.latency_ns as f64 / 1e6;
-    print_line(&format!("\nview     {}", describe_label(engine, &result)))?;
+    print_lines(["", &format!("view     {}", describe_label(engine, &result))])?;
     print_line(&format!("latency  {latency_ms:.3} ms from the end of the acquisition to the label"))
 }
 
 fn describe_label(engine: &Engine, result: &ViewResult) -> String {
     let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
-    let view =
-        label.map_or("withheld".to_owned(), |label| format!("{} ({})", label.code, label.name));
+    let view = label.map_or("withheld".to_owned(), |label| {
+        format!("{} ({})", escape_name(&label.code), escape_name(&label.name))
+    });
     format!("{view}, confidence {:.3}, margin {:.3}", result.confidence, result.margin)
 }
 

@@ -18,7 +18,7 @@ mod system;
 
 use crate::failure::{Exit, Failure};
 use crate::machine::Machine;
-use crate::output::print_line;
+use crate::output::{print_json, print_lines};
 use clap::Args;
 use finding::{Finding, State, render_findings};
 use libraries::LibrarySearch;
@@ -54,9 +54,9 @@ impl Doctor {
         findings.extend(providers);
         if self.json {
             let objects: Vec<_> = findings.iter().map(Finding::to_json).collect();
-            print_line(&json!({ "findings": objects, "runs": runs }).to_string())?;
+            print_json(&json!({ "findings": objects, "runs": runs }))?;
         } else {
-            print_line(&render_findings(&findings))?;
+            print_lines(render_findings(&findings))?;
         }
         if runs {
             Ok(())

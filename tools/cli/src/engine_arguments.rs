@@ -1,6 +1,7 @@
 //! The arguments that select the model and the provider for a command.
 
 use crate::failure::Failure;
+use crate::output::print_error;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tteview::{Engine, EngineConfig, EngineOrigin, ModelPackage, Progress, Stage};
@@ -86,9 +87,7 @@ pub(crate) fn prepare_engine(name: &Path, engine: &Engine) -> Result<(), Failure
     let mut is_silent = engine.origin() == EngineOrigin::NotYet;
     let mut report = |Progress { stage, elapsed }: Progress| {
         if is_silent && stage == Stage::Building && elapsed.as_secs() >= SILENT_SECONDS {
-            eprintln!(
-                "tteview: the provider is building an engine for this GPU; this takes minutes"
-            );
+            print_error("the provider is building an engine for this GPU; this takes minutes");
             is_silent = false;
         }
         true

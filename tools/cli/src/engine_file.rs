@@ -3,6 +3,7 @@
 use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
 use crate::output::print_line;
+use crate::terminal::escape_path;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -45,6 +46,6 @@ impl EngineFile {
         }
         let report = engine.report();
         let origin = engine.origin();
-        print_line(&format!("{}  {}, {origin:?}", file.display(), report.provider_version))
+        print_line(&format!("{}  {}, {origin:?}", escape_path(file), report.provider_version))
     }
 }

@@ -1,6 +1,7 @@
 //! The failure of a command: an exit code for scripts and a message for people.
 
 use crate::cine::CineError;
+use crate::terminal::escape_path;
 use std::fmt::Display;
 use std::path::Path;
 use tteview::{PushError, Status};
@@ -33,12 +34,12 @@ impl Failure {
 
     /// Creates the failure for a file that cannot be read or written.
     pub(crate) fn file(path: &Path, cause: impl Display) -> Self {
-        Self::new(Exit::Files, format!("{}: {cause}", path.display()))
+        Self::new(Exit::Files, format!("{}: {cause}", escape_path(path)))
     }
 
     /// Creates the failure for an unusable model, or for an unusable file that belongs to a model.
     pub(crate) fn model(path: &Path, cause: impl Display) -> Self {
-        Self::new(Exit::Model, format!("{}: {cause}", path.display()))
+        Self::new(Exit::Model, format!("{}: {cause}", escape_path(path)))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::cine::Cine;
 use crate::failure::Failure;
-use crate::output::print_line;
+use crate::output::{print_json, print_line};
+use crate::output_file::OutputFile;
 use clap::Args;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use tteview::frame::PixelFormat;
 
@@ -27,7 +27,7 @@ impl Frames {
         let facts = cine.facts.clone();
         let geometry = facts.geometry();
         let write_failure = |error: std::io::Error| Failure::file(&self.output, error);
-        let mut target = BufWriter::new(File::create(&self.output).map_err(write_failure)?);
+        let mut target = OutputFile::create(&self.output)?;
         let magic = if geometry.format() == PixelFormat::Gray8 { "P5" } else { "P6" };
         for frame in cine {
             let frame = frame?;
@@ -35,7 +35,7 @@ impl Frames {
                 .and_then(|()| target.write_all(&frame.pixels))
                 .map_err(write_failure)?;
         }
-        target.flush().map_err(write_failure)?;
-        print_line(&if self.json { facts.to_json().to_string() } else { facts.to_line() })
+        target.commit().map_err(write_failure)?;
+        if self.json { print_json(&facts.to_json()) } else { print_line(&facts.to_line()) }
     }
 }

@@ -1,10 +1,13 @@
 //! `tteview inspect`.
 
 use crate::failure::Failure;
-use crate::output::print_line;
+use crate::input_file::MAX_MODEL_BYTES;
+use crate::output::{print_json, print_lines};
+use crate::terminal::{escape_controls, escape_name};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use tteview::regular_file;
 use tteview_compiler::{Inspection, TensorInfo, inspect_in};
 
 #[derive(Debug, Args)]
@@ -19,14 +22,40 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let model = &self.model;
-        let bytes = std::fs::read(model).map_err(|error| Failure::model(model, error))?;
+        let bytes = regular_file::read(model, MAX_MODEL_BYTES)
+            .map_err(|error| Failure::model(model, error))?;
         let inspection =
             inspect_in(&bytes, model.parent()).map_err(|error| Failure::model(model, error))?;
         if self.json {
-            print_line(&to_json(&inspection).to_string())
+            print_json(&to_json(&inspection))
         } else {
-            print_line(inspection.to_string().trim_end())
+            print_lines(escape_texts(inspection).to_string().trim_end().lines())
         }
+    }
+}
+
+/// Escapes all texts of the model, so that a line break in a text does not begin a line.
+fn escape_texts(inspection: Inspection) -> Inspection {
+    let tensors = |tensors: Vec<TensorInfo>| {
+        let escape = |tensor: TensorInfo| TensorInfo { name: escape_name(&tensor.name), ..tensor };
+        tensors.into_iter().map(escape).collect()
+    };
+    Inspection {
+        inputs: tensors(inspection.inputs),
+        outputs: tensors(inspection.outputs),
+        states: tensors(inspection.states),
+        operators: inspection
+            .operators
+            .iter()
+            .map(|(name, &count)| (escape_name(name), count))
+            .collect(),
+        // The values are usually JSON, in which a doubled backslash would be hard to read.
+        metadata: inspection
+            .metadata
+            .iter()
+            .map(|(key, text)| (escape_name(key), escape_controls(text).into_owned()))
+            .collect(),
+        ..inspection
     }
 }
 

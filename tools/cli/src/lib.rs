@@ -12,7 +12,9 @@
 //! | `engine_file` | transfers engines built by TensorRT |
 //! | `doctor` | checks this machine |
 //! | `acquisition`, `engine_arguments`, `machine` | shared by commands: streams, engines, clocks |
-//! | `failure`, `output`, `progress` | shared by commands: exit codes, output, progress bars |
+//! | `failure`, `usage` | exit codes, and messages about wrong arguments |
+//! | `output`, `terminal`, `progress` | printing, escapes for control characters, progress bars |
+//! | `input_file`, `output_file` | sizes of input files; whole output files and locks |
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
@@ -28,13 +30,19 @@ mod engine_file;
 mod eval;
 mod failure;
 mod frames;
+mod input_file;
 mod inspect;
 mod machine;
 mod output;
+mod output_file;
 mod phantom;
 mod progress;
+mod terminal;
+mod usage;
 
 pub use failure::{Exit, Failure};
+pub use output::{flush_output, print_error};
+pub use usage::print_usage;
 
 use clap::{Parser, Subcommand};
 
@@ -42,7 +50,7 @@ use clap::{Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the command succeeded, even if the model withholds a label
-  1  a file cannot be read or written; the other files are processed
+  1  a file or standard output cannot be read or written; the other files are processed
   2  the arguments are wrong
   3  the model cannot be read, compiled, verified or run";
 

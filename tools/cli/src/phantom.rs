@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::output::print_line;
+use crate::output_file::FolderLock;
+use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
 use tteview_phantom::{Scanner, Set, Settings, View};
@@ -64,9 +66,10 @@ impl Phantom {
             seconds: self.seconds,
             split: self.split,
         };
+        let _lock = FolderLock::acquire(&self.out)?;
         set.write(&self.out).map_err(|error| Failure::file(&self.out, error))?;
         let (cines, views) = (set.views.len() * set.patients, set.views.len());
-        print_line(&format!("{}: {cines} cines of {views} views", self.out.display()))
+        print_line(&format!("{}: {cines} cines of {views} views", escape_path(&self.out)))
     }
 }
 

@@ -10,11 +10,12 @@ use super::scanner::Scanner;
 use crate::engine_arguments::EngineArguments;
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::output::print_line;
+use crate::output::print_lines;
+use crate::output_file::create_files;
 use crate::progress::create_progress_bar;
 use clap::Args;
 use indicatif::ProgressBar;
-use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use tteview::Engine;
 use tteview::frame::FRAME_SIDE_PX;
@@ -61,9 +62,7 @@ impl Latency {
     pub(crate) fn run(self) -> Result<(), Failure> {
         // The files are created first, so that an error is reported before the measurement, which
         // may take minutes.
-        for file in [&self.json, &self.plot].into_iter().flatten() {
-            File::create(file).map_err(|error| Failure::file(file, error))?;
-        }
+        let [json, plot] = create_files([self.json.as_deref(), self.plot.as_deref()])?;
         let engine = self.engine.load_engine()?;
         let clip = self
             .clip
@@ -87,14 +86,16 @@ impl Latency {
             frame_px: self.frame,
             seconds: self.seconds,
         };
-        print_line(&render_table(&engine, &measurement))?;
-        if let Some(file) = &self.json {
-            let text = format!("{:#}\n", to_json(&engine, &measurement));
-            std::fs::write(file, text).map_err(|error| Failure::file(file, error))?;
+        print_lines(render_table(&engine, &measurement))?;
+        if let (Some(path), Some(mut file)) = (&self.json, json) {
+            let written = writeln!(file, "{:#}", to_json(&engine, &measurement));
+            let written = written.and_then(|()| file.commit());
+            written.map_err(|error| Failure::file(path, error))?;
         }
-        if let Some(file) = &self.plot {
-            let plot = render_plot(&measurement).map_err(|error| Failure::file(file, error))?;
-            std::fs::write(file, plot).map_err(|error| Failure::file(file, error))?;
+        if let (Some(path), Some(mut file)) = (&self.plot, plot) {
+            let plot = render_plot(&measurement).map_err(|error| Failure::file(path, error))?;
+            let written = file.write_all(plot.as_bytes()).and_then(|()| file.commit());
+            written.map_err(|error| Failure::file(path, error))?;
         }
         Ok(())
     }

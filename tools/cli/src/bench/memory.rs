@@ -3,7 +3,7 @@
 
 use crate::engine_arguments::EngineArguments;
 use crate::failure::Failure;
-use crate::output::print_line;
+use crate::output::{print_json, print_line, print_lines};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fs;
@@ -57,7 +57,7 @@ impl Memory {
             "threads": self.engine.threads,
             "memory": rows.iter().map(row_to_json).collect::<Vec<_>>(),
         });
-        print_line(&object.to_string())
+        print_json(&object)
     }
 }
 
@@ -67,8 +67,8 @@ fn row_to_json((call, resident): &Row) -> Value {
 
 fn print_table(engine: &Engine, rows: &[Row]) -> Result<(), Failure> {
     let report = engine.report();
-    print_line(&format!("runs on  {}, {}\n", report.provider, report.runtime_version))?;
-    print_line("| after | resident MB | peak MB |\n| --- | --- | --- |")?;
+    print_line(&format!("runs on  {}, {}", report.provider, report.runtime_version))?;
+    print_lines(["", "| after | resident MB | peak MB |", "| --- | --- | --- |"])?;
     for (call, resident) in rows {
         let [now, peak] = [resident.now_kb, resident.peak_kb].map(|kb| kb as f64 * 1024.0 / 1e6);
         print_line(&format!("| {call} | {now:.1} | {peak:.1} |"))?;

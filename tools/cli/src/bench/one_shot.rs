@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use std::path::Path;
 use std::time::Instant;
 use tteview::bench_api::{Network, RawGraph};
+use tteview::regular_file;
 
 /// A graph that processes one whole clip.
 pub(super) struct OneShot {
@@ -32,6 +33,7 @@ impl OneShot {
 
     /// Loads a source network.
     pub(super) fn load_source(file: &Path, threads: u32) -> Result<Self, Failure> {
+        regular_file::check(file).map_err(|error| Failure::model(file, error))?;
         let graph = RawGraph::load(file, threads).map_err(|error| Failure::model(file, error))?;
         Self::warm_up(Graph::Source(graph))
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tteview::Engine;
 
 /// Renders the human-readable table, preceded by the model, the provider and the machine.
-pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> String {
+pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> Vec<String> {
     let report = engine.report();
     let mut lines = vec![
         format!("model    {}, {:?} mode", describe_model(engine), engine.spec().mode),
@@ -30,8 +30,8 @@ pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> String
     let step_ns = measurement.step.as_nanos() as f64;
     let mut rows = vec![HEADINGS.map(String::from)];
     rows.extend(measurement.cases.iter().map(|case| create_row(case, step_ns)));
-    lines.push(align_columns(&rows));
-    lines.join("\n")
+    lines.extend(align_columns(&rows));
+    lines
 }
 
 /// Returns the version of the model or, if it has no version, the first digits of its package's
@@ -67,7 +67,7 @@ const HEADINGS: [&str; 18] = [
 
 /// Renders a Markdown table. Each column is as wide as its widest cell, so that the Markdown source
 /// is also easy to read.
-fn align_columns<const N: usize>(rows: &[[String; N]]) -> String {
+fn align_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
@@ -77,7 +77,7 @@ fn align_columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut lines: Vec<String> = rows.iter().map(line).collect();
     let rule = widths.map(|width| format!(" {}: |", "-".repeat(width - 1)));
     lines.insert(1, format!("|{}", rule.concat()));
-    lines.join("\n")
+    lines
 }
 
 fn create_row(case: &Case, step_ns: f64) -> [String; 18] {
@@ -189,7 +189,7 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["a", "ratio"], ["30 Hz", "1"]].map(|row| row.map(String::from));
         let text = align_columns(&rows);
-        assert_eq!(text, "|     a | ratio |\n| ----: | ----: |\n| 30 Hz |     1 |");
+        assert_eq!(text, ["|     a | ratio |", "| ----: | ----: |", "| 30 Hz |     1 |"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod rle;
 mod value;
 
 use super::decoder::{CineSource, Decoder};
-use super::facts::Facts;
+use super::facts::{Facts, check_sides};
 use super::jpeg::{self, UnmarkedColours};
 use attributes::Attributes;
 use data_set::PixelData;
@@ -62,6 +62,9 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     let mut attributes = Attributes::default();
     let pixel_data = data_set::read_data_set(&file, start, syntax, &mut attributes)?;
     let size = attributes.size()?;
+    // The size is checked before the frames are located, because a file can have as many frames as
+    // bytes if its frames have one pixel.
+    check_sides(size)?;
     let mut layout = Layout::new(&attributes, size)?;
     let frames = match (encoding, pixel_data.ok_or("the file has no pixel data")?) {
         (Encoding::Native { .. }, PixelData::Native(range)) => {

@@ -1,5 +1,6 @@
 //! Errors of the readers.
 
+use crate::terminal::escape_path;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ pub struct CineError {
 
 impl fmt::Display for CineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path.display())?;
+        write!(f, "{}: ", escape_path(&self.path))?;
         if let Some(frame) = self.frame {
             write!(f, "frame {frame}: ")?;
         }

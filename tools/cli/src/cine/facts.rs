@@ -41,11 +41,9 @@ impl Facts {
         if timing.times_ns.is_empty() {
             return Err("the cine has no frames".into());
         }
-        let frame = Geometry::new(format, width_px, height_px).map_err(|_| {
-            let (smallest, largest) = (FRAME_SIDE_PX.start(), FRAME_SIDE_PX.end());
-            let size = format!("{width_px} x {height_px}");
-            format!("width and height must be {smallest} to {largest} pixels, got {size}")
-        })?;
+        check_sides([width_px, height_px])?;
+        let frame =
+            Geometry::new(format, width_px, height_px).map_err(|error| error.to_string())?;
         Ok(Self { source: source.into(), timing, frame, image: None })
     }
 
@@ -86,4 +84,14 @@ impl Facts {
     pub fn frame_count(&self) -> usize {
         self.timing.times_ns.len()
     }
+}
+
+/// Checks the width and the height of the frames.
+pub(super) fn check_sides([width_px, height_px]: [u32; 2]) -> Result<(), String> {
+    if [width_px, height_px].iter().all(|side| FRAME_SIDE_PX.contains(side)) {
+        return Ok(());
+    }
+    let (smallest, largest) = (FRAME_SIDE_PX.start(), FRAME_SIDE_PX.end());
+    let size = format!("{width_px} x {height_px}");
+    Err(format!("width and height must be {smallest} to {largest} pixels, got {size}"))
 }

@@ -2,6 +2,7 @@
 
 use super::decoder::{CineSource, Decoder};
 use super::facts::Facts;
+use super::max_frame_bytes;
 use super::timing::{Timing, round_step_ns};
 use gif::{ColorOutput, DecodeOptions, DisposalMethod, MemoryLimit};
 use std::io::Cursor;
@@ -11,7 +12,7 @@ use tteview::frame::{FRAME_SIDE_PX, PixelFormat};
 type Reader = gif::Decoder<Cursor<Vec<u8>>>;
 
 /// Size in bytes of an RGBA frame with the maximum width and height.
-const MAX_FRAME_BYTES: u64 = 4 * (*FRAME_SIDE_PX.end() as u64).pow(2);
+const MAX_RGBA_BYTES: u64 = 4 * (*FRAME_SIDE_PX.end() as u64).pow(2);
 
 pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     let mut reader = create_reader(file, true)?;
@@ -45,9 +46,12 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
 /// Creates a reader. If `skip_pixels` is set, the reader does not decode the pixels of the frames.
 fn create_reader(file: Vec<u8>, skip_pixels: bool) -> Result<Reader, String> {
     let mut options = DecodeOptions::new();
+    // A part of the image may be larger than the image itself, so the size of the parts is limited,
+    // too. A pixel has four bytes in the decoder and three bytes in a frame.
+    let max_bytes = MAX_RGBA_BYTES.min(max_frame_bytes(file.len() as u64) / 3 * 4);
     options.set_color_output(ColorOutput::RGBA);
     options.skip_frame_decoding(skip_pixels);
-    if let Some(bytes) = NonZeroU64::new(MAX_FRAME_BYTES) {
+    if let Some(bytes) = NonZeroU64::new(max_bytes) {
         options.set_memory_limit(MemoryLimit::Bytes(bytes));
     }
     options.read_info(Cursor::new(file)).map_err(gif_error)

@@ -3,23 +3,29 @@
 use super::decoder::{CineSource, Decoder};
 use super::facts::Facts;
 use super::timing::Timing;
+use crate::terminal::escape_path;
 use png::{ColorType, Transformations};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tteview::frame::PixelFormat;
+use tteview::regular_file;
 
-pub(super) fn open(folder: &Path) -> Result<CineSource, String> {
+/// Opens a folder. Also returns the total size of its PNG files in bytes.
+pub(super) fn open(folder: &Path) -> Result<(CineSource, u64), String> {
     let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
     let mut files = Vec::new();
+    let mut bytes = 0u64;
     for entry in entries {
         let path = entry.map_err(|error| error.to_string())?.path();
         if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
+            bytes = bytes.saturating_add(std::fs::metadata(&path).map_or(0, |file| file.len()));
             files.push(path);
         }
     }
+    // Names that are not UTF-8 can have the same key, so the path is a part of the key.
     files.sort_by_cached_key(|path| {
-        sort_key(&path.file_name().unwrap_or_default().to_string_lossy())
+        (sort_key(&path.file_name().unwrap_or_default().to_string_lossy()), path.clone())
     });
     let first = files.first().ok_or("the folder has no PNG files")?;
     let reader = open_png(first)?;
@@ -30,7 +36,7 @@ pub(super) fn open(folder: &Path) -> Result<CineSource, String> {
     };
     let facts = Facts::new("PNG", format, size.into(), Timing::assume(files.len()))?;
     let decoder = PngFolderDecoder { files: files.into_iter(), size, format };
-    Ok(CineSource { facts, decoder: Box::new(decoder) })
+    Ok((CineSource { facts, decoder: Box::new(decoder) }, bytes))
 }
 
 struct PngFolderDecoder {
@@ -42,7 +48,7 @@ struct PngFolderDecoder {
 impl Decoder for PngFolderDecoder {
     fn next_frame(&mut self) -> Result<Vec<u8>, String> {
         let path = self.files.next().ok_or("the folder has no more files")?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = escape_path(Path::new(path.file_name().unwrap_or_default()));
         let mut reader = open_png(&path)?;
         let size = reader.info().size();
         if size != self.size {
@@ -77,8 +83,8 @@ fn remove_alpha<const N: usize>(pixels: &[u8]) -> Vec<u8> {
 /// Opens a PNG file. The returned reader replaces palette indices by colours and converts all
 /// components to 8 bits.
 fn open_png(path: &Path) -> Result<png::Reader<BufReader<File>>, String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+    let name = escape_path(Path::new(path.file_name().unwrap_or_default()));
+    let file = regular_file::open(path).map_err(|error| format!("{name}: {error}"))?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
     decoder.set_transformations(Transformations::normalize_to_color8());
     decoder.read_info().map_err(|error| format!("{name}: {error}"))

@@ -52,7 +52,7 @@ impl Finding {
 }
 
 /// Renders one line for each finding. Advice follows on an indented line.
-pub(super) fn render_findings(findings: &[Finding]) -> String {
+pub(super) fn render_findings(findings: &[Finding]) -> Vec<String> {
     let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
     let mut lines = Vec::new();
     for finding in findings {
@@ -66,7 +66,7 @@ pub(super) fn render_findings(findings: &[Finding]) -> String {
             finding.advice.iter().map(|advice| format!("{:width$}           -> {advice}", "")),
         );
     }
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
         ]);
         assert_eq!(
             text,
-            "a       ok       good\nlonger  PROBLEM  bad\n                 -> repair it"
+            ["a       ok       good", "longer  PROBLEM  bad", "                 -> repair it"]
         );
     }
 }

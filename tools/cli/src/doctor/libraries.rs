@@ -4,8 +4,8 @@
 use object::elf::{DT_NEEDED, FileHeader64};
 use object::read::elf::{Dyn, FileHeader};
 use object::{Endianness, ReadCache, ReadRef};
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use tteview::regular_file;
 
 /// Folders that the dynamic loader always searches on Debian, Ubuntu and L4T.
 const DEFAULT_FOLDERS: &[&str] = &[
@@ -72,7 +72,7 @@ fn path_below(root: &Path, path: &str) -> PathBuf {
 /// # Errors
 /// Returns an error if the file cannot be read or is not a 64-bit ELF library.
 pub(super) fn read_needed_libraries(path: &Path) -> Result<Vec<String>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = regular_file::open(path).map_err(|error| error.to_string())?;
     // An ONNX Runtime provider library can have a size of hundreds of megabytes, so only the
     // necessary parts are read.
     let cache = ReadCache::new(file);

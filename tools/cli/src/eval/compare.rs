@@ -4,6 +4,7 @@ use super::predictions::{Predictions, Row};
 use super::scored_cines::index_of_largest;
 use crate::failure::Failure;
 use crate::output::print_line;
+use crate::terminal::{escape_name, escape_path};
 use clap::Args;
 use ndarray::{ArrayView1, Zip};
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ impl Compare {
         let (one, other) = (Predictions::read(&self.file)?, Predictions::read(&self.other)?);
         let labels = &one.header.labels;
         if *labels != other.header.labels {
-            let cause = format!("the labels differ from those of {}", self.file.display());
+            let cause = format!("the labels differ from those of {}", escape_path(&self.file));
             return Err(Failure::file(&self.other, cause));
         }
         let mut differences = self.compare_rows(&one.rows, &other.rows)?;
@@ -61,8 +62,14 @@ impl Compare {
         ))?;
         differences.sort_by(|a, b| b.largest.total_cmp(&a.largest));
         for cine in differences.iter().filter(|cine| cine.largest > 0.0).take(MAX_LISTED) {
-            let [one, two] = cine.labels.map(|label| labels.get(label).map_or("?", String::as_str));
-            print_line(&format!("  {:.1e}  {one:10} {two:10} {}", cine.largest, cine.path))?;
+            let [one, two] = cine
+                .labels
+                .map(|label| labels.get(label).map_or("?".into(), |code| escape_name(code)));
+            print_line(&format!(
+                "  {:.1e}  {one:10} {two:10} {}",
+                cine.largest,
+                escape_name(cine.path)
+            ))?;
         }
         if let Some(bound) = self.same_labels.filter(|&bound| share < bound) {
             let cause = format!(

@@ -1,12 +1,22 @@
 //! The manifest: the label, the patient and the split of each cine.
 
 use crate::failure::Failure;
+use crate::input_file::MAX_MANIFEST_BYTES;
+use crate::terminal::escape_name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tteview::regular_file;
 
 /// The columns that every manifest must have. `colour` and any columns that are not in this list
 /// are attributes.
 const COLUMNS: [&str; 5] = ["path", "label", "patient", "split", "colour"];
+
+/// The columns that are not attributes.
+const OWN_COLUMNS: [&str; 4] = ["path", "label", "patient", "split"];
+
+/// Maximum number of columns.
+const MAX_COLUMNS: usize = 4096;
 
 /// Column with the time between two frames in nanoseconds. This time replaces the times in the
 /// cine's file.
@@ -18,15 +28,42 @@ const ALL_SPLITS: &str = "all";
 /// One cine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// Path of the cine.
-    pub(super) file: PathBuf,
+    /// Folder of the manifest.
+    folder: Arc<Path>,
     /// Path as written in the manifest.
     pub(super) path: String,
     pub(super) label: String,
     pub(super) patient: String,
     pub(super) split: String,
-    pub(super) attributes: BTreeMap<String, String>,
+    attributes: Attributes,
     pub(super) period_ns: Option<i64>,
+}
+
+/// The values of the columns that are attributes. The cines share the names of the columns, so that
+/// a manifest with many empty fields does not take much more memory than its file.
+#[derive(Clone, Debug, PartialEq)]
+struct Attributes {
+    columns: Arc<[String]>,
+    /// The values of the columns that are attributes, in the order of the columns.
+    values: Vec<Box<str>>,
+}
+
+impl Entry {
+    /// Returns the attributes by column.
+    pub(super) fn attributes(&self) -> BTreeMap<String, String> {
+        let Attributes { columns, values } = &self.attributes;
+        let names = columns.iter().filter(|column| is_attribute(column));
+        names.zip(values).map(|(name, value)| (name.clone(), value.to_string())).collect()
+    }
+
+    /// Returns the path of the cine.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.join(&self.path)
+    }
+}
+
+fn is_attribute(column: &str) -> bool {
+    !OWN_COLUMNS.contains(&column)
 }
 
 /// Checks all cines of the manifest and returns the cines of the given splits, in the order of the
@@ -42,10 +79,17 @@ pub(super) fn read_manifest(
     labels: &[String],
 ) -> Result<Vec<Entry>, Failure> {
     let failure = |cause: String| Failure::file(manifest, cause);
-    let file = std::fs::read(manifest).map_err(|error| Failure::file(manifest, error))?;
+    let file = regular_file::read(manifest, MAX_MANIFEST_BYTES)
+        .map_err(|error| Failure::file(manifest, error))?;
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
     let mut reader = csv::Reader::from_reader(text);
     let header = reader.headers().map_err(|error| failure(error.to_string()))?.clone();
+    if header.len() > MAX_COLUMNS {
+        let found = header.len();
+        return Err(failure(format!(
+            "the manifest must have at most {MAX_COLUMNS} columns, got {found}"
+        )));
+    }
     let missing: Vec<&str> =
         COLUMNS.into_iter().filter(|&column| header.iter().all(|name| name != column)).collect();
     if !missing.is_empty() {
@@ -54,14 +98,13 @@ pub(super) fn read_manifest(
             "the manifest must have the columns {columns}; add {missing}"
         )));
     }
-    let folder = manifest.parent().unwrap_or(Path::new(""));
+    let folder = manifest.parent().unwrap_or(Path::new("")).into();
+    let columns: Arc<[String]> = header.iter().map(String::from).collect();
     let mut entries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| failure(error.to_string()))?;
         let line = record.position().map_or(0, csv::Position::line);
-        let fields =
-            header.iter().zip(&record).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let entry = parse_entry(folder, fields.collect());
+        let entry = parse_entry(&folder, &columns, &record);
         entries.push(entry.map_err(|cause| failure(format!("line {line}: {cause}")))?);
     }
     if entries.is_empty() {
@@ -82,14 +125,19 @@ pub(super) fn read_manifest(
     Ok(entries)
 }
 
-fn parse_entry(folder: &Path, mut fields: BTreeMap<String, String>) -> Result<Entry, String> {
-    let mut take = |column: &str| match fields.remove(column) {
-        Some(value) if !value.is_empty() => Ok(value),
+fn parse_entry(
+    folder: &Arc<Path>,
+    columns: &Arc<[String]>,
+    record: &csv::StringRecord,
+) -> Result<Entry, String> {
+    let find = |column: &str| record.get(columns.iter().rposition(|name| name == column)?);
+    let take = |column: &str| match find(column) {
+        Some(value) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(format!("{column} must not be empty")),
     };
     let (path, label, patient, split) =
         (take("path")?, take("label")?, take("patient")?, take("split")?);
-    let period_ns = match fields.get(PERIOD_COLUMN).map(String::as_str) {
+    let period_ns = match find(PERIOD_COLUMN) {
         None | Some("") => None,
         Some(text) => match text.parse() {
             Ok(period) if period > 0 => Some(period),
@@ -97,12 +145,20 @@ fn parse_entry(folder: &Path, mut fields: BTreeMap<String, String>) -> Result<En
         },
     };
     Ok(Entry {
-        file: folder.join(&path),
+        folder: folder.clone(),
         path,
         label,
         patient,
         split,
-        attributes: fields,
+        attributes: Attributes {
+            columns: columns.clone(),
+            values: columns
+                .iter()
+                .zip(record)
+                .filter(|(column, _)| is_attribute(column))
+                .map(|(_, value)| value.into())
+                .collect(),
+        },
         period_ns,
     })
 }
@@ -112,12 +168,14 @@ fn check_entries(entries: &[Entry], labels: &[String]) -> Result<(), String> {
     let mut paths = BTreeSet::new();
     for Entry { path, label, patient, split, .. } in entries {
         if !labels.contains(label) {
+            let path = escape_name(path);
             return Err(format!(
                 "{path}: the label must be one of {}, got \"{label}\"",
                 labels.join(", ")
             ));
         }
         if !paths.insert(path) {
+            let path = escape_name(path);
             return Err(format!("{path} appears twice; each cine must have one line"));
         }
         let first = split_of.entry(patient).or_insert(split);

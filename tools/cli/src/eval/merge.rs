@@ -2,8 +2,10 @@
 
 use super::prediction_file::PredictionFile;
 use super::predictions::{Header, Predictions, Row};
-use super::summary::{create_folder, write_summary};
+use super::summary::write_summary;
 use crate::failure::{Exit, Failure};
+use crate::output_file::create_folder;
+use crate::terminal::escape_path;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -90,12 +92,12 @@ impl<'a> Shards<'a> {
             Some((first, name)) if *first != header || count != self.count => {
                 return Err(failure(format!(
                     "the file belongs to a different run than {}",
-                    name.display()
+                    escape_path(name)
                 )));
             }
             Some(_) => {}
         }
-        let expected = (total_rows + count - number) / count;
+        let expected = total_rows.saturating_add(count - number) / count;
         if rows.len() != expected {
             let found = rows.len();
             return Err(failure(format!(
@@ -105,7 +107,7 @@ impl<'a> Shards<'a> {
         if let Some((other, _)) = self.by_number.get(&number) {
             return Err(failure(format!(
                 "{} contains shard {number}/{count}, too",
-                other.display()
+                escape_path(other)
             )));
         }
         if let Some(row) = rows.iter().find(|row| !self.keys.insert(row.key())) {

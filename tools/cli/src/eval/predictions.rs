@@ -1,13 +1,18 @@
 //! The predictions of a model as JSON Lines: a header, followed by one object per row.
 
 use crate::failure::Failure;
+use crate::input_file::MAX_PREDICTIONS_BYTES;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use tteview::regular_file;
 
 /// Version of the format.
 pub(super) const VERSION: u32 = 1;
+
+/// Maximum number of labels in a file of predictions. The confusion matrix grows with its square.
+const MAX_LABELS: usize = 1024;
 
 /// The first line of a predictions file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,8 +134,14 @@ pub(super) struct Predictions {
 impl Predictions {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
+        Self::parse(path, &read_content(path)?)
+    }
+
+    /// Parses the content of the file `path`.
+    pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Self, Failure> {
+        let end = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let complete = str::from_utf8(content.get(..end).unwrap_or_default())
+            .map_err(|_| Failure::file(path, "the predictions must be UTF-8"))?;
         let mut lines = complete.lines().zip(1..);
         let line_failure = |line: usize, error: serde_json::Error| {
             Failure::file(path, format!("line {line}: {error}"))
@@ -145,6 +156,11 @@ impl Predictions {
             let cause = format!("the version of the predictions must be {VERSION}, got {found}");
             return Err(Failure::file(path, cause));
         }
+        if header.labels.len() > MAX_LABELS {
+            let found = header.labels.len();
+            let cause = format!("the number of labels must be at most {MAX_LABELS}, got {found}");
+            return Err(Failure::file(path, cause));
+        }
         let rows = lines
             .map(|(line, number)| {
                 serde_json::from_str(line).map_err(|error| line_failure(number, error))
@@ -152,6 +168,11 @@ impl Predictions {
             .collect::<Result<Vec<Row>, Failure>>()?;
         Ok(Self { header, rows, complete_bytes: complete.len() as u64 })
     }
+}
+
+/// Reads the bytes of a file of predictions.
+pub(super) fn read_content(path: &Path) -> Result<Vec<u8>, Failure> {
+    regular_file::read(path, MAX_PREDICTIONS_BYTES).map_err(|error| Failure::file(path, error))
 }
 
 /// Returns the logarithms of a posterior, rounded to six decimal places.

@@ -3,12 +3,14 @@
 use super::manifest::{choose_change_pairs, read_manifest};
 use super::prediction_file::PredictionFile;
 use super::predictions::{Header, Row, RuleState, RunInfo, VERSION, round_logarithms};
-use super::summary::{create_folder, write_summary};
+use super::summary::write_summary;
 use super::task::{Task, TaskError};
 use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
 use crate::output::print_line;
+use crate::output_file::create_folder;
 use crate::progress::create_progress_bar;
+use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
 use tteview::{Engine, Mode};
@@ -79,7 +81,7 @@ impl EvalRun {
         bar.finish_and_clear();
         match self.settings.shard {
             None => write_summary(&self.out, &header, &rows),
-            Some(_) => print_line(&format!("{}: {} rows", path.display(), rows.len())),
+            Some(_) => print_line(&format!("{}: {} rows", escape_path(&path), rows.len())),
         }
     }
 

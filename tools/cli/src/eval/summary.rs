@@ -6,21 +6,15 @@ use super::predictions::{Header, Row};
 use super::report::render_report;
 use crate::failure::{Exit, Failure};
 use crate::output::print_line;
+use crate::output_file::write_file;
+use crate::terminal::escape_path;
 use std::path::Path;
-
-/// Creates the folder of a run if it does not exist.
-pub(super) fn create_folder(out: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(out).map_err(|error| Failure::file(out, error))
-}
 
 /// Writes metrics.json and report.html to `out` and prints the headline figures.
 pub(super) fn write_summary(out: &Path, header: &Header, rows: &[Row]) -> Result<(), Failure> {
     let metrics =
         compute_metrics(header, rows).map_err(|cause| Failure::new(Exit::Files, cause))?;
-    let write = |name: &str, text: String| {
-        let path = out.join(name);
-        std::fs::write(&path, text).map_err(|error| Failure::file(&path, error))
-    };
+    let write = |name: &str, text: String| write_file(&out.join(name), text.as_bytes());
     write("metrics.json", format!("{metrics:#}\n"))?;
     write("report.html", render_report(header, &metrics))?;
     print_line(&format!("{} cines of {} patients", metrics["cines"], metrics["patients"]))?;
@@ -30,5 +24,5 @@ pub(super) fn write_summary(out: &Path, header: &Header, rows: &[Row]) -> Result
             ["value", "low", "high"].map(|key| figure[key].as_f64().unwrap_or(f64::NAN));
         print_line(&format!("{name:16} {value:.4}  ({low:.4} to {high:.4})"))?;
     }
-    print_line(&out.join("report.html").display().to_string())
+    print_line(&escape_path(&out.join("report.html")))
 }

@@ -54,7 +54,7 @@ impl Task<'_> {
             ..Row::default()
         };
         match self {
-            Self::Cine(_) => Row { attributes: entry.attributes.clone(), ..row },
+            Self::Cine(_) => Row { attributes: entry.attributes(), ..row },
             Self::Change { from, rule, .. } => {
                 let change = Change { rule, from: from.label.clone(), time_ns: 0, left_out: None };
                 Row { change: Some(change), ..row }
@@ -137,7 +137,7 @@ fn acquire_change(
 }
 
 fn open_cine(entry: &Entry) -> Result<Cine, CineError> {
-    let mut cine = Cine::open(&entry.file)?;
+    let mut cine = Cine::open(&entry.file())?;
     if let Some(period_ns) = entry.period_ns {
         cine.facts.timing =
             Timing::regular(cine.facts.frame_count(), period_ns, Some(PERIOD_COLUMN));

@@ -1,8 +1,8 @@
 //! DICOM multi-frame files.
 
 use crate::cine::Cine;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use crate::files::whole::write_whole;
+use std::io::{self, Write};
 use std::path::Path;
 
 const ULTRASOUND_MULTI_FRAME: &[u8] = b"1.2.840.10008.5.1.4.1.1.3.1";
@@ -73,15 +73,16 @@ pub fn write_dicom(path: &Path, cine: &Cine) -> io::Result<()> {
     }
     header.put_head((0x7FE0, 0x10), "OB", padded);
 
-    let mut file = BufWriter::new(File::create(path)?);
-    file.write_all(&header.0)?;
-    for frame in &cine.frames {
-        file.write_all(frame)?;
-    }
-    if length % 2 == 1 {
-        file.write_all(&[0])?;
-    }
-    file.flush()
+    write_whole(path, |file| {
+        file.write_all(&header.0)?;
+        for frame in &cine.frames {
+            file.write_all(frame)?;
+        }
+        if length % 2 == 1 {
+            file.write_all(&[0])?;
+        }
+        Ok(())
+    })
 }
 
 /// The bytes of a data set in explicit VR little endian.

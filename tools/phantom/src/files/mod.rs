@@ -4,3 +4,4 @@ pub(crate) mod contact_sheet;
 pub(crate) mod dicom;
 pub(crate) mod png;
 pub(crate) mod set;
+pub(crate) mod whole;

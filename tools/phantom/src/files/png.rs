@@ -1,7 +1,7 @@
 //! PNG files.
 
-use std::fs::File;
-use std::io::{self, BufWriter};
+use crate::files::whole::write_whole;
+use std::io;
 use std::path::Path;
 
 /// Writes an 8-bit PNG file, which is RGB if there are three bytes per pixel and grey otherwise.
@@ -22,12 +22,15 @@ pub(crate) fn write_with_effort(
     [height, width]: [usize; 2],
     effort: png::Compression,
 ) -> io::Result<()> {
-    let file = BufWriter::new(File::create(path)?);
-    let mut encoder = png::Encoder::new(file, width as u32, height as u32);
-    let is_colour = pixels.len() == 3 * width * height;
-    encoder.set_color(if is_colour { png::ColorType::Rgb } else { png::ColorType::Grayscale });
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(effort);
-    let mut writer = encoder.write_header().map_err(io::Error::other)?;
-    writer.write_image_data(pixels).map_err(io::Error::other)
+    write_whole(path, |file| {
+        let mut encoder = png::Encoder::new(file, width as u32, height as u32);
+        let is_colour = pixels.len() == 3 * width * height;
+        encoder.set_color(if is_colour { png::ColorType::Rgb } else { png::ColorType::Grayscale });
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(effort);
+        let mut writer = encoder.write_header().map_err(io::Error::other)?;
+        writer.write_image_data(pixels).map_err(io::Error::other)?;
+        // Without this call, the encoder would ignore errors while it writes the end of the file.
+        writer.finish().map_err(io::Error::other)
+    })
 }

@@ -5,12 +5,12 @@ use crate::cine::{Cine, Settings};
 use crate::files::contact_sheet::write_contact_sheet;
 use crate::files::dicom::write_dicom;
 use crate::files::png::write_png;
+use crate::files::whole::write_whole;
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
 use crate::render::render;
 use crate::rng::Rng;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,12 +88,10 @@ impl Set {
     fn write_with_threads(&self, out: &Path, threads: usize) -> io::Result<()> {
         std::fs::create_dir_all(out)?;
         let written = self.write_cines(out, threads)?;
-        let mut manifest = BufWriter::new(File::create(out.join("manifest.csv"))?);
-        writeln!(manifest, "{}", MANIFEST_COLUMNS.join(","))?;
-        for cine in &written {
-            writeln!(manifest, "{}", cine.row)?;
-        }
-        manifest.flush()?;
+        write_whole(&out.join("manifest.csv"), |manifest| {
+            writeln!(manifest, "{}", MANIFEST_COLUMNS.join(","))?;
+            written.iter().try_for_each(|cine| writeln!(manifest, "{}", cine.row))
+        })?;
         let covers: Vec<Cine> = written.into_iter().filter_map(|cine| cine.cover).collect();
         if covers.is_empty() {
             return Ok(());
