@@ -8,7 +8,7 @@
  *
  * - CMake: `find_package(tteview REQUIRED)` and the target `tteview::tteview`
  * - pkg-config: `pkg-config --cflags --libs tteview`
- * - by hand: `-I PREFIX/include -L PREFIX/lib -ltteview -lpthread -ldl -lm`
+ * - by hand: `-I PREFIX/include PREFIX/lib/libtteview.a -lpthread -ldl -lm`
  *
  * A host creates an engine and a stream once, and then runs any number of acquisitions:
  *

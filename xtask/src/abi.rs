@@ -4,7 +4,7 @@
 use crate::files::{read_text, write_file};
 use crate::host_build::{build_host, hosts_dir};
 use crate::package::archive::list_global_symbols;
-use crate::package::install_for_tests;
+use crate::package::{install_for_tests, shared};
 use crate::paths::root;
 use crate::platform::Platform;
 use crate::process::{Result, command, expect_no_arguments, read_output};
@@ -61,7 +61,16 @@ fn describe(prefix: &Path) -> Result<String> {
     write_file(&source, write_program(&find_structs(&header), &find_constants(&header)))?;
     let program = build_host(prefix, &source.to_string_lossy(), &[])?;
     let mut text = read_output(&mut command(program, [""; 0]))?;
-    for name in list_global_symbols(&prefix.join("lib/libtteview.a"), &Platform::native())? {
+    let functions = list_global_symbols(&prefix.join("lib/libtteview.a"), &Platform::native())?;
+    let exported =
+        shared::list_exports(&prefix.join("lib").join(shared::soname()), &Platform::native())?;
+    if exported != functions {
+        return Err(format!(
+            "the shared library must export the functions of the static library, got {}",
+            exported.join(", ")
+        ));
+    }
+    for name in functions {
         text += &format!("function {name}\n");
     }
     Ok(text)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The compiler flags for every host. Warnings are errors.
-const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+pub(crate) const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// The sources of the examples in ffi-examples/. Each example takes a model, a cine and a frame
 /// period, and prints a view.

@@ -5,6 +5,7 @@ mod find_package;
 mod out_of_memory;
 mod priorities;
 pub(crate) mod runtime;
+mod shared;
 
 pub(crate) use priorities::{explain_no_priorities, test_priorities};
 
@@ -72,7 +73,8 @@ pub(crate) fn test_hosts() -> Result {
     find_package::check_versions(&prefix)?;
     examples::compare_examples(&prefix)?;
     link_second_library(&prefix)?;
-    link_shared_object(&prefix)
+    link_shared_object(&prefix)?;
+    shared::test_shared(&prefix)
 }
 
 /// Compiles each header by itself in several versions of C and C++.

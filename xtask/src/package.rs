@@ -1,5 +1,5 @@
 //! `cargo xtask install`: installs the package that a host links. The package contains the static
-//! library, the headers, files for pkg-config and CMake, the examples, the licences and a bill of
+//! library, the shared library, the headers, files for pkg-config and CMake, the examples, the licences and a bill of
 //! materials.
 
 pub(crate) mod archive;
@@ -8,6 +8,7 @@ pub(crate) mod crates;
 mod licences;
 pub(crate) mod patched;
 mod sbom;
+pub(crate) mod shared;
 pub(crate) mod sizes;
 pub(crate) mod source;
 
@@ -26,6 +27,7 @@ pub(crate) const MAJOR: &str = env!("CARGO_PKG_VERSION_MAJOR");
 pub(crate) const MINOR: &str = env!("CARGO_PKG_VERSION_MINOR");
 
 const PKG_CONFIG: &str = include_str!("package/templates/tteview.pc.in");
+const PKG_CONFIG_SHARED: &str = include_str!("package/templates/tteview-shared.pc.in");
 const CMAKE_CONFIG: &str = include_str!("package/templates/tteview-config.cmake");
 const CMAKE_VERSION: &str = include_str!("package/templates/tteview-config-version.cmake.in");
 
@@ -60,6 +62,7 @@ pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&st
     header::check()?;
     let archive = build_archive(platform, options)?;
     copy_file(&archive, &prefix.join("lib/libtteview.a"))?;
+    shared::install_shared(&archive, platform, prefix)?;
     for header in ["tteview.h", "tteview.hpp"] {
         copy_file(
             &root().join("include/tteview").join(header),
@@ -77,9 +80,12 @@ pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&st
     let crates = crates::list_linked_crates(&platform.read_triple()?)?;
     write_file(&documents.join("sbom.cdx.json"), sbom::write_sbom(&crates, &list_models()?)?)?;
     write_file(&documents.join("THIRD-PARTY-LICENSES.txt"), licences::collect_licences(&crates)?)?;
-    write_file(&prefix.join("lib/pkgconfig/tteview.pc"), fill_template(PKG_CONFIG))?;
+    for (name, template) in [("tteview", PKG_CONFIG), ("tteview-shared", PKG_CONFIG_SHARED)] {
+        let path = prefix.join("lib/pkgconfig").join(name).with_extension("pc");
+        write_file(&path, fill_template(template))?;
+    }
     let cmake = prefix.join("lib/cmake/tteview");
-    write_file(&cmake.join("tteview-config.cmake"), CMAKE_CONFIG)?;
+    write_file(&cmake.join("tteview-config.cmake"), fill_template(CMAKE_CONFIG))?;
     write_file(&cmake.join("tteview-config-version.cmake"), fill_template(CMAKE_VERSION))
 }
 
@@ -88,6 +94,8 @@ fn fill_template(template: &str) -> String {
         .replace("@VERSION@", VERSION)
         .replace("@MAJOR@", MAJOR)
         .replace("@MINOR@", MINOR)
+        .replace("@FILE_NAME@", &shared::file_name())
+        .replace("@SONAME@", &shared::soname())
         .replace("@LIBRARIES@", &SYSTEM_LIBRARIES.join(" "))
 }
 
@@ -104,7 +112,7 @@ mod tests {
 
     #[test]
     fn templates_have_no_placeholder_left() {
-        for template in [PKG_CONFIG, CMAKE_VERSION] {
+        for template in [PKG_CONFIG, PKG_CONFIG_SHARED, CMAKE_VERSION, CMAKE_CONFIG] {
             let text = fill_template(template);
             assert!(text.contains(VERSION) && !text.contains('@'), "{text}");
         }

@@ -1,5 +1,6 @@
 //! The sizes of the installed package, and of the parts that it adds to a host.
 
+use super::shared;
 use super::sizes::{Symbols, link_host, measure_added_bytes};
 use crate::files::{file_bytes, list_files};
 use crate::platform::Platform;
@@ -35,6 +36,7 @@ pub(super) fn measure_components(prefix: &Path, platform: &Platform) -> Result<S
         folder_bytes(&prefix.join("lib/pkgconfig"))? + folder_bytes(&prefix.join("lib/cmake"))?;
     let mut rows = vec![
         ("archive".to_owned(), file_bytes(&archive)?),
+        ("shared library".to_owned(), file_bytes(&prefix.join("lib").join(shared::file_name()))?),
         ("headers".to_owned(), folder_bytes(&prefix.join("include"))?),
         ("pkg-config and CMake files".to_owned(), build_files),
         ("licences and bill of materials".to_owned(), folder_bytes(&prefix.join("share/doc"))?),

@@ -1,13 +1,40 @@
-# Defines the imported target tteview::tteview.
+# Defines imported targets:
+#   tteview::static   the static library
+#   tteview::shared   the shared library
+#   tteview::tteview  the same as tteview::static
+# The components are "static" and "shared". Without components, both are looked for.
 include(CMakeFindDependencyMacro)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_dependency(Threads)
 get_filename_component(_tteview_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
-if(NOT TARGET tteview::tteview)
-  add_library(tteview::tteview STATIC IMPORTED)
-  set_target_properties(tteview::tteview PROPERTIES
-    IMPORTED_LOCATION "${_tteview_prefix}/lib/libtteview.a"
-    INTERFACE_INCLUDE_DIRECTORIES "${_tteview_prefix}/include"
-    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+set(_tteview_archive "${_tteview_prefix}/lib/libtteview.a")
+set(_tteview_library "${_tteview_prefix}/lib/@FILE_NAME@")
+foreach(_tteview_target IN ITEMS tteview static)
+  if(NOT TARGET tteview::${_tteview_target} AND EXISTS "${_tteview_archive}")
+    add_library(tteview::${_tteview_target} STATIC IMPORTED)
+    set_target_properties(tteview::${_tteview_target} PROPERTIES
+      IMPORTED_LOCATION "${_tteview_archive}"
+      INTERFACE_INCLUDE_DIRECTORIES "${_tteview_prefix}/include"
+      INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+  endif()
+endforeach()
+if(NOT TARGET tteview::shared AND EXISTS "${_tteview_library}")
+  add_library(tteview::shared SHARED IMPORTED)
+  set_target_properties(tteview::shared PROPERTIES
+    IMPORTED_LOCATION "${_tteview_library}"
+    IMPORTED_SONAME "@SONAME@"
+    INTERFACE_INCLUDE_DIRECTORIES "${_tteview_prefix}/include")
 endif()
+foreach(_tteview_component IN LISTS tteview_FIND_COMPONENTS)
+  set(tteview_${_tteview_component}_FOUND FALSE)
+  if(_tteview_component MATCHES "^(static|shared)$" AND TARGET tteview::${_tteview_component})
+    set(tteview_${_tteview_component}_FOUND TRUE)
+  elseif(tteview_FIND_REQUIRED_${_tteview_component})
+    set(tteview_FOUND FALSE)
+    set(tteview_NOT_FOUND_MESSAGE
+      "the component must be static or shared and must be installed, got ${_tteview_component}")
+  endif()
+endforeach()
 unset(_tteview_prefix)
+unset(_tteview_archive)
+unset(_tteview_library)
