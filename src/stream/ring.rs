@@ -218,6 +218,8 @@ mod sync {
 }
 
 #[cfg(all(test, not(loom)))]
+mod exhaustive_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 #[cfg(all(test, loom))]
