@@ -112,3 +112,6 @@ impl OverloadPolicy {
         self.skip = Some(Skip { from_ns, to_ns: time_ns.saturating_add(ahead_ns) });
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
