@@ -30,4 +30,6 @@ pub mod runtime;
 pub mod status;
 pub mod stream;
 pub mod stream_config;
+#[cfg(test)]
+mod tests;
 pub mod types;
