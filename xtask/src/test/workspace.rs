@@ -39,8 +39,9 @@ pub(super) fn run_tests() -> Result {
     run(selection.apply(&mut tests))
 }
 
-/// Runs the step `soak`, which runs the soak and memory tests at full length.
+/// Runs the step `soak`, which runs the soak and memory tests at full length, and a minute of the
+/// soak by the clock.
 pub(super) fn run_soak() -> Result {
-    let mut tests = cargo("test --workspace --test soak --test memory");
+    let mut tests = cargo("test --workspace --test soak --test soak_clock --test memory");
     run(tests.env("TTEVIEW_FULL", "1"))
 }
