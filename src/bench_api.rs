@@ -1,9 +1,11 @@
-//! Internal parts of the library, made public for `benches/` and `tteview bench`. This interface is
-//! not stable.
+//! Internal parts of the library, made public for `benches/`, `tteview bench` and the fuzz targets.
+//! This interface is not stable.
 
 use crate::backend::interface::Session;
 use crate::classifier::posterior::softmax;
 use crate::engine::Engine;
+#[cfg(feature = "ort")]
+use crate::engine::cache::{EngineCache, Key};
 use crate::error::Result;
 use crate::frame::Geometry;
 use crate::model::ModelSpec;
@@ -11,6 +13,8 @@ use crate::preprocess::Preprocess;
 use crate::result::ViewResult;
 use crate::sampling::{Arrival, Sampler};
 use crate::stream::ring::{Consumer, Producer, create_ring};
+#[cfg(feature = "ort")]
+use std::path::Path;
 
 #[cfg(feature = "ort")]
 pub use crate::backend::ort::raw::RawGraph;
@@ -120,6 +124,17 @@ impl Network {
     pub fn reset(&mut self) -> Result<()> {
         self.0.reset()
     }
+}
+
+/// Imports an engine file into the engine cache in `folder` if the engine was built for a key with
+/// these names and values.
+///
+/// # Errors
+/// Returns the errors of [`Engine::import`].
+#[cfg(feature = "ort")]
+pub fn import_engine_file(folder: &Path, key: &[(&str, &str)], file: &Path) -> Result<()> {
+    let key = key.iter().fold(Key::default(), |key, (name, value)| key.with(*name, *value));
+    EngineCache::new(folder).import(&key, file)
 }
 
 /// Creates an empty result for [`apply_head`].

@@ -72,12 +72,23 @@ impl Cine {
     /// # Errors
     /// Returns an error if the file cannot be read, has an unknown format or is inconsistent.
     pub fn open(path: &Path) -> Result<Self, CineError> {
-        let CineSource { facts, decoder } = open_source(path).map_err(|cause| CineError {
-            path: path.to_path_buf(),
-            frame: None,
-            cause,
-        })?;
-        Ok(Self { facts, path: path.to_path_buf(), decoder, next: 0 })
+        Self::from_source(path, open_source(path))
+    }
+
+    /// Opens a cine file whose content is in memory. `name` is its path in errors.
+    ///
+    /// # Errors
+    /// Returns an error if the file has an unknown format or is inconsistent.
+    pub fn from_bytes(name: &Path, file: Vec<u8>) -> Result<Self, CineError> {
+        Self::from_source(name, open_bytes(file))
+    }
+
+    fn from_source(path: &Path, source: Result<CineSource, String>) -> Result<Self, CineError> {
+        let path = path.to_path_buf();
+        match source {
+            Ok(CineSource { facts, decoder }) => Ok(Self { facts, path, decoder, next: 0 }),
+            Err(cause) => Err(CineError { path, frame: None, cause }),
+        }
     }
 
     /// Creates a cine from decoded frames in memory. `frames` must contain one frame for each time
@@ -113,7 +124,10 @@ fn open_source(path: &Path) -> Result<CineSource, String> {
         let (source, bytes) = png_folder::open(path)?;
         return check_frame_size(source, bytes);
     }
-    let file = regular_file::read(path, MAX_FILE_BYTES).map_err(|error| error.to_string())?;
+    open_bytes(regular_file::read(path, MAX_FILE_BYTES).map_err(|error| error.to_string())?)
+}
+
+fn open_bytes(file: Vec<u8>) -> Result<CineSource, String> {
     let bytes = file.len() as u64;
     check_frame_size(open_file(file)?, bytes)
 }

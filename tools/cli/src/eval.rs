@@ -38,7 +38,28 @@ use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
 use clap::{Args, Subcommand};
 use run::{EvalRun, RunSettings};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Parses a manifest in memory, and returns the number of its cines. Only the fuzz targets use this
+/// function.
+///
+/// # Errors
+/// Returns a failure if the manifest is not valid.
+pub fn parse_manifest(manifest: &[u8], labels: &[String]) -> Result<usize, Failure> {
+    let splits = ["all".to_owned()];
+    let entries = manifest::parse_manifest(Path::new("manifest"), manifest, &splits, labels)?;
+    manifest::choose_change_pairs(&entries, 100);
+    Ok(entries.len())
+}
+
+/// Parses a file of predictions in memory, and returns the number of its rows. Only the fuzz
+/// targets use this function.
+///
+/// # Errors
+/// Returns a failure if the file is not valid.
+pub fn parse_predictions(content: &[u8]) -> Result<usize, Failure> {
+    predictions::Predictions::parse(Path::new("predictions"), content).map(|file| file.rows.len())
+}
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

@@ -40,6 +40,8 @@ mod progress;
 mod terminal;
 mod usage;
 
+#[doc(hidden)]
+pub use eval::{parse_manifest, parse_predictions};
 pub use failure::{Exit, Failure};
 pub use output::{flush_output, print_error};
 pub use usage::print_usage;

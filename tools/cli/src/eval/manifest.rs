@@ -78,10 +78,21 @@ pub(super) fn read_manifest(
     splits: &[String],
     labels: &[String],
 ) -> Result<Vec<Entry>, Failure> {
-    let failure = |cause: String| Failure::file(manifest, cause);
     let file = regular_file::read(manifest, MAX_MANIFEST_BYTES)
         .map_err(|error| Failure::file(manifest, error))?;
-    let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
+    parse_manifest(manifest, &file, splits, labels)
+}
+
+/// Checks a manifest in memory, and returns the same result as [`read_manifest`]. `manifest` is its
+/// path.
+pub(super) fn parse_manifest(
+    manifest: &Path,
+    file: &[u8],
+    splits: &[String],
+    labels: &[String],
+) -> Result<Vec<Entry>, Failure> {
+    let failure = |cause: String| Failure::file(manifest, cause);
+    let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let mut reader = csv::Reader::from_reader(text);
     let header = reader.headers().map_err(|error| failure(error.to_string()))?.clone();
     if header.len() > MAX_COLUMNS {
