@@ -18,6 +18,7 @@ mod platform;
 mod process;
 mod repository;
 mod test;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -97,6 +98,12 @@ const TASKS: &[Task] = &[
         arguments: "[COUNT [SEED]]",
         summary: "draw sentences from comments and documents for review",
         run: repository::sentences::draw,
+    },
+    Task {
+        name: "trust",
+        arguments: "[coverage | mutants | fuzz | races | soak]",
+        summary: "print the figures of coverage, mutants, fuzzing, races and soak, or measure them",
+        run: trust::run_trust,
     },
     Task {
         name: "header",

@@ -60,6 +60,7 @@ const PARTS: &[(&str, &[Chapter])] = &[
             ("Architecture", "docs/develop/architecture.md", "develop/architecture.md"),
             ("Style", "docs/develop/style.md", "develop/style.md"),
             ("Requirements", "docs/develop/requirements.md", "develop/requirements.md"),
+            ("Trust", "docs/develop/trust.md", "develop/trust.md"),
             ("Dependencies", "docs/develop/dependencies.md", "develop/dependencies.md"),
             ("Changelog", "CHANGELOG.md", "develop/changelog.md"),
             ("Security", "SECURITY.md", "develop/security.md"),
