@@ -7,9 +7,10 @@ use crate::fetch::cines::fetch_cines;
 use crate::fetch::onnx_runtime::{explain_no_gpu_build, fetch_gpu_build, fetch_newest};
 use crate::files::read_text;
 use crate::hosts::SCORES_TEST;
-use crate::paths::{root, work_dir};
-use crate::process::{Result, cargo, run};
+use crate::paths::{root, target_dir, work_dir};
+use crate::process::{Result, cargo, command, read_output, run, rustc};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// A part of the library whose coverage is a row of the table.
@@ -39,7 +40,6 @@ const GPU_TESTS: &str = "ort::tests::gpu";
 /// that the page does not list, is an error.
 pub(super) fn measure_coverage() -> Result {
     let start = Instant::now();
-    let report = work_dir().join("coverage.lcov");
     run(&mut cargo("llvm-cov clean --workspace")).map_err(|error| {
         format!("{error}; cargo-llvm-cov is needed, see CONTRIBUTING.md#measure")
     })?;
@@ -59,8 +59,45 @@ pub(super) fn measure_coverage() -> Result {
             run(&mut tests)?;
         }
     }
-    run(cargo("llvm-cov report --lcov --output-path").arg(&report))?;
-    record_report(&read_text(&report)?, start)
+    record_report(&export_report()?, start)
+}
+
+/// Returns the coverage of every test program as one report. The programs are exported one by one,
+/// because a report about several programs counts a function of the C ABI, which has the same name
+/// in all of them, only once.
+fn export_report() -> Result<String> {
+    let folder = target_dir().join("llvm-cov-target");
+    let profile = work_dir().join("coverage.profdata");
+    let merge = ["merge", "--sparse", "--output"];
+    let mut merge = command(find_llvm_tool("llvm-profdata")?, merge);
+    run(merge.arg(&profile).args(list_files(&folder, |name| name.ends_with(".profraw"))?))?;
+    let mut report = String::new();
+    for program in list_files(&folder.join("debug/deps"), |name| !name.contains('.'))? {
+        let mut export = command(find_llvm_tool("llvm-cov")?, ["export", "--format=lcov"]);
+        export.arg("--instr-profile").arg(&profile).arg(program);
+        report += &read_output(&mut export)?;
+    }
+    Ok(report)
+}
+
+/// Returns the path of a program of the component `llvm-tools`.
+fn find_llvm_tool(name: &str) -> Result<PathBuf> {
+    let libraries = read_output(&mut command(rustc(), ["--print", "target-libdir"]))?;
+    Ok(Path::new(libraries.trim()).with_file_name("bin").join(name))
+}
+
+/// Returns the paths of the files in a folder whose names fulfil a condition.
+fn list_files(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let describe = |error| format!("cannot list {}: {error}", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(describe)? {
+        let path = entry.map_err(describe)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if path.is_file() && name.is_some_and(|name| is_wanted(&name)) {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn record_report(report: &str, start: Instant) -> Result {
