@@ -4,6 +4,7 @@
 mod calls;
 mod config;
 mod frames;
+mod pointers;
 mod results;
 
 use super::pointers::Versioned;
