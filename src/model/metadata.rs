@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashSet};
 
+/// Maximum size of a model card in bytes.
+const MAX_CARD_BYTES: usize = 64 * 1024;
+
 /// Maximum number of values in a state tensor. This number of float32 values takes 1 GiB.
 const MAX_STATE_LEN: usize = 1 << 28;
 
@@ -209,7 +212,20 @@ pub(super) fn parse_spec(
         package_sha256,
         model_version: keys.text("model_version")?.to_owned(),
         provenance: keys.text("provenance")?.to_owned(),
+        model_card: parse_model_card(&keys)?,
     })
+}
+
+/// Checks that the model card, if there is one, is a JSON object of limited size. Programs that
+/// read the card check its fields.
+fn parse_model_card(keys: &Keys<'_>) -> Result<Option<String>> {
+    let Some(card) = keys.optional("model_card") else { return Ok(None) };
+    let size = card.len();
+    let problem = format!("must have at most {MAX_CARD_BYTES} bytes, got {size}");
+    check("model_card", size <= MAX_CARD_BYTES, &problem)?;
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(card);
+    check("model_card", object.is_ok(), "must be a JSON object")?;
+    Ok(Some(card.to_owned()))
 }
 
 fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {

@@ -113,6 +113,8 @@ pub struct ModelSpec {
     pub model_version: String,
     /// Text or JSON about the origin of the model.
     pub provenance: String,
+    /// Model card as JSON, if the package has one; see docs/model-package.md#model-card.
+    pub model_card: Option<String>,
 }
 
 impl ModelSpec {

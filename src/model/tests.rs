@@ -59,6 +59,26 @@ fn an_altered_value_is_refused_by_its_key() {
 }
 
 #[test]
+fn a_model_card_must_be_a_json_object() {
+    let bytes = stream_package();
+    let file = onnx_file::read(&bytes).expect("valid");
+    let parse_with = |card: &str| {
+        let mut keys = file.metadata.clone();
+        let graph_sha256 = keys["tteview.graph_sha256"].clone();
+        keys.insert("tteview.model_card".into(), card.into());
+        metadata::parse_spec(&keys, graph_sha256, String::new())
+    };
+    let card = "{\"name\":\"n\"}";
+    assert_eq!(parse_with(card).expect("a card").model_card.as_deref(), Some(card));
+    let long = format!("{{\"name\":\"{}\"}}", "n".repeat(64 * 1024));
+    for bad in ["", "[]", "{\"name\"", &long] {
+        let error = parse_with(bad).expect_err("refused");
+        assert_eq!(error.status(), Status::ModelInvalid);
+        assert!(error.message().contains("tteview.model_card"), "{error}");
+    }
+}
+
+#[test]
 fn an_altered_weight_is_refused() {
     let mut bytes = stream_package();
     let middle = bytes.len() / 2;

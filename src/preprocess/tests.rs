@@ -44,6 +44,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         package_sha256: String::new(),
         model_version: String::new(),
         provenance: String::new(),
+        model_card: None,
     }
 }
 

@@ -11,8 +11,9 @@ mod sbom;
 pub(crate) mod shared;
 pub(crate) mod sizes;
 pub(crate) mod source;
+mod vex;
 
-use crate::files::{copy_file, list_folder, write_file};
+use crate::files::{copy_file, list_folder, read_text, write_file};
 use crate::header;
 use crate::host_build::EXAMPLES;
 use crate::paths::{root, work_dir};
@@ -79,6 +80,8 @@ pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&st
     }
     let crates = crates::list_linked_crates(&platform.read_triple()?)?;
     write_file(&documents.join("sbom.cdx.json"), sbom::write_sbom(&crates, &list_models()?)?)?;
+    let dependencies = read_text(&root().join("docs/develop/dependencies.md"))?;
+    write_file(&documents.join("vex.cdx.json"), vex::write_vex(&crates, &dependencies)?)?;
     write_file(&documents.join("THIRD-PARTY-LICENSES.txt"), licences::collect_licences(&crates)?)?;
     for (name, template) in [("tteview", PKG_CONFIG), ("tteview-shared", PKG_CONFIG_SHARED)] {
         let path = prefix.join("lib/pkgconfig").join(name).with_extension("pc");

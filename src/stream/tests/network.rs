@@ -132,6 +132,7 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         package_sha256: String::new(),
         model_version: String::new(),
         provenance: String::new(),
+        model_card: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`cine`] | reads cines from files |
 //! | `classify`, `demo` | label a cine |
 //! | `inspect`, `compile` | show and compile models |
+//! | `card` | shows and sets the model card of a package |
 //! | `phantom` | renders synthetic cines |
 //! | `frames` | decodes a cine to PGM or PPM |
 //! | `eval` | evaluates a model on labelled cines |
@@ -20,6 +21,7 @@
 
 mod acquisition;
 mod bench;
+mod card;
 pub mod cine;
 mod classify;
 mod compile;
@@ -74,6 +76,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Compile a SlowFast ONNX file into model packages
     Compile(compile::Compile),
+    /// Show the model card of a package, or write a package with a new card
+    Card(card::Card),
     /// Decode a cine to PGM or PPM images
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
@@ -100,6 +104,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),
+        Command::Card(command) => command.run(),
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
         Command::Eval(command) => command.run(),

@@ -216,3 +216,27 @@ fn phantom_draws_a_frame_rate_for_each_field_cine() {
     }
     assert_eq!((rows, periods.len()), (6, 6));
 }
+
+#[test]
+fn card_is_written_into_a_copy_and_printed() {
+    let folder = create_folder("card");
+    let (card, output) = (folder.join("card.json"), folder.join("with-card.onnx"));
+    let text = r#"{"name":"n","intended_use":"u","not_intended_for":[],"training_data":"t",
+        "evaluation":[],"limits":["l"],"licence":"MIT"}"#;
+    std::fs::write(&card, text).unwrap();
+    let (card, output) = (card.to_str().unwrap(), output.to_str().unwrap());
+    let outcome = run_tteview(["card", STAND_IN]);
+    assert_eq!(outcome.exit, 3);
+    assert!(outcome.stderr.contains("has no model card"), "{}", outcome.stderr);
+    let outcome = run_tteview(["card", STAND_IN, "--set", card, "-o", output]);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let outcome = run_tteview(["card", output]);
+    assert_eq!((outcome.exit, outcome.stdout.trim_end()), (0, text));
+    let shown = run_tteview(["inspect", output, "--json"]).stdout;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["metadata"]["model_card"]["limits"][0], "l");
+    std::fs::write(card, "{}").unwrap();
+    let outcome = run_tteview(["card", STAND_IN, "--set", card, "-o", output]);
+    assert_eq!(outcome.exit, 3);
+    assert!(outcome.stderr.contains("missing field"), "{}", outcome.stderr);
+}

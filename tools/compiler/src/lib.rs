@@ -26,6 +26,8 @@
 //! | 7 | `precision` | converts a graph to half precision |
 //! | 8 | `export`, `metadata`, `self_test` | write the file |
 //!
+//! `card` reads and writes the model card of a package that is already compiled.
+//!
 //! # Example
 //! ```no_run
 //! use tteview_compiler::{CompileOptions, compile, inspect, parse_labels};
@@ -74,6 +76,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
+mod card;
 mod causality;
 mod compile;
 mod error;
@@ -99,6 +102,7 @@ pub mod verify;
 #[cfg(any(feature = "self-test", feature = "verify"))]
 mod xorshift;
 
+pub use card::{Evaluation, MAX_CARD_BYTES, ModelCard, read_model_card, set_model_card};
 pub use compile::compile;
 pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{Inspection, TensorInfo, inspect, inspect_in};

@@ -67,6 +67,17 @@ const PARTS: &[(&str, &[Chapter])] = &[
         ],
     ),
     (
+        "Regulatory",
+        &[
+            ("Overview", "docs/regulatory/README.md", "regulatory/overview.md"),
+            ("Intended use", "docs/regulatory/intended-use.md", "regulatory/intended-use.md"),
+            ("Software items", "docs/regulatory/software-items.md", "regulatory/software-items.md"),
+            ("Hazards", "docs/regulatory/hazards.md", "regulatory/hazards.md"),
+            ("Threat model", "docs/regulatory/threat-model.md", "regulatory/threat-model.md"),
+            ("Change control", "docs/regulatory/change-control.md", "regulatory/change-control.md"),
+        ],
+    ),
+    (
         "Notes",
         &[
             ("First run on a GPU", "docs/notes/gpu-2026-11-26.md", "notes/gpu-2026-11-26.md"),
