@@ -57,6 +57,17 @@ impl Keys<'_> {
         self.0.get(&format!("tteview.{key}")).map(String::as_str)
     }
 
+    /// Checks that no value contains a NUL, at which a C string ends. JSON can write a NUL as an
+    /// escape sequence, so the texts inside JSON values are checked after they are parsed.
+    fn check_no_nul(&self) -> Result<()> {
+        let mut own = self
+            .0
+            .iter()
+            .filter_map(|(key, value)| key.strip_prefix("tteview.").map(|key| (key, value)));
+        let with_nul = own.find(|(_, value)| has_nul(value));
+        with_nul.map_or(Ok(()), |(key, _)| Err(invalid(key, "must not contain a NUL")))
+    }
+
     fn text(&self, key: &str) -> Result<&str> {
         self.optional(key).ok_or_else(|| invalid(key, "is missing"))
     }
@@ -65,6 +76,10 @@ impl Keys<'_> {
         serde_json::from_str(self.text(key)?)
             .map_err(|error| invalid(key, &format!("is malformed: {error}")))
     }
+}
+
+fn has_nul(text: &str) -> bool {
+    text.contains('\0')
 }
 
 fn invalid(key: &str, problem: &str) -> Error {
@@ -94,6 +109,7 @@ pub(super) fn parse_spec(
     package_sha256: String,
 ) -> Result<ModelSpec> {
     let keys = Keys(metadata);
+    keys.check_no_nul()?;
     let format = keys.text("format")?;
     check("format", format == "1", &format!("must be 1, got {format:?}"))?;
     let recorded = keys.text("graph_sha256")?;
@@ -232,6 +248,14 @@ fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
     check("labels", !entries.is_empty(), "must not be empty")?;
     let mut codes = HashSet::new();
     for (index, label) in entries.iter().enumerate() {
+        let texts = [
+            Some(&label.code),
+            Some(&label.name),
+            label.scheme.as_ref(),
+            label.scheme_code.as_ref(),
+        ];
+        let is_valid = !texts.into_iter().flatten().any(|text| has_nul(text));
+        check("labels", is_valid, &format!("must not contain a NUL in entry {index}"))?;
         check("labels", !label.code.is_empty(), &format!("must have a code in entry {index}"))?;
         check(
             "labels",
@@ -250,8 +274,8 @@ fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
         let name = &state.name;
         check(
             "states",
-            !name.is_empty() && names.insert(name.clone()),
-            "must have unique names that are not empty",
+            !name.is_empty() && !has_nul(name) && names.insert(name.clone()),
+            "must have unique names that are not empty and contain no NUL",
         )?;
         let len = state.shape.iter().try_fold(1usize, |len, &side| len.checked_mul(side));
         let fits = len.is_some_and(|len| (1..=MAX_STATE_LEN).contains(&len));

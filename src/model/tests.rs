@@ -119,3 +119,35 @@ fn the_default_precision_is_fp32() {
     let error = precision_with(Some("int8")).expect_err("not a precision of the format");
     assert!(error.message().contains("tteview.precision"), "{error}");
 }
+
+#[test]
+fn a_text_with_a_nul_is_refused() {
+    let bytes = stream_package();
+    let file = onnx_file::read(&bytes).expect("valid");
+    let parse_with = |key: &str, from: &str, to: &str| {
+        let mut keys = file.metadata.clone();
+        let value = keys.get_mut(key).expect("present");
+        assert!(value.contains(from), "{key}: {value}");
+        *value = value.replacen(from, to, 1);
+        let hash = keys["tteview.graph_sha256"].clone();
+        metadata::parse_spec(&keys, hash, String::new()).map(drop)
+    };
+    let scheme = "\"scheme\":null,\"scheme_code\":null";
+    let with_nul = "\"scheme\":\"SCT\",\"scheme_code\":\"1\\u00002\"";
+    let escaped = [("PLAX", "a\\u0000b"), ("parasternal", "a\\u0000b"), (scheme, with_nul)];
+    for (from, to) in escaped {
+        let error = parse_with("tteview.labels", from, to).expect_err("NUL");
+        assert_eq!(error.status(), Status::ModelInvalid);
+        assert!(error.message().contains("must not contain a NUL in entry"), "{error}");
+    }
+    let name = format!(
+        "\"{}\"",
+        ModelPackage::from_bytes(bytes.clone(), None).expect("valid").spec.states[0].name
+    );
+    let error = parse_with("tteview.states", &name, "\"a\\u0000\"").expect_err("NUL");
+    assert!(error.message().contains("contain no NUL"), "{error}");
+    for key in ["model_version", "provenance", "source_sha256"] {
+        let error = parse_with(&format!("tteview.{key}"), "", "a\0b").expect_err("NUL");
+        assert!(error.message().contains(&format!("tteview.{key} must not")), "{error}");
+    }
+}
