@@ -136,6 +136,15 @@ inline const char *text_or_null(const std::string &text) noexcept {
   return text.empty() ? nullptr : text.c_str();
 }
 
+/** Returns whether the text has a NUL, at which the C interface would cut it off. */
+inline bool has_nul(const std::string &text) noexcept {
+  return text.find('\0') != std::string::npos;
+}
+
+inline Error nul_error(const std::string &name) {
+  return Error{Status{TTV_ERR_INVALID_ARGUMENT}, name + " must not contain a NUL"};
+}
+
 }  // namespace detail
 
 /** An engine: one model package on one provider. Several streams can share an engine. */
@@ -143,10 +152,18 @@ class Engine {
  public:
   /** Loads and checks a model package; see ttv_engine_create(). [ctl] */
   static Result<Engine> create(const EngineConfig &config) {
+    if (detail::has_nul(config.model_path)) return detail::nul_error("model_path");
+    if (detail::has_nul(config.cache_folder)) return detail::nul_error("cache_folder");
     std::vector<const char *> providers;
-    for (const std::string &name : config.providers) providers.push_back(name.c_str());
+    for (const std::string &name : config.providers) {
+      if (detail::has_nul(name)) return detail::nul_error("an entry of providers");
+      providers.push_back(name.c_str());
+    }
     std::vector<ttv_option> options;
-    for (const auto &[key, value] : config.options) options.push_back({key.c_str(), value.c_str()});
+    for (const auto &[key, value] : config.options) {
+      if (detail::has_nul(key) || detail::has_nul(value)) return detail::nul_error("an option");
+      options.push_back({key.c_str(), value.c_str()});
+    }
     ttv_engine_config raw = TTV_ENGINE_CONFIG_INIT;
     raw.model_path = detail::text_or_null(config.model_path);
     raw.model_data = config.model_data;
@@ -194,10 +211,12 @@ class Engine {
 
   /** Exports the TensorRT engine to a file; see ttv_engine_export(). [ctl] */
   [[nodiscard]] std::optional<Error> export_engine(const std::string &path) const {
+    if (detail::has_nul(path)) return detail::nul_error("path");
     return to_error(ttv_engine_export(handle_.get(), path.c_str()));
   }
   /** Imports an exported TensorRT engine into the cache; see ttv_engine_import(). [ctl] */
   [[nodiscard]] std::optional<Error> import_engine(const std::string &path) {
+    if (detail::has_nul(path)) return detail::nul_error("path");
     return to_error(ttv_engine_import(handle_.get(), path.c_str()));
   }
 
@@ -234,13 +253,29 @@ class Engine {
   std::unique_ptr<ttv_engine, detail::Destroy> handle_;
 };
 
-/** A result of an acquisition or a query. It can be copied and can contain the posterior. */
+/**
+ * A result of an acquisition or a query. It can contain the posterior. A copy is independent of the
+ * original. A moved-from result is empty and has no memory for the posterior.
+ */
 class ViewResult {
  public:
   /** Creates a result without memory for the posterior. */
   ViewResult() = default;
   /** Creates a result with memory for the posterior of a model with this number of labels. */
   explicit ViewResult(std::uint32_t labels) : scores_(labels) {}
+  ViewResult(const ViewResult &) = default;
+  ViewResult &operator=(const ViewResult &) = default;
+  ViewResult(ViewResult &&other) noexcept : scores_(std::move(other.scores_)), raw_(other.raw_) {
+    other.clear();
+  }
+  ViewResult &operator=(ViewResult &&other) noexcept {
+    if (this != &other) {
+      scores_ = std::move(other.scores_);
+      raw_ = other.raw_;
+      other.clear();
+    }
+    return *this;
+  }
 
   /** Returns TTV_OK, or the error that ended the processing of the acquisition. */
   Status status() const noexcept { return Status{raw_.status}; }
@@ -266,6 +301,10 @@ class ViewResult {
 
  private:
   friend class Stream;
+  void clear() noexcept {
+    scores_.clear();
+    raw_ = TTV_RESULT_INIT;
+  }
   /** Calls `read` with a struct that points to the memory for the posterior. */
   template <typename Read>
   Status fill(Read read) noexcept {

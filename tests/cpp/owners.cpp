@@ -112,6 +112,23 @@ static void check_result_copies(const tteview::Engine &engine, std::uint32_t lab
     EXPECT(copy.raw().scores == nullptr && copy.raw().scores_capacity == 0);
     EXPECT(copy.scores() == copies[0].scores());
   }
+  const std::uint64_t last = copies.back().acquisition();
+  tteview::ViewResult assigned(1);
+  assigned = copies.back();
+  tteview::ViewResult &itself = assigned;
+  assigned = itself;
+  EXPECT(assigned.scores() == copies.back().scores() && assigned.acquisition() == last);
+  assigned = std::move(itself);
+  EXPECT(assigned.scores() == copies.back().scores() && assigned.acquisition() == last);
+  copies.clear();
+  copies.shrink_to_fit();
+  EXPECT(sum_scores(assigned) > 0.999f && assigned.raw().scores == nullptr);
+  tteview::ViewResult moved = std::move(assigned);
+  EXPECT(moved.acquisition() == last && moved.scores().size() == labels);
+  EXPECT(assigned.scores().empty() && assigned.acquisition() == 0 && assigned.label() == 0);
+  EXPECT(stream->poll(assigned).ok() && assigned.acquisition() == last);
+  assigned = std::move(moved);
+  EXPECT(assigned.scores().size() == labels && moved.scores().empty());
 }
 
 static void check_errors(const tteview::EngineConfig &valid, tteview::Engine &engine) {
@@ -121,6 +138,24 @@ static void check_errors(const tteview::EngineConfig &valid, tteview::Engine &en
   EXPECT(!missing && missing.error().status.code == TTV_ERR_MODEL_UNREADABLE);
   EXPECT(missing.error().message.find("no-such-file.onnx") != std::string::npos);
   EXPECT(missing.error().message.find('\0') == std::string::npos);
+  const std::string with_nul("a\0b", 3);
+  auto has_nul_error = [](const std::string &message) {
+    return message.find("must not contain a NUL") != std::string::npos;
+  };
+  for (int field = 0; field < 5; field++) {
+    config = valid;
+    if (field == 0) config.model_path += with_nul;
+    if (field == 1) config.cache_folder = with_nul;
+    if (field == 2) config.providers.push_back(with_nul);
+    if (field == 3) config.options = {{with_nul, "1"}};
+    if (field == 4) config.options = {{"key", with_nul}};
+    auto created = tteview::Engine::create(config);
+    EXPECT(!created && created.error().status.code == TTV_ERR_INVALID_ARGUMENT);
+    EXPECT(!created && has_nul_error(created.error().message));
+  }
+  auto bad_export = engine.export_engine(with_nul), bad_import = engine.import_engine(with_nul);
+  EXPECT(bad_export && has_nul_error(bad_export->message));
+  EXPECT(bad_import && has_nul_error(bad_import->message));
   config = valid;
   config.options = {{"trt_builder_optimization_level", "5"}};
   auto refused = tteview::Engine::create(config);
