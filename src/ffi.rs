@@ -16,12 +16,15 @@
 
 pub mod acquisition;
 mod call;
+mod callback;
+mod cancellation;
 pub mod engine;
 pub mod engine_config;
 pub mod engine_info;
 pub mod events;
 pub mod frame;
 pub mod label;
+mod panics;
 mod pointers;
 pub mod poll;
 pub mod query;

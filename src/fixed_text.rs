@@ -20,6 +20,19 @@ impl<const N: usize> FixedText<N> {
         self.len = 0;
     }
 
+    /// Replaces the end of the text with `end`, so that the text fits into the buffer.
+    #[cfg(feature = "capi")]
+    pub(crate) fn end_with(&mut self, end: &str) {
+        let text = self.as_str();
+        let mut len = text.len().min(N.saturating_sub(end.len()));
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        self.len = len;
+        // This cannot fail, because there is room for `end`.
+        let _ = fmt::Write::write_str(self, end);
+    }
+
     /// Returns the text. If the buffer does not contain valid UTF-8, returns the valid beginning.
     pub(crate) fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..self.len).unwrap_or_default();

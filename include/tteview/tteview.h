@@ -79,18 +79,20 @@
  * Initialize structs with the macros TTV_..._INIT, which set `struct_size`. In C, the macros are
  * initializers: to reset a struct later, write `frame = (ttv_frame)TTV_FRAME_INIT`. Later versions
  * add fields only at the end of a struct. The library accepts a struct that is larger than the one
- * it knows if all unknown bytes are 0.
+ * it knows if all unknown bytes are 0, and a smaller struct of an earlier version if its size ends
+ * at the end of a field.
  *
  * @par Errors
  * The description of a function lists the statuses that the function may return. In addition, any
  * function may return ::TTV_ERR_NULL_ARGUMENT if a required pointer is NULL, ::TTV_ERR_STRUCT_SIZE
- * if `struct_size` is not valid, ::TTV_ERR_INVALID_ARGUMENT if a struct is not aligned, and
- * ::TTV_ERR_INTERNAL after an internal error.
+ * if `struct_size` is not valid, ::TTV_ERR_INVALID_ARGUMENT if a pointer (to a struct, a handle, an
+ * array or a value) does not have the alignment of its type, and ::TTV_ERR_INTERNAL after an
+ * internal error.
  *
  * @par Ownership
  * A handle belongs to the caller from the create function to the destroy function. The library
  * reads arguments only during the call, unless stated otherwise, and writes results to the caller's
- * memory. Strings are UTF-8. The strings in a ::ttv_label are valid until the engine is destroyed,
+ * memory. Strings are UTF-8; on Unix, a path may contain any bytes. The strings in a ::ttv_label are valid until the engine is destroyed,
  * and the strings that ttv_status_string() returns are static.
  *
  * @par Units
@@ -659,8 +661,7 @@ ttv_status ttv_engine_prepare_with(ttv_engine *engine,
  *
  * @return TTV_OK; TTV_ERR_WRONG_STATE if the TensorRT engine has not been loaded or built yet, if
  * no cache folder is set, or if the TensorRT engine is no longer in the cache; TTV_ERR_UNSUPPORTED
- * if the provider does not support export; TTV_ERR_SYSTEM if the file cannot be written;
- * TTV_ERR_INVALID_ARGUMENT if the path is not valid UTF-8.
+ * if the provider does not support export; TTV_ERR_SYSTEM if the file cannot be written.
  *
  * [ctl, any state]
  */
@@ -678,7 +679,7 @@ TTV_MUST_USE ttv_status ttv_engine_export(const ttv_engine *engine, const char *
  * differences; TTV_ERR_ENGINE_FILE if the file cannot be read or is damaged; TTV_ERR_ENGINE_CACHE
  * if the cache folder cannot be written; TTV_ERR_WRONG_STATE if the TensorRT engine has been built
  * or is being built, or if no cache folder is set; TTV_ERR_UNSUPPORTED if the provider does not
- * support import; TTV_ERR_INVALID_ARGUMENT if the path is not valid UTF-8.
+ * support import.
  *
  * [ctl, any state]
  */
@@ -947,7 +948,8 @@ typedef struct ttv_stream_config {
    * Callback that receives the results, or NULL. The library calls it on the thread that runs
    * the worker, after each result has been published, even if the `status` of the result is
    * TTV_ERR_POISONED. `result` and its `scores` are valid only during the call. The callback
-   * must not block, throw exceptions or call ttv_stream_destroy.
+   * must not block, throw exceptions, end its thread or destroy the stream. A call that would
+   * wait for a result of the same stream returns TTV_ERR_WRONG_THREAD.
    */
   void (*on_result)(void *user, const ttv_result *result);
   /** Pointer that the library passes to `on_result`. */

@@ -6,7 +6,7 @@
 
 use super::call::real_time;
 use super::frame::{read_committed_frame, read_frame, ttv_frame};
-use super::pointers::{Versioned, get_handle, get_place, read_struct, write_struct};
+use super::pointers::{get_handle, get_place, read_struct, versioned, write_struct};
 use super::stream::ttv_stream;
 use super::types::ttv_status;
 use crate::stream::acquirer::PushError;
@@ -26,9 +26,9 @@ pub struct ttv_slot {
     /// Identifier of the loan, which ttv_stream_commit checks.
     pub token: u64,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
+// The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
-unsafe impl Versioned for ttv_slot {}
+versioned!(ttv_slot { struct_size, capacity_bytes, data, token });
 
 /// Begins an acquisition. The worker may still be processing the previous one.
 ///

@@ -3,7 +3,8 @@
 use super::call::control;
 use super::engine_config::{ttv_engine_config, ttv_prepare_config};
 use super::label::LabelTexts;
-use super::pointers::{argument_error, get_handle, get_place, read_required_text, read_struct};
+use super::panics::install_hook;
+use super::pointers::{argument_error, get_handle, get_place, read_required_path, read_struct};
 use super::types::ttv_status;
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
@@ -11,7 +12,6 @@ use crate::error::{Error, Result, Status};
 use crate::memory::ReserveWatch;
 use parking_lot::Mutex;
 use std::ffi::c_char;
-use std::path::Path;
 
 /// Opaque handle of an engine: one model package on one provider. Several streams can share an
 /// engine.
@@ -52,6 +52,7 @@ pub unsafe extern "C" fn ttv_engine_create(
     engine: *mut *mut ttv_engine,
 ) -> ttv_status {
     control(|| {
+        install_hook();
         let place = get_place(engine).map_err(argument_error("engine"))?;
         *place = std::ptr::null_mut();
         let config = read_struct(config).map_err(argument_error("config"))?;
@@ -150,8 +151,7 @@ fn prepare(
 ///
 /// @return TTV_OK; TTV_ERR_WRONG_STATE if the TensorRT engine has not been loaded or built yet, if
 /// no cache folder is set, or if the TensorRT engine is no longer in the cache; TTV_ERR_UNSUPPORTED
-/// if the provider does not support export; TTV_ERR_SYSTEM if the file cannot be written;
-/// TTV_ERR_INVALID_ARGUMENT if the path is not valid UTF-8.
+/// if the provider does not support export; TTV_ERR_SYSTEM if the file cannot be written.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn ttv_engine_export(
 ) -> ttv_status {
     control(|| {
         let engine = get_engine(engine)?;
-        engine.engine.export(Path::new(&read_required_text(path, "path")?))?;
+        engine.engine.export(&read_required_path(path, "path")?)?;
         Ok(Status::Ok)
     })
 }
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn ttv_engine_export(
 /// differences; TTV_ERR_ENGINE_FILE if the file cannot be read or is damaged; TTV_ERR_ENGINE_CACHE
 /// if the cache folder cannot be written; TTV_ERR_WRONG_STATE if the TensorRT engine has been built
 /// or is being built, or if no cache folder is set; TTV_ERR_UNSUPPORTED if the provider does not
-/// support import; TTV_ERR_INVALID_ARGUMENT if the path is not valid UTF-8.
+/// support import.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn ttv_engine_import(
 ) -> ttv_status {
     control(|| {
         let engine = get_engine(engine)?;
-        engine.engine.import(Path::new(&read_required_text(path, "path")?))?;
+        engine.engine.import(&read_required_path(path, "path")?)?;
         Ok(Status::Ok)
     })
 }
@@ -247,6 +247,7 @@ pub unsafe extern "C" fn ttv_engine_resume(engine: *mut ttv_engine) -> ttv_statu
 pub unsafe extern "C" fn ttv_engine_destroy(engine: *mut ttv_engine) {
     control(|| {
         if !engine.is_null() {
+            get_engine(engine)?;
             // SAFETY: `ttv_engine_create` created the pointer with `Box::into_raw`, and the caller
             // destroys each handle only once.
             drop(unsafe { Box::from_raw(engine) });

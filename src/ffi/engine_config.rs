@@ -2,7 +2,7 @@
 //!
 //! An engine is one model package on one provider. Several streams can share an engine.
 
-use super::pointers::{Versioned, read_array, read_required_text, read_text};
+use super::pointers::{read_array, read_path, read_required_text, versioned};
 use super::runtime::{call_thread_start, check_abi_version, runtime_library};
 use super::types::ttv_stage;
 use crate::engine::config::EngineConfig;
@@ -11,7 +11,6 @@ use crate::memory::copy_values;
 use crate::model::ModelPackage;
 use crate::sys::gpu::GpuStream;
 use std::ffi::{c_char, c_void};
-use std::path::{Path, PathBuf};
 
 /// Maximum number of entries in `providers`.
 const MAX_PROVIDERS: u32 = 16;
@@ -79,9 +78,24 @@ pub struct ttv_engine_config {
     /// NULL, the provider uses a new CUDA stream.
     pub gpu_stream: *mut c_void,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
+// The struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
 // for which every bit pattern is valid.
-unsafe impl Versioned for ttv_engine_config {}
+versioned!(ttv_engine_config {
+    struct_size,
+    abi_version,
+    model_path,
+    model_data,
+    model_size,
+    model_sha256,
+    providers,
+    provider_count,
+    threads,
+    options,
+    option_count,
+    device_id,
+    cache_folder,
+    gpu_stream
+});
 
 impl ttv_engine_config {
     /// Converts the settings.
@@ -92,7 +106,7 @@ impl ttv_engine_config {
             threads: self.threads,
             runtime_library: runtime_library(),
             options: self.read_options()?,
-            cache_folder: read_text(self.cache_folder, "cache_folder")?.map(PathBuf::from),
+            cache_folder: read_path(self.cache_folder, "cache_folder")?,
             device_id: self.device_id,
             // SAFETY: the host guarantees that the CUDA stream belongs to the device and outlives
             // the engine and its streams.
@@ -106,9 +120,9 @@ impl ttv_engine_config {
         // SAFETY: the caller guarantees that `model_sha256` is NULL or points to 32 bytes. An array
         // of bytes needs no alignment.
         let sha256 = unsafe { self.model_sha256.cast::<[u8; 32]>().as_ref() }.copied();
-        let path = read_text(self.model_path, "model_path")?;
+        let path = read_path(self.model_path, "model_path")?;
         match (path, self.model_data.is_null()) {
-            (Some(path), true) => ModelPackage::from_path(Path::new(path), sha256),
+            (Some(path), true) => ModelPackage::from_path(&path, sha256),
             (None, false) => {
                 let size = self.model_size;
                 if size == 0 || isize::try_from(size).is_err() {
@@ -166,6 +180,6 @@ pub struct ttv_prepare_config {
     /// Pointer that the library passes to `progress`.
     pub user: *mut c_void,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers, a pointer and
+// The struct is `repr(C)`, begins with its size, and contains only numbers, a pointer and
 // an optional function pointer. The host guarantees that the function pointer is NULL or valid.
-unsafe impl Versioned for ttv_prepare_config {}
+versioned!(ttv_prepare_config { struct_size, reserved, progress, user });

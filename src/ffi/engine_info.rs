@@ -3,7 +3,7 @@
 use super::call::control;
 use super::engine::{get_engine, ttv_engine};
 use super::label::ttv_label;
-use super::pointers::{Versioned, argument_error, copy_text, write_struct};
+use super::pointers::{argument_error, copy_text, versioned, write_struct};
 use super::types::{ttv_engine_origin, ttv_mode, ttv_status};
 use crate::error::Status;
 use std::ffi::c_char;
@@ -46,9 +46,22 @@ pub struct ttv_engine_info {
     /// SHA-256 of the model package in hexadecimal.
     pub model_sha256: [c_char; 72],
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and arrays of
+// The struct is `repr(C)`, begins with its size, and contains only numbers and arrays of
 // numbers, for which every bit pattern is valid.
-unsafe impl Versioned for ttv_engine_info {}
+versioned!(ttv_engine_info {
+    struct_size,
+    mode,
+    label_count,
+    engine_origin,
+    self_test_error_ppm,
+    step_ns,
+    step_interval_ns,
+    provider,
+    provider_version,
+    runtime_version,
+    model_version,
+    model_sha256
+});
 
 /// Returns a description of what an engine actually runs.
 ///

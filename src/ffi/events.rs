@@ -2,10 +2,11 @@
 //!
 //! A host can monitor a stream through its counters, an event descriptor and its last event.
 
-use super::call::real_time;
-use super::pointers::{Versioned, get_handle, write_struct};
+use super::call::{observe, real_time};
+use super::pointers::{get_handle, versioned, write_struct};
 use super::stream::ttv_stream;
 use super::types::ttv_status;
+use crate::error::Status;
 
 /// Counters of a stream since its creation. Initialize this struct with TTV_STATS_INIT.
 #[repr(C)]
@@ -40,9 +41,22 @@ pub struct ttv_stats {
     /// mode: 0.
     pub window_hop_samples: u64,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers, for which every
+// The struct is `repr(C)`, begins with its size, and contains only numbers, for which every
 // bit pattern is valid.
-unsafe impl Versioned for ttv_stats {}
+versioned!(ttv_stats {
+    struct_size,
+    reserved,
+    pushed,
+    dropped,
+    refused,
+    samples,
+    chunks,
+    skipped_chunks,
+    gaps,
+    changes,
+    view_changes,
+    window_hop_samples
+});
 
 /// Reads the counters of a stream.
 ///
@@ -89,8 +103,10 @@ pub unsafe extern "C" fn ttv_stream_get_stats(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
-    let event = get_handle(stream).ok().and_then(|stream| stream.event.as_ref());
-    event.map_or(-1, |event| event.descriptor())
+    observe(-1, || {
+        let event = get_handle(stream).ok().and_then(|stream| stream.event.as_ref());
+        event.map_or(-1, |event| event.descriptor())
+    })
 }
 
 /// Returns the most recent status other than TTV_OK that an `acq` call or the worker has recorded.
@@ -105,6 +121,8 @@ pub unsafe extern "C" fn ttv_stream_event_fd(stream: *const ttv_stream) -> i32 {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ttv_stream_last_event(stream: *const ttv_stream) -> ttv_status {
-    get_handle(stream)
-        .map_or_else(|status| status.code(), |stream| stream.reader.last_event().code())
+    observe(Status::Internal.code(), || match get_handle(stream) {
+        Ok(stream) => stream.reader.last_event().code(),
+        Err(status) => status.code(),
+    })
 }

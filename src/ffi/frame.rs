@@ -2,7 +2,7 @@
 //!
 //! A frame is one image of the acquisition, in the host's memory.
 
-use super::pointers::{Versioned, read_struct};
+use super::pointers::{read_struct, versioned};
 use super::types::{ttv_frame_flags, ttv_pixel_format};
 use crate::error::{Result, Status};
 use crate::frame::{FrameView, Geometry, MAX_PLANES, Orientation, PixelFormat, Region};
@@ -62,9 +62,25 @@ pub struct ttv_frame {
     /// stream's `frame_period_ns` is not 0.
     pub time_ns: i64,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
+// The struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
 // for which every bit pattern is valid.
-unsafe impl Versioned for ttv_frame {}
+versioned!(ttv_frame {
+    struct_size,
+    flags,
+    format,
+    width_px,
+    height_px,
+    roi_x_px,
+    roi_y_px,
+    roi_width_px,
+    roi_height_px,
+    um_per_px_x,
+    um_per_px_y,
+    stride_bytes,
+    plane,
+    sequence,
+    time_ns
+});
 
 impl ttv_frame {
     fn to_geometry(self) -> Result<Geometry, Status> {

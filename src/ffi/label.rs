@@ -1,6 +1,6 @@
 //! Labels as C structs.
 
-use super::pointers::Versioned;
+use super::pointers::versioned;
 use crate::error::{Error, Result, Status};
 use crate::model::Label;
 use std::ffi::{CString, c_char};
@@ -25,9 +25,9 @@ pub struct ttv_label {
     /// DICOM Code Value in that scheme, such as "399214001"; NULL if `scheme` is NULL.
     pub scheme_code: *const c_char,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
+// The struct is `repr(C)`, begins with its size, and contains only numbers and pointers,
 // for which every bit pattern is valid.
-unsafe impl Versioned for ttv_label {}
+versioned!(ttv_label { struct_size, reserved, code, name, scheme, scheme_code });
 
 /// The strings of all labels of a model.
 pub(super) struct LabelTexts(Vec<Texts>);

@@ -1,22 +1,54 @@
 //! Access to the caller's pointers and structs.
 
 use crate::error::{Error, Result, Status};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, OsStr, c_char};
 use std::mem::MaybeUninit;
+use std::path::PathBuf;
 
-/// A struct of the ABI: plain data whose first field is the size of the struct.
+/// A struct of the ABI: plain data whose first field is the size of the struct. The macro
+/// [`versioned`] implements this trait.
 ///
 /// # Safety
 /// The type must be `repr(C)`, its first field must be a `u32` for its size, and every bit pattern
-/// that a caller may pass must be valid.
+/// that a caller may pass must be valid. `FIELD_ENDS` must contain the end of each field.
 pub(super) unsafe trait Versioned: Copy {
     /// Size of the struct in the first version of the ABI that contained it.
     const FIRST_SIZE: usize = size_of::<Self>();
+
+    /// Offset of the end of each field in bytes.
+    const FIELD_ENDS: &'static [usize];
 }
 
+/// Implements [`Versioned`] for a struct of the ABI. The list must contain all fields; otherwise,
+/// the pattern below does not compile. The struct must meet the requirements of the trait, which a
+/// comment at each use confirms.
+macro_rules! versioned {
+    ($name:ident { $first:ident $(, $field:ident)* $(,)? } $(first_size = $size:expr)?) => {
+        // SAFETY: the comment at the use of the macro states why this holds.
+        unsafe impl $crate::ffi::pointers::Versioned for $name {
+            $(const FIRST_SIZE: usize = $size;)?
+            const FIELD_ENDS: &'static [usize] = {
+                const fn field_size<T>(_: fn(&$name) -> &T) -> usize {
+                    size_of::<T>()
+                }
+                &[
+                    field_size(|value| &value.$first),
+                    $(std::mem::offset_of!($name, $field) + field_size(|value| &value.$field),)*
+                ]
+            };
+        }
+
+        const _: fn(&$name) -> &u32 = |value| {
+            let $name { $first, $($field: _,)* } = value;
+            $first
+        };
+    };
+}
+pub(super) use versioned;
+
 /// Checks the caller's struct and returns the number of bytes to read or write. The size that the
-/// caller has set must be at least the size in the first version, and all bytes beyond the struct
-/// of this version must be zero.
+/// caller has set must be at least the size in the first version, and must not end in the middle of
+/// a field. All bytes beyond the struct of this version must be zero.
 fn check_size<T: Versioned>(pointer: *const T) -> Result<usize, Status> {
     if pointer.is_null() {
         return Err(Status::NullArgument);
@@ -27,7 +59,8 @@ fn check_size<T: Versioned>(pointer: *const T) -> Result<usize, Status> {
     // SAFETY: the pointer is aligned and not NULL. The caller guarantees that it points to a struct
     // whose first field is a u32.
     let size = unsafe { *pointer.cast::<u32>() } as usize;
-    if !(T::FIRST_SIZE..=1 << 16).contains(&size) {
+    let is_known = size >= size_of::<T>() || T::FIELD_ENDS.contains(&size);
+    if !is_known || !(T::FIRST_SIZE..=1 << 16).contains(&size) {
         return Err(Status::StructSize);
     }
     // SAFETY: the caller guarantees that the struct has the size that its first field specifies.
@@ -63,15 +96,21 @@ pub(super) fn write_struct<T: Versioned>(pointer: *mut T, value: T) -> Result<()
 
 /// Returns the object to which a handle points.
 pub(super) fn get_handle<'a, T>(pointer: *const T) -> Result<&'a T, Status> {
-    // SAFETY: for NULL, `as_ref` returns `None`. The caller guarantees that the handle has not been
-    // destroyed.
+    if !pointer.is_aligned() {
+        return Err(Status::InvalidArgument);
+    }
+    // SAFETY: the pointer is aligned. For NULL, `as_ref` returns `None`. The caller guarantees that
+    // the handle has not been destroyed.
     unsafe { pointer.as_ref() }.ok_or(Status::NullArgument)
 }
 
 /// Returns a reference to the memory that the caller provides for an output value.
 pub(super) fn get_place<'a, T>(pointer: *mut T) -> Result<&'a mut T, Status> {
-    // SAFETY: for NULL, `as_mut` returns `None`. The caller guarantees that the pointer refers to
-    // writable memory for one value.
+    if !pointer.is_aligned() {
+        return Err(Status::InvalidArgument);
+    }
+    // SAFETY: the pointer is aligned. For NULL, `as_mut` returns `None`. The caller guarantees that
+    // the pointer refers to writable memory for one value.
     unsafe { pointer.as_mut() }.ok_or(Status::NullArgument)
 }
 
@@ -90,28 +129,47 @@ pub(super) fn read_array<'a, T>(
     match (pointer.is_null(), count) {
         (true, 0) => Ok(&[]),
         (true, _) => Err(null_error(name)),
-        // SAFETY: the pointer is not NULL. The caller guarantees that it points to `count` values.
+        (false, _) if !pointer.is_aligned() => Err(alignment_error(name)),
+        // SAFETY: the pointer is aligned and not NULL. The caller guarantees that it points to
+        // `count` values.
         (false, _) => Ok(unsafe { std::slice::from_raw_parts(pointer, count as usize) }),
     }
 }
 
-/// Reads the caller's string. Returns `None` for NULL.
-pub(super) fn read_text<'a>(pointer: *const c_char, name: &str) -> Result<Option<&'a str>> {
-    if pointer.is_null() {
-        return Ok(None);
-    }
+/// Returns the caller's string, or `None` for NULL.
+fn read_bytes<'a>(pointer: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the pointer is not NULL. The caller guarantees that it points to a NUL-terminated
     // string.
-    let text = unsafe { CStr::from_ptr(pointer) };
-    let text = text.to_str().map_err(|_| {
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+}
+
+fn check_utf8<'a>(text: &'a CStr, name: &str) -> Result<&'a str> {
+    text.to_str().map_err(|_| {
         Error::new(Status::InvalidArgument, format!("{name} must be valid UTF-8, got {text:?}"))
-    })?;
-    Ok(Some(text))
+    })
 }
 
 /// Reads the caller's string. Returns an error for NULL.
 pub(super) fn read_required_text(pointer: *const c_char, name: &str) -> Result<String> {
-    read_text(pointer, name)?.map(String::from).ok_or_else(|| null_error(name))
+    let text = read_bytes(pointer).ok_or_else(|| null_error(name))?;
+    check_utf8(text, name).map(String::from)
+}
+
+/// Reads the caller's path. Returns `None` for NULL. On Unix, a path may contain any bytes except
+/// NUL; on other systems, it must be valid UTF-8.
+pub(super) fn read_path(pointer: *const c_char, name: &str) -> Result<Option<PathBuf>> {
+    let Some(path) = read_bytes(pointer) else { return Ok(None) };
+    if cfg!(unix) {
+        // SAFETY: on Unix, an `OsStr` may contain any bytes.
+        let path = unsafe { OsStr::from_encoded_bytes_unchecked(path.to_bytes()) };
+        return Ok(Some(PathBuf::from(path)));
+    }
+    Ok(Some(PathBuf::from(check_utf8(path, name)?)))
+}
+
+/// Reads the caller's path. Returns an error for NULL.
+pub(super) fn read_required_path(pointer: *const c_char, name: &str) -> Result<PathBuf> {
+    read_path(pointer, name)?.ok_or_else(|| null_error(name))
 }
 
 /// Returns the error for an argument that is NULL.
@@ -119,15 +177,22 @@ pub(super) fn null_error(name: &str) -> Error {
     Error::new(Status::NullArgument, format!("{name} must not be NULL"))
 }
 
+fn alignment_error(name: &str) -> Error {
+    let message = format!("{name} must have the alignment of its type");
+    Error::new(Status::InvalidArgument, message)
+}
+
 /// Returns a function that converts a status to an error that names the argument.
 pub(super) fn argument_error(name: &'static str) -> impl Fn(Status) -> Error {
     move |status| match status {
         Status::NullArgument => null_error(name),
-        Status::InvalidArgument => {
-            Error::new(status, format!("{name} must have the alignment of its type"))
-        }
+        Status::InvalidArgument => alignment_error(name),
         Status::StructSize => {
-            Error::new(status, format!("{name} must be initialized with its macro TTV_..._INIT"))
+            let message = format!(
+                "{name}.struct_size must end at the end of a field, and bytes that this library \
+                 does not know must be 0; initialize {name} with its macro TTV_..._INIT"
+            );
+            Error::new(status, message)
         }
         status => Error::new(status, name),
     }
@@ -157,8 +222,8 @@ mod tests {
         struct_size: u32,
         value: u32,
     }
-    // SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers.
-    unsafe impl Versioned for Sized {}
+    // The struct is `repr(C)`, begins with its size, and contains only numbers.
+    versioned!(Sized { struct_size, value });
 
     #[test]
     fn small_structs_and_unknown_bytes_are_refused() {
@@ -177,27 +242,61 @@ mod tests {
     struct Grown {
         struct_size: u32,
         value: u32,
-        added: [u32; 2],
+        added: u32,
+        pair: [u32; 2],
     }
-    // SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers.
-    unsafe impl Versioned for Grown {
-        const FIRST_SIZE: usize = 8;
-    }
+    // The struct is `repr(C)`, begins with its size, and contains only numbers.
+    versioned!(Grown { struct_size, value, added, pair } first_size = 8);
 
     #[test]
     fn older_structs_are_read_with_zeros_and_not_overrun() {
-        let read = |words: [u32; 4]| {
-            super::read_struct(words.as_ptr().cast::<Grown>()).map(|s| (s.value, s.added))
+        let read = |words: [u32; 5]| {
+            super::read_struct(words.as_ptr().cast::<Grown>()).map(|s| (s.value, s.added, s.pair))
         };
-        assert_eq!(read([8, 7, 1, 2]), Ok((7, [0, 0])));
-        assert_eq!(read([12, 7, 1, 2]), Ok((7, [1, 0])));
-        assert_eq!(read([16, 7, 1, 2]), Ok((7, [1, 2])));
-        assert_eq!(read([4, 7, 1, 2]), Err(Status::StructSize));
-        for (size, expected) in [(8, [8, 5, 1, 1]), (12, [12, 5, 6, 1]), (16, [16, 5, 6, 7])] {
-            let mut words = [size, 1, 1, 1];
-            let value = Grown { struct_size: 99, value: 5, added: [6, 7] };
+        assert_eq!(read([8, 7, 1, 2, 3]), Ok((7, 0, [0, 0])));
+        assert_eq!(read([12, 7, 1, 2, 3]), Ok((7, 1, [0, 0])));
+        assert_eq!(read([20, 7, 1, 2, 3]), Ok((7, 1, [2, 3])));
+        for (size, expected) in
+            [(8, [8, 5, 1, 1, 1]), (12, [12, 5, 6, 1, 1]), (20, [20, 5, 6, 7, 8])]
+        {
+            let mut words = [size, 1, 1, 1, 1];
+            let value = Grown { struct_size: 99, value: 5, added: 6, pair: [7, 8] };
             write_struct(words.as_mut_ptr().cast::<Grown>(), value).unwrap();
             assert_eq!(words, expected);
         }
+    }
+
+    #[test]
+    fn a_size_in_the_middle_of_a_field_is_refused() {
+        assert_eq!(Grown::FIELD_ENDS, [4, 8, 12, 20]);
+        for size in 0..20 {
+            let words = [size, 7, 1, 2, 3];
+            let read = super::read_struct(words.as_ptr().cast::<Grown>());
+            assert_eq!(read.is_ok(), [8, 12].contains(&size), "{size}");
+        }
+    }
+
+    #[test]
+    fn misaligned_pointers_are_refused() {
+        let words = [16u64, 0, 0];
+        let odd = words.as_ptr().cast::<u8>().wrapping_add(1);
+        let invalid = Some(Status::InvalidArgument);
+        assert_eq!(read_struct(odd.cast::<Sized>()).err(), invalid);
+        assert_eq!(get_handle(odd.cast::<u64>()).err(), invalid);
+        assert_eq!(get_place(odd.cast_mut().cast::<u64>()).err(), invalid);
+        let error = read_array(odd.cast::<u64>(), 1, 2, "options").unwrap_err();
+        assert_eq!(Some(error.status()), invalid);
+        assert!(error.message().contains("options must have the alignment"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_may_contain_any_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = read_required_path(c"/tmp/\xff".as_ptr(), "path").unwrap();
+        assert_eq!(path.as_os_str().as_bytes(), b"/tmp/\xff");
+        assert_eq!(read_path(std::ptr::null(), "path"), Ok(None));
+        let error = read_required_text(c"\xff".as_ptr(), "an entry of providers").unwrap_err();
+        assert!(error.message().contains("must be valid UTF-8"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Functions that read results.
 
 use super::call::{control, real_time};
+use super::callback::{is_in_callback, waits_for_itself};
 use super::pointers::{argument_error, get_handle, read_struct, write_struct};
 use super::result::{convert_result, ttv_result};
 use super::stream::{get_stream, ttv_stream};
@@ -31,7 +32,7 @@ pub unsafe extern "C" fn ttv_stream_poll(
         let reader = &get_handle(stream)?.reader;
         let caller = read_struct(result)?;
         let (buffer, labels) = (caller.score_buffer(), reader.label_count());
-        let found = reader.poll(buffer.as_slice(labels))?;
+        let found = reader.poll(buffer.as_slice(labels)?)?;
         write_struct(result, convert_result(&found, labels, 0, buffer))
     })
 }
@@ -55,7 +56,8 @@ pub unsafe extern "C" fn ttv_stream_poll(
 /// TTV_ERR_INVALID_ARGUMENT if no acquisition with this identifier has begun; TTV_ERR_POISONED if
 /// a panic in the library ended the stream before this result; TTV_ERR_CANCELLED if the stream is
 /// destroyed during the call; TTV_ERR_OUT_OF_MEMORY, which is possible only if the model has more
-/// than 68 labels.
+/// than 68 labels; TTV_ERR_WRONG_THREAD if the callback
+/// `on_result` of the stream would have to wait, because its thread produces the results.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -67,16 +69,22 @@ pub unsafe extern "C" fn ttv_stream_wait(
     result: *mut ttv_result,
 ) -> ttv_status {
     control(|| {
+        let stream = get_stream(stream)?;
         // The call keeps a reader of its own, so that it can end while the stream is destroyed.
-        let reader = get_stream(stream)?.reader.clone();
+        let (reader, id) = (stream.reader.clone(), stream.id);
         let caller = read_struct(result).map_err(argument_error("result"))?;
         let (buffer, labels) = (caller.score_buffer(), reader.label_count());
-        let timeout = to_timeout(timeout_ns);
-        match reader.wait(acquisition, timeout, buffer.as_slice(labels)) {
+        let scores = buffer.as_slice(labels).map_err(argument_error("result.scores"))?;
+        let is_callback = is_in_callback(id);
+        let timeout = if is_callback { Duration::ZERO } else { to_timeout(timeout_ns) };
+        match reader.wait(acquisition, timeout, scores) {
             Ok(found) => {
                 write_struct(result, convert_result(&found, labels, 0, buffer))
                     .map_err(argument_error("result"))?;
                 Ok(Status::Ok)
+            }
+            Err(Status::TimedOut) if is_callback && timeout_ns != 0 => {
+                Err(waits_for_itself("use a timeout of 0"))
             }
             Err(Status::InvalidArgument) => {
                 let message = format!(

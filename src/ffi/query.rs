@@ -3,6 +3,7 @@
 //! A query returns the label of a past interval. The acquisition may still be in progress.
 
 use super::call::control;
+use super::callback::{is_in_callback, waits_for_itself};
 use super::pointers::{argument_error, read_struct, write_struct};
 use super::poll::to_timeout;
 use super::result::{convert_result, ttv_result};
@@ -10,6 +11,7 @@ use super::stream::{get_stream, ttv_stream};
 use super::types::{ttv_query_flags, ttv_status};
 use crate::error::{Error, Status};
 use crate::stream::history::Coverage;
+use std::time::Duration;
 
 bitflags::bitflags! {
     /// Options of a query.
@@ -64,7 +66,9 @@ bitflags::bitflags! {
 /// read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
 /// `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
 /// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
-/// ended the stream before the interval had a chunk, window or sample.
+/// ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
+/// callback `on_result` of the stream, for an exact query, and for a query with a timeout other than
+/// 0 whose answer is not complete yet, because the thread of the callback produces the results.
 ///
 /// [any, any state]
 #[unsafe(no_mangle)]
@@ -78,8 +82,9 @@ pub unsafe extern "C" fn ttv_stream_query(
     result: *mut ttv_result,
 ) -> ttv_status {
     control(|| {
+        let stream = get_stream(stream)?;
         // The call keeps a reader of its own, so that it can end while the stream is destroyed.
-        let reader = get_stream(stream)?.reader.clone();
+        let (reader, id) = (stream.reader.clone(), stream.id);
         let caller = read_struct(result).map_err(argument_error("result"))?;
         let Some(query_flags) = QueryFlags::from_bits(flags) else {
             let message = format!("flags must be TTV_QUERY_FLAG_* or 0, got {flags:#x}");
@@ -90,12 +95,25 @@ pub unsafe extern "C" fn ttv_stream_query(
             return Err(Error::new(Status::InvalidArgument, message));
         }
         let (buffer, labels) = (caller.score_buffer(), reader.label_count());
-        let (scores, timeout) = (buffer.as_slice(labels), to_timeout(timeout_ns));
-        let answer = if query_flags.contains(QueryFlags::EXACT) {
+        let scores = buffer.as_slice(labels).map_err(argument_error("result.scores"))?;
+        let is_exact = query_flags.contains(QueryFlags::EXACT);
+        let is_callback = is_in_callback(id);
+        if is_callback && is_exact {
+            return Err(waits_for_itself("make exact queries on another thread"));
+        }
+        let timeout = if is_callback { Duration::ZERO } else { to_timeout(timeout_ns) };
+        let answer = if is_exact {
             reader.query_exact(from_ns, to_ns, timeout, scores)
         } else {
             reader.query(from_ns, to_ns, timeout, scores)
         };
+        let must_wait = match &answer {
+            Ok(answer) => answer.coverage == Coverage::Partial,
+            Err(status) => *status == Status::Empty,
+        };
+        if is_callback && must_wait && timeout_ns != 0 {
+            return Err(waits_for_itself("use a timeout of 0"));
+        }
         match answer {
             Ok(answer) => {
                 write_struct(result, convert_result(&answer.result, labels, 0, buffer))

@@ -3,8 +3,9 @@
 //! A result contains the label of an acquisition. Results are provisional while frames arrive. The
 //! last result of an acquisition is final.
 
-use super::pointers::Versioned;
+use super::pointers::versioned;
 use super::types::{ttv_result_flags, ttv_status};
+use crate::error::Status;
 use crate::result::ViewResult;
 
 /// A result of an acquisition or a query. Initialize this struct with TTV_RESULT_INIT. To get the
@@ -58,9 +59,31 @@ pub struct ttv_result {
     /// Number of values in the posterior: one for each label of the model.
     pub scores_length: u32,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
+// The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
-unsafe impl Versioned for ttv_result {}
+versioned!(ttv_result {
+    struct_size,
+    status,
+    acquisition,
+    flags,
+    label,
+    confidence,
+    margin,
+    chunks,
+    first_sequence,
+    last_sequence,
+    frames_used,
+    frames_dropped,
+    first_time_ns,
+    last_time_ns,
+    latency_ns,
+    queue_ns,
+    preprocess_ns,
+    inference_ns,
+    scores,
+    scores_capacity,
+    scores_length
+});
 
 pub(super) const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
 
@@ -78,14 +101,20 @@ impl ttv_result {
 
 impl ScoreBuffer {
     /// Returns the caller's memory, limited to `labels` values.
-    pub(super) fn as_slice<'a>(&self, labels: usize) -> &'a mut [f32] {
+    ///
+    /// # Errors
+    /// Returns [`Status::InvalidArgument`] if the pointer is not aligned.
+    pub(super) fn as_slice<'a>(&self, labels: usize) -> Result<&'a mut [f32], Status> {
         if self.scores.is_null() {
-            return &mut [];
+            return Ok(&mut []);
+        }
+        if !self.scores.is_aligned() {
+            return Err(Status::InvalidArgument);
         }
         let count = labels.min(self.capacity as usize);
-        // SAFETY: the pointer is not NULL. The caller guarantees that it points to
+        // SAFETY: the pointer is aligned and not NULL. The caller guarantees that it points to
         // `scores_capacity` values that nothing else uses during the call.
-        unsafe { std::slice::from_raw_parts_mut(self.scores, count) }
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.scores, count) })
     }
 }
 

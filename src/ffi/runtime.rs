@@ -4,7 +4,9 @@
 //! calls ttv_runtime_init once, before it creates the first engine.
 
 use super::call::control;
-use super::pointers::{Versioned, argument_error, read_struct, read_text};
+use super::cancellation::CancellationGuard;
+use super::panics::{adopt_thread, install_hook};
+use super::pointers::{argument_error, read_path, read_struct, versioned};
 use super::types::{ttv_log_level, ttv_status};
 use crate::abi::abi_enum;
 use crate::error::{Error, Result, Status};
@@ -73,9 +75,16 @@ pub struct ttv_runtime_config {
     /// ttv_engine_create refuses these versions with TTV_ERR_PROVIDER_UNAVAILABLE.
     pub runtime_library: *const c_char,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers, pointers and
+// The struct is `repr(C)`, begins with its size, and contains only numbers, pointers and
 // optional function pointers. The host guarantees that each function pointer is NULL or valid.
-unsafe impl Versioned for ttv_runtime_config {}
+versioned!(ttv_runtime_config {
+    struct_size,
+    abi_version,
+    user,
+    log,
+    thread_start,
+    runtime_library
+});
 
 struct Runtime {
     user: *mut c_void,
@@ -101,8 +110,12 @@ pub(super) fn runtime_library() -> Option<PathBuf> {
     RUNTIME.get_or_init(|| Runtime::DEFAULT).runtime_library.clone()
 }
 
-/// Calls the host's `thread_start` hook, if it is set, on the current thread.
+/// Prepares the current thread, which belongs to the library, and calls the host's `thread_start`
+/// hook if it is set. The thread can never be cancelled, because cancellation would abort the
+/// process.
 pub(super) fn call_thread_start(role: &str) {
+    adopt_thread();
+    std::mem::forget(CancellationGuard::new());
     let hook = RUNTIME.get().and_then(|runtime| Some((runtime.user, runtime.thread_start?)));
     if let (Some((user, hook)), Ok(role)) = (hook, CString::new(role)) {
         // SAFETY: the host guarantees that the hook is a function of this type. The string outlives
@@ -168,23 +181,23 @@ pub extern "C" fn ttv_abi_version() -> u32 {
 ///
 /// @return TTV_OK; TTV_ERR_ABI_VERSION if the host was compiled for an incompatible version;
 /// TTV_ERR_WRONG_STATE if an earlier call of this function succeeded, or if ttv_engine_create has
-/// already been called;
-/// TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8; TTV_ERR_OUT_OF_MEMORY.
+/// already been called; TTV_ERR_OUT_OF_MEMORY.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ttv_runtime_init(config: *const ttv_runtime_config) -> ttv_status {
     control(|| {
+        install_hook();
         let config = read_struct(config).map_err(argument_error("config"))?;
         check_abi_version(config.abi_version)?;
         let watch = ReserveWatch::new();
-        let runtime_library = read_text(config.runtime_library, "runtime_library")?;
+        let runtime_library = read_path(config.runtime_library, "runtime_library")?;
         let runtime = Runtime {
             user: config.user,
             log: config.log,
             thread_start: config.thread_start,
-            runtime_library: runtime_library.map(PathBuf::from),
+            runtime_library,
         };
         // The settings are kept until the process ends, so they must not be in the reserve.
         watch.check()?;

@@ -1,6 +1,7 @@
 //! Functions that create, drive and destroy streams.
 
-use super::call::{control, real_time};
+use super::call::{control, drive};
+use super::callback::{StreamId, is_in_callback, run_callback, waits_for_itself};
 use super::engine::{get_engine, ttv_engine};
 use super::pointers::{argument_error, get_handle, get_place, read_struct};
 use super::result::{RESULT_SIZE, ScoreBuffer, convert_result, ttv_result};
@@ -30,6 +31,7 @@ pub struct ttv_stream {
     /// `try_lock`.
     driver: Option<Mutex<Driver>>,
     pub(super) reader: Reader,
+    pub(super) id: StreamId,
     /// Descriptor that becomes readable when a result is published.
     pub(super) event: Option<Arc<Event>>,
 }
@@ -78,7 +80,8 @@ pub unsafe extern "C" fn ttv_stream_create(
         let config = read_struct(config).map_err(argument_error("config"))?;
         let watch = ReserveWatch::new();
         let event = Event::new()?.map(Arc::new);
-        let callback = Callback { function: config.on_result, user: config.user };
+        let id = StreamId::new();
+        let callback = Callback { stream: id, function: config.on_result, user: config.user };
         let hooks = Hooks {
             thread_start: Some(Box::new(call_thread_start)),
             on_result: Some(Box::new(announce_results(callback, event.clone()))),
@@ -86,7 +89,7 @@ pub unsafe extern "C" fn ttv_stream_create(
         let opened = Stream::open_with_hooks(&engine.engine, &config.parse()?, hooks)?;
         let Stream { acquirer, driver, reader } = opened;
         let (acquirer, driver) = (Mutex::new(acquirer), driver.map(Mutex::new));
-        let handle = Box::new(ttv_stream { acquirer, driver, reader, event });
+        let handle = Box::new(ttv_stream { acquirer, driver, reader, id, event });
         watch.check()?;
         *place = Box::into_raw(handle);
         Ok(Status::Ok)
@@ -95,6 +98,7 @@ pub unsafe extern "C" fn ttv_stream_create(
 
 /// The host's callback for results.
 struct Callback {
+    stream: StreamId,
     function: Option<unsafe extern "C" fn(*mut c_void, *const ttv_result)>,
     user: *mut c_void,
 }
@@ -120,9 +124,11 @@ fn announce_results(
                 capacity: u32::try_from(posterior.len()).unwrap_or(u32::MAX),
             };
             let result = convert_result(result, posterior.len(), RESULT_SIZE, buffer);
-            // SAFETY: the host guarantees that `on_result` points to a function of this type and
-            // may be called with `user`. The result and its scores outlive the call.
-            unsafe { function(callback.user, &result) };
+            run_callback(callback.stream, || {
+                // SAFETY: the host guarantees that `on_result` points to a function of this type
+                // and may be called with `user`. The result and its scores outlive the call.
+                unsafe { function(callback.user, &result) };
+            });
         }
     }
 }
@@ -158,6 +164,10 @@ pub unsafe extern "C" fn ttv_stream_get_memory(
 /// Acquisitions that have no final result yet do not get one. If another thread is waiting in
 /// ttv_stream_wait or ttv_stream_query, its call ends, with TTV_ERR_CANCELLED if it has no result.
 ///
+/// The callback `on_result` of the stream must not destroy the stream, because the call would wait
+/// for the callback. In the callback, the call has no effect except that ttv_last_error gives the
+/// reason.
+///
 /// @param stream  The stream, or NULL. No other thread may begin a call with it at this time, and
 ///                no other thread may be in any other call with it.
 ///
@@ -166,6 +176,11 @@ pub unsafe extern "C" fn ttv_stream_get_memory(
 pub unsafe extern "C" fn ttv_stream_destroy(stream: *mut ttv_stream) {
     control(|| {
         if !stream.is_null() {
+            if is_in_callback(get_stream(stream)?.id) {
+                let error = waits_for_itself("destroy the stream on another thread");
+                log::error!("ttv_stream_destroy had no effect: {error}");
+                return Err(error);
+            }
             // SAFETY: `ttv_stream_create` created the pointer with `Box::into_raw`, and the caller
             // destroys each handle only once.
             drop(unsafe { Box::from_raw(stream) });
@@ -187,7 +202,7 @@ pub unsafe extern "C" fn ttv_stream_destroy(stream: *mut ttv_stream) {
 /// [drv, any state]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ttv_stream_process(stream: *mut ttv_stream) -> ttv_status {
-    real_time(|| {
+    drive(|| {
         let driver = get_handle(stream)?.driver.as_ref().ok_or(Status::WrongState)?;
         driver.try_lock().ok_or(Status::WrongThread)?.process()
     })

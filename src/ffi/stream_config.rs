@@ -3,7 +3,7 @@
 //! A stream processes the acquisitions of one probe. The acquisition thread pushes frames into a
 //! ring of slots, and a worker runs the network on the frames while they arrive.
 
-use super::pointers::Versioned;
+use super::pointers::versioned;
 use super::result::ttv_result;
 use super::types::{ttv_drive, ttv_partial_chunk, ttv_stream_flags};
 use crate::classifier::rules::{EarlyStop, ViewChange};
@@ -89,14 +89,37 @@ pub struct ttv_stream_config {
     /// Callback that receives the results, or NULL. The library calls it on the thread that runs
     /// the worker, after each result has been published, even if the `status` of the result is
     /// TTV_ERR_POISONED. `result` and its `scores` are valid only during the call. The callback
-    /// must not block, throw exceptions or call ttv_stream_destroy.
+    /// must not block, throw exceptions, end its thread or destroy the stream. A call that would
+    /// wait for a result of the same stream returns TTV_ERR_WRONG_THREAD.
     pub on_result: Option<unsafe extern "C" fn(user: *mut c_void, result: *const ttv_result)>,
     /// Pointer that the library passes to `on_result`.
     pub user: *mut c_void,
 }
-// SAFETY: the struct is `repr(C)`, begins with its size, and contains only numbers, a pointer and
+// The struct is `repr(C)`, begins with its size, and contains only numbers, a pointer and
 // an optional function pointer. The host guarantees that the function pointer is NULL or valid.
-unsafe impl Versioned for ttv_stream_config {}
+versioned!(ttv_stream_config {
+    struct_size,
+    flags,
+    ring_slots,
+    max_width_px,
+    max_height_px,
+    max_frame_bytes,
+    drive,
+    partial_chunk,
+    frame_period_ns,
+    gap_ns,
+    label_span_ns,
+    history_ns,
+    exact_history_ns,
+    window_hop_samples,
+    early_stop_outputs,
+    early_stop_margin,
+    view_change_margin,
+    view_change_span,
+    view_change_outputs,
+    on_result,
+    user
+});
 
 impl ttv_stream_config {
     /// Converts the settings. In each field, the value 0 selects the default.

@@ -39,7 +39,13 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/queries.c", ADDRESS_SANITIZER),
     ("tests/c/waits.c", ADDRESS_SANITIZER),
     ("tests/c/memory_limit.c", &[]),
+    ("tests/c/borders.c", ADDRESS_SANITIZER),
+    ("tests/c/callbacks.c", ADDRESS_SANITIZER),
+    ("tests/c/cancel.c", &[]),
+    ("tests/c/process_end.c", &[]),
     ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
+    ("tests/cpp/owners.cpp", ADDRESS_SANITIZER),
+    ("tests/cpp/static_objects.cpp", &[]),
 ];
 
 /// The test programs about threads. Each runs once for each provider; `environment.c` is only for

@@ -79,18 +79,20 @@
  * Initialize structs with the macros TTV_..._INIT, which set `struct_size`. In C, the macros are
  * initializers: to reset a struct later, write `frame = (ttv_frame)TTV_FRAME_INIT`. Later versions
  * add fields only at the end of a struct. The library accepts a struct that is larger than the one
- * it knows if all unknown bytes are 0.
+ * it knows if all unknown bytes are 0, and a smaller struct of an earlier version if its size ends
+ * at the end of a field.
  *
  * @par Errors
  * The description of a function lists the statuses that the function may return. In addition, any
  * function may return ::TTV_ERR_NULL_ARGUMENT if a required pointer is NULL, ::TTV_ERR_STRUCT_SIZE
- * if `struct_size` is not valid, ::TTV_ERR_INVALID_ARGUMENT if a struct is not aligned, and
- * ::TTV_ERR_INTERNAL after an internal error.
+ * if `struct_size` is not valid, ::TTV_ERR_INVALID_ARGUMENT if a pointer (to a struct, a handle, an
+ * array or a value) does not have the alignment of its type, and ::TTV_ERR_INTERNAL after an
+ * internal error.
  *
  * @par Ownership
  * A handle belongs to the caller from the create function to the destroy function. The library
  * reads arguments only during the call, unless stated otherwise, and writes results to the caller's
- * memory. Strings are UTF-8. The strings in a ::ttv_label are valid until the engine is destroyed,
+ * memory. Strings are UTF-8; on Unix, a path may contain any bytes. The strings in a ::ttv_label are valid until the engine is destroyed,
  * and the strings that ttv_status_string() returns are static.
  *
  * @par Units
