@@ -92,8 +92,9 @@
  * @par Ownership
  * A handle belongs to the caller from the create function to the destroy function. The library
  * reads arguments only during the call, unless stated otherwise, and writes results to the caller's
- * memory. Strings are UTF-8; on Unix, a path may contain any bytes. The strings in a ::ttv_label are valid until the engine is destroyed,
- * and the strings that ttv_status_string() returns are static.
+ * memory. Strings are UTF-8; on Unix, a path may contain any bytes. The strings in a ::ttv_label
+ * are valid until the engine is destroyed, and the strings that ttv_status_string() returns are
+ * static.
  *
  * @par Units
  * Times are in nanoseconds (`_ns`), lengths in pixels (`_px`) or micrometres (`um`), and sizes in

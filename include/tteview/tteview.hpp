@@ -2,7 +2,8 @@
  * @file tteview.hpp
  * @brief C++17 classes that wrap the C interface in tteview.h.
  *
- * The header requires neither exceptions nor RTTI.
+ * The header requires neither exceptions nor RTTI. It is longer than 400 lines because a host
+ * includes a single file.
  *
  * ~~~{.cpp}
  * tteview::EngineConfig config;

@@ -19,17 +19,16 @@ const ELLIPSIS: &str = "...";
 /// An error message. It has a fixed size and no destructor, so that it needs no memory and can be
 /// used even in the destructors of thread-local and static objects of the host.
 type Message = FixedText<MAX_MESSAGE_BYTES>;
+
 thread_local! {
     static LAST_ERROR: RefCell<Message> = const { RefCell::new(Message::new()) };
 }
 
 fn keep_error(text: fmt::Arguments<'_>) {
-    LAST_ERROR.with(|last| {
-        if let Ok(mut last) = last.try_borrow_mut() {
-            last.clear();
-            if last.write_fmt(text).is_err() {
-                last.end_with(ELLIPSIS);
-            }
+    LAST_ERROR.with_borrow_mut(|last| {
+        last.clear();
+        if last.write_fmt(text).is_err() {
+            last.end_with(ELLIPSIS);
         }
     });
 }
@@ -38,7 +37,7 @@ fn keep_error(text: fmt::Arguments<'_>) {
 /// cancelled during the call.
 pub(super) fn control(call: impl FnOnce() -> Result<Status>) -> ttv_status {
     let _cancellation = CancellationGuard::new();
-    let _context = enter(Context::Control);
+    let _context = enter(Context::Library);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         call().unwrap_or_else(|error| {
             keep_error(format_args!("{error}"));
@@ -58,14 +57,13 @@ pub(super) fn control(call: impl FnOnce() -> Result<Status>) -> ttv_status {
 /// thread cannot be cancelled during the call.
 pub(super) fn drive(call: impl FnOnce() -> Result<(), Status>) -> ttv_status {
     let _cancellation = CancellationGuard::new();
-    let _context = enter(Context::Control);
+    let _context = enter(Context::Library);
     catch(call)
 }
 
 /// Runs a real-time call, whose errors have no message. A real-time call contains no cancellation
-/// point, so cancellation stays as it is.
+/// point, so cancellation stays as it is. To save time, the call also leaves the context as it is.
 pub(super) fn real_time(call: impl FnOnce() -> Result<(), Status>) -> ttv_status {
-    let _context = enter(Context::RealTime);
     catch(call)
 }
 
@@ -79,16 +77,12 @@ fn catch(call: impl FnOnce() -> Result<(), Status>) -> ttv_status {
 
 /// Runs a call that returns a value and has no status. Returns `after_panic` if the call panics.
 pub(super) fn observe<R>(after_panic: R, call: impl FnOnce() -> R) -> R {
-    let _context = enter(Context::RealTime);
     catch_unwind(AssertUnwindSafe(call)).unwrap_or(after_panic)
 }
 
 /// Calls `read` with the message of the last control call that failed on this thread.
 pub(super) fn with_last_error<R>(read: impl FnOnce(&str) -> R) -> R {
-    LAST_ERROR.with(|last| match last.try_borrow() {
-        Ok(last) => read(last.as_str()),
-        Err(_) => read(""),
-    })
+    LAST_ERROR.with_borrow(|last| read(last.as_str()))
 }
 
 #[cfg(test)]

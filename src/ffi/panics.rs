@@ -2,7 +2,8 @@
 //!
 //! Rust's default hook prints each panic to standard error, even if the panic is caught. The hook
 //! of the C ABI passes the panics inside the library to the host's log function instead. Panics of
-//! other Rust code in the process go to the hook that was installed before.
+//! other Rust code in the process, and panics in real-time calls, which do not set the context, go
+//! to the hook that was installed before.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,12 +13,10 @@ use std::sync::Once;
 /// What the current thread is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Context {
-    /// The thread is not in the library.
+    /// The thread is not in the library, or is in a real-time call.
     Outside,
-    /// The thread is in a call that may write log messages, or belongs to the library.
-    Control,
-    /// The thread is in a real-time call, which writes no log messages.
-    RealTime,
+    /// The thread is in a call that is not a real-time call, or belongs to the library.
+    Library,
 }
 
 thread_local! {
@@ -41,7 +40,7 @@ impl Drop for ContextGuard {
 
 /// Marks the current thread as a thread of the library.
 pub(super) fn adopt_thread() {
-    CONTEXT.set(Context::Control);
+    CONTEXT.set(Context::Library);
 }
 
 /// Installs the panic hook if it is not installed yet.
@@ -55,8 +54,7 @@ type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 fn extend_hook(earlier: Hook) -> Hook {
     Box::new(move |info| match CONTEXT.get() {
         Context::Outside => earlier(info),
-        Context::Control => log::error!("{info}"),
-        Context::RealTime => {}
+        Context::Library => log::error!("{info}"),
     })
 }
 
@@ -72,9 +70,9 @@ mod tests {
 
     #[test]
     fn the_guard_restores_the_context() {
-        let outer = enter(Context::Control);
-        drop(enter(Context::RealTime));
-        assert!(CONTEXT.get() == Context::Control);
+        let outer = enter(Context::Library);
+        drop(enter(Context::Outside));
+        assert!(CONTEXT.get() == Context::Library);
         drop(outer);
         assert!(CONTEXT.get() == Context::Outside);
     }
@@ -93,9 +91,7 @@ mod tests {
                 earlier(info);
             }
         })));
-        for (context, seen) in
-            [(Context::Control, 0), (Context::RealTime, 0), (Context::Outside, 1)]
-        {
+        for (context, seen) in [(Context::Library, 0), (Context::Outside, 1)] {
             let _context = enter(context);
             assert!(catch_unwind(|| panic!("on purpose")).is_err());
             assert_eq!(SEEN.load(SeqCst), seen);

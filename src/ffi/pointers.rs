@@ -1,7 +1,7 @@
 //! Access to the caller's pointers and structs.
 
 use crate::error::{Error, Result, Status};
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 
@@ -158,13 +158,18 @@ pub(super) fn read_required_text(pointer: *const c_char, name: &str) -> Result<S
 /// Reads the caller's path. Returns `None` for NULL. On Unix, a path may contain any bytes except
 /// NUL; on other systems, it must be valid UTF-8.
 pub(super) fn read_path(pointer: *const c_char, name: &str) -> Result<Option<PathBuf>> {
-    let Some(path) = read_bytes(pointer) else { return Ok(None) };
-    if cfg!(unix) {
-        // SAFETY: on Unix, an `OsStr` may contain any bytes.
-        let path = unsafe { OsStr::from_encoded_bytes_unchecked(path.to_bytes()) };
-        return Ok(Some(PathBuf::from(path)));
-    }
-    Ok(Some(PathBuf::from(check_utf8(path, name)?)))
+    read_bytes(pointer).map(|path| decode_path(path, name)).transpose()
+}
+
+#[cfg(unix)]
+fn decode_path(path: &CStr, _: &str) -> Result<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes())))
+}
+
+#[cfg(not(unix))]
+fn decode_path(path: &CStr, name: &str) -> Result<PathBuf> {
+    check_utf8(path, name).map(PathBuf::from)
 }
 
 /// Reads the caller's path. Returns an error for NULL.

@@ -25,6 +25,12 @@ pub(crate) fn hosts_dir(platform: &Platform) -> PathBuf {
     platform.work_dir().join("hosts")
 }
 
+/// Name of the library in pkg-config.
+const LIBRARY: &str = "tteview";
+
+/// Name of the checker for hosts in pkg-config.
+pub(crate) const CHECKER: &str = "tteview-check";
+
 /// Builds a host for this machine from one source file and returns the path of the program.
 pub(crate) fn build_host(prefix: &Path, source: &str, flags: &[&str]) -> Result<PathBuf> {
     build_host_for(&Platform::native(), prefix, source, flags)
@@ -38,7 +44,18 @@ pub(crate) fn build_host_for(
     source: &str,
     flags: &[&str],
 ) -> Result<PathBuf> {
-    let folder = hosts_dir(platform);
+    build_host_with(platform, prefix, source, flags, LIBRARY)
+}
+
+/// Builds a host program like [`build_host_for`], but with the pkg-config file of `library`.
+pub(crate) fn build_host_with(
+    platform: &Platform,
+    prefix: &Path,
+    source: &str,
+    flags: &[&str],
+    library: &str,
+) -> Result<PathBuf> {
+    let folder = hosts_dir(platform).join(library);
     create_folder(&folder)?;
     let source = Path::new(source);
     let program = folder.join(source.file_stem().unwrap_or_default());
@@ -49,15 +66,15 @@ pub(crate) fn build_host_for(
     };
     let mut compiler = compiler(platform, language);
     compiler.arg(standard).args(flags).args(platform.link_flags());
-    compiler.arg(source).arg("-o").arg(&program).args(read_package_flags(prefix)?);
+    compiler.arg(source).arg("-o").arg(&program).args(read_package_flags(prefix, library)?);
     run(&mut compiler)?;
     Ok(program)
 }
 
 /// Returns the compiler and linker flags of the installed package.
-fn read_package_flags(prefix: &Path) -> Result<Vec<String>> {
+fn read_package_flags(prefix: &Path, library: &str) -> Result<Vec<String>> {
     let mut query = fetch_pkg_config()?;
-    query.args(["--cflags", "--libs", "tteview"]);
+    query.args(["--cflags", "--libs", library]);
     let flags = read_output(query.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))?;
     Ok(flags.split_whitespace().map(String::from).collect())
 }

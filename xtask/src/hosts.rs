@@ -1,5 +1,6 @@
 //! The step `hosts`, which builds and runs C and C++ programs against the installed package.
 
+mod checker;
 mod examples;
 mod find_package;
 mod out_of_memory;
@@ -78,6 +79,7 @@ pub(crate) fn test_hosts() -> Result {
     runtime::test_refused_libraries(&prefix)?;
     find_package::check_versions(&prefix)?;
     examples::compare_examples(&prefix)?;
+    checker::test_checker(&prefix)?;
     link_second_library(&prefix)?;
     link_shared_object(&prefix)?;
     shared::test_shared(&prefix)

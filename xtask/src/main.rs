@@ -53,7 +53,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "install",
-        arguments: "--prefix P [--features F]",
+        arguments: "--prefix P [--features F] [--check]",
         summary: "install the library, the headers, and files for pkg-config and CMake",
         run: package::run_install,
     },

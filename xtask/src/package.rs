@@ -3,6 +3,7 @@
 //! materials.
 
 pub(crate) mod archive;
+mod checker;
 mod components;
 pub(crate) mod crates;
 mod licences;
@@ -20,6 +21,7 @@ use crate::paths::{root, work_dir};
 use crate::platform::Platform;
 use crate::process::Result;
 use archive::{SYSTEM_LIBRARIES, build_archive};
+use checker::build_checker;
 use std::path::{Path, PathBuf};
 
 /// Version of the package.
@@ -29,20 +31,31 @@ pub(crate) const MINOR: &str = env!("CARGO_PKG_VERSION_MINOR");
 
 const PKG_CONFIG: &str = include_str!("package/templates/tteview.pc.in");
 const PKG_CONFIG_SHARED: &str = include_str!("package/templates/tteview-shared.pc.in");
+const CHECKER_PKG_CONFIG: &str = include_str!("package/templates/tteview-check.pc.in");
 const CMAKE_CONFIG: &str = include_str!("package/templates/tteview-config.cmake");
 const CMAKE_VERSION: &str = include_str!("package/templates/tteview-config-version.cmake.in");
 
-/// Runs `cargo xtask install --prefix P [--features F]`.
+/// Runs `cargo xtask install --prefix P [--features F] [--check]`.
 pub(crate) fn run_install(arguments: &[&str]) -> Result {
+    let (arguments, has_checker) = match arguments {
+        [rest @ .., "--check"] => (rest, true),
+        all => (all, false),
+    };
     let (prefix, options) = match arguments {
         ["--prefix", prefix] => (prefix, vec![]),
         ["--prefix", prefix, "--features", features] => (prefix, vec!["--features", *features]),
-        _ => return Err("usage: cargo xtask install --prefix P [--features tensorrt-rtx]".into()),
+        _ => {
+            let usage = "usage: cargo xtask install --prefix P [--features tensorrt-rtx] [--check]";
+            return Err(usage.into());
+        }
     };
     let prefix =
         std::path::absolute(prefix).map_err(|error| format!("prefix {prefix}: {error}"))?;
     let platform = Platform::native();
     install_package(&prefix, &platform, &options)?;
+    if has_checker {
+        install_checker(&prefix, &platform)?;
+    }
     let table = components::measure_components(&prefix, &platform)?;
     println!("installed tteview {VERSION} in {}\n\n{table}", prefix.display());
     Ok(())
@@ -92,6 +105,14 @@ pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&st
     write_file(&cmake.join("tteview-config-version.cmake"), fill_template(CMAKE_VERSION))
 }
 
+/// Adds the checker for hosts to the package that is installed under `prefix`.
+pub(crate) fn install_checker(prefix: &Path, platform: &Platform) -> Result {
+    let checker = build_checker(&prefix.join("lib/libtteview.a"), platform)?;
+    copy_file(&checker, &prefix.join("lib/check/libtteview.a"))?;
+    let file = prefix.join("lib/pkgconfig/tteview-check.pc");
+    write_file(&file, fill_template(CHECKER_PKG_CONFIG))
+}
+
 fn fill_template(template: &str) -> String {
     template
         .replace("@VERSION@", VERSION)
@@ -115,7 +136,7 @@ mod tests {
 
     #[test]
     fn templates_have_no_placeholder_left() {
-        for template in [PKG_CONFIG, PKG_CONFIG_SHARED, CMAKE_VERSION, CMAKE_CONFIG] {
+        for template in [PKG_CONFIG, CHECKER_PKG_CONFIG, PKG_CONFIG_SHARED, CMAKE_VERSION, CMAKE_CONFIG] {
             let text = fill_template(template);
             assert!(text.contains(VERSION) && !text.contains('@'), "{text}");
         }
