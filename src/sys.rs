@@ -13,5 +13,5 @@ pub(crate) mod memory_lock;
 #[cfg(feature = "ort")]
 pub(crate) mod onnxruntime;
 pub(crate) mod priority;
-pub(crate) mod thread;
 pub(crate) mod reserve;
+pub(crate) mod thread;

@@ -262,8 +262,12 @@ const char *ttv_status_string(ttv_status status);
 /**
  * Copies the message of the last call that failed on this thread. Use the message only directly
  * after a call that returned a negative status. Real-time calls, ttv_stream_process and positive
- * statuses set no message and leave an earlier message unchanged. The copy is NUL-terminated, and
- * truncated if the buffer is too small. The library keeps at most 4096 bytes of a message.
+ * statuses set no message and leave an earlier message unchanged. A message has at most 2047
+ * bytes; a longer one ends with "...". The copy is NUL-terminated, and truncated if the buffer is
+ * too small.
+ *
+ * The function also works in destructors of thread-local and static objects, and in functions that
+ * `atexit` has registered.
  *
  * @param buffer    Memory for the message, or NULL to get only the length.
  * @param capacity  Size of the buffer in bytes.
@@ -363,8 +367,7 @@ uint32_t ttv_abi_version(void);
  *
  * @return TTV_OK; TTV_ERR_ABI_VERSION if the host was compiled for an incompatible version;
  * TTV_ERR_WRONG_STATE if an earlier call of this function succeeded, or if ttv_engine_create has
- * already been called;
- * TTV_ERR_INVALID_ARGUMENT if `runtime_library` is not valid UTF-8; TTV_ERR_OUT_OF_MEMORY.
+ * already been called; TTV_ERR_OUT_OF_MEMORY.
  *
  * [ctl, any state]
  */
@@ -967,9 +970,11 @@ typedef struct ttv_stream_config {
  *                     handle with ttv_stream_destroy.
  *
  * @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
- * TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY;
- * TTV_ERR_SYSTEM if the system cannot start the worker thread, lock the memory or create an event
- * descriptor; an error of ttv_engine_prepare if the provider fails.
+ * TTV_ERR_WRONG_STATE if this process inherited the engine with fork;
+ * TTV_ERR_OUT_OF_MEMORY if an allocation fails, or if the size from ttv_stream_get_memory is more
+ * than 90 % of the memory that is available to the process; TTV_ERR_SYSTEM if the system cannot
+ * start the worker thread, lock the memory or create an event descriptor; an error of
+ * ttv_engine_prepare if the provider fails.
  *
  * [ctl, any state]
  */
@@ -1000,6 +1005,10 @@ ttv_status ttv_stream_get_memory(const ttv_engine *engine,
  * Destroys a stream. The call waits until the worker has finished the step in progress.
  * Acquisitions that have no final result yet do not get one. If another thread is waiting in
  * ttv_stream_wait or ttv_stream_query, its call ends, with TTV_ERR_CANCELLED if it has no result.
+ *
+ * The callback `on_result` of the stream must not destroy the stream, because the call would wait
+ * for the callback. In the callback, the call has no effect except that ttv_last_error gives the
+ * reason.
  *
  * @param stream  The stream, or NULL. No other thread may begin a call with it at this time, and
  *                no other thread may be in any other call with it.
@@ -1416,7 +1425,8 @@ TTV_MUST_USE ttv_status ttv_stream_poll(const ttv_stream *stream, ttv_result *re
  * TTV_ERR_INVALID_ARGUMENT if no acquisition with this identifier has begun; TTV_ERR_POISONED if
  * a panic in the library ended the stream before this result; TTV_ERR_CANCELLED if the stream is
  * destroyed during the call; TTV_ERR_OUT_OF_MEMORY, which is possible only if the model has more
- * than 68 labels.
+ * than 68 labels; TTV_ERR_WRONG_THREAD if the callback
+ * `on_result` of the stream would have to wait, because its thread produces the results.
  *
  * [ctl, any state]
  */
@@ -1499,7 +1509,10 @@ enum ttv_query_flags_bits {
  * read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
  * `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
  * TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
- * ended the stream before the interval had a chunk, window or sample.
+ * ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
+ * callback `on_result` of the stream, for an exact query, and for a query with a timeout other
+ * than 0 whose answer is not complete yet, because the thread of the callback produces the
+ * results.
  *
  * [any, any state]
  */

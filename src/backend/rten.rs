@@ -23,8 +23,8 @@ const RUNTIME: &str = "rten 0.27";
 const LOAD_BYTES: usize = 4 << 20;
 const LOAD_FACTOR: usize = 4;
 
-/// Bytes that must be available for the first step: a fixed amount, and a multiple of the tensors of
-/// a session. Of these tensors, the demo model's packages need at most five times the size.
+/// Bytes that must be available for the first step: a fixed amount, and a multiple of the tensors
+/// of a session. Of these tensors, the demo model's packages need at most five times the size.
 const STEP_BYTES: usize = 4 << 20;
 const STEP_FACTOR: usize = 8;
 

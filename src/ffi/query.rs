@@ -67,8 +67,9 @@ bitflags::bitflags! {
 /// `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
 /// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
 /// ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
-/// callback `on_result` of the stream, for an exact query, and for a query with a timeout other than
-/// 0 whose answer is not complete yet, because the thread of the callback produces the results.
+/// callback `on_result` of the stream, for an exact query, and for a query with a timeout other
+/// than 0 whose answer is not complete yet, because the thread of the callback produces the
+/// results.
 ///
 /// [any, any state]
 #[unsafe(no_mangle)]

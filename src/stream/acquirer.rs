@@ -150,7 +150,7 @@ impl Acquirer {
             return Err(Status::RingFull);
         }
         self.acquisition += 1;
-        self.shared.set_begun(self.acquisition);
+        self.shared.set_newest_acquisition(self.acquisition);
         self.is_acquiring = true;
         self.begins = Some(self.acquisition);
         self.is_changed = false;

@@ -142,7 +142,7 @@ impl History {
     /// Returns [`Status::OutOfMemory`] if the history would have more than 16,777,216 values, or if
     /// the memory cannot be allocated.
     pub(crate) fn new(labels: usize, span_ns: i64, interval_ns: i64) -> Result<Self> {
-        let kept = Self::kept(span_ns, interval_ns);
+        let kept = Self::count_outputs(span_ns, interval_ns);
         if kept.checked_mul(labels).is_none_or(|count| count > MAX_VALUES) {
             let message = format!(
                 "history_ns must give at most {MAX_VALUES} values, got {kept} outputs of {labels} \
@@ -163,13 +163,13 @@ impl History {
         Ok(history)
     }
 
-    fn kept(span_ns: i64, interval_ns: i64) -> usize {
+    fn count_outputs(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(0).saturating_add(2)
     }
 
     /// Returns the size of a history in bytes.
     pub(crate) fn memory_bytes(labels: usize, span_ns: i64, interval_ns: i64) -> usize {
-        let records = Self::kept(span_ns, interval_ns).saturating_add(1);
+        let records = Self::count_outputs(span_ns, interval_ns).saturating_add(1);
         Records::memory_bytes(records, SPAN_WORDS + packed_words(labels))
             .saturating_add(Latest::memory_bytes(FRONT_WORDS) + labels * size_of::<f64>())
     }

@@ -370,7 +370,7 @@ impl Pipeline {
         // An acquisition whose final result has been published keeps it.
         let first = self.result.acquisition + u64::from(self.result.is_final());
         let first = first.max(1);
-        for acquisition in first..=self.shared.begun().min(first + FINALS - 1) {
+        for acquisition in first..=self.shared.newest_acquisition().min(first + FINALS - 1) {
             if acquisition != self.result.acquisition {
                 self.result = ViewResult::new(acquisition);
                 self.posterior.fill(0.0);

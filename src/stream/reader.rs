@@ -77,7 +77,7 @@ impl Reader {
         scores: &mut [f32],
     ) -> Result<ViewResult, Status> {
         self.shared.check_process()?;
-        if !(1..=self.shared.begun()).contains(&acquisition) {
+        if !(1..=self.shared.newest_acquisition()).contains(&acquisition) {
             return Err(Status::InvalidArgument);
         }
         let found = self.shared.mailbox.wait_for_final(acquisition, timeout, scores);
@@ -108,7 +108,7 @@ impl Reader {
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let (shared, mut mean) = (&self.shared, self.create_posterior()?);
-        let found = shared.history.query(interval, shared.begun(), timeout, &mut mean);
+        let found = shared.history.query(interval, shared.newest_acquisition(), timeout, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
         PosteriorRule::of(&self.shared.spec).apply(&mut mean);
         Ok(self.create_answer(coverage, covered, &mean, scores))
@@ -127,8 +127,8 @@ impl Reader {
     /// samples that have arrived, [`Status::Empty`] if the interval contains no sample,
     /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::OutOfMemory`] if the memory
     /// for the answer cannot be allocated, or the error of the backend. If the interval contains no
-    /// sample because the stream has ended, returns [`Status::Poisoned`] after an internal error, or
-    /// else [`Status::Cancelled`].
+    /// sample because the stream has ended, returns [`Status::Poisoned`] after an internal error,
+    /// or else [`Status::Cancelled`].
     pub fn query_exact(
         &self,
         from_ns: i64,
@@ -140,7 +140,7 @@ impl Reader {
         self.shared.check_process()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let mut posterior = self.create_posterior()?;
-        let found = exact.run(interval, self.shared.begun(), timeout, &mut posterior);
+        let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut posterior);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         Ok(self.create_answer(coverage, covered, &posterior, scores))
     }

@@ -97,13 +97,13 @@ pub(super) enum Availability {
 }
 
 impl SampleStore {
-    fn kept(span_ns: i64, interval_ns: i64) -> usize {
+    fn count_samples(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(usize::MAX).saturating_add(2)
     }
 
     /// Returns the size of a store in bytes.
     pub(super) fn memory_bytes(span_ns: i64, interval_ns: i64, sample_len: usize) -> usize {
-        let records = Self::kept(span_ns, interval_ns).saturating_add(1);
+        let records = Self::count_samples(span_ns, interval_ns).saturating_add(1);
         let buffer = size_of::<Mutex<Buffer>>().saturating_add(sample_len * size_of::<f32>());
         Records::memory_bytes(records, SAMPLE_WORDS)
             .saturating_add(records.saturating_add(1).saturating_mul(buffer))
@@ -116,7 +116,7 @@ impl SampleStore {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(span_ns: i64, interval_ns: i64, sample_len: usize) -> Result<Self> {
-        let kept = Self::kept(span_ns, interval_ns);
+        let kept = Self::count_samples(span_ns, interval_ns);
         Self::allocate(kept, sample_len).map_err(|status| {
             let message =
                 format!("exact_history_ns needs memory for {kept} samples of {sample_len} values");

@@ -61,12 +61,12 @@ impl Shared {
     }
 
     /// Returns the newest acquisition that has begun, or 0 before the first one.
-    pub(super) fn begun(&self) -> u64 {
+    pub(super) fn newest_acquisition(&self) -> u64 {
         self.begun.load(Acquire)
     }
 
     /// Records that an acquisition has begun.
-    pub(super) fn set_begun(&self, acquisition: u64) {
+    pub(super) fn set_newest_acquisition(&self, acquisition: u64) {
         self.begun.store(acquisition, Release);
     }
 

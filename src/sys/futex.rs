@@ -79,8 +79,9 @@ mod tests {
     use std::time::Duration;
 
     type Wait = fn(&AtomicU32, u32, Option<Instant>);
+    type Wake = fn(&AtomicU32);
 
-    const IMPLEMENTATIONS: [(Wait, fn(&AtomicU32)); 2] =
+    const IMPLEMENTATIONS: [(Wait, Wake); 2] =
         [(wait, wake_all), (portable::wait, portable::wake_all)];
 
     #[test]

@@ -82,11 +82,16 @@ static void cancel_after_calls(void *(*function)(void *), int count) {
 
 static void check_wait(void) {
   atomic_store(&calls, 0);
+  uint64_t acquisition = 0;
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
+  EXPECT(1, acquisition);
   pthread_t thread;
   EXPECT(0, pthread_create(&thread, NULL, wait_for_result, NULL));
   while (atomic_load(&calls) < 1) sched_yield();
   EXPECT(0, pthread_cancel(thread));
-  EXPECT(1, acquire_frame(stream));
+  ttv_frame frame = frame_at(5);
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  EXPECT(TTV_OK, ttv_stream_end(stream));
   void *end = NULL;
   EXPECT(0, pthread_join(thread, &end));
   EXPECT(2, atomic_load(&calls));

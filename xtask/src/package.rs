@@ -1,6 +1,6 @@
 //! `cargo xtask install`: installs the package that a host links. The package contains the static
-//! library, the shared library, the headers, files for pkg-config and CMake, the examples, the licences and a bill of
-//! materials.
+//! library, the shared library, the headers, files for pkg-config and CMake, the examples, the
+//! licences and a bill of materials.
 
 pub(crate) mod archive;
 mod checker;
@@ -136,7 +136,9 @@ mod tests {
 
     #[test]
     fn templates_have_no_placeholder_left() {
-        for template in [PKG_CONFIG, CHECKER_PKG_CONFIG, PKG_CONFIG_SHARED, CMAKE_VERSION, CMAKE_CONFIG] {
+        for template in
+            [PKG_CONFIG, CHECKER_PKG_CONFIG, PKG_CONFIG_SHARED, CMAKE_VERSION, CMAKE_CONFIG]
+        {
             let text = fill_template(template);
             assert!(text.contains(VERSION) && !text.contains('@'), "{text}");
         }

@@ -15,6 +15,7 @@
 //! | `gif`, `png_folder` | animated GIF, and a folder of PNG frames |
 //! | `jpeg` | one JPEG image, for DICOM and AVI |
 //! | `bytes` | slices of a file |
+//! | `frame_limit` | the limit for the size of decoded frames |
 
 mod avi;
 mod bytes;
@@ -23,6 +24,7 @@ mod description;
 mod dicom;
 mod error;
 mod facts;
+mod frame_limit;
 mod gif;
 mod jpeg;
 mod png_folder;
@@ -33,19 +35,12 @@ pub use facts::{Facts, ImageRegion};
 pub use timing::Timing;
 
 use decoder::{CineSource, Decoder};
+use frame_limit::check_frame_size;
 use std::path::{Path, PathBuf};
 use tteview::regular_file;
 
 /// Maximum size of a file in bytes. Cines from scanners rarely exceed a few hundred megabytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
-
-/// A frame whose decoded pixels have at most this size in bytes is decoded whatever the size of its
-/// file.
-const FREE_FRAME_BYTES: u64 = 8 << 20;
-
-/// For larger frames, number of decoded bytes of a frame that each byte of the file allows. Frames
-/// with an image of tissue compress less than this.
-const FRAME_BYTES_PER_BYTE: u64 = 256;
 
 /// One decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,26 +125,6 @@ fn open_source(path: &Path) -> Result<CineSource, String> {
 fn open_bytes(file: Vec<u8>) -> Result<CineSource, String> {
     let bytes = file.len() as u64;
     check_frame_size(open_file(file)?, bytes)
-}
-
-/// Returns the largest size in bytes that the decoded frames of a file may have.
-fn max_frame_bytes(file_bytes: u64) -> u64 {
-    FREE_FRAME_BYTES.saturating_add(file_bytes.saturating_mul(FRAME_BYTES_PER_BYTE))
-}
-
-/// Checks the size of the frames before the first one is decoded.
-fn check_frame_size(source: CineSource, file_bytes: u64) -> Result<CineSource, String> {
-    let bytes = source.facts.geometry().frame_bytes() as u64;
-    let max = max_frame_bytes(file_bytes);
-    if bytes <= max {
-        return Ok(source);
-    }
-    Err(format!(
-        "a file of {file_bytes} bytes must have frames of at most {max} bytes, got {} x {} pixels \
-         with {bytes} bytes",
-        source.facts.geometry().width_px(),
-        source.facts.geometry().height_px()
-    ))
 }
 
 fn open_file(file: Vec<u8>) -> Result<CineSource, String> {

@@ -2,7 +2,7 @@
 
 use super::decoder::{CineSource, Decoder};
 use super::facts::Facts;
-use super::max_frame_bytes;
+use super::frame_limit::max_frame_bytes;
 use super::timing::{Timing, round_step_ns};
 use gif::{ColorOutput, DecodeOptions, DisposalMethod, MemoryLimit};
 use std::io::Cursor;
