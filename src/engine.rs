@@ -9,6 +9,7 @@ pub(crate) mod cache;
 pub(crate) mod options;
 pub(crate) mod scheduled_session;
 pub(crate) mod scheduler;
+pub(crate) mod self_test_gate;
 
 use crate::backend::interface::{Backend, Session};
 use crate::backend::report::RuntimeReport;
@@ -22,6 +23,7 @@ use config::{EngineConfig, MAX_THREADS};
 use origin::EngineOrigin;
 use progress::{Progress, ProgressReporter, Stage};
 use scheduler::Scheduler;
+use self_test_gate::SelfTestGate;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -49,6 +51,7 @@ pub struct Engine {
     spec: Arc<ModelSpec>,
     backend: CreatorOwned<Arc<dyn Backend>>,
     scheduler: Arc<Scheduler>,
+    self_test: Arc<SelfTestGate>,
     /// Time of a step as measured by [`Self::prepare`]; negative before the first measurement.
     step_ns: AtomicI64,
 }
@@ -88,6 +91,7 @@ impl Engine {
             spec: Arc::new(spec),
             backend: CreatorOwned::new(backend),
             scheduler: Arc::default(),
+            self_test: Arc::default(),
             step_ns: AtomicI64::new(-1),
         }
     }
@@ -99,8 +103,13 @@ impl Engine {
     /// [`Self::origin`]), which may take minutes. It then runs the self-test of the model package,
     /// which also warms up the provider. Finally, it measures the time of a step.
     ///
+    /// If the self-test fails, the engine gives no labels until a later `prepare` succeeds:
+    /// [`Stream::open`](crate::Stream::open), [`Acquirer::begin`](crate::Acquirer::begin) and
+    /// queries return [`Status::SelfTest`], and acquisitions in progress end with this status.
+    ///
     /// # Errors
-    /// Returns [`Status::SelfTest`] if the provider computes wrong numbers, [`Status::WrongState`]
+    /// Returns [`Status::SelfTest`] if the provider computes wrong numbers or the network gives
+    /// values that are not finite, [`Status::WrongState`]
     /// while the engine is paused, [`Status::EngineCache`] if an engine must be built but cannot be
     /// stored in the engine cache, or the error of the runtime.
     pub fn prepare(&self) -> Result<f32> {
@@ -131,7 +140,9 @@ impl Engine {
             Ok(start.elapsed())
         };
         reporter.report(Stage::SelfTest)?;
-        let error = run_self_test(self.backend.as_ref(), &self.spec, run)?;
+        let outcome = run_self_test(self.backend.as_ref(), &self.spec, run);
+        self.self_test.record(&outcome);
+        let error = outcome?;
         reporter.report(Stage::Measuring)?;
         let step = measure_step(self.backend.as_ref(), run)?;
         self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
@@ -258,6 +269,10 @@ impl Engine {
 
     pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
+    }
+
+    pub(crate) fn self_test(&self) -> &Arc<SelfTestGate> {
+        &self.self_test
     }
 
     #[cfg(test)]

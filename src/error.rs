@@ -20,7 +20,8 @@ abi_enum! {
         /// acquisition, the acquisition has not begun and nothing was counted.
         RingFull = 2,
         /// The new frame was not later than the previous accepted frame, so it was refused and
-        /// counted.
+        /// counted. After a step of the host's clock, the library accepts the fifth frame in a row
+        /// whose times agree with one another.
         FrameRefused = 3,
         /// The timeout expired.
         TimedOut = 4,
@@ -69,7 +70,8 @@ abi_enum! {
         /// The graph does not match the metadata of the package, or metadata values contradict each
         /// other.
         ModelMismatch = -23,
-        /// The self-test of the package gave wrong numbers.
+        /// The self-test of the package gave wrong numbers. The engine gives no labels until a
+        /// later self-test succeeds.
         SelfTest = -24,
 
         /// The shared library of the runtime cannot be loaded.
@@ -78,7 +80,7 @@ abi_enum! {
         RuntimeTooOld = -31,
         /// The provider cannot run on this machine.
         ProviderUnavailable = -32,
-        /// The runtime failed during inference.
+        /// The runtime failed during inference, or it gave values that are not finite.
         Inference = -33,
         /// The engine cache cannot be read or written.
         EngineCache = -34,

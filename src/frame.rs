@@ -3,18 +3,17 @@
 //! Every function that creates a [`Geometry`] or a [`FrameView`] checks its arguments, so other
 //! code can rely on the values in these types.
 
+mod pixel_aspect;
 #[cfg(test)]
 mod tests;
 
 use crate::abi::abi_enum;
 use crate::error::{Error, Result, Status};
+use pixel_aspect::{divide_sizes, size_bits};
 use std::ops::RangeInclusive;
 
 /// Allowed width and height of a frame, in pixels.
 pub const FRAME_SIDE_PX: RangeInclusive<u32> = 32..=4096;
-
-/// Allowed ratio of a pixel's height to its width.
-const PIXEL_ASPECT: RangeInclusive<f32> = 0.1..=10.0;
 
 /// Maximum number of planes in a pixel format.
 pub const MAX_PLANES: usize = 3;
@@ -192,18 +191,13 @@ impl Geometry {
     /// Returns [`Status::InvalidArgument`] if a size is negative or not finite, and
     /// [`Status::FrameGeometry`] if the height divided by the width is outside 0.1 to 10.
     pub fn with_pixel_size(self, um_per_px_x: f32, um_per_px_y: f32) -> Result<Self, Status> {
-        let is_size = |size: f32| size.is_finite() && size >= 0.0;
-        if !is_size(um_per_px_x) || !is_size(um_per_px_y) {
-            return Err(Status::InvalidArgument);
-        }
-        if um_per_px_x == 0.0 || um_per_px_y == 0.0 {
-            return Ok(self);
-        }
-        let pixel_aspect = um_per_px_y / um_per_px_x;
-        if PIXEL_ASPECT.contains(&pixel_aspect) {
-            Ok(Self { pixel_aspect, ..self })
-        } else {
-            Err(Status::FrameGeometry)
+        let size_bits = |size| size_bits(size).ok_or(Status::InvalidArgument);
+        match (size_bits(um_per_px_x)?, size_bits(um_per_px_y)?) {
+            (0, _) | (_, 0) => Ok(self),
+            (width, height) => {
+                let pixel_aspect = divide_sizes(height, width).ok_or(Status::FrameGeometry)?;
+                Ok(Self { pixel_aspect, ..self })
+            }
         }
     }
 

@@ -16,7 +16,8 @@ bitflags::bitflags! {
         const SHORT = 1 << 3;
         /// Frames were dropped because the ring was full.
         const DROPPED = 1 << 4;
-        /// A gap, a change or skipped chunks restarted the temporal state.
+        /// A gap, a change, a clock step, or a failed or skipped chunk restarted the temporal
+        /// state.
         const DISCONTINUITY = 1 << 5;
         /// Chunks or windows were skipped because the network could not keep up with the frame
         /// rate.
@@ -27,6 +28,12 @@ bitflags::bitflags! {
         /// The posterior showed another view, so the view-change rule restarted the mean. The label
         /// covers only the outputs since the new view appeared.
         const VIEW_CHANGED = 1 << 8;
+        /// Chunks or windows failed: the runtime reported an error, or the logits were not finite.
+        /// The label does not cover them.
+        const FAILED_CHUNKS = 1 << 9;
+        /// The host's clock stepped back: frames that were not later than an accepted frame agreed
+        /// with one another, so the library continued with their times.
+        const CLOCK_STEP = 1 << 10;
     }
 }
 
@@ -61,7 +68,8 @@ pub struct ViewResult {
     pub frames_dropped: u64,
     /// Grid time of the first sample that the posterior covers.
     pub first_time_ns: i64,
-    /// Grid time of the last sample that the posterior covers.
+    /// Grid time of the last sample that the posterior covers. After a clock step, it can be
+    /// earlier than `first_time_ns`.
     pub last_time_ns: i64,
     /// Time from the end of the acquisition to the publication of the final result.
     pub latency_ns: i64,
@@ -71,6 +79,9 @@ pub struct ViewResult {
     pub preprocess_ns: i64,
     /// Total time spent in the network during the acquisition.
     pub inference_ns: i64,
+    /// Number of chunks or windows of the acquisition that failed. In the result of a query, the
+    /// number of those in the interval.
+    pub failed_chunks: u64,
 }
 
 impl ViewResult {
@@ -94,6 +105,7 @@ impl ViewResult {
             queue_ns: 0,
             preprocess_ns: 0,
             inference_ns: 0,
+            failed_chunks: 0,
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod driver;
 mod event_count;
 pub(crate) mod exact_query;
+mod frame_order;
 pub(crate) mod history;
 pub(crate) mod hooks;
 mod mailbox;
@@ -113,7 +114,8 @@ impl Stream {
     /// range, [`Status::OutOfMemory`](crate::Status::OutOfMemory) if memory cannot be allocated or
     /// [`Self::memory_bytes`] is more than 90 % of the memory that is available to the process,
     /// [`Status::System`](crate::Status::System) if the worker thread cannot be started or memory
-    /// cannot be locked, [`Status::ModelMismatch`](crate::Status::ModelMismatch) if the package is
+    /// cannot be locked, [`Status::SelfTest`](crate::Status::SelfTest) if the last
+    /// [`Engine::prepare`] failed its self-test, [`Status::ModelMismatch`](crate::Status::ModelMismatch) if the package is
     /// for window mode and its input does not hold exactly one clip, or the error of the backend.
     pub fn open(engine: &Engine, config: &StreamConfig) -> Result<Self> {
         Self::open_with_hooks(engine, config, Hooks::default())
@@ -127,6 +129,7 @@ impl Stream {
         engine.check_process()?;
         let spec = engine.shared_spec();
         config.check(spec)?;
+        engine.self_test().check()?;
         check_budget("the stream", Self::memory_bytes(engine, config)?)?;
         let hop = choose_hop(engine, config);
         let interval_ns = output_interval_ns(spec, hop);
@@ -140,7 +143,7 @@ impl Stream {
         let exact = create_exact_query(engine, config, &settings)?;
         let history = Arc::clone(&settings.history);
         let restarts_times = config.frame_period_ns > 0;
-        let shared = Arc::new(Shared::new(spec, history, exact, hop, restarts_times)?);
+        let shared = Arc::new(Shared::new(engine, history, exact, hop, restarts_times)?);
         let session = ScheduledSession::new(
             engine.backend().create_session()?,
             engine.scheduler(),

@@ -7,6 +7,7 @@
 #[cfg(feature = "capi")]
 pub(crate) mod event;
 pub(crate) mod fork;
+pub(crate) mod fp_environment;
 pub(crate) mod futex;
 pub(crate) mod gpu;
 pub(crate) mod memory_lock;

@@ -163,6 +163,8 @@ enum ttv_status_value {
   TTV_RING_FULL = 2,
   /**
    * The new frame was not later than the previous accepted frame, so it was refused and counted.
+   * After a step of the host's clock, the library accepts the fifth frame in a row whose times
+   * agree with one another.
    */
   TTV_FRAME_REFUSED = 3,
   /** The timeout expired. */
@@ -217,7 +219,10 @@ enum ttv_status_value {
    * The graph does not match the metadata of the package, or metadata values contradict each other.
    */
   TTV_ERR_MODEL_MISMATCH = -23,
-  /** The self-test of the package gave wrong numbers. */
+  /**
+   * The self-test of the package gave wrong numbers. The engine gives no labels until a later
+   * self-test succeeds.
+   */
   TTV_ERR_SELF_TEST = -24,
   /** The shared library of the runtime cannot be loaded. */
   TTV_ERR_RUNTIME_MISSING = -30,
@@ -225,7 +230,7 @@ enum ttv_status_value {
   TTV_ERR_RUNTIME_TOO_OLD = -31,
   /** The provider cannot run on this machine. */
   TTV_ERR_PROVIDER_UNAVAILABLE = -32,
-  /** The runtime failed during inference. */
+  /** The runtime failed during inference, or it gave values that are not finite. */
   TTV_ERR_INFERENCE = -33,
   /** The engine cache cannot be read or written. */
   TTV_ERR_ENGINE_CACHE = -34,
@@ -622,12 +627,17 @@ ttv_status ttv_engine_create(const ttv_engine_config *config,
  * ttv_engine_get_info returns the measured time and the time that is available for a step or a
  * window.
  *
+ * If the self-test fails, the engine gives no labels until a later call succeeds:
+ * ttv_stream_create, ttv_stream_begin and ttv_stream_query return TTV_ERR_SELF_TEST, and an
+ * acquisition in progress ends with this status and without a label. Results that were already
+ * published stay as they are.
+ *
  * @param engine  The engine.
  *
- * @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers; TTV_ERR_WRONG_STATE if
- * the engine is paused or if this process inherited it with fork; TTV_ERR_ENGINE_CACHE if a
- * TensorRT engine must be built but cannot be stored; TTV_ERR_PROVIDER_UNAVAILABLE;
- * TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
+ * @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers, or numbers that are
+ * not finite; TTV_ERR_WRONG_STATE if the engine is paused or if this process inherited it with
+ * fork; TTV_ERR_ENGINE_CACHE if a TensorRT engine must be built but cannot be stored;
+ * TTV_ERR_PROVIDER_UNAVAILABLE; TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
  *
  * [ctl, any state]
  */
@@ -1019,8 +1029,9 @@ void ttv_stream_destroy(ttv_stream *stream);
 
 /**
  * Processes the oldest entry that is waiting in the ring of a host-driven stream: a frame or the
- * end of an acquisition. The network runs on the calling thread. If the network fails, the result
- * of the acquisition reports the error.
+ * end of an acquisition. The network runs on the calling thread, in the default floating-point
+ * environment, which the call restores at its end. If the network fails, the result of the
+ * acquisition reports the error.
  *
  * @param stream  A stream with TTV_DRIVE_HOST.
  *
@@ -1191,7 +1202,8 @@ typedef struct ttv_slot {
  * @return TTV_OK; TTV_RING_FULL if no slot is free for the end of the acquisition, because the
  * worker has not yet processed the acquisitions before it: no acquisition has then begun, no
  * frame counts as dropped, and the host can call again later; TTV_ERR_WRONG_STATE if an
- * acquisition is in progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
+ * acquisition is in progress; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its
+ * self-test; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
  *
  * [acq, rt, idle]
  */
@@ -1205,6 +1217,14 @@ TTV_MUST_USE ttv_status ttv_stream_begin(ttv_stream *stream, uint64_t *acquisiti
  * frame rate of the scanner. To push the frames of a stored cine faster, set `ring_slots` to at
  * least the number of its frames, or use TTV_DRIVE_HOST and call ttv_stream_process after each
  * push until it returns TTV_NOT_READY.
+ *
+ * A frame that is not later than the last accepted one is late, and is refused. If the host's
+ * clock has stepped back, or if one frame was far ahead in time, the library accepts the fifth
+ * late frame in a row, if the times of the five frames increase by at most `gap_ns` from one to
+ * the next. The label continues, and the result has TTV_RESULT_FLAG_CLOCK_STEP.
+ *
+ * The call computes only with integers, so it neither depends on the floating-point environment of
+ * the thread nor raises a floating-point exception.
  *
  * @param stream  The stream.
  * @param frame   The frame. The library reads the struct and the pixels only during the call.
@@ -1318,7 +1338,7 @@ enum ttv_result_flags_bits {
   TTV_RESULT_FLAG_SHORT = 1u << 3,
   /** Frames were dropped because the ring was full. */
   TTV_RESULT_FLAG_DROPPED = 1u << 4,
-  /** A gap, a change or skipped chunks restarted the temporal state. */
+  /** A gap, a change, a clock step, or a failed or skipped chunk restarted the temporal state. */
   TTV_RESULT_FLAG_DISCONTINUITY = 1u << 5,
   /** Chunks or windows were skipped because the network could not keep up with the frame rate. */
   TTV_RESULT_FLAG_DEGRADED = 1u << 6,
@@ -1331,6 +1351,16 @@ enum ttv_result_flags_bits {
    * only the outputs since the new view appeared.
    */
   TTV_RESULT_FLAG_VIEW_CHANGED = 1u << 8,
+  /**
+   * Chunks or windows failed: the runtime reported an error, or the logits were not finite. The
+   * label does not cover them.
+   */
+  TTV_RESULT_FLAG_FAILED_CHUNKS = 1u << 9,
+  /**
+   * The host's clock stepped back: frames that were not later than an accepted frame agreed with
+   * one another, so the library continued with their times.
+   */
+  TTV_RESULT_FLAG_CLOCK_STEP = 1u << 10,
 };
 
 /**
@@ -1340,7 +1370,10 @@ enum ttv_result_flags_bits {
 typedef struct ttv_result {
   /** Size of this struct in bytes. */
   uint32_t struct_size;
-  /** TTV_OK, or the error that ended the processing of the acquisition. */
+  /**
+   * TTV_OK, or the error that ended the processing of the acquisition. In a final result without
+   * any chunk or window, the error of the chunks that failed.
+   */
   ttv_status status;
   /** Identifier that ttv_stream_begin returned; 0 in the result of a query. */
   uint64_t acquisition;
@@ -1367,7 +1400,10 @@ typedef struct ttv_result {
   uint64_t frames_dropped;
   /** Grid time of the first sample that the posterior covers. */
   int64_t first_time_ns;
-  /** Grid time of the last sample that the posterior covers. */
+  /**
+   * Grid time of the last sample that the posterior covers. After a clock step, it can be
+   * earlier than `first_time_ns`.
+   */
   int64_t last_time_ns;
   /** Time from ttv_stream_end to the publication of the result. Valid only in final results. */
   int64_t latency_ns;
@@ -1386,6 +1422,12 @@ typedef struct ttv_result {
   uint32_t scores_capacity;
   /** Number of values in the posterior: one for each label of the model. */
   uint32_t scores_length;
+  /**
+   * Number of chunks or windows of the acquisition that failed, including those before a mark.
+   * In the result of a query, the number of those in the interval. If it is not 0,
+   * TTV_RESULT_FLAG_FAILED_CHUNKS is set.
+   */
+  uint64_t failed_chunks;
 } ttv_result;
 
 /**
@@ -1497,17 +1539,20 @@ enum ttv_query_flags_bits {
  *                     exact query, maximum duration of the whole call. A negative value means no
  *                     limit.
  * @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
- *                     the result actually covers. The identifier, the flags, the sequence numbers,
- *                     the frame counts and the durations are 0. The struct and the values to
- *                     which `scores` points are unchanged unless TTV_OK or TTV_PARTIAL is
- *                     returned.
+ *                     the result actually covers. The identifier, the sequence numbers, the frame
+ *                     counts and the durations are 0, and the only flags are
+ *                     TTV_RESULT_FLAG_ABSTAINED and TTV_RESULT_FLAG_FAILED_CHUNKS. The struct and
+ *                     the values to which `scores` points are unchanged unless TTV_OK or
+ *                     TTV_PARTIAL is returned.
  *
- * @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, or
- * if the end of the interval did not arrive before the timeout or the end of the stream; TTV_EMPTY
- * if the interval contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an
- * exact query did not finish in time, or if the worker added outputs faster than the call could
- * read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
- * `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
+ * @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, if
+ * the host's clock has stepped back since the beginning of the interval, or if the end of the
+ * interval did not arrive before the timeout or the end of the stream; TTV_EMPTY if the interval
+ * contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an exact query did
+ * not finish in time, or if the worker added outputs faster than the call could read them;
+ * TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if `from_ns` is
+ * greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE if all chunks or windows in the
+ * interval failed; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its self-test;
  * TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
  * ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
  * callback `on_result` of the stream, for an exact query, and for a query with a timeout other
@@ -1554,8 +1599,15 @@ typedef struct ttv_stats {
   uint64_t chunks;
   /** Number of chunks or windows that were skipped because the network could not keep up. */
   uint64_t skipped_chunks;
+  /**
+   * Number of chunks or windows that failed: the runtime reported an error, or the logits were
+   * not finite. They are not part of `chunks`.
+   */
+  uint64_t failed_chunks;
   /** Number of gaps; see `gap_ns` in ttv_stream_config. */
   uint64_t gaps;
+  /** Number of steps of the host's clock; see TTV_FRAME_REFUSED. */
+  uint64_t clock_steps;
   /** Number of changes: marks by the host and new frame geometries. */
   uint64_t changes;
   /**

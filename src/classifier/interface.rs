@@ -1,13 +1,14 @@
 //! The interface of the classifiers.
 
 use super::rules::{RuleOutcome, Rules};
-use crate::error::Result;
+use crate::backend::interface::Session;
+use crate::error::{Error, Result, Status};
 use crate::sampling::{Grid, PartialChunk};
 use crate::stream::history::{Covered, History};
 use std::sync::Arc;
 
 /// The outcome of committing a sample or ending a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The network did not run.
     Idle,
@@ -15,11 +16,23 @@ pub(crate) enum Step {
     Ran,
     /// A window was due and was skipped.
     Skipped,
+    /// The runtime reported this error, or the logits were not finite. The chunk or the window has
+    /// no output, and the temporal state is reset.
+    Failed(Error),
 }
 
-impl Step {
-    pub(super) fn of(ran: bool) -> Self {
-        if ran { Self::Ran } else { Self::Idle }
+/// Runs the network on the inputs of the session. Returns the reason if the run failed or if its
+/// logits are not finite.
+///
+/// # Errors
+/// Returns the error of a run that the stream or the query has cancelled.
+pub(super) fn run_session(session: &mut dyn Session) -> Result<Option<Error>> {
+    match session.run() {
+        Ok(()) if session.logits().iter().all(|logit| logit.is_finite()) => Ok(None),
+        // The error has no message, so that it takes no memory.
+        Ok(()) => Ok(Some(Status::Inference.into())),
+        Err(error) if matches!(error.status(), Status::Cancelled | Status::TimedOut) => Err(error),
+        Err(error) => Ok(Some(error)),
     }
 }
 
@@ -42,7 +55,7 @@ pub(crate) trait Classifier: Send {
     fn repeat_sample(&mut self);
 
     /// Adds the sample that the caller has written, and runs the network if the sample completes a
-    /// chunk or a window.
+    /// chunk or a window. An error means that the segment cannot go on.
     fn commit_sample(&mut self) -> Result<Step>;
 
     /// Ends the segment. In stream mode, runs the network on the partial chunk if the chunk must be
@@ -58,6 +71,9 @@ pub(crate) trait Classifier: Send {
 
     /// Returns the outcome of early stop and view change in this acquisition.
     fn rule_outcome(&self) -> RuleOutcome;
+
+    /// Returns the number of outputs that have failed since the mean last restarted.
+    fn failed_outputs(&self) -> usize;
 
     /// Writes the posterior, which has one value per label. Returns the number and the times of the
     /// outputs that it covers, or `None` if no output counts yet.

@@ -17,6 +17,11 @@ pub(super) struct RunningMean {
     rule: PosteriorRule,
     sum: Vec<f64>,
     count: usize,
+    /// Number of outputs that have failed since the last restart.
+    failed: usize,
+    /// Number of outputs since the last restart or the last view change, including those that have
+    /// failed.
+    entries: usize,
     covered: Option<Span>,
     monitor: Option<RuleMonitor>,
     recent_sum: Vec<f64>,
@@ -45,6 +50,8 @@ impl RunningMean {
             rule: PosteriorRule::of(spec),
             sum: create_sum()?,
             count: 0,
+            failed: 0,
+            entries: 0,
             covered: None,
             monitor: RuleMonitor::new(settings.rules, spec.threshold, labels, outputs_per_clip)?,
             recent_sum: create_sum()?,
@@ -63,7 +70,7 @@ impl RunningMean {
     /// Restarts the mean, which then covers only later outputs.
     pub(super) fn restart(&mut self) {
         self.sum.fill(0.0);
-        self.count = 0;
+        (self.count, self.failed, self.entries) = (0, 0, 0);
         self.covered = None;
         if let Some(monitor) = &mut self.monitor {
             monitor.restart();
@@ -73,6 +80,11 @@ impl RunningMean {
     /// Returns whether no output counts yet.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Returns the number of outputs that have failed since the last restart.
+    pub(super) fn failed_outputs(&self) -> usize {
+        self.failed
     }
 
     /// Returns the outcome of the rules in this acquisition.
@@ -94,9 +106,20 @@ impl RunningMean {
         let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
         self.covered = Some(Span { first_ns, last_ns: span.last_ns });
         self.count += 1;
+        self.entries += 1;
         if let Some(mut monitor) = self.monitor.take() {
             self.apply_rules(&mut monitor, values, span);
             self.monitor = Some(monitor);
+        }
+    }
+
+    /// Records that the network gave no output for the samples in `span`.
+    pub(super) fn add_failed(&mut self, span: Span) {
+        self.history.add_failed(span);
+        self.failed += 1;
+        self.entries += 1;
+        if let Some(monitor) = &mut self.monitor {
+            monitor.interrupt();
         }
     }
 
@@ -111,6 +134,7 @@ impl RunningMean {
             self.rule.apply(&mut other);
             if let Some(outputs) = monitor.detect_view_change(&other, &mean) {
                 self.count = outputs.min(self.count);
+                self.entries = self.count;
                 let first_ns = monitor.sum_outputs(self.count, &mut self.sum);
                 self.covered = first_ns.map(|first_ns| Span { first_ns, last_ns: span.last_ns });
                 self.read_posterior(&mut mean);
@@ -126,10 +150,11 @@ impl RunningMean {
     /// the times of the outputs that the mean covers, or `None` if no output counts yet.
     pub(super) fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
         let covered = if self.span_ns > 0 {
-            self.history.mean_of_recent(self.count, self.span_ns, posterior)?
+            self.history.mean_of_recent(self.entries, self.span_ns, posterior)?
         } else {
+            let span = self.covered?;
             divide(&self.sum, self.count, posterior);
-            Covered { outputs: self.count, span: self.covered? }
+            Covered { outputs: self.count, failed: self.failed, span }
         };
         self.rule.apply(posterior);
         Some(covered)

@@ -165,6 +165,11 @@ impl RuleMonitor {
         self.outcome.is_settled = false;
     }
 
+    /// Resets the counts of agreeing and disagreeing outputs, because an output failed.
+    pub(super) fn interrupt(&mut self) {
+        (self.agreeing, self.disagreeing) = (0, 0);
+    }
+
     fn or_clip(&self, outputs: u32) -> usize {
         if outputs == 0 { self.outputs_per_clip } else { outputs as usize }
     }

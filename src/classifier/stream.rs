@@ -1,7 +1,7 @@
 //! Stream mode, in which the network runs once per chunk and passes its temporal state from chunk
 //! to chunk.
 
-use super::interface::{Classifier, ClassifierSettings, Step};
+use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
 use super::pathways::copy_slow_samples;
 use super::rules::RuleOutcome;
@@ -59,18 +59,23 @@ impl StreamClassifier {
 
     /// Runs the network on the full chunk. The last `repeated` samples of the chunk are copies of
     /// the sample before them.
-    fn run_chunk(&mut self, repeated: usize) -> Result<()> {
+    fn run_chunk(&mut self, repeated: usize) -> Result<Step> {
         let alpha = self.alpha;
         copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| slow * alpha);
-        self.session.run()?;
+        let failure = run_session(self.session.as_mut())?;
         let first = self.chunk * self.chunk_samples as i64;
         let last = first + (self.chunk_samples - 1 - repeated) as i64;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };
-        self.mean.add(self.session.logits(), span);
+        match &failure {
+            None => self.mean.add(self.session.logits(), span),
+            Some(_) => self.mean.add_failed(span),
+        }
         self.chunk += 1;
         self.filled = 0;
         self.expect_chunk();
-        Ok(())
+        let Some(error) = failure else { return Ok(Step::Ran) };
+        self.session.reset()?;
+        Ok(Step::Failed(error))
     }
 
     fn expect_chunk(&self) {
@@ -108,11 +113,7 @@ impl Classifier for StreamClassifier {
 
     fn commit_sample(&mut self) -> Result<Step> {
         self.filled += 1;
-        let is_full = self.filled == self.chunk_samples;
-        if is_full {
-            self.run_chunk(0)?;
-        }
-        Ok(Step::of(is_full))
+        if self.filled == self.chunk_samples { self.run_chunk(0) } else { Ok(Step::Idle) }
     }
 
     /// Does nothing, because in stream mode the pipeline itself skips chunks.
@@ -121,16 +122,17 @@ impl Classifier for StreamClassifier {
     fn end_segment(&mut self) -> Result<Step> {
         let completes =
             self.partial.completes(self.filled, self.chunk_samples, self.mean.is_empty());
+        let mut step = Step::Idle;
         if completes {
             let repeated = self.chunk_samples - self.filled;
             while self.filled < self.chunk_samples {
                 self.repeat_sample();
                 self.filled += 1;
             }
-            self.run_chunk(repeated)?;
+            step = self.run_chunk(repeated)?;
         }
         self.filled = 0;
-        Ok(Step::of(completes))
+        Ok(step)
     }
 
     fn restart_mean(&mut self) {
@@ -139,6 +141,10 @@ impl Classifier for StreamClassifier {
 
     fn rule_outcome(&self) -> RuleOutcome {
         self.mean.rule_outcome()
+    }
+
+    fn failed_outputs(&self) -> usize {
+        self.mean.failed_outputs()
     }
 
     fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {

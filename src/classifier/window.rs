@@ -1,6 +1,6 @@
 //! Window mode, in which the network runs on overlapping clips.
 
-use super::interface::{Classifier, ClassifierSettings, Step};
+use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
 use super::pathways::copy_slow_samples;
 use super::posterior::softmax;
@@ -76,7 +76,7 @@ impl WindowClassifier {
 
     /// Runs the network on the last `clip` samples. If the segment is shorter than a clip, its last
     /// sample is repeated.
-    fn run_window(&mut self) -> Result<()> {
+    fn run_window(&mut self) -> Result<Step> {
         let first = self.samples.saturating_sub(self.clip);
         let inputs = self.session.inputs();
         for (index, to) in inputs.fast.chunks_exact_mut(self.sample_len).enumerate() {
@@ -88,15 +88,19 @@ impl WindowClassifier {
         copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| {
             indices.get(slow).copied().unwrap_or_default()
         });
-        self.session.run()?;
-        self.posterior.copy_from_slice(self.session.logits());
-        softmax(&mut self.posterior, self.temperature);
+        let failure = run_session(self.session.as_mut())?;
         let at = |sample: usize| self.grid.time_ns(sample as i64);
         let span = Span { first_ns: at(first), last_ns: at(self.samples - 1) };
-        self.mean.add(&self.posterior, span);
+        if failure.is_none() {
+            self.posterior.copy_from_slice(self.session.logits());
+            softmax(&mut self.posterior, self.temperature);
+            self.mean.add(&self.posterior, span);
+        } else {
+            self.mean.add_failed(span);
+        }
         self.last_window_end = self.samples;
         self.expect_window();
-        Ok(())
+        Ok(failure.map_or(Step::Ran, Step::Failed))
     }
 
     fn expect_window(&self) {
@@ -140,10 +144,7 @@ impl Classifier for WindowClassifier {
             self.expect_window();
             return Ok(Step::Skipped);
         }
-        if is_due {
-            self.run_window()?;
-        }
-        Ok(Step::of(is_due))
+        if is_due { self.run_window() } else { Ok(Step::Idle) }
     }
 
     fn set_behind(&mut self, is_behind: bool) {
@@ -152,12 +153,10 @@ impl Classifier for WindowClassifier {
 
     fn end_segment(&mut self) -> Result<Step> {
         let is_due = self.samples > self.last_window_end;
-        if is_due {
-            self.run_window()?;
-        }
+        let step = if is_due { self.run_window()? } else { Step::Idle };
         self.samples = 0;
         self.last_window_end = 0;
-        Ok(Step::of(is_due))
+        Ok(step)
     }
 
     fn restart_mean(&mut self) {
@@ -166,6 +165,10 @@ impl Classifier for WindowClassifier {
 
     fn rule_outcome(&self) -> RuleOutcome {
         self.mean.rule_outcome()
+    }
+
+    fn failed_outputs(&self) -> usize {
+        self.mean.failed_outputs()
     }
 
     fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {

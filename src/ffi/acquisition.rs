@@ -38,7 +38,8 @@ versioned!(ttv_slot { struct_size, capacity_bytes, data, token });
 /// @return TTV_OK; TTV_RING_FULL if no slot is free for the end of the acquisition, because the
 /// worker has not yet processed the acquisitions before it: no acquisition has then begun, no
 /// frame counts as dropped, and the host can call again later; TTV_ERR_WRONG_STATE if an
-/// acquisition is in progress; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
+/// acquisition is in progress; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its
+/// self-test; TTV_ERR_WRONG_THREAD; TTV_ERR_POISONED.
 ///
 /// [acq, rt, idle]
 #[unsafe(no_mangle)]
@@ -62,6 +63,14 @@ pub unsafe extern "C" fn ttv_stream_begin(
 /// frame rate of the scanner. To push the frames of a stored cine faster, set `ring_slots` to at
 /// least the number of its frames, or use TTV_DRIVE_HOST and call ttv_stream_process after each
 /// push until it returns TTV_NOT_READY.
+///
+/// A frame that is not later than the last accepted one is late, and is refused. If the host's
+/// clock has stepped back, or if one frame was far ahead in time, the library accepts the fifth
+/// late frame in a row, if the times of the five frames increase by at most `gap_ns` from one to
+/// the next. The label continues, and the result has TTV_RESULT_FLAG_CLOCK_STEP.
+///
+/// The call computes only with integers, so it neither depends on the floating-point environment of
+/// the thread nor raises a floating-point exception.
 ///
 /// @param stream  The stream.
 /// @param frame   The frame. The library reads the struct and the pixels only during the call.

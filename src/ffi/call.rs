@@ -1,11 +1,15 @@
 //! The wrappers `control`, `drive`, `real_time` and `observe`, in which all calls of the C ABI run.
 //! They catch panics. `control` also keeps the error message for `ttv_last_error`.
+//!
+//! `control` and `drive` compute in the default floating-point environment, and then restore the
+//! host's. `real_time` calls run in the host's environment and compute only with integers.
 
 use super::cancellation::CancellationGuard;
 use super::panics::{Context, describe_panic, enter};
 use super::types::ttv_status;
 use crate::error::{Result, Status};
 use crate::fixed_text::FixedText;
+use crate::sys::fp_environment::DefaultEnvironment;
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +40,7 @@ fn keep_error(text: fmt::Arguments<'_>) {
 /// Runs a control call, and keeps the error message if the call fails. The thread cannot be
 /// cancelled during the call.
 pub(super) fn control(call: impl FnOnce() -> Result<Status>) -> ttv_status {
+    let _environment = DefaultEnvironment::enter();
     let _cancellation = CancellationGuard::new();
     let _context = enter(Context::Library);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -56,6 +61,7 @@ pub(super) fn control(call: impl FnOnce() -> Result<Status>) -> ttv_status {
 /// Runs a call that processes frames on a thread of the host. Its errors have no message. The
 /// thread cannot be cancelled during the call.
 pub(super) fn drive(call: impl FnOnce() -> Result<(), Status>) -> ttv_status {
+    let _environment = DefaultEnvironment::enter();
     let _cancellation = CancellationGuard::new();
     let _context = enter(Context::Library);
     catch(call)

@@ -19,7 +19,8 @@ use std::ffi::c_char;
 pub struct ttv_engine {
     pub(super) engine: Engine,
     pub(super) labels: LabelTexts,
-    /// Largest absolute error of a logit in the self-test; `None` until the engine is prepared.
+    /// Largest absolute error of a logit in the self-test; `None` until the engine is prepared, and
+    /// after a self-test that failed.
     pub(super) self_test_error: Mutex<Option<f32>>,
 }
 
@@ -77,12 +78,17 @@ pub unsafe extern "C" fn ttv_engine_create(
 /// ttv_engine_get_info returns the measured time and the time that is available for a step or a
 /// window.
 ///
+/// If the self-test fails, the engine gives no labels until a later call succeeds:
+/// ttv_stream_create, ttv_stream_begin and ttv_stream_query return TTV_ERR_SELF_TEST, and an
+/// acquisition in progress ends with this status and without a label. Results that were already
+/// published stay as they are.
+///
 /// @param engine  The engine.
 ///
-/// @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers; TTV_ERR_WRONG_STATE if
-/// the engine is paused or if this process inherited it with fork; TTV_ERR_ENGINE_CACHE if a
-/// TensorRT engine must be built but cannot be stored; TTV_ERR_PROVIDER_UNAVAILABLE;
-/// TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
+/// @return TTV_OK; TTV_ERR_SELF_TEST if the provider computes wrong numbers, or numbers that are
+/// not finite; TTV_ERR_WRONG_STATE if the engine is paused or if this process inherited it with
+/// fork; TTV_ERR_ENGINE_CACHE if a TensorRT engine must be built but cannot be stored;
+/// TTV_ERR_PROVIDER_UNAVAILABLE; TTV_ERR_INFERENCE; TTV_ERR_SYSTEM; TTV_ERR_OUT_OF_MEMORY.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -135,9 +141,14 @@ fn prepare(
 ) -> Result<Status> {
     let engine = get_engine(engine)?;
     let watch = ReserveWatch::new();
-    let error = engine.engine.prepare_with(callback)?;
+    let outcome = engine.engine.prepare_with(callback);
+    match &outcome {
+        Ok(error) => *engine.self_test_error.lock() = Some(*error),
+        Err(error) if error.status() == Status::SelfTest => *engine.self_test_error.lock() = None,
+        Err(_) => {}
+    }
+    outcome?;
     watch.check()?;
-    *engine.self_test_error.lock() = Some(error);
     Ok(Status::Ok)
 }
 

@@ -30,8 +30,13 @@ pub struct ttv_stats {
     pub chunks: u64,
     /// Number of chunks or windows that were skipped because the network could not keep up.
     pub skipped_chunks: u64,
+    /// Number of chunks or windows that failed: the runtime reported an error, or the logits were
+    /// not finite. They are not part of `chunks`.
+    pub failed_chunks: u64,
     /// Number of gaps; see `gap_ns` in ttv_stream_config.
     pub gaps: u64,
+    /// Number of steps of the host's clock; see TTV_FRAME_REFUSED.
+    pub clock_steps: u64,
     /// Number of changes: marks by the host and new frame geometries.
     pub changes: u64,
     /// Number of view changes that the library detected; see `view_change_margin` in
@@ -52,7 +57,9 @@ versioned!(ttv_stats {
     samples,
     chunks,
     skipped_chunks,
+    failed_chunks,
     gaps,
+    clock_steps,
     changes,
     view_changes,
     window_hop_samples
@@ -82,7 +89,9 @@ pub unsafe extern "C" fn ttv_stream_get_stats(
             samples: found.samples,
             chunks: found.chunks,
             skipped_chunks: found.skipped_chunks,
+            failed_chunks: found.failed_chunks,
             gaps: found.gaps,
+            clock_steps: found.clock_steps,
             changes: found.changes,
             view_changes: found.view_changes,
             window_hop_samples: found.window_hop_samples,

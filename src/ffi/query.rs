@@ -54,17 +54,20 @@ bitflags::bitflags! {
 ///                     exact query, maximum duration of the whole call. A negative value means no
 ///                     limit.
 /// @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
-///                     the result actually covers. The identifier, the flags, the sequence numbers,
-///                     the frame counts and the durations are 0. The struct and the values to
-///                     which `scores` points are unchanged unless TTV_OK or TTV_PARTIAL is
-///                     returned.
+///                     the result actually covers. The identifier, the sequence numbers, the frame
+///                     counts and the durations are 0, and the only flags are
+///                     TTV_RESULT_FLAG_ABSTAINED and TTV_RESULT_FLAG_FAILED_CHUNKS. The struct and
+///                     the values to which `scores` points are unchanged unless TTV_OK or
+///                     TTV_PARTIAL is returned.
 ///
-/// @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, or
-/// if the end of the interval did not arrive before the timeout or the end of the stream; TTV_EMPTY
-/// if the interval contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an
-/// exact query did not finish in time, or if the worker added outputs faster than the call could
-/// read them; TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if
-/// `from_ns` is greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE;
+/// @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, if
+/// the host's clock has stepped back since the beginning of the interval, or if the end of the
+/// interval did not arrive before the timeout or the end of the stream; TTV_EMPTY if the interval
+/// contains no chunk or window (for an exact query: no sample); TTV_TIMED_OUT if an exact query did
+/// not finish in time, or if the worker added outputs faster than the call could read them;
+/// TTV_ERR_UNSUPPORTED if exact queries are disabled; TTV_ERR_INVALID_ARGUMENT if `from_ns` is
+/// greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE if all chunks or windows in the
+/// interval failed; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its self-test;
 /// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
 /// ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
 /// callback `on_result` of the stream, for an exact query, and for a query with a timeout other

@@ -16,7 +16,8 @@ use crate::result::ViewResult;
 pub struct ttv_result {
     /// Size of this struct in bytes.
     pub struct_size: u32,
-    /// TTV_OK, or the error that ended the processing of the acquisition.
+    /// TTV_OK, or the error that ended the processing of the acquisition. In a final result without
+    /// any chunk or window, the error of the chunks that failed.
     pub status: ttv_status,
     /// Identifier that ttv_stream_begin returned; 0 in the result of a query.
     pub acquisition: u64,
@@ -41,7 +42,8 @@ pub struct ttv_result {
     pub frames_dropped: u64,
     /// Grid time of the first sample that the posterior covers.
     pub first_time_ns: i64,
-    /// Grid time of the last sample that the posterior covers.
+    /// Grid time of the last sample that the posterior covers. After a clock step, it can be
+    /// earlier than `first_time_ns`.
     pub last_time_ns: i64,
     /// Time from ttv_stream_end to the publication of the result. Valid only in final results.
     pub latency_ns: i64,
@@ -58,6 +60,10 @@ pub struct ttv_result {
     pub scores_capacity: u32,
     /// Number of values in the posterior: one for each label of the model.
     pub scores_length: u32,
+    /// Number of chunks or windows of the acquisition that failed, including those before a mark.
+    /// In the result of a query, the number of those in the interval. If it is not 0,
+    /// TTV_RESULT_FLAG_FAILED_CHUNKS is set.
+    pub failed_chunks: u64,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
@@ -82,7 +88,8 @@ versioned!(ttv_result {
     inference_ns,
     scores,
     scores_capacity,
-    scores_length
+    scores_length,
+    failed_chunks
 });
 
 pub(super) const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
@@ -147,5 +154,6 @@ pub(super) fn convert_result(
         scores: buffer.scores,
         scores_capacity: buffer.capacity,
         scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
+        failed_chunks: result.failed_chunks,
     }
 }

@@ -59,11 +59,11 @@ pub(super) fn get_stream<'a>(stream: *const ttv_stream) -> Result<&'a ttv_stream
 ///                     handle with ttv_stream_destroy.
 ///
 /// @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
-/// TTV_ERR_WRONG_STATE if this process inherited the engine with fork;
-/// TTV_ERR_OUT_OF_MEMORY if an allocation fails, or if the size from ttv_stream_get_memory is more
-/// than 90 % of the memory that is available to the process; TTV_ERR_SYSTEM if the system cannot
-/// start the worker thread, lock the memory or create an event descriptor; an error of
-/// ttv_engine_prepare if the provider fails.
+/// TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY if an
+/// allocation fails, or if the size from ttv_stream_get_memory is more than 90 % of the memory that
+/// is available to the process; TTV_ERR_SYSTEM if the system cannot start the worker thread, lock
+/// the memory or create an event descriptor; TTV_ERR_SELF_TEST if the last ttv_engine_prepare
+/// failed its self-test; an error of ttv_engine_prepare if the provider fails.
 ///
 /// [ctl, any state]
 #[unsafe(no_mangle)]
@@ -190,8 +190,9 @@ pub unsafe extern "C" fn ttv_stream_destroy(stream: *mut ttv_stream) {
 }
 
 /// Processes the oldest entry that is waiting in the ring of a host-driven stream: a frame or the
-/// end of an acquisition. The network runs on the calling thread. If the network fails, the result
-/// of the acquisition reports the error.
+/// end of an acquisition. The network runs on the calling thread, in the default floating-point
+/// environment, which the call restores at its end. If the network fails, the result of the
+/// acquisition reports the error.
 ///
 /// @param stream  A stream with TTV_DRIVE_HOST.
 ///

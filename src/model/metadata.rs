@@ -6,12 +6,27 @@ use crate::frame::Orientation;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
 /// Maximum size of a model card in bytes.
 const MAX_CARD_BYTES: usize = 64 * 1024;
 
 /// Maximum number of values in a state tensor. This number of float32 values takes 1 GiB.
 const MAX_STATE_LEN: usize = 1 << 28;
+
+/// Allowed means, in units of pixel value / 255, which is 0 to 1. Beyond this range, normalised
+/// pixel values would differ by less than 40 parts in a million, and rounding in the network would
+/// hide the image.
+const MEAN: RangeInclusive<f32> = -100.0..=100.0;
+
+/// Allowed standard deviations, in the same units. The range includes the scale of 16-bit pixel
+/// values, 1/65535. Together with the range of means, it keeps normalised values below 10,000,100,
+/// so that sums over the pixels of a clip stay far below the largest float32 value.
+const STD: RangeInclusive<f32> = 1e-5..=1000.0;
+
+/// Allowed temperatures. Beyond this range, every posterior would be nearly certain or nearly
+/// uniform. The model kit calibrates with 0.05 to 20.
+const TEMPERATURE: RangeInclusive<f32> = 0.001..=1000.0;
 
 #[derive(Deserialize)]
 struct LabelEntry {
@@ -95,6 +110,14 @@ fn check(key: &str, is_valid: bool, problem: &str) -> Result<()> {
     if is_valid { Ok(()) } else { Err(invalid(key, problem)) }
 }
 
+/// Returns [`Status::ModelInvalid`] if one of the values is outside the range or not a number.
+fn check_values(key: &str, values: &[f32], range: RangeInclusive<f32>) -> Result<()> {
+    let (least, most) = (range.start(), range.end());
+    values.iter().try_for_each(|value| {
+        check(key, range.contains(value), &format!("must be {least} to {most}, got {value:?}"))
+    })
+}
+
 /// Returns [`Status::ModelMismatch`] if a value contradicts the value of another key.
 fn check_agreement(key: &str, agrees: bool, problem: &str) -> Result<()> {
     let error = || Error::new(Status::ModelMismatch, format!("tteview.{key} {problem}"));
@@ -159,8 +182,8 @@ pub(super) fn parse_spec(
     let std: Vec<f32> = keys.parse_json("std")?;
     check_agreement("mean", mean.len() == input.channels, "must have one number per channel")?;
     check_agreement("std", std.len() == input.channels, "must have one number per channel")?;
-    check("mean", mean.iter().all(|v| v.is_finite()), "must be finite")?;
-    check("std", std.iter().all(|v| v.is_finite() && *v > 0.0), "must be finite and positive")?;
+    check_values("mean", &mean, MEAN)?;
+    check_values("std", &std, STD)?;
     let sample_interval_ns: i64 = keys.parse_json("sample_interval_ns")?;
     check("sample_interval_ns", sample_interval_ns > 0, "must be positive")?;
     let alpha: usize = keys.parse_json("alpha")?;
@@ -179,11 +202,7 @@ pub(super) fn parse_spec(
         "must be less than clip_samples",
     )?;
     let temperature: f32 = keys.parse_json("temperature")?;
-    check(
-        "temperature",
-        temperature.is_finite() && temperature > 0.0,
-        "must be finite and positive",
-    )?;
+    check_values("temperature", &[temperature], TEMPERATURE)?;
     let threshold: f32 = keys.parse_json("threshold")?;
     check("threshold", (0.0..=1.0).contains(&threshold), "must be 0 to 1")?;
     let labels = parse_labels(keys.parse_json("labels")?)?;

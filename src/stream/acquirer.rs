@@ -2,6 +2,7 @@
 //! lock or log.
 
 use super::config::StreamConfig;
+use super::frame_order::{FrameOrder, TimeCheck};
 use super::ring::Producer;
 use super::shared::Shared;
 use super::slot::{FrameHeader, Slot};
@@ -19,7 +20,8 @@ pub enum PushError {
     /// The ring was full. The frame was dropped and counted.
     Dropped,
     /// The time of the frame is not later than that of the previous accepted frame. The frame was
-    /// refused and counted.
+    /// refused and counted. If the host's clock has stepped back, the fifth frame in a row whose
+    /// times agree with one another is accepted.
     Refused,
     /// The frame is not valid for this stream, or the call is not allowed in this state.
     Invalid(Status),
@@ -63,6 +65,14 @@ pub struct Loan<'a> {
     pub token: u64,
 }
 
+/// The time of a frame that can be accepted.
+#[derive(Clone, Copy)]
+struct FrameTime {
+    time_ns: i64,
+    /// Whether the frame is the first after a step of the host's clock.
+    is_clock_step: bool,
+}
+
 /// The handle through which the acquisition thread uses a stream.
 ///
 /// Only one thread at a time may use the handle. Every call returns within a bounded time, does not
@@ -91,7 +101,7 @@ pub struct Acquirer {
     /// Number of accepted and dropped frames in this acquisition, from which times are computed for
     /// hosts without timestamps.
     frames: i64,
-    last_time_ns: Option<i64>,
+    order: FrameOrder,
     /// Number of frames dropped in this acquisition.
     dropped: u64,
     /// Number of frames published since the stream was opened.
@@ -121,7 +131,7 @@ impl Acquirer {
             begins: None,
             is_changed: false,
             frames: 0,
-            last_time_ns: None,
+            order: FrameOrder::new(config.gap_ns),
             dropped: 0,
             published: 0,
             loan: None,
@@ -132,11 +142,11 @@ impl Acquirer {
     /// processing the previous acquisition.
     ///
     /// # Errors
-    /// Returns [`Status::WrongState`] if an acquisition is in progress, or [`Status::Poisoned`]
-    /// after an internal error. Returns [`Status::RingFull`] if no slot is free for the end of the
-    /// acquisition, because the worker has not yet processed the acquisitions before it. No
-    /// acquisition has then begun and no frame was dropped. Try again after the worker has released
-    /// a slot.
+    /// Returns [`Status::WrongState`] if an acquisition is in progress, [`Status::SelfTest`] if the
+    /// last self-test of the engine failed, or [`Status::Poisoned`] after an internal error.
+    /// Returns [`Status::RingFull`] if no slot is free for the end of the acquisition, because the
+    /// worker has not yet processed the acquisitions before it. No acquisition has then begun and
+    /// no frame was dropped. Try again after the worker has released a slot.
     pub fn begin(&mut self) -> Result<u64, Status> {
         self.try_begin().map_err(|status| self.shared.record_event(status))
     }
@@ -145,6 +155,9 @@ impl Acquirer {
         self.check_alive()?;
         if self.is_acquiring {
             return Err(Status::WrongState);
+        }
+        if self.shared.self_test.has_failed() {
+            return Err(Status::SelfTest);
         }
         if self.producer.free() == 0 {
             return Err(Status::RingFull);
@@ -155,7 +168,7 @@ impl Acquirer {
         self.begins = Some(self.acquisition);
         self.is_changed = false;
         self.frames = 0;
-        self.last_time_ns = None;
+        self.order.begin();
         self.dropped = 0;
         Ok(self.acquisition)
     }
@@ -177,9 +190,9 @@ impl Acquirer {
         if self.loan.is_some() {
             return Err(Status::WrongState);
         }
-        let time_ns = self.admit_frame(frame.geometry(), frame.time_ns())?;
+        let time = self.admit_frame(frame.geometry(), frame.time_ns())?;
         frame.copy_packed(self.next_buffer()?);
-        self.publish_frame(*frame.geometry(), time_ns, frame.sequence())
+        self.publish_frame(*frame.geometry(), time, frame.sequence())
     }
 
     /// Lends the next ring slot to the host. The host writes a frame to the slot and hands the
@@ -243,9 +256,9 @@ impl Acquirer {
         if self.loan != Some(token) {
             return Err(Status::WrongState);
         }
-        let time_ns = self.admit_frame(geometry, time_ns)?;
+        let time = self.admit_frame(geometry, time_ns)?;
         self.loan = None;
-        self.publish_frame(*geometry, time_ns, sequence)
+        self.publish_frame(*geometry, time, sequence)
     }
 
     /// Marks a change, such as the end of a freeze or a new preset, probe or depth. The label then
@@ -274,6 +287,7 @@ impl Acquirer {
         let slot = self.producer.slot().ok_or(Status::Internal)?;
         slot.begins = self.begins.take();
         slot.is_changed = std::mem::take(&mut self.is_changed);
+        slot.is_clock_step = false;
         slot.frame = None;
         slot.ended = Some(clock::now());
         slot.dropped = self.dropped;
@@ -302,7 +316,7 @@ impl Acquirer {
 
     /// Checks the size and the time of a frame, and returns the time. For hosts without timestamps,
     /// this function computes the time.
-    fn admit_frame(&mut self, geometry: &Geometry, time_ns: i64) -> Result<i64, Status> {
+    fn admit_frame(&mut self, geometry: &Geometry, time_ns: i64) -> Result<FrameTime, Status> {
         if geometry.width_px() > self.max_width_px
             || geometry.height_px() > self.max_height_px
             || geometry.frame_bytes() > self.max_frame_bytes
@@ -313,12 +327,13 @@ impl Acquirer {
             0 => time_ns,
             period => self.frames.saturating_mul(period),
         };
-        if self.last_time_ns.is_some_and(|last| time_ns <= last) {
+        let check = self.order.check(time_ns);
+        if check == TimeCheck::Late {
             count(&self.shared.counters.refused);
             return Err(Status::FrameRefused);
         }
         self.frames += 1;
-        Ok(time_ns)
+        Ok(FrameTime { time_ns, is_clock_step: check == TimeCheck::ClockStep })
     }
 
     /// Returns the memory of the next slot. Counts the frame as dropped if no slot is free except
@@ -338,16 +353,17 @@ impl Acquirer {
     fn publish_frame(
         &mut self,
         geometry: Geometry,
-        time_ns: i64,
+        FrameTime { time_ns, is_clock_step }: FrameTime,
         sequence: u64,
     ) -> Result<(), Status> {
         let slot = self.producer.slot().ok_or(Status::Internal)?;
         slot.begins = self.begins.take();
         slot.is_changed = std::mem::take(&mut self.is_changed);
+        slot.is_clock_step = is_clock_step;
         slot.frame = Some(FrameHeader { geometry, time_ns, sequence });
         slot.ended = None;
         slot.dropped = self.dropped;
-        self.last_time_ns = Some(time_ns);
+        self.order.accept(time_ns);
         count(&self.shared.counters.pushed);
         self.published += 1;
         self.publish_slot();

@@ -68,7 +68,8 @@ impl ExactQuery {
     /// # Errors
     /// Returns [`Status::Empty`] if the interval has no sample, [`Status::Cancelled`] if it has
     /// none because the stream has ended, [`Status::TimedOut`] if the timeout expires before the
-    /// query has run, or the error of the backend.
+    /// query has run, [`Status::Inference`] if all chunks or windows failed, or the error of the
+    /// backend.
     pub(super) fn run(
         &self,
         interval: Span,
@@ -86,7 +87,11 @@ impl ExactQuery {
         let (coverage, is_cut_off) = self
             .process_interval(classifier.as_mut(), interval, begun, deadline)
             .map_err(|error| error.status())?;
-        let nothing = if is_cut_off { Status::Cancelled } else { Status::Empty };
+        let nothing = match classifier.failed_outputs() {
+            0 if is_cut_off => Status::Cancelled,
+            0 => Status::Empty,
+            _ => Status::Inference,
+        };
         let covered = classifier.read_posterior(posterior).ok_or(nothing)?;
         Ok((coverage, covered))
     }
@@ -103,7 +108,8 @@ impl ExactQuery {
         classifier.begin();
         let mut number = self.samples.find_first(interval.first_ns);
         let mut is_complete = self.has_beginning(interval.first_ns, number);
-        let (mut is_open, mut is_cut_off, mut previous_ns) = (false, false, i64::MIN);
+        let first_valid = self.samples.first_valid()?;
+        let (mut is_open, mut is_cut_off, mut previous_ns) = (false, false, None);
         loop {
             match self.samples.wait_for_sample(number, interval.last_ns, begun, deadline) {
                 Availability::Exists => {}
@@ -117,10 +123,17 @@ impl ExactQuery {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Status::TimedOut.into());
             }
+            let restart = self.samples.first_valid()?;
+            if restart != first_valid && number >= restart {
+                break;
+            }
             let sample = self.samples.sample(number);
             // A sample that is not later than the previous one belongs to another acquisition,
             // before which the host's clock restarted.
-            let is_outside = |time_ns: i64| time_ns > interval.last_ns || time_ns <= previous_ns;
+            let is_outside = |time_ns: i64| {
+                time_ns > interval.last_ns
+                    || previous_ns.is_some_and(|previous| time_ns <= previous)
+            };
             if sample.is_some_and(|sample| is_outside(sample.time_ns)) {
                 break;
             }
@@ -148,7 +161,7 @@ impl ExactQuery {
             if self.samples.copy(sample, classifier.next_sample()) {
                 classifier.commit_sample()?;
                 number += 1;
-                previous_ns = sample.time_ns;
+                previous_ns = Some(sample.time_ns);
             } else {
                 // The stream is overwriting the sample. Trying again until the worker has finished
                 // would prevent it from finishing if this thread has a higher priority.

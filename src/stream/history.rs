@@ -5,38 +5,20 @@
 //! atomic words, and a query that waits sleeps on an event count. If the worker overwrites an
 //! output while a query reads it, the output counts as no longer kept.
 
+mod parts;
+
 use super::event_count::EventCount;
-use super::outlook::{OUTLOOK_WORDS, Outlook};
+use super::outlook::Outlook;
 use super::record::{Latest, Record, Records, packed_words, unpack};
 use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::error::{Error, Result, Status};
+pub(crate) use parts::{Covered, Span};
+use parts::{FRONT_WORDS, Front, HEADER_WORDS, Header, Tally};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Maximum number of float32 values in a history, which corresponds to 64 MiB.
 const MAX_VALUES: usize = 1 << 24;
-
-/// Grid times of the first and last samples that one or more outputs cover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) first_ns: i64,
-    pub(crate) last_ns: i64,
-}
-
-impl Span {
-    fn union(self, other: Self) -> Self {
-        let first_ns = self.first_ns.min(other.first_ns);
-        Self { first_ns, last_ns: self.last_ns.max(other.last_ns) }
-    }
-}
-
-/// Number and times of the outputs that a mean covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Covered {
-    /// Number of outputs.
-    pub(crate) outputs: usize,
-    pub(crate) span: Span,
-}
 
 /// The extent to which the result of a query covers the interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,19 +38,13 @@ impl Coverage {
     }
 }
 
-/// Number of words of a span.
-const SPAN_WORDS: usize = 2;
-
-/// Number of words of a front.
-const FRONT_WORDS: usize = 2 + OUTLOOK_WORDS;
-
 /// The most recent outputs of the network and their times. Only the worker may call the functions
 /// that change the history, and [`Self::mean_of_recent`].
 pub(crate) struct History {
     labels: usize,
     /// Maximum number of outputs that queries can see.
     kept: usize,
-    /// The span and the values of output `n` are in record `n % (kept + 1)`, whose number is
+    /// The header and the values of output `n` are in record `n % (kept + 1)`, whose number is
     /// `n + 1`. The additional record is the one that the worker writes next.
     outputs: Records,
     front: Latest,
@@ -77,29 +53,6 @@ pub(crate) struct History {
     acquisition: AtomicU64,
     /// Memory for the sums of the worker. No other thread uses it, so it is always free.
     worker_sums: Mutex<Vec<f64>>,
-}
-
-/// The state of a history, without the outputs.
-#[derive(Clone, Copy, Default)]
-struct Front {
-    /// Number of outputs added so far.
-    added: u64,
-    /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
-    first_valid: u64,
-    /// Time at which the next output ends.
-    outlook: Outlook,
-}
-
-impl Front {
-    fn encode(self) -> [u64; FRONT_WORDS] {
-        let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
-        [self.added, self.first_valid, acquisition, next, next_ns, reached_ns]
-    }
-
-    fn decode(words: [u64; FRONT_WORDS]) -> Self {
-        let [added, first_valid, outlook @ ..] = words;
-        Self { added, first_valid, outlook: Outlook::decode(outlook) }
-    }
 }
 
 /// Memory that a query needs.
@@ -114,7 +67,7 @@ impl QueryMemory {
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     fn new(labels: usize) -> Result<Self, Status> {
         Ok(Self {
-            words: allocate(SPAN_WORDS + packed_words(labels), 0)?,
+            words: allocate(HEADER_WORDS + packed_words(labels), 0)?,
             values: allocate(labels, 0.0)?,
             sums: allocate(labels, 0.0)?,
         })
@@ -142,7 +95,7 @@ impl History {
     /// Returns [`Status::OutOfMemory`] if the history would have more than 16,777,216 values, or if
     /// the memory cannot be allocated.
     pub(crate) fn new(labels: usize, span_ns: i64, interval_ns: i64) -> Result<Self> {
-        let kept = Self::count_outputs(span_ns, interval_ns);
+        let kept = Self::capacity(span_ns, interval_ns);
         if kept.checked_mul(labels).is_none_or(|count| count > MAX_VALUES) {
             let message = format!(
                 "history_ns must give at most {MAX_VALUES} values, got {kept} outputs of {labels} \
@@ -153,7 +106,7 @@ impl History {
         let history = Self {
             labels,
             kept,
-            outputs: Records::new(kept + 1, SPAN_WORDS + packed_words(labels))?,
+            outputs: Records::new(kept + 1, HEADER_WORDS + packed_words(labels))?,
             front: Latest::new(FRONT_WORDS)?,
             changed: EventCount::new(),
             acquisition: AtomicU64::new(0),
@@ -163,14 +116,14 @@ impl History {
         Ok(history)
     }
 
-    fn count_outputs(span_ns: i64, interval_ns: i64) -> usize {
+    fn capacity(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(0).saturating_add(2)
     }
 
     /// Returns the size of a history in bytes.
     pub(crate) fn memory_bytes(labels: usize, span_ns: i64, interval_ns: i64) -> usize {
-        let records = Self::count_outputs(span_ns, interval_ns).saturating_add(1);
-        Records::memory_bytes(records, SPAN_WORDS + packed_words(labels))
+        let records = Self::capacity(span_ns, interval_ns).saturating_add(1);
+        Records::memory_bytes(records, HEADER_WORDS + packed_words(labels))
             .saturating_add(Latest::memory_bytes(FRONT_WORDS) + labels * size_of::<f64>())
     }
 
@@ -182,16 +135,36 @@ impl History {
     /// Adds an output. If the output does not end later than the newest one, the host's clock has
     /// restarted, and the history forgets all earlier outputs.
     pub(crate) fn add(&self, values: &[f32], span: Span) {
+        self.add_output(values, span, false);
+    }
+
+    /// Adds an output that failed, which has a span but no values.
+    pub(crate) fn add_failed(&self, span: Span) {
+        self.add_output(&[], span, true);
+    }
+
+    fn add_output(&self, values: &[f32], span: Span, has_failed: bool) {
         let Some(mut front) = self.read_front() else { return };
         if self.newest(front).is_some_and(|newest| span.last_ns <= newest.last_ns) {
-            front.first_valid = front.added;
+            (front.first_valid, front.has_stepped) = (front.added, false);
         }
         if let Some(record) = self.record(front.added) {
-            let words = [span.first_ns, span.last_ns].map(i64::cast_unsigned);
-            record.write(front.added + 1, &words, values);
+            let header = Header { span, has_failed };
+            record.write(front.added + 1, &header.encode(), values);
         }
         front.added += 1;
         self.publish(front);
+    }
+
+    /// Announces that the host's clock has stepped back to `time_ns`. If an earlier output ends at
+    /// or after this time, the history forgets all earlier outputs, because their times cannot be
+    /// told from later ones.
+    pub(crate) fn step_clock(&self, time_ns: i64) {
+        let Some(mut front) = self.read_front() else { return };
+        if self.newest(front).is_some_and(|newest| time_ns <= newest.last_ns) {
+            (front.first_valid, front.has_stepped) = (front.added, true);
+            self.publish(front);
+        }
     }
 
     /// Announces the time at which the next output ends.
@@ -220,7 +193,7 @@ impl History {
     }
 
     /// Writes the mean of the newest `count` outputs, except those that end `span_ns` or more
-    /// before the newest output ends. Returns `None` if there are no outputs.
+    /// before the newest output ends, and those that failed. Returns `None` if no output is left.
     pub(crate) fn mean_of_recent(
         &self,
         count: usize,
@@ -228,20 +201,23 @@ impl History {
         mean: &mut [f32],
     ) -> Option<Covered> {
         let front = self.read_front()?;
-        let after_ns = self.newest(front)?.last_ns.saturating_sub(span_ns);
-        let first = self.find_first(front, |span| span.last_ns > after_ns);
+        let newest_ns = self.newest(front)?.last_ns;
+        let is_recent = |span: Span| newest_ns.abs_diff(span.last_ns) < span_ns.unsigned_abs();
+        let first = self.find_first(front, is_recent);
         let first = first.max(front.added.saturating_sub(count as u64));
-        if first == front.added {
-            return None;
-        }
         let mut sums = self.worker_sums.try_lock().ok()?;
         sums.fill(0.0);
+        let mut tally = Tally::default();
         for output in first..front.added {
-            self.record(output)?.add_values(SPAN_WORDS, &mut sums);
+            let header = self.header(output)?;
+            tally.count(header);
+            if !header.has_failed {
+                self.record(output)?.add_values(HEADER_WORDS, &mut sums);
+            }
         }
-        let outputs = usize::try_from(front.added - first).ok()?;
-        divide(&sums, outputs, mean);
-        Some(Covered { outputs, span: self.span(first)?.union(self.span(front.added - 1)?) })
+        let covered = tally.finish().ok()?;
+        divide(&sums, covered.outputs, mean);
+        Some(covered)
     }
 
     /// Writes the mean of the outputs whose first and last samples both lie in `interval`. Waits at
@@ -250,9 +226,9 @@ impl History {
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no output, [`Status::Cancelled`] if it
-    /// contains none because the stream has ended, [`Status::TimedOut`] if the worker changes the
-    /// history faster than this thread can read it, or [`Status::OutOfMemory`] if memory cannot be
-    /// allocated.
+    /// contains none because the stream has ended, [`Status::Inference`] if all outputs in the
+    /// interval failed, [`Status::TimedOut`] if the worker changes the history faster than this
+    /// thread can read it, or [`Status::OutOfMemory`] if memory cannot be allocated.
     pub(crate) fn query(
         &self,
         interval: Span,
@@ -277,40 +253,39 @@ impl History {
         };
         let first = self.find_first(front, |span| span.first_ns >= interval.first_ns);
         let end = self.find_first(front, |span| span.last_ns > interval.last_ns);
-        let Some(covered) = self.sum_newest(first..end, &mut memory) else {
-            let is_cut_off = is_expected && is_closed;
-            return Err(if is_cut_off { Status::Cancelled } else { Status::Empty });
-        };
+        let tally = self.sum_newest(first..end, &mut memory);
+        let covered = tally.finish().map_err(|status| match status {
+            Status::Empty if is_expected && is_closed => Status::Cancelled,
+            status => status,
+        })?;
         divide(&memory.sums, covered.outputs, mean);
         let oldest = self.oldest(front);
         let begins_before = |span: Span| interval.first_ns < span.first_ns;
-        let is_forgotten = (covered.outputs as u64) < end - first
-            || oldest > front.first_valid && self.span(oldest).is_none_or(begins_before);
+        let has_forgotten = oldest > front.first_valid || front.has_stepped;
+        let is_forgotten = tally.outputs + tally.failed < end.saturating_sub(first)
+            || has_forgotten && self.span(oldest).is_none_or(begins_before);
         Ok((Coverage::of(!is_forgotten && !is_expected), covered))
     }
 
     /// Adds up the outputs of a range, from the newest to the oldest. The worker overwrites the
     /// oldest outputs first, so the sum ends at an output that has been overwritten meanwhile.
-    /// Returns `None` if it contains no output.
-    fn sum_newest(&self, range: Range<u64>, memory: &mut QueryMemory) -> Option<Covered> {
+    fn sum_newest(&self, range: Range<u64>, memory: &mut QueryMemory) -> Tally {
         let QueryMemory { words, values, sums } = memory;
-        let mut covered: Option<Covered> = None;
+        let mut tally = Tally::default();
         for output in range.rev() {
-            if self.record(output)?.read(words) != Some(output + 1) {
+            let Some(record) = self.record(output) else { break };
+            if record.read(words) != Some(output + 1) {
                 break;
             }
-            let Some((&[first_ns, last_ns], packed)) = words.split_first_chunk() else { break };
-            unpack(packed, values);
-            sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
-            let span = Span { first_ns: first_ns.cast_signed(), last_ns: last_ns.cast_signed() };
-            covered = Some(match covered {
-                Some(so_far) => {
-                    Covered { outputs: so_far.outputs + 1, span: so_far.span.union(span) }
-                }
-                None => Covered { outputs: 1, span },
-            });
+            let Some((header, packed)) = words.split_first_chunk() else { break };
+            let header = Header::decode(*header);
+            tally.count(header);
+            if !header.has_failed {
+                unpack(packed, values);
+                sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
+            }
         }
-        covered
+        tally
     }
 
     fn publish(&self, front: Front) {
@@ -328,12 +303,15 @@ impl History {
         self.outputs.get((output % (self.kept as u64 + 1)) as usize)
     }
 
-    /// Returns the span of an output, or `None` if the output has been overwritten.
-    fn span(&self, output: u64) -> Option<Span> {
-        let mut words = [0; SPAN_WORDS];
+    /// Returns the header of an output, or `None` if the output has been overwritten.
+    fn header(&self, output: u64) -> Option<Header> {
+        let mut words = [0; HEADER_WORDS];
         let number = self.record(output)?.read(&mut words)?;
-        let [first_ns, last_ns] = words.map(u64::cast_signed);
-        (number == output + 1).then_some(Span { first_ns, last_ns })
+        (number == output + 1).then(|| Header::decode(words))
+    }
+
+    fn span(&self, output: u64) -> Option<Span> {
+        self.header(output).map(|header| header.span)
     }
 
     fn oldest(&self, front: Front) -> u64 {

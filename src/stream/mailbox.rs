@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(super) const FINALS: u64 = 4;
 
 /// Number of words in a result without its posterior.
-const HEADER_WORDS: usize = 14;
+const HEADER_WORDS: usize = 15;
 
 /// Number of words of the results that a reader copies to a small array on the stack. Results with
 /// up to 68 labels fit.
@@ -206,6 +206,7 @@ fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
         result.queue_ns.cast_unsigned(),
         result.preprocess_ns.cast_unsigned(),
         result.inference_ns.cast_unsigned(),
+        result.failed_chunks,
     ]
 }
 
@@ -224,7 +225,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         frames_dropped,
         times @ ..,
     ] = header;
-    let [first_time, last_time, latency, queue, preprocess, inference] = times;
+    let [first_time, last_time, latency, queue, preprocess, inference, failed_chunks] = times;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
     ViewResult {
         status: Status::from_code(high(status).cast_signed()).unwrap_or(Status::Internal),
@@ -244,6 +245,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         queue_ns: queue.cast_signed(),
         preprocess_ns: preprocess.cast_signed(),
         inference_ns: inference.cast_signed(),
+        failed_chunks,
     }
 }
 

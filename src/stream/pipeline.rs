@@ -1,14 +1,15 @@
 //! The processing of a ring slot: sampling, preprocessing, classification and publication of
 //! results.
 
+mod step;
+
 use super::hooks::OnResult;
 use super::mailbox::FINALS;
 use super::overload::OverloadPolicy;
 use super::shared::Shared;
 use super::slot::Slot;
 use super::stats::count;
-use crate::classifier::interface::{Classifier, Step};
-use crate::classifier::rules::RuleOutcome;
+use crate::classifier::interface::Classifier;
 use crate::clock::{self, elapsed_ns};
 use crate::error::{Error, Result, Status};
 use crate::frame::Geometry;
@@ -47,6 +48,8 @@ pub(super) struct Pipeline {
     is_settled: bool,
     /// Number of view changes in this acquisition.
     view_changes: u64,
+    /// Status of the last chunk or window that failed.
+    failure: Status,
 }
 
 impl Pipeline {
@@ -75,6 +78,7 @@ impl Pipeline {
             segment_samples: 0,
             is_settled: false,
             view_changes: 0,
+            failure: Status::Ok,
         })
     }
 
@@ -99,8 +103,7 @@ impl Pipeline {
         if self.result.status == Status::Ok
             && let Err(error) = self.process_frame(previous, slot, newest_ns)
         {
-            self.result.status = self.report_error(&error);
-            self.close_history();
+            self.abort(&error);
         }
         if let Some(ended) = slot.ended {
             self.result.queue_ns = elapsed_ns(ended, start);
@@ -140,6 +143,9 @@ impl Pipeline {
         slot: &Slot,
         newest_ns: Option<i64>,
     ) -> Result<()> {
+        if self.shared.self_test.has_failed() {
+            self.shared.self_test.check()?;
+        }
         let Some(frame) = slot.frame else {
             return if slot.is_changed { self.change() } else { Ok(()) };
         };
@@ -148,6 +154,9 @@ impl Pipeline {
             self.change()?;
         }
         self.geometry = Some(frame.geometry);
+        if slot.is_clock_step {
+            self.step_clock(frame.time_ns)?;
+        }
         let ahead_ns = newest_ns.map_or(0, |newest| newest.saturating_sub(frame.time_ns));
         self.skip_chunks(frame.time_ns, ahead_ns)?;
         if self.overload.is_skipping() {
@@ -185,6 +194,19 @@ impl Pipeline {
         self.result.flags.remove(ResultFlags::SETTLED);
         self.result.flags |= ResultFlags::DISCONTINUITY;
         count(&self.shared.counters.changes);
+        Ok(())
+    }
+
+    /// Handles a step of the host's clock to `time_ns`: ends the segment. The mean continues.
+    fn step_clock(&mut self, time_ns: i64) -> Result<()> {
+        self.end_segment()?;
+        self.sampler.restart();
+        self.shared.history.step_clock(time_ns);
+        if let Some(exact) = &self.shared.exact {
+            exact.samples().step_clock(time_ns);
+        }
+        self.result.flags |= ResultFlags::DISCONTINUITY | ResultFlags::CLOCK_STEP;
+        count(&self.shared.counters.clock_steps);
         Ok(())
     }
 
@@ -260,66 +282,6 @@ impl Pipeline {
         exact.samples().keep(time_ns, next_ns, sample == 0, self.classifier.next_sample());
     }
 
-    /// Calls a classifier function that may run the network. If the network ran, publishes the new
-    /// result.
-    fn run_network(
-        &mut self,
-        call: impl FnOnce(&mut dyn Classifier) -> Result<Step>,
-    ) -> Result<()> {
-        let start = clock::now();
-        match call(self.classifier.as_mut())? {
-            Step::Idle => {}
-            Step::Skipped => {
-                count(&self.shared.counters.skipped_chunks);
-                self.result.flags |= ResultFlags::DEGRADED;
-            }
-            Step::Ran => {
-                let time_ns = elapsed_ns(start, clock::now());
-                self.overload.add_step(time_ns);
-                self.result.inference_ns += time_ns;
-                count(&self.shared.counters.chunks);
-                self.result.flags |= ResultFlags::PROVISIONAL;
-                self.apply_rules(self.classifier.rule_outcome());
-                self.update_result();
-                self.publish();
-            }
-        }
-        Ok(())
-    }
-
-    fn apply_rules(&mut self, outcome: RuleOutcome) {
-        if outcome.is_settled && !self.is_settled {
-            self.is_settled = true;
-            self.result.flags |= ResultFlags::SETTLED;
-            self.shared.history.end(self.reached_ns());
-        }
-        let new = outcome.view_changes.saturating_sub(self.view_changes);
-        if new > 0 {
-            self.shared.counters.view_changes.fetch_add(new, Relaxed);
-            self.view_changes = outcome.view_changes;
-            self.result.flags |= ResultFlags::VIEW_CHANGED;
-        }
-    }
-
-    /// Updates the result and its posterior from the outputs so far.
-    fn update_result(&mut self) {
-        let spec = &self.shared.spec;
-        let result = &mut self.result;
-        result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
-        result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
-        let Some(covered) = self.classifier.read_posterior(&mut self.posterior) else {
-            self.posterior.fill(0.0);
-            (result.chunks, result.label) = (0, None);
-            (result.confidence, result.margin) = (0.0, 0.0);
-            result.flags.remove(ResultFlags::ABSTAINED);
-            return;
-        };
-        result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
-        result.first_time_ns = covered.span.first_ns;
-        result.last_time_ns = covered.span.last_ns;
-        result.set_label(&self.posterior, spec.threshold);
-    }
-
     /// Ends the last segment and publishes the final result.
     fn finish(&mut self, ended: Instant) {
         if self.result.status == Status::Ok
@@ -329,6 +291,10 @@ impl Pipeline {
         }
         self.close_history();
         self.update_result();
+        let is_left = self.result.chunks > 0 || self.classifier.failed_outputs() == 0;
+        if self.result.status == Status::Ok && !is_left {
+            self.result.status = self.failure;
+        }
         if self.result.status != Status::Ok {
             self.result.label = None;
         }
@@ -388,6 +354,19 @@ impl Pipeline {
     /// Ends every wait, because the worker will publish nothing more.
     pub(super) fn end_waits(&self) {
         self.shared.end_waits();
+    }
+
+    /// Ends the processing of the acquisition after an error, and publishes the error, so that no
+    /// thread takes an earlier label for the current one.
+    fn abort(&mut self, error: &Error) {
+        self.result.status = self.report_error(error);
+        self.close_history();
+        if !self.shared.is_stopping() {
+            self.update_result();
+            self.result.label = None;
+            self.result.flags |= ResultFlags::PROVISIONAL;
+            self.publish();
+        }
     }
 
     fn report_error(&mut self, error: &Error) -> Status {

@@ -6,7 +6,7 @@ use super::stats::StreamStats;
 use crate::classifier::posterior::PosteriorRule;
 use crate::error::{Result, Status};
 use crate::memory::fill_values;
-use crate::result::ViewResult;
+use crate::result::{ResultFlags, ViewResult};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,13 +91,16 @@ impl Reader {
     ///
     /// The call waits at most `timeout` for outputs that are still to come, until the end of the
     /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
-    /// flags, the frame counts and the durations are 0.
+    /// frame counts and the durations are 0, and the only flags are [`ResultFlags::ABSTAINED`] and
+    /// [`ResultFlags::FAILED_CHUNKS`].
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no chunk or window. If it contains none
     /// because the stream has ended, returns [`Status::Poisoned`] after an internal error, or else
-    /// [`Status::Cancelled`]. Returns [`Status::OutOfMemory`] if memory cannot be allocated, or
-    /// [`Status::TimedOut`] if the worker adds outputs faster than this thread can read them.
+    /// [`Status::Cancelled`]. Returns [`Status::Inference`] if all of its chunks or windows failed,
+    /// [`Status::SelfTest`] if the last self-test of the engine failed, [`Status::OutOfMemory`] if
+    /// memory cannot be allocated, or [`Status::TimedOut`] if the worker adds outputs faster than
+    /// this thread can read them.
     pub fn query(
         &self,
         from_ns: i64,
@@ -106,6 +109,7 @@ impl Reader {
         scores: &mut [f32],
     ) -> Result<QueryAnswer, Status> {
         self.shared.check_process()?;
+        self.check_self_test()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let (shared, mut mean) = (&self.shared, self.create_posterior()?);
         let found = shared.history.query(interval, shared.newest_acquisition(), timeout, &mut mean);
@@ -125,10 +129,11 @@ impl Reader {
     /// # Errors
     /// Returns [`Status::TimedOut`] if the timeout expires before the network has processed the
     /// samples that have arrived, [`Status::Empty`] if the interval contains no sample,
-    /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::OutOfMemory`] if the memory
-    /// for the answer cannot be allocated, or the error of the backend. If the interval contains no
-    /// sample because the stream has ended, returns [`Status::Poisoned`] after an internal error,
-    /// or else [`Status::Cancelled`].
+    /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::Inference`] if all chunks
+    /// or windows failed, [`Status::SelfTest`] if the last self-test of the engine failed,
+    /// [`Status::OutOfMemory`] if the memory for the answer cannot be allocated, or the error of the
+    /// backend. If the interval contains no sample because the stream has ended, returns
+    /// [`Status::Poisoned`] after an internal error, or else [`Status::Cancelled`].
     pub fn query_exact(
         &self,
         from_ns: i64,
@@ -138,11 +143,16 @@ impl Reader {
     ) -> Result<QueryAnswer, Status> {
         let exact = self.shared.exact.as_ref().ok_or(Status::Unsupported)?;
         self.shared.check_process()?;
+        self.check_self_test()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let mut posterior = self.create_posterior()?;
         let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut posterior);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         Ok(self.create_answer(coverage, covered, &posterior, scores))
+    }
+
+    fn check_self_test(&self) -> Result<(), Status> {
+        if self.shared.self_test.has_failed() { Err(Status::SelfTest) } else { Ok(()) }
     }
 
     fn create_posterior(&self) -> Result<Vec<f32>, Status> {
@@ -161,6 +171,8 @@ impl Reader {
         result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;
+        result.failed_chunks = covered.failed as u64;
+        result.flags.set(ResultFlags::FAILED_CHUNKS, covered.failed > 0);
         scores.iter_mut().zip(posterior).for_each(|(score, &value)| *score = value);
         QueryAnswer { result, coverage }
     }

@@ -18,7 +18,7 @@ use std::time::Instant;
 const SAMPLE_WORDS: usize = 3;
 
 /// Number of words of a front.
-const FRONT_WORDS: usize = 3 + OUTLOOK_WORDS;
+const FRONT_WORDS: usize = 4 + OUTLOOK_WORDS;
 
 /// The most recent samples, numbered in the order in which they arrived. Only the worker may call
 /// the functions that change the store.
@@ -63,7 +63,9 @@ struct Front {
     added: u64,
     /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
     first_valid: u64,
-    /// Time of the newest sample. Valid only if `added` is not 0.
+    /// Whether the clock last restarted during an acquisition.
+    has_stepped: bool,
+    /// Time of the newest sample. Valid only if `added` is greater than `first_valid`.
     newest_ns: i64,
     /// Grid time of the next sample.
     outlook: Outlook,
@@ -72,14 +74,20 @@ struct Front {
 impl Front {
     fn encode(self) -> [u64; FRONT_WORDS] {
         let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
-        let newest_ns = self.newest_ns.cast_unsigned();
-        [self.added, self.first_valid, newest_ns, acquisition, next, next_ns, reached_ns]
+        let (has_stepped, newest_ns) = (self.has_stepped.into(), self.newest_ns.cast_unsigned());
+        let Self { added, first_valid, .. } = self;
+        [added, first_valid, has_stepped, newest_ns, acquisition, next, next_ns, reached_ns]
     }
 
     fn decode(words: [u64; FRONT_WORDS]) -> Self {
-        let [added, first_valid, newest_ns, outlook @ ..] = words;
-        let newest_ns = newest_ns.cast_signed();
-        Self { added, first_valid, newest_ns, outlook: Outlook::decode(outlook) }
+        let [added, first_valid, has_stepped, newest_ns, outlook @ ..] = words;
+        let (has_stepped, newest_ns) = (has_stepped == 1, newest_ns.cast_signed());
+        Self { added, first_valid, has_stepped, newest_ns, outlook: Outlook::decode(outlook) }
+    }
+
+    /// Returns the time of the newest sample since the host's clock last restarted.
+    fn newest(self) -> Option<i64> {
+        (self.added > self.first_valid).then_some(self.newest_ns)
     }
 }
 
@@ -97,13 +105,13 @@ pub(super) enum Availability {
 }
 
 impl SampleStore {
-    fn count_samples(span_ns: i64, interval_ns: i64) -> usize {
+    fn capacity(span_ns: i64, interval_ns: i64) -> usize {
         usize::try_from(span_ns / interval_ns.max(1)).unwrap_or(usize::MAX).saturating_add(2)
     }
 
     /// Returns the size of a store in bytes.
     pub(super) fn memory_bytes(span_ns: i64, interval_ns: i64, sample_len: usize) -> usize {
-        let records = Self::count_samples(span_ns, interval_ns).saturating_add(1);
+        let records = Self::capacity(span_ns, interval_ns).saturating_add(1);
         let buffer = size_of::<Mutex<Buffer>>().saturating_add(sample_len * size_of::<f32>());
         Records::memory_bytes(records, SAMPLE_WORDS)
             .saturating_add(records.saturating_add(1).saturating_mul(buffer))
@@ -116,7 +124,7 @@ impl SampleStore {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(span_ns: i64, interval_ns: i64, sample_len: usize) -> Result<Self> {
-        let kept = Self::count_samples(span_ns, interval_ns);
+        let kept = Self::capacity(span_ns, interval_ns);
         Self::allocate(kept, sample_len).map_err(|status| {
             let message =
                 format!("exact_history_ns needs memory for {kept} samples of {sample_len} values");
@@ -168,8 +176,8 @@ impl SampleStore {
             let words = [time_ns.cast_unsigned(), starts_segment.into(), buffer];
             record.write(number + 1, &words, &[]);
         }
-        if number > 0 && time_ns <= front.newest_ns {
-            front.first_valid = number;
+        if front.newest().is_some_and(|newest| time_ns <= newest) {
+            (front.first_valid, front.has_stepped) = (number, false);
         }
         front.added = number + 1;
         front.newest_ns = time_ns;
@@ -194,6 +202,26 @@ impl SampleStore {
         buffer.number = number;
         buffer.values.copy_from_slice(values);
         used
+    }
+
+    /// Announces that the host's clock has stepped back to `time_ns`. If a sample is not earlier
+    /// than this time, the store hides all samples, because their times cannot be told from later
+    /// ones.
+    pub(super) fn step_clock(&self, time_ns: i64) {
+        let Some(mut front) = self.read_front() else { return };
+        if front.newest().is_some_and(|newest| time_ns <= newest) {
+            (front.first_valid, front.has_stepped) = (front.added, true);
+            self.publish(front);
+        }
+    }
+
+    /// Returns the number of the first sample since the host's clock last restarted.
+    ///
+    /// # Errors
+    /// Returns [`Status::TimedOut`] if the worker changes the store faster than this thread can
+    /// read it.
+    pub(super) fn first_valid(&self) -> Result<u64, Status> {
+        self.read_front().map(|front| front.first_valid).ok_or(Status::TimedOut)
     }
 
     /// Announces that this acquisition has no further sample. `reached_ns` is the time of its last
@@ -239,14 +267,15 @@ impl SampleStore {
     }
 
     /// Returns the number of the oldest sample that is still kept, and whether older samples have
-    /// been overwritten. Samples from before the last restart of the host's clock are ignored.
+    /// been overwritten or hidden by a clock step. Samples from before the clock of this
+    /// acquisition started are ignored.
     pub(super) fn oldest(&self) -> (u64, bool) {
         self.oldest_in(self.read_front().unwrap_or_default())
     }
 
     fn oldest_in(&self, front: Front) -> (u64, bool) {
         let oldest = front.added.saturating_sub(self.kept);
-        (oldest.max(front.first_valid), oldest > front.first_valid)
+        (oldest.max(front.first_valid), oldest > front.first_valid || front.has_stepped)
     }
 
     /// Returns the number of the first sample at or after a time. If no such sample exists, returns

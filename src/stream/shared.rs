@@ -4,6 +4,8 @@ use super::exact_query::ExactQuery;
 use super::history::History;
 use super::mailbox::Mailbox;
 use super::stats::Counters;
+use crate::engine::Engine;
+use crate::engine::self_test_gate::SelfTestGate;
 use crate::error::{Result, Status};
 use crate::model::{Mode, ModelSpec};
 use crate::sys::fork::Creator;
@@ -19,6 +21,8 @@ pub(super) struct Shared {
     /// Present if the stream keeps samples for exact queries.
     pub(super) exact: Option<ExactQuery>,
     pub(super) counters: Counters,
+    /// Outcome of the engine's last self-test.
+    pub(super) self_test: Arc<SelfTestGate>,
     /// Most recent status other than `Ok` that a real-time call returned or the worker reported.
     last_event: AtomicI32,
     /// Newest acquisition that has begun, or 0 before the first one.
@@ -38,12 +42,13 @@ impl Shared {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
     pub(super) fn new(
-        spec: &Arc<ModelSpec>,
+        engine: &Engine,
         history: Arc<History>,
         exact: Option<ExactQuery>,
         hop: usize,
         restarts_times: bool,
     ) -> Result<Self> {
+        let spec = engine.shared_spec();
         let window_hop = if spec.mode == Mode::Window { hop as u64 } else { 0 };
         Ok(Self {
             spec: Arc::clone(spec),
@@ -51,6 +56,7 @@ impl Shared {
             history,
             exact,
             counters: Counters::new(window_hop),
+            self_test: Arc::clone(engine.self_test()),
             last_event: AtomicI32::new(Status::Ok.code()),
             begun: AtomicU64::new(0),
             restarts_times,

@@ -19,6 +19,8 @@ pub(crate) struct Slot {
     pub(crate) begins: Option<u64>,
     /// Whether the host marked a change before this slot.
     pub(crate) is_changed: bool,
+    /// Whether the frame is the first after a step of the host's clock.
+    pub(crate) is_clock_step: bool,
     pub(crate) frame: Option<FrameHeader>,
     /// Time at which `end` was called; `None` if the slot contains a frame.
     pub(crate) ended: Option<Instant>,

@@ -18,8 +18,14 @@ pub struct StreamStats {
     /// Number of chunks or windows skipped because the network could not keep up with the frame
     /// rate.
     pub skipped_chunks: u64,
+    /// Number of chunks or windows that failed: the runtime reported an error, or the logits were
+    /// not finite. They are not part of `chunks`.
+    pub failed_chunks: u64,
     /// Number of gaps.
     pub gaps: u64,
+    /// Number of steps of the host's clock: frames that were accepted although they are not later
+    /// than the frame before, because enough late frames agreed.
+    pub clock_steps: u64,
     /// Number of changes: marks by the host and changes of the frame geometry.
     pub changes: u64,
     /// Number of times that the view-change rule restarted the mean.
@@ -37,7 +43,9 @@ pub(super) struct Counters {
     pub(super) samples: AtomicU64,
     pub(super) chunks: AtomicU64,
     pub(super) skipped_chunks: AtomicU64,
+    pub(super) failed_chunks: AtomicU64,
     pub(super) gaps: AtomicU64,
+    pub(super) clock_steps: AtomicU64,
     pub(super) changes: AtomicU64,
     pub(super) view_changes: AtomicU64,
     window_hop_samples: u64,
@@ -58,7 +66,9 @@ impl Counters {
             samples: self.samples.load(Relaxed),
             chunks: self.chunks.load(Relaxed),
             skipped_chunks: self.skipped_chunks.load(Relaxed),
+            failed_chunks: self.failed_chunks.load(Relaxed),
             gaps: self.gaps.load(Relaxed),
+            clock_steps: self.clock_steps.load(Relaxed),
             changes: self.changes.load(Relaxed),
             view_changes: self.view_changes.load(Relaxed),
             window_hop_samples: self.window_hop_samples,

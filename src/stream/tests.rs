@@ -3,6 +3,7 @@
 mod allocation;
 mod contract;
 mod ending;
+mod failures;
 pub(crate) mod network;
 mod overload;
 mod pause;

@@ -85,10 +85,14 @@ impl Worker {
     }
 
     /// Returns the time of the newest frame in the ring that follows the slot at `index` in the
-    /// same acquisition.
+    /// same acquisition and on the same clock.
     fn newest_time_ns(&self, index: usize) -> Option<i64> {
         let waiting = (index + 1..self.consumer.len()).map_while(|at| self.consumer.peek(at));
-        let same_acquisition = waiting.take_while(|slot| slot.begins.is_none());
-        same_acquisition.filter_map(|slot| slot.frame).last().map(|frame| frame.time_ns)
+        let is_same_clock = |slot: &&Slot| slot.begins.is_none() && !slot.is_clock_step;
+        waiting
+            .take_while(is_same_clock)
+            .filter_map(|slot| slot.frame)
+            .last()
+            .map(|frame| frame.time_ns)
     }
 }

@@ -68,6 +68,23 @@ static char *find(char *data, size_t size, const char *text) {
   return NULL;
 }
 
+/* Checks that an engine gives no labels after its self-test has failed. */
+static void expect_no_labels(ttv_engine *engine, ttv_stream *stream) {
+  uint64_t acquisition = 0;
+  EXPECT(TTV_ERR_SELF_TEST, ttv_stream_begin(stream, &acquisition));
+  EXPECT(TTV_ERR_SELF_TEST, ttv_stream_last_event(stream));
+  ttv_result result = TTV_RESULT_INIT;
+  EXPECT(TTV_ERR_SELF_TEST, ttv_stream_query(stream, 0, INT64_MAX, 0, 0, &result));
+  ttv_engine_info info = TTV_ENGINE_INFO_INIT;
+  EXPECT(TTV_OK, ttv_engine_get_info(engine, &info));
+  EXPECT(-1, (long long)info.self_test_error_ppm);
+  ttv_stream *other = NULL;
+  ttv_stream_config config = small_stream();
+  EXPECT(TTV_ERR_SELF_TEST, ttv_stream_create(engine, &config, &other));
+  EXPECT(1, other == NULL);
+  expect_message("prepare failed its self-test: logit");
+}
+
 /* Alters a copy of the package with `change`, then creates and prepares an engine from the copy. */
 static ttv_status prepare_altered(const char *model, void (*change)(char *data, size_t *size)) {
   FILE *file = fopen(model, "rb");
@@ -81,7 +98,13 @@ static ttv_status prepare_altered(const char *model, void (*change)(char *data, 
   config.model_size = size;
   ttv_engine *engine = NULL;
   ttv_status status = ttv_engine_create(&config, &engine);
-  if (!status) status = ttv_engine_prepare(engine);
+  if (!status) {
+    ttv_stream_config stream_config = small_stream();
+    ttv_stream *stream = create_stream(engine, &stream_config);
+    status = ttv_engine_prepare(engine);
+    if (status == TTV_ERR_SELF_TEST) expect_no_labels(engine, stream);
+    ttv_stream_destroy(stream);
+  }
   ttv_engine_destroy(engine);
   return status;
 }
@@ -108,6 +131,10 @@ static void remove_label(char *data, size_t *size) {
 
 static void rename_key(char *data, size_t *size) { find(data, *size, "tteview.alpha")[8] = 'x'; }
 
+static void change_std(char *data, size_t *size) {
+  memcpy(find(data, *size, "[0.225]"), "[1e-39]", 7);
+}
+
 static void change_self_test(char *data, size_t *size) {
   char *digit = find(data, *size, "\"logits\":[");
   for (digit += 10; *digit < '0' || *digit > '9'; digit++) continue;
@@ -125,6 +152,8 @@ static void check_packages(const char *model) {
   expect_message("label");
   EXPECT(TTV_ERR_MODEL_INVALID, prepare_altered(model, rename_key));
   expect_message("alpha");
+  EXPECT(TTV_ERR_MODEL_INVALID, prepare_altered(model, change_std));
+  expect_message("tteview.std must be 0.00001 to 1000, got 1e-39");
   EXPECT(TTV_ERR_SELF_TEST, prepare_altered(model, change_self_test));
   expect_message("logit");
 }

@@ -136,6 +136,60 @@ static void check_discontinuities(ttv_stream *stream) {
   EXPECT(1, (long long)stats.changes);
 }
 
+/* Checks that one frame far ahead in time does not silence the stream. */
+static void check_clock_step(ttv_stream *stream) {
+  const int64_t step_ns = 33333333;
+  uint64_t acquisition = 0;
+  ttv_result result = TTV_RESULT_INIT;
+  ttv_stats stats = TTV_STATS_INIT, before = TTV_STATS_INIT;
+  EXPECT(TTV_OK, ttv_stream_get_stats(stream, &before));
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
+  ttv_frame frame = frame_at(INT64_MAX);
+  EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  for (int i = 0; i < 20; i++) { /* Equal times do not agree. */
+    frame = frame_at(7);
+    EXPECT(TTV_FRAME_REFUSED, ttv_stream_push(stream, &frame));
+  }
+  for (int i = 1; i <= 5; i++) {
+    frame = frame_at(i * step_ns);
+    /* The last frame at 7 ns is the first that agrees. */
+    EXPECT(i < 4 ? TTV_FRAME_REFUSED : TTV_OK, ttv_stream_push(stream, &frame));
+  }
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
+  EXPECT(TTV_OK, result.status);
+  EXPECT(3, (long long)result.frames_used);
+  ttv_result_flags expected = TTV_RESULT_FLAG_CLOCK_STEP | TTV_RESULT_FLAG_DISCONTINUITY;
+  EXPECT(expected, result.flags & expected);
+  EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));
+  EXPECT(1, (long long)(stats.clock_steps - before.clock_steps));
+  EXPECT(23, (long long)(stats.refused - before.refused));
+  EXPECT(0, (long long)(stats.gaps - before.gaps));
+  EXPECT(0, (long long)stats.failed_chunks + (long long)result.failed_chunks);
+}
+
+/* Checks that times at the limits of int64_t do not wrap. */
+static void check_extreme_times(ttv_engine *engine) {
+  ttv_stream_config config = small_stream();
+  uint64_t acquisition = 0;
+  ttv_result result = TTV_RESULT_INIT;
+  for (int64_t period = 0; period <= INT64_MAX / 2; period += INT64_MAX / 2) {
+    config.frame_period_ns = period;
+    ttv_stream *stream = create_stream(engine, &config);
+    EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
+    for (int i = 0; i < 4; i++) {
+      ttv_frame frame = frame_at(INT64_MAX - 3 + i);
+      EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+    }
+    EXPECT(TTV_OK, ttv_stream_end(stream));
+    EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
+    EXPECT(TTV_OK, result.status);
+    EXPECT(period ? 0 : INT64_MAX - 3, (long long)result.first_time_ns);
+    EXPECT(1, result.last_time_ns >= result.first_time_ns);
+    ttv_stream_destroy(stream);
+  }
+}
+
 static void check_geometry_change(ttv_stream *stream) {
   uint64_t acquisition = 0;
   ttv_result result = TTV_RESULT_INIT;
@@ -308,6 +362,7 @@ int main(int argc, char **argv) {
   check_poll_drive(engine);
   check_two_threads(engine);
   check_loans(engine);
+  check_extreme_times(engine);
 
   ttv_stream_config config = small_stream();
   config.ring_slots = 4;
@@ -317,6 +372,7 @@ int main(int argc, char **argv) {
   check_acquisition(stream);
   check_discontinuities(stream);
   check_geometry_change(stream);
+  check_clock_step(stream);
   check_later_struct(stream);
 
   /* A stream can be destroyed during an acquisition. */

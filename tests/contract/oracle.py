@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cases import Case, create_cases
+
 LABELS = 4
+
+AGREEING_FRAMES = 5
+"""Number of consecutive late frames that must agree before the last of them is accepted."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Settings:
     partial: str = "auto"
     span_ns: int = 0
     gap_ns: int = 250_000_000
+    fails: tuple[int, ...] = ()
+    """Indices of the frames that make the step of their chunk fail."""
 
 
 @dataclass
@@ -43,7 +49,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk and its output. `held` is the number of repetitions of the last sample."""
+    """A chunk and its output, which has the value None if the step failed.
+
+    `held` is the number of repetitions of the last sample.
+    """
 
     segment: int
     slow: int
@@ -51,7 +60,7 @@ class Chunk:
     first_ns: int
     last_ns: int
     held: int
-    logits: list[float]
+    logits: list[float] | None
 
 
 def compute_logits(fast: list[int], slow: int, state: list[float]) -> list[float]:
@@ -70,17 +79,28 @@ class Acquisition:
         self.settings = settings
         self.times: list[int] = []
         self.refused = 0
+        self.clock_steps = 0
         self.segments: list[Segment] = []
         self.chunks: list[Chunk] = []
         self._open: Segment | None = None
         # Index of the first chunk after the last change.
         self._first_counted = 0
+        # Index of the first chunk whose time can be compared with later times.
+        self._first_comparable = 0
+        # Times of the late frames that agree with one another, up to the newest frame.
+        self._late: list[int] = []
 
     def add_frame(self, time_ns: int) -> None:
         """Accepts or refuses a frame, and decides the samples up to the time of the frame."""
         if self.times and time_ns <= self.times[-1]:
-            self.refused += 1
-            return
+            if not (self._late and 0 < time_ns - self._late[-1] <= self.settings.gap_ns):
+                self._late = []
+            self._late.append(time_ns)
+            if len(self._late) < AGREEING_FRAMES:
+                self.refused += 1
+                return
+            self._step_clock(time_ns)
+        self._late = []
         if self.times and time_ns - self.times[-1] > self.settings.gap_ns:
             self._end_segment()
         self.times.append(time_ns)
@@ -101,12 +121,32 @@ class Acquisition:
     def end(self) -> dict[str, Any]:
         """Ends the acquisition and returns its final result."""
         self._end_segment()
-        return self._label(self.chunks[self._first_counted :])
+        chunks = self.chunks[self._first_counted :]
+        label = self._label(self._within_span(chunks))
+        has_failed = any(chunk.logits is None for chunk in chunks)
+        return {**label, "error": has_failed and label["chunks"] == 0}
 
     def query(self, from_ns: int, to_ns: int) -> dict[str, Any]:
-        """Returns the result for an interval."""
-        inside = [c for c in self.chunks if c.first_ns >= from_ns and c.last_ns <= to_ns]
-        return self._label(inside)
+        """Returns the result for an interval, its coverage and the number of failed chunks."""
+        first = self._first_comparable
+        comparable = self.chunks[first:]
+        inside = [c for c in comparable if c.first_ns >= from_ns and c.last_ns <= to_ns]
+        is_partial = first > 0 and comparable and from_ns < comparable[0].first_ns
+        if not inside:
+            coverage = "empty"
+        elif all(chunk.logits is None for chunk in inside):
+            coverage = "error"
+        else:
+            coverage = "partial" if is_partial else "complete"
+        failed = sum(chunk.logits is None for chunk in inside)
+        return {"result": self._label(inside), "coverage": coverage, "failed": failed}
+
+    def _step_clock(self, time_ns: int) -> None:
+        self._end_segment()
+        self.clock_steps += 1
+        earlier = self.chunks[self._first_comparable :]
+        if any(chunk.last_ns >= time_ns for chunk in earlier):
+            self._first_comparable = len(self.chunks)
 
     def _grid_time(self, segment: Segment, sample: int) -> int:
         return segment.start_ns + sample * self.settings.interval_ns
@@ -122,8 +162,12 @@ class Acquisition:
     def _run_step(self, segment: Segment, fast: list[int], held: int) -> None:
         alpha = self.settings.alpha
         first = (len(segment.samples) - (alpha - held)) // alpha * alpha
-        logits = compute_logits(fast, fast[0], segment.state)
-        segment.state = [value / 2 for value in logits]
+        logits: list[float] | None = None
+        if any(frame in self.settings.fails for frame in fast):
+            segment.state = [0.0] * LABELS
+        else:
+            logits = compute_logits(fast, fast[0], segment.state)
+            segment.state = [value / 2 for value in logits]
         self.chunks.append(
             Chunk(
                 segment=len(self.segments) - 1,
@@ -142,7 +186,7 @@ class Acquisition:
             return
         alpha = self.settings.alpha
         decided = len(segment.samples) % alpha
-        is_first = len(self.chunks) == self._first_counted
+        is_first = all(chunk.logits is None for chunk in self.chunks[self._first_counted :])
         is_completed = {
             "auto": is_first or 2 * decided >= alpha,
             "drop": is_first,
@@ -153,13 +197,18 @@ class Acquisition:
             fast = segment.samples[-decided:] + [segment.samples[-1]] * held
             self._run_step(segment, fast, held)
 
+    def _within_span(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Returns the chunks that lie within `span_ns` of the newest chunk."""
+        if not self.settings.span_ns:
+            return chunks
+        comparable = len(self.chunks) - self._first_comparable
+        chunks = chunks[max(0, len(chunks) - comparable) :]
+        return [c for c in chunks if c.last_ns > chunks[-1].last_ns - self.settings.span_ns]
+
     def _label(self, chunks: list[Chunk]) -> dict[str, Any]:
-        if self.settings.span_ns and chunks:
-            newest_ns = max(chunk.last_ns for chunk in chunks)
-            oldest_ns = newest_ns - self.settings.span_ns
-            chunks = [chunk for chunk in chunks if chunk.last_ns > oldest_ns]
+        chunks = [chunk for chunk in chunks if chunk.logits is not None]
         if not chunks:
-            return {"label": -1, "posterior": []}
+            return {"label": -1, "posterior": [], "chunks": 0}
         mean = [sum(chunk.logits[j] for chunk in chunks) / len(chunks) for j in range(LABELS)]
         largest = max(mean)
         powers = [math.exp(value - largest) for value in mean]
@@ -173,89 +222,10 @@ class Acquisition:
         }
 
 
-Event = list[Any]
-
-
-def frames(
-    rate_hz: float,
-    seconds: float,
-    start_ns: int = 1_000_000_000,
-    jitter_ns: tuple[int, ...] = (0,),
-    dropped: tuple[int, ...] = (),
-) -> list[Event]:
-    """Returns the events of frames at `rate_hz`, without the frames in `dropped`."""
-    events = []
-    for i in range(int(rate_hz * seconds)):
-        if i not in dropped:
-            time_ns = start_ns + round(i * 1e9 / rate_hz) + jitter_ns[i % len(jitter_ns)]
-            events.append(["frame", time_ns])
-    return events
-
-
-@dataclass(frozen=True)
-class Case:
-    """A case of the fixtures. `settings` omits the settings that have their default values."""
-
-    name: str
-    settings: dict[str, Any]
-    events: list[Event]
-    queries: list[tuple[int, int]] = field(default_factory=list)
-
-
-def create_cases() -> Iterator[Case]:
-    """Returns all cases. Their names are part of the fixtures."""
-
-    def usual(**more: Any) -> dict[str, Any]:
-        return {"interval_ns": 33_333_333, "alpha": 4, "clip_samples": 32, **more}
-
-    yield Case("30 Hz, whole chunks", usual(), frames(30, 64 / 30))
-    yield Case("60 Hz, ends in a chunk", usual(), frames(60, 2.21))
-    yield Case("25 Hz, frames serve twice", usual(), frames(25, 2.0))
-    yield Case("121 Hz, jitter", usual(), frames(121, 1.5, jitter_ns=(0, 900_000, -700_000)))
-    yield Case(
-        "alpha 8, 50 Hz",
-        {"interval_ns": 66_666_667, "alpha": 8, "clip_samples": 32},
-        frames(50, 3.3),
-    )
-    yield Case("one frame", usual(), frames(30, 0.04))
-    yield Case("three samples, drop", usual(partial="drop"), frames(30, 0.11))
-    for partial in ("auto", "drop", "hold"):
-        yield Case(f"nine samples, {partial}", usual(partial=partial), frames(30, 0.31))
-    yield Case("dropped frames", usual(), frames(60, 2.0, dropped=(17, 18, 60)))
-    yield Case(
-        "gap",
-        usual(),
-        frames(60, 1.0) + frames(60, 1.0, start_ns=3_500_000_000),
-        [(1_000_000_000, 1_700_000_000), (0, 9_000_000_000)],
-    )
-    yield Case(
-        "gap, one nanosecond above the default",
-        usual(),
-        [["frame", time_ns] for time_ns in (1_000_000_000, 1_250_000_000, 1_500_000_001)],
-    )
-    yield Case(
-        "change",
-        usual(),
-        [*frames(60, 1.0), ["change"], *frames(60, 0.6, start_ns=2_016_666_667)],
-    )
-    forward = frames(30, 1.0)
-    yield Case("time runs back", usual(), [*forward[:10], ["frame", forward[4][1]], *forward[10:]])
-    yield Case(
-        "label span",
-        usual(span_ns=1_000_000_000),
-        frames(60, 4.0),
-        [(2_000_000_000, 3_000_000_000)],
-    )
-    yield Case(
-        "tie goes to the earlier",
-        {"interval_ns": 30_000_000, "alpha": 2, "clip_samples": 8},
-        [["frame", time_ns] for time_ns in range(0, 400_000_000, 20_000_000)],
-    )
-
-
 def run_case(case: Case) -> dict[str, Any]:
     """Runs a case and returns it with its expected results."""
-    acquisition = Acquisition(Settings(**case.settings))
+    settings = {**case.settings, "fails": tuple(case.settings.get("fails", ()))}
+    acquisition = Acquisition(Settings(**settings))
     for event in case.events:
         if event[0] == "change":
             acquisition.mark_change()
@@ -264,7 +234,7 @@ def run_case(case: Case) -> dict[str, Any]:
     final = acquisition.end()
     segments = [{"t0": s.start_ns, "samples": s.samples} for s in acquisition.segments]
     queries = [
-        {"from_ns": from_ns, "to_ns": to_ns, "result": acquisition.query(from_ns, to_ns)}
+        {"from_ns": from_ns, "to_ns": to_ns, **acquisition.query(from_ns, to_ns)}
         for from_ns, to_ns in case.queries
     ]
     return {
@@ -273,6 +243,7 @@ def run_case(case: Case) -> dict[str, Any]:
         "events": [*case.events, ["end"]],
         "expect": {
             "refused": acquisition.refused,
+            "clock_steps": acquisition.clock_steps,
             "segments": segments,
             "chunks": [vars(chunk) for chunk in acquisition.chunks],
             "final": final,

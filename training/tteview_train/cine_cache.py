@@ -20,7 +20,7 @@ from .manifest import Entry
 from .readers import Cine, CineError, Pixels, read_cine
 from .sampling import Times, select_accepted
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Version of the cached data. Increase the number when a code change alters the decoded frames."""
 
 MOST_ERRORS_LISTED = 20

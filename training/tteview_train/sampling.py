@@ -18,6 +18,9 @@ import numpy.typing as npt
 GAP_NS = 250_000_000
 """Maximum time between two consecutive frames of a segment."""
 
+AGREEING_FRAMES = 5
+"""Number of consecutive late frames that must agree before the last of them is accepted."""
+
 Times = npt.NDArray[np.int64]
 
 
@@ -59,17 +62,25 @@ class Plan:
     """Index of the first chunk that counts for the label."""
 
 
-def select_accepted(times_ns: Iterable[int]) -> list[int]:
+def select_accepted(times_ns: Iterable[int], gap_ns: int = GAP_NS) -> list[int]:
     """Returns the indices of the frames that the stream accepts.
 
-    The stream accepts a frame if its time is later than the times of all previous frames.
+    The stream accepts a frame if its time is later than that of the last accepted frame. It also
+    accepts the fifth of five late frames in a row that agree: their times increase by at most
+    `gap_ns` from one to the next. Only then can an accepted frame be earlier than the one before.
     """
     accepted: list[int] = []
     newest: int | None = None
+    late: list[int] = []
     for index, time in enumerate(times_ns):
-        if newest is None or time > newest:
-            accepted.append(index)
-            newest = time
+        if newest is not None and time <= newest:
+            if not (late and 0 < time - late[-1] <= gap_ns):
+                late = []
+            late.append(time)
+            if len(late) < AGREEING_FRAMES:
+                continue
+        accepted.append(index)
+        newest, late = time, []
     return accepted
 
 
@@ -94,10 +105,15 @@ def find_segment_starts(
 ) -> list[int]:
     """Returns the index of the first frame of each segment.
 
-    `changes` contains the index of the first frame after each change that the host marked.
+    A segment starts after a gap, and at a frame that is not later than the one before, because the
+    clock has stepped. `changes` contains the index of the first frame after each change that the
+    host marked.
     """
-    gaps = np.flatnonzero(np.diff(times_ns) > gap_ns) + 1
-    return sorted({0, *gaps.tolist(), *changes}) if len(times_ns) else []
+    earlier, later = times_ns[:-1], times_ns[1:]
+    # The difference of two times can exceed the range of int64, but not that of uint64.
+    elapsed = later.astype(np.uint64) - earlier.astype(np.uint64)
+    starts = np.flatnonzero((later <= earlier) | (elapsed > np.uint64(gap_ns))) + 1
+    return sorted({0, *starts.tolist(), *changes}) if len(times_ns) else []
 
 
 def plan_chunks(
@@ -108,7 +124,7 @@ def plan_chunks(
     partial: str = "auto",
     changes: Sequence[int] = (),
 ) -> Plan:
-    """Plans the samples and chunks of accepted frames. The times must be strictly increasing."""
+    """Plans the samples and chunks of the frames that `select_accepted` returns."""
     times = np.asarray(times_ns, np.int64)
     starts = find_segment_starts(times, gap_ns, changes)
     result = Plan([], [], 0)

@@ -36,6 +36,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/engine.c", ADDRESS_SANITIZER),
     ("tests/c/stream.c", &[]),
     ("tests/c/stream.c", ADDRESS_SANITIZER),
+    ("tests/c/fp_environment.c", &[]),
     ("tests/c/pause.c", ADDRESS_SANITIZER),
     ("tests/c/queries.c", ADDRESS_SANITIZER),
     ("tests/c/waits.c", ADDRESS_SANITIZER),

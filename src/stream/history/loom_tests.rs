@@ -19,7 +19,7 @@ fn a_query_gets_the_output_for_which_it_waits() {
         });
         let (interval, mut mean) = (Span { first_ns: 0, last_ns: 9 }, [0.0]);
         let found = history.query(interval, 1, Duration::MAX, &mut mean);
-        let covered = Covered { outputs: 1, span: interval };
+        let covered = Covered { outputs: 1, failed: 0, span: interval };
         assert_eq!((found, mean), (Ok((Coverage::Complete, covered)), [2.0]));
         thread.join().unwrap();
     });

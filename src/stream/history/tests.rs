@@ -68,9 +68,50 @@ fn a_restarted_clock_clears_the_history() {
 }
 
 #[test]
+fn outputs_that_failed_do_not_enter_a_mean() {
+    // Only two outputs fit, so the record of the output that failed has held values before.
+    for slots in [10, 3] {
+        let history = create_filled(slots, 3);
+        history.add_failed(span(30, 39));
+        history.add(&[4.0], span(40, 49));
+        let mut mean = [0.0];
+        let (_, covered) = history.query(span(30, 99), 1, Duration::ZERO, &mut mean).unwrap();
+        assert_eq!((covered, mean), (Covered { outputs: 1, failed: 1, span: span(40, 49) }, [4.0]));
+    }
+    let history = create_filled(10, 3);
+    history.add_failed(span(30, 39));
+    history.add(&[4.0], span(40, 49));
+    let mut mean = [0.0];
+    let (coverage, covered) = history.query(span(20, 99), 1, Duration::ZERO, &mut mean).unwrap();
+    assert_eq!((coverage, mean), (Coverage::Complete, [3.0]));
+    assert_eq!(covered, Covered { outputs: 2, failed: 1, span: span(20, 49) });
+    assert_eq!(query(&history, 30, 39), Err(Status::Inference));
+    assert_eq!(query(&history, 31, 39), Err(Status::Empty));
+    let recent = history.mean_of_recent(2, 30, &mut mean);
+    assert_eq!(recent, Some(Covered { outputs: 1, failed: 1, span: span(40, 49) }));
+    history.add_failed(span(50, 59));
+    assert_eq!(history.mean_of_recent(6, 10, &mut mean), None);
+}
+
+#[test]
+fn a_clock_step_forgets_outputs_that_overlap() {
+    let history = create_filled(10, 5);
+    history.step_clock(50);
+    assert_eq!(query(&history, 0, 100), Ok((Coverage::Complete, 2.0)));
+    history.step_clock(49);
+    assert_eq!(query(&history, 0, 100), Err(Status::Empty));
+    history.add(&[9.0], span(49, 58));
+    assert_eq!(query(&history, 0, 100), Ok((Coverage::Partial, 9.0)));
+    assert_eq!(query(&history, 49, 100), Ok((Coverage::Complete, 9.0)));
+    // The clock of a later acquisition starts again.
+    history.add(&[7.0], span(0, 9));
+    assert_eq!(query(&history, -5, 100), Ok((Coverage::Complete, 7.0)));
+}
+
+#[test]
 fn the_recent_mean_is_limited_by_count_and_span() {
     let history = create_filled(20, 10);
-    let covered = |outputs, span| Some(Covered { outputs, span });
+    let covered = |outputs, span| Some(Covered { outputs, failed: 0, span });
     let mut mean = [0.0];
     assert_eq!(history.mean_of_recent(10, 30, &mut mean), covered(3, span(70, 99)));
     assert_eq!(mean, [8.0]);

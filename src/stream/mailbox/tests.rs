@@ -33,6 +33,7 @@ fn every_field_arrives_as_it_was_published() {
         latency_ns: 8,
         queue_ns: 9,
         preprocess_ns: 10,
+        failed_chunks: 11,
         ..result
     };
     mailbox.publish(&published, &posterior);

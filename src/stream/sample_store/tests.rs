@@ -36,6 +36,19 @@ fn a_restarted_clock_hides_earlier_samples() {
 }
 
 #[test]
+fn a_clock_step_hides_samples_that_are_not_earlier() {
+    let samples = create_filled(3);
+    samples.step_clock(21);
+    assert_eq!(samples.oldest(), (0, false));
+    samples.step_clock(20);
+    assert_eq!((samples.oldest(), samples.first_valid()), ((3, true), Ok(3)));
+    samples.keep(20, 30, true, &[7.0]);
+    assert_eq!((samples.oldest(), samples.find_first(0)), ((3, true), 3));
+    samples.keep(10, 20, true, &[7.0]);
+    assert_eq!(samples.oldest(), (4, false));
+}
+
+#[test]
 fn a_sample_is_awaited_during_its_acquisition_only() {
     let samples = create_filled(3);
     assert_eq!(samples.wait_for_sample(2, 90, 1, Some(Instant::now())), Availability::Exists);

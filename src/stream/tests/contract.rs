@@ -20,8 +20,13 @@ use std::time::Duration;
 
 const LABELS: usize = 4;
 
-/// Creates the network that the contract defines, with the settings of a case.
+/// Creates the network that the contract defines, with the settings of a case. The network gives
+/// no finite logits for a chunk that contains one of the frames `fails`.
 fn create_network(settings: &Value) -> Network {
+    let fails: Vec<i64> = settings["fails"]
+        .as_array()
+        .map(|frames| frames.iter().map(|frame| frame.as_i64().unwrap()).collect())
+        .unwrap_or_default();
     let number = |key: &str| settings[key].as_u64().unwrap() as usize;
     let spec = ModelSpec {
         sample_interval_ns: settings["interval_ns"].as_i64().unwrap(),
@@ -29,10 +34,17 @@ fn create_network(settings: &Value) -> Network {
         clip_samples: number("clip_samples"),
         ..network::create_spec(Mode::Stream, LABELS)
     };
-    Network::new(spec, |slow, fast, state, logits| {
+    Network::new(spec, move |slow, fast, state, logits| {
         let fast: Vec<i64> = fast.iter().map(|&grey| grey.round() as i64).collect();
         let next = compute_logits(slow[0].round() as i64, &fast, state);
         logits.copy_from_slice(&next);
+        if fast.iter().any(|frame| fails.contains(frame)) {
+            // The state is spoilt, too, so that a stream that does not reset it fails again.
+            let spoilt = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][fast[0] as usize % 3];
+            logits[fast[0] as usize % LABELS] = spoilt;
+            state.fill(f32::NAN);
+            return;
+        }
         state.iter_mut().zip(next).for_each(|(state, logit)| *state = logit / 2.0);
     })
 }
@@ -103,6 +115,10 @@ fn run_case(case: &Value) {
             "{name}: chunk {index}"
         );
         assert_eq!(fast, integers("fast"), "{name}: chunk {index}");
+        if expected["logits"].is_null() {
+            assert!(run.logits.iter().any(|logit| !logit.is_finite()), "{name}: chunk {index}");
+            continue;
+        }
         for (logit, expected) in run.logits.iter().zip(expected["logits"].as_array().unwrap()) {
             let expected = expected.as_f64().unwrap() as f32;
             let is_close = (logit - expected).abs() <= 1e-4 * expected.abs().max(1.0);
@@ -110,7 +126,16 @@ fn run_case(case: &Value) {
         }
     }
     let last = &expect["final"];
-    assert_eq!(result.status, Status::Ok);
+    let failed = expected.iter().filter(|chunk| chunk["logits"].is_null()).count() as u64;
+    assert_eq!((result.failed_chunks, stats.failed_chunks), (failed, failed), "{name}");
+    assert_eq!(stats.chunks, seen.len() as u64 - failed, "{name}: chunks that ran");
+    let steps = expect["clock_steps"].as_u64().unwrap();
+    assert_eq!(stats.clock_steps, steps, "{name}: clock steps");
+    let has = |flag| result.flags.contains(flag);
+    assert_eq!(has(ResultFlags::CLOCK_STEP), steps > 0, "{name}");
+    assert_eq!(has(ResultFlags::FAILED_CHUNKS), failed > 0, "{name}");
+    let has_error = last["error"].as_bool().unwrap();
+    assert_eq!(result.status == Status::Inference, has_error, "{name}: {:?}", result.status);
     check_label(name, last, &result);
     check_queries(name, expect, &reader);
 }
@@ -126,6 +151,9 @@ fn check_label(name: &str, expect: &Value, result: &Labelled) {
         expect["chunks"].as_u64().unwrap(),
         "{name}: chunks of the label"
     );
+    if result.chunks == 0 {
+        return;
+    }
     assert_eq!(result.first_time_ns, expect["first_ns"].as_i64().unwrap(), "{name}: first");
     assert_eq!(result.last_time_ns, expect["last_ns"].as_i64().unwrap(), "{name}: last");
     for (score, expected) in result.scores.iter().zip(expect["posterior"].as_array().unwrap()) {
@@ -138,8 +166,18 @@ fn check_queries(name: &str, expect: &Value, reader: &Reader) {
     for query in expect["queries"].as_array().unwrap() {
         let (from, to) = (query["from_ns"].as_i64().unwrap(), query["to_ns"].as_i64().unwrap());
         let mut scores = vec![0.0; LABELS];
-        let answer = reader.query(from, to, Duration::ZERO, &mut scores).unwrap();
-        assert_eq!(answer.coverage, Coverage::Complete, "{name}: {from} to {to}");
+        let answer = reader.query(from, to, Duration::ZERO, &mut scores);
+        let coverage = match query["coverage"].as_str().unwrap() {
+            "complete" => Ok(Coverage::Complete),
+            "partial" => Ok(Coverage::Partial),
+            "empty" => Err(Status::Empty),
+            "error" => Err(Status::Inference),
+            other => panic!("coverage {other}"),
+        };
+        assert_eq!(answer.map(|answer| answer.coverage), coverage, "{name}: {from} to {to}");
+        let Ok(answer) = answer else { continue };
+        let failed = query["failed"].as_u64().unwrap();
+        assert_eq!(answer.result.failed_chunks, failed, "{name}: {from} to {to}");
         check_label(name, &query["result"], &Labelled { result: answer.result, scores });
     }
 }
@@ -244,15 +282,17 @@ fn acquire_twice_with_failure(
 }
 
 #[test]
-fn an_error_of_the_runtime_ends_its_acquisition_only() {
-    let lose_device = || Err(Error::new(Status::Inference, "device lost"));
-    let (failed, event, next) = acquire_twice_with_failure(lose_device);
-    assert_eq!((failed.status, failed.label), (Status::Inference, None));
-    assert_eq!(failed.frames_used, 32, "frames after the failure are counted, too");
-    assert!(failed.flags.contains(ResultFlags::FINAL));
+fn an_error_of_the_runtime_fails_its_chunk_only() {
+    let fail = || Err(Error::new(Status::Inference, "out of GPU memory"));
+    let (first, event, next) = acquire_twice_with_failure(fail);
+    assert_eq!((first.status, first.chunks, first.failed_chunks), (Status::Ok, 7, 1));
+    assert!(first.label.is_some());
+    let expected = ResultFlags::FAILED_CHUNKS | ResultFlags::DISCONTINUITY | ResultFlags::FINAL;
+    assert_eq!(first.flags, expected);
     assert_eq!(event, Status::Inference);
     let next = next.expect("the next acquisition works");
-    assert_eq!((next.status, next.frames_used, next.chunks), (Status::Ok, 32, 8));
+    assert_eq!((next.status, next.chunks, next.failed_chunks), (Status::Ok, 8, 0));
+    assert_eq!(next.flags, ResultFlags::FINAL);
 }
 
 #[test]

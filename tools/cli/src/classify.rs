@@ -137,6 +137,8 @@ impl ClassifiedCine<'_> {
             "chunks": result.chunks,
             "short": has(ResultFlags::SHORT),
             "discontinuity": has(ResultFlags::DISCONTINUITY),
+            "clock_step": has(ResultFlags::CLOCK_STEP),
+            "failed_chunks": result.failed_chunks,
             "seconds": self.seconds,
             "latency_ms": result.latency_ns as f64 / 1e6,
             "scores": scores,

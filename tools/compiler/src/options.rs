@@ -101,17 +101,16 @@ impl Spec {
                 ));
             }
         }
-        if let Some(mean) = self.mean.iter().find(|v| !v.is_finite()) {
-            return fail_spec(format!("mean must be finite, got {mean}"));
+        // The library refuses packages with values outside these ranges.
+        if let Some(mean) = self.mean.iter().find(|v| !(-100.0..=100.0).contains(*v)) {
+            return fail_spec(format!("mean must be -100 to 100, got {mean}"));
         }
-        if let Some(std) = self.std.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
-            return fail_spec(format!("std must be positive and finite, got {std}"));
+        if let Some(std) = self.std.iter().find(|v| !(0.000_01..=1000.0).contains(*v)) {
+            return fail_spec(format!("std must be 0.00001 to 1000, got {std}"));
         }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return fail_spec(format!(
-                "temperature must be positive and finite, got {}",
-                self.temperature
-            ));
+        if !(0.001..=1000.0).contains(&self.temperature) {
+            let temperature = self.temperature;
+            return fail_spec(format!("temperature must be 0.001 to 1000, got {temperature}"));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
             return fail_spec(format!("threshold must be 0 to 1, got {}", self.threshold));

@@ -1,0 +1,100 @@
+//! Steps of the network and their effect on the result.
+
+use super::Pipeline;
+use crate::classifier::interface::{Classifier, Step};
+use crate::classifier::rules::RuleOutcome;
+use crate::clock::{self, elapsed_ns};
+use crate::error::{Error, Result};
+use crate::result::ResultFlags;
+use crate::stream::stats::count;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+impl Pipeline {
+    /// Calls a classifier function that may run the network. If the network ran, publishes the new
+    /// result.
+    pub(super) fn run_network(
+        &mut self,
+        call: impl FnOnce(&mut dyn Classifier) -> Result<Step>,
+    ) -> Result<()> {
+        let start = clock::now();
+        match call(self.classifier.as_mut())? {
+            Step::Idle => {}
+            Step::Skipped => {
+                count(&self.shared.counters.skipped_chunks);
+                self.result.flags |= ResultFlags::DEGRADED;
+            }
+            Step::Ran => {
+                self.count_step(start);
+                count(&self.shared.counters.chunks);
+                self.apply_rules(self.classifier.rule_outcome());
+                self.update_result();
+                self.publish();
+            }
+            Step::Failed(error) => {
+                self.count_step(start);
+                self.count_failure(&error);
+                self.update_result();
+                self.publish();
+            }
+        }
+        Ok(())
+    }
+
+    /// Records the duration of a step that began at `start`, whether or not it failed.
+    fn count_step(&mut self, start: Instant) {
+        let time_ns = elapsed_ns(start, clock::now());
+        self.overload.add_step(time_ns);
+        self.result.inference_ns += time_ns;
+        self.result.flags |= ResultFlags::PROVISIONAL;
+    }
+
+    /// Counts a chunk or window that failed. Only the first failure of an acquisition is logged.
+    fn count_failure(&mut self, error: &Error) {
+        if self.result.failed_chunks == 0 {
+            let acquisition = self.result.acquisition;
+            if error.message().is_empty() {
+                log::error!("acquisition {acquisition}: the logits of a step are not finite");
+            } else {
+                log::error!("acquisition {acquisition}: a step failed: {error}");
+            }
+        }
+        self.failure = self.shared.record_event(error.status());
+        self.result.failed_chunks += 1;
+        self.result.flags |= ResultFlags::FAILED_CHUNKS | ResultFlags::DISCONTINUITY;
+        count(&self.shared.counters.failed_chunks);
+    }
+
+    fn apply_rules(&mut self, outcome: RuleOutcome) {
+        if outcome.is_settled && !self.is_settled {
+            self.is_settled = true;
+            self.result.flags |= ResultFlags::SETTLED;
+            self.shared.history.end(self.reached_ns());
+        }
+        let new = outcome.view_changes.saturating_sub(self.view_changes);
+        if new > 0 {
+            self.shared.counters.view_changes.fetch_add(new, Relaxed);
+            self.view_changes = outcome.view_changes;
+            self.result.flags |= ResultFlags::VIEW_CHANGED;
+        }
+    }
+
+    /// Updates the result and its posterior from the outputs so far.
+    pub(super) fn update_result(&mut self) {
+        let spec = &self.shared.spec;
+        let result = &mut self.result;
+        result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
+        result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
+        let Some(covered) = self.classifier.read_posterior(&mut self.posterior) else {
+            self.posterior.fill(0.0);
+            (result.chunks, result.label) = (0, None);
+            (result.confidence, result.margin) = (0.0, 0.0);
+            result.flags.remove(ResultFlags::ABSTAINED);
+            return;
+        };
+        result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
+        result.first_time_ns = covered.span.first_ns;
+        result.last_time_ns = covered.span.last_ns;
+        result.set_label(&self.posterior, spec.threshold);
+    }
+}
