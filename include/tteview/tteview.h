@@ -980,11 +980,11 @@ typedef struct ttv_stream_config {
  *                     handle with ttv_stream_destroy.
  *
  * @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if a setting is out of range; TTV_ERR_UNKNOWN_FLAGS;
- * TTV_ERR_WRONG_STATE if this process inherited the engine with fork;
- * TTV_ERR_OUT_OF_MEMORY if an allocation fails, or if the size from ttv_stream_get_memory is more
- * than 90 % of the memory that is available to the process; TTV_ERR_SYSTEM if the system cannot
- * start the worker thread, lock the memory or create an event descriptor; an error of
- * ttv_engine_prepare if the provider fails.
+ * TTV_ERR_WRONG_STATE if this process inherited the engine with fork; TTV_ERR_OUT_OF_MEMORY if an
+ * allocation fails, or if the size from ttv_stream_get_memory is more than 90 % of the memory that
+ * is available to the process; TTV_ERR_SYSTEM if the system cannot start the worker thread, lock
+ * the memory or create an event descriptor; TTV_ERR_SELF_TEST if the last ttv_engine_prepare
+ * failed its self-test; an error of ttv_engine_prepare if the provider fails.
  *
  * [ctl, any state]
  */

@@ -22,7 +22,7 @@ static void make_calls(void *user, const ttv_result *result) {
   ttv_result own = TTV_RESULT_INIT;
   own.label = 77;
   if (result->acquisition == 1) {
-    /* The second acquisition has ended without a result, which this thread would have to produce. */
+    /* The second acquisition has no result yet, and this thread would have to produce it. */
     EXPECT(TTV_ERR_WRONG_THREAD, ttv_stream_wait(stream, 2, -1, &own));
     expect_message("would wait for the callback");
     EXPECT(TTV_ERR_WRONG_THREAD, ttv_stream_wait(stream, 2, 1, &own));

@@ -165,7 +165,8 @@ static size_t acquire(ttv_engine *engine, ttv_drive drive, float *scores) {
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
   ttv_stats stats = TTV_STATS_INIT;
   EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));
-  (void)ttv_stream_last_event(stream);
+  ttv_status event = ttv_stream_last_event(stream);
+  (void)event;
   ttv_stream_destroy(stream);
   check_environment();
   return (size_t)(next - scores);

@@ -12,6 +12,7 @@ mod sbom;
 pub(crate) mod shared;
 pub(crate) mod sizes;
 pub(crate) mod source;
+mod version;
 mod vex;
 
 use crate::files::{copy_file, list_folder, read_text, write_file};
@@ -23,11 +24,7 @@ use crate::process::Result;
 use archive::{SYSTEM_LIBRARIES, build_archive};
 use checker::build_checker;
 use std::path::{Path, PathBuf};
-
-/// Version of the package.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-pub(crate) const MAJOR: &str = env!("CARGO_PKG_VERSION_MAJOR");
-pub(crate) const MINOR: &str = env!("CARGO_PKG_VERSION_MINOR");
+pub(crate) use version::{MAJOR, MINOR, VERSION};
 
 const PKG_CONFIG: &str = include_str!("package/templates/tteview.pc.in");
 const PKG_CONFIG_SHARED: &str = include_str!("package/templates/tteview-shared.pc.in");

@@ -3,7 +3,7 @@
 
 use super::archive::{END_OF_WHOLE_ARCHIVE, WHOLE_ARCHIVE};
 use super::archive::{EXPORT_PREFIX, SYSTEM_LIBRARIES, list_global_symbols};
-use super::{MAJOR, VERSION};
+use super::version::{MAJOR, VERSION};
 use crate::files::{copy_file, file_bytes, remove_file, write_file};
 use crate::platform::{Language, Platform};
 use crate::process::{Result, command, read_output, run};
