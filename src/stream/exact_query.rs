@@ -5,7 +5,7 @@ use super::history::{Coverage, Covered, History, Span};
 use super::sample_store::{Availability, SampleStore};
 use crate::backend::interface::Session;
 use crate::classifier::create_classifier;
-use crate::classifier::interface::{Classifier, ClassifierSettings};
+use crate::classifier::interface::{Classifier, ClassifierSettings, Step};
 use crate::classifier::rules::Rules;
 use crate::engine::scheduled_session::{Deadline, Priority, ScheduledSession};
 use crate::engine::scheduler::Scheduler;
@@ -68,8 +68,8 @@ impl ExactQuery {
     /// # Errors
     /// Returns [`Status::Empty`] if the interval has no sample, [`Status::Cancelled`] if it has
     /// none because the stream has ended, [`Status::TimedOut`] if the timeout expires before the
-    /// query has run, [`Status::Inference`] if all chunks or windows failed, or the error of the
-    /// backend.
+    /// query has run, the status of the last failure if all chunks or windows failed, or the error
+    /// of the backend.
     pub(super) fn run(
         &self,
         interval: Span,
@@ -84,27 +84,35 @@ impl ExactQuery {
         };
         let mut classifier = classifier.ok_or(Status::TimedOut)?;
         *self.deadline.lock() = deadline;
+        let mut failure = None;
         let (coverage, is_cut_off) = self
-            .process_interval(classifier.as_mut(), interval, begun, deadline)
+            .process_interval(classifier.as_mut(), interval, begun, deadline, &mut failure)
             .map_err(|error| error.status())?;
-        let nothing = match classifier.failed_outputs() {
-            0 if is_cut_off => Status::Cancelled,
-            0 => Status::Empty,
-            _ => Status::Inference,
+        let nothing = match failure {
+            Some(status) => status,
+            None if is_cut_off => Status::Cancelled,
+            None => Status::Empty,
         };
         let covered = classifier.read_posterior(posterior).ok_or(nothing)?;
         Ok((coverage, covered))
     }
 
     /// Passes the samples of the interval to the classifier. Also returns whether the stream ended
-    /// before all samples of the interval had arrived.
+    /// before all samples of the interval had arrived. If a chunk or window fails, `failure` is set
+    /// to its status.
     fn process_interval(
         &self,
         classifier: &mut dyn Classifier,
         interval: Span,
         begun: u64,
         deadline: Option<Instant>,
+        failure: &mut Option<Status>,
     ) -> Result<(Coverage, bool)> {
+        let mut keep_failure = |step: Step| {
+            if let Step::Failed(error) = step {
+                *failure = Some(error.status());
+            }
+        };
         classifier.begin();
         let mut number = self.samples.find_first(interval.first_ns);
         let mut is_complete = self.has_beginning(interval.first_ns, number);
@@ -144,7 +152,7 @@ impl ExactQuery {
                 continue;
             }
             if is_open && sample.is_none_or(|sample| sample.starts_segment) {
-                classifier.end_segment()?;
+                keep_failure(classifier.end_segment()?);
                 is_open = false;
             }
             let Some(sample) = sample else {
@@ -159,19 +167,19 @@ impl ExactQuery {
                 is_open = true;
             }
             if self.samples.copy(sample, classifier.next_sample()) {
-                classifier.commit_sample()?;
+                keep_failure(classifier.commit_sample()?);
                 number += 1;
                 previous_ns = Some(sample.time_ns);
             } else {
                 // The stream is overwriting the sample. Trying again until the worker has finished
                 // would prevent it from finishing if this thread has a higher priority.
-                classifier.end_segment()?;
+                keep_failure(classifier.end_segment()?);
                 (is_open, is_complete) = (false, false);
                 number = self.samples.oldest().0.max(number + 1);
             }
         }
         if is_open {
-            classifier.end_segment()?;
+            keep_failure(classifier.end_segment()?);
         }
         Ok((Coverage::of(is_complete), is_cut_off))
     }
