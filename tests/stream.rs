@@ -107,7 +107,10 @@ fn the_last_four_final_results_can_be_read() {
     for acquisition in 3..=6 {
         assert_eq!(wait(&stream.reader, acquisition).acquisition, acquisition);
     }
-    assert_eq!(stream.reader.wait(7, Duration::ZERO, &mut []).map(drop), Err(Status::TimedOut));
+    let wait_for_next = || stream.reader.wait(7, Duration::ZERO, &mut []).map(drop);
+    assert_eq!(wait_for_next(), Err(Status::InvalidArgument));
+    stream.acquirer.begin().unwrap();
+    assert_eq!(wait_for_next(), Err(Status::TimedOut));
 }
 
 #[test]
