@@ -62,8 +62,8 @@ abi_enum! {
 
         /// The model package cannot be read.
         ModelUnreadable = -20,
-        /// The model package is not valid. It is truncated or altered, or a metadata key is missing
-        /// or malformed.
+        /// The model package is not valid. It is truncated or altered, a metadata key is missing or
+        /// malformed, the graph is malformed, or a number or size exceeds its limit.
         ModelInvalid = -21,
         /// The SHA-256 of the model package is not the one that the host expects.
         ModelHash = -22,

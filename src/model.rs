@@ -1,10 +1,13 @@
 //! Model packages, which are ONNX files with metadata. docs/model-package.md specifies the format.
 
+mod graph;
+mod limits;
 mod metadata;
 mod onnx_file;
 pub(crate) mod spec;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use crate::error::{Error, Result, Status};
 use crate::memory::{check_budget, out_of_memory};
@@ -16,12 +19,7 @@ use std::sync::Arc;
 
 pub use spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 
-/// Maximum size of a package's file in bytes. A protocol buffer, such as an ONNX file, is at most 2
-/// GiB long.
-const MAX_FILE_BYTES: u64 = 1 << 31;
-
-/// A model package whose hashes and metadata have been checked. A provider checks the graph when it
-/// loads the package.
+/// A model package whose hashes, metadata and graph have been checked.
 #[derive(Clone, Debug)]
 pub struct ModelPackage {
     /// The metadata.
@@ -36,7 +34,7 @@ impl ModelPackage {
     ///
     /// # Errors
     /// Returns [`Status::ModelUnreadable`] if the file cannot be read, is not a regular file or is
-    /// larger than 2 GiB, or an error of
+    /// larger than 512 MiB, or an error of
     /// [`ModelPackage::from_bytes`].
     pub fn from_path(path: &Path, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         Self::from_bytes(read_file(path)?, expected_sha256)
@@ -49,10 +47,11 @@ impl ModelPackage {
     /// The error has one of these statuses:
     ///
     /// - [`Status::ModelHash`] if the SHA-256 differs from the expected one
-    /// - [`Status::ModelInvalid`] if the file is malformed or its graph was altered
+    /// - [`Status::ModelInvalid`] if the file is malformed or exceeds a limit, or if its graph was
+    ///   altered
     /// - [`Status::ModelMismatch`] if metadata values contradict each other
-    /// - [`Status::Unsupported`] for a head package, and for a package with a non-linear head or
-    ///   with several chunks per step
+    /// - [`Status::Unsupported`] for a head package, for a package with a non-linear head or with
+    ///   several chunks per step, and for a graph with an operator that is not permitted
     pub fn from_bytes(bytes: Vec<u8>, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         if let Some(expected) = expected_sha256.filter(|&expected| expected != sha256) {
@@ -63,9 +62,10 @@ impl ModelPackage {
         // The metadata and the copy of the package take at most this much.
         check_budget("the model package", bytes.len().saturating_mul(3))?;
         let file = onnx_file::read(&bytes)?;
-        let graph = bytes.get(file.graph.clone()).unwrap_or_default();
-        let graph_sha256 = to_hex(&Sha256::digest(graph));
+        let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
+        let cost = graph::check(file.graph, file.opset, spec.mode)?;
+        check_run_bytes(&spec, &cost)?;
         Ok(Self { spec, bytes: bytes.into() })
     }
 }
@@ -79,10 +79,21 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     let size = regular_file::check(path).map_err(unreadable)?;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     check_budget(PURPOSE, size)?;
-    regular_file::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+    regular_file::read(path, limits::MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::OutOfMemory => out_of_memory(PURPOSE, size),
         _ => unreadable(error),
     })
+}
+
+/// Checks the memory of a session, its classifier and a run of the graph.
+fn check_run_bytes(spec: &ModelSpec, cost: &graph::Cost) -> Result<()> {
+    let session = spec.session_bytes() as u64;
+    let (total, max) = (session.saturating_add(cost.tensor_bytes), limits::MAX_RUN_BYTES);
+    if total <= max {
+        return Ok(());
+    }
+    let message = format!("the tensors of a run must have at most {max} bytes, got {total}");
+    Err(Error::new(Status::ModelInvalid, message))
 }
 
 fn to_hex(bytes: &[u8]) -> String {

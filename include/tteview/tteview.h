@@ -209,8 +209,8 @@ enum ttv_status_value {
   /** The model package cannot be read. */
   TTV_ERR_MODEL_UNREADABLE = -20,
   /**
-   * The model package is not valid. It is truncated or altered, or a metadata key is missing or
-   * malformed.
+   * The model package is not valid. It is truncated or altered, a metadata key is missing or
+   * malformed, the graph is malformed, or a number or size exceeds its limit.
    */
   TTV_ERR_MODEL_INVALID = -21,
   /** The SHA-256 of the model package is not the one that the host expects. */

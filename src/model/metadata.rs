@@ -1,18 +1,17 @@
 //! Parser for the metadata keys of a model package. It implements docs/model-package.md#metadata.
 
+use super::limits;
 use super::spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 use crate::error::{Error, Result, Status};
 use crate::frame::Orientation;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Maximum size of a model card in bytes.
 const MAX_CARD_BYTES: usize = 64 * 1024;
-
-/// Maximum number of values in a state tensor. This number of float32 values takes 1 GiB.
-const MAX_STATE_LEN: usize = 1 << 28;
 
 /// Allowed means, in units of pixel value / 255, which is 0 to 1. Beyond this range, normalised
 /// pixel values would differ by less than 40 parts in a million, and rounding in the network would
@@ -101,6 +100,27 @@ fn invalid(key: &str, problem: &str) -> Error {
     Error::new(Status::ModelInvalid, format!("tteview.{key} {problem}"))
 }
 
+/// Returns [`Status::ModelInvalid`] if a number is outside of its range.
+fn check_number<T: PartialOrd + Display>(
+    key: &str,
+    what: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<()> {
+    let (first, last) = (range.start(), range.end());
+    check(
+        key,
+        range.contains(&value),
+        &format!("must have {what} of {first} to {last}, got {value}"),
+    )
+}
+
+/// Returns [`Status::ModelInvalid`] if a text is too long.
+fn check_text(key: &str, what: &str, text: &str, max: usize) -> Result<()> {
+    let len = text.len();
+    check(key, len <= max, &format!("must have {what} of at most {max} bytes, got {len}"))
+}
+
 fn unsupported_error(key: &str, problem: &str) -> Error {
     Error::new(Status::Unsupported, format!("tteview.{key}: {problem}"))
 }
@@ -171,12 +191,8 @@ pub(super) fn parse_spec(
         }
     };
     let input: InputEntry = keys.parse_json("input")?;
-    let sides = 1..=4096;
-    check(
-        "input",
-        sides.contains(&input.width) && sides.contains(&input.height),
-        "must have a width and a height of 1 to 4096",
-    )?;
+    check_number("input", "a width", input.width, limits::SIDE_PX)?;
+    check_number("input", "a height", input.height, limits::SIDE_PX)?;
     check("input", matches!(input.channels, 1 | 3), "must have 1 or 3 channels")?;
     let mean: Vec<f32> = keys.parse_json("mean")?;
     let std: Vec<f32> = keys.parse_json("std")?;
@@ -185,10 +201,13 @@ pub(super) fn parse_spec(
     check_values("mean", &mean, MEAN)?;
     check_values("std", &std, STD)?;
     let sample_interval_ns: i64 = keys.parse_json("sample_interval_ns")?;
-    check("sample_interval_ns", sample_interval_ns > 0, "must be positive")?;
+    let range = limits::SAMPLE_INTERVAL_NS;
+    check_number("sample_interval_ns", "a value", sample_interval_ns, range)?;
     let alpha: usize = keys.parse_json("alpha")?;
-    check("alpha", alpha >= 1, "must be at least 1")?;
+    check_number("alpha", "a value", alpha, limits::ALPHA)?;
     let clip_samples: usize = keys.parse_json("clip_samples")?;
+    let range = 1..=limits::MAX_CLIP_SAMPLES;
+    check_number("clip_samples", "a value", clip_samples, range)?;
     check_agreement("clip_samples", clip_samples >= alpha, "must be at least alpha")?;
     let slow_indices: Vec<usize> = keys.parse_json("slow_indices")?;
     check(
@@ -225,7 +244,10 @@ pub(super) fn parse_spec(
             ));
         }
     };
-    Ok(ModelSpec {
+    for key in ["source_sha256", "model_version"] {
+        check_text(key, "a text", keys.text(key)?, limits::MAX_TEXT_BYTES)?;
+    }
+    let spec = ModelSpec {
         mode,
         labels,
         width_px: input.width,
@@ -248,7 +270,17 @@ pub(super) fn parse_spec(
         model_version: keys.text("model_version")?.to_owned(),
         provenance: keys.text("provenance")?.to_owned(),
         model_card: parse_model_card(&keys)?,
-    })
+    };
+    check_input_values(&spec)?;
+    Ok(spec)
+}
+
+/// Checks the number of values in the samples of a run. Each factor is within its limit, so the
+/// product does not overflow.
+fn check_input_values(spec: &ModelSpec) -> Result<()> {
+    let samples: usize = spec.input_shapes().iter().map(|shape| shape[0]).sum();
+    let (values, max) = (samples * spec.sample_len(), limits::MAX_INPUT_VALUES);
+    check("input", values <= max, &format!("must have at most {max} values in a run, got {values}"))
 }
 
 /// Checks that the model card, if there is one, is a JSON object of limited size. Programs that
@@ -265,6 +297,7 @@ fn parse_model_card(keys: &Keys<'_>) -> Result<Option<String>> {
 
 fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
     check("labels", !entries.is_empty(), "must not be empty")?;
+    check_number("labels", "a number of entries", entries.len(), 1..=limits::MAX_LABELS)?;
     let mut codes = HashSet::new();
     for (index, label) in entries.iter().enumerate() {
         let texts = [
@@ -275,6 +308,11 @@ fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
         ];
         let is_valid = !texts.into_iter().flatten().any(|text| has_nul(text));
         check("labels", is_valid, &format!("must not contain a NUL in entry {index}"))?;
+        let codes_of_label = [Some(&label.code), label.scheme.as_ref(), label.scheme_code.as_ref()];
+        for code in codes_of_label.into_iter().flatten() {
+            check_text("labels", "codes", code, limits::MAX_LABEL_CODE_BYTES)?;
+        }
+        check_text("labels", "names", &label.name, limits::MAX_LABEL_NAME_BYTES)?;
         check("labels", !label.code.is_empty(), &format!("must have a code in entry {index}"))?;
         check(
             "labels",
@@ -288,7 +326,9 @@ fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
 }
 
 fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
+    check_number("states", "a number of entries", entries.len(), 0..=limits::MAX_STATES)?;
     let mut names = HashSet::new();
+    let mut total = 0usize;
     for state in &entries {
         let name = &state.name;
         check(
@@ -296,13 +336,19 @@ fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
             !name.is_empty() && !has_nul(name) && names.insert(name.clone()),
             "must have unique names that are not empty and contain no NUL",
         )?;
+        check_text("states", "names", name, limits::MAX_STATE_NAME_BYTES)?;
+        check_number("states", "a rank", state.shape.len(), 1..=limits::MAX_RANK)?;
         let len = state.shape.iter().try_fold(1usize, |len, &side| len.checked_mul(side));
-        let fits = len.is_some_and(|len| (1..=MAX_STATE_LEN).contains(&len));
-        check(
-            "states",
-            fits && !state.shape.is_empty(),
-            &format!("must give {name} a shape with 1 to {MAX_STATE_LEN} values"),
-        )?;
+        let sum = len.filter(|&len| len > 0).and_then(|len| total.checked_add(len));
+        let max = limits::MAX_STATE_VALUES;
+        let sum = sum.filter(|&sum| sum <= max).ok_or_else(|| {
+            let shape = &state.shape;
+            let problem = format!(
+                "must have shapes with 1 to {max} values together, got {shape:?} for {name}"
+            );
+            invalid("states", &problem)
+        })?;
+        total = sum;
         check(
             "states",
             state.initial.is_finite(),

@@ -1,132 +1,184 @@
-//! Reader for the top level of an ONNX file. It finds the position of the graph and reads the
-//! metadata.
+//! Reader for the top level of an ONNX file. It finds the graph and reads the metadata.
 //!
-//! The reader decodes the fields of `ModelProto` from the protobuf wire format, but never the
-//! graph. It checks every length against the length of the file, so it never reads beyond the end
-//! of the file, even if the file is hostile.
+//! Every field of the top level must be one that this reader knows, because a runtime could
+//! interpret any other field: functions, training steps, or the magic number of another format.
 
+use super::limits;
+use super::wire::{Reader, invalid, set_once};
 use crate::error::{Error, Result, Status};
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// Field numbers of `ModelProto`.
-const GRAPH: u64 = 7;
-const METADATA_PROPS: u64 = 14;
+mod field {
+    pub(super) const IR_VERSION: u64 = 1;
+    pub(super) const PRODUCER_NAME: u64 = 2;
+    pub(super) const PRODUCER_VERSION: u64 = 3;
+    pub(super) const DOMAIN: u64 = 4;
+    pub(super) const MODEL_VERSION: u64 = 5;
+    pub(super) const DOC_STRING: u64 = 6;
+    pub(super) const GRAPH: u64 = 7;
+    pub(super) const OPSET_IMPORT: u64 = 8;
+    pub(super) const METADATA_PROPS: u64 = 14;
+    pub(super) const TRAINING_INFO: u64 = 20;
+    pub(super) const FUNCTIONS: u64 = 25;
+}
 
 /// The parts of a `ModelProto` that the library itself reads.
 #[derive(Debug)]
-pub(super) struct OnnxFile {
-    /// Position of the graph in the file.
-    pub(super) graph: Range<usize>,
+pub(super) struct OnnxFile<'a> {
+    /// The graph, which has not been read yet.
+    pub(super) graph: Reader<'a>,
+    /// Version of the ONNX operator set.
+    pub(super) opset: i64,
     /// The entries of `metadata_props`.
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    end: usize,
-}
-
-fn invalid(at: usize, problem: &str) -> Error {
-    Error::new(Status::ModelInvalid, format!("byte {at}: {problem}"))
-}
-
-impl Reader<'_> {
-    fn read_varint(&mut self) -> Result<u64> {
-        let start = self.at;
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.bytes.get(self.at).filter(|_| self.at < self.end);
-            let byte = *byte.ok_or_else(|| invalid(start, "a number is truncated"))?;
-            self.at += 1;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(invalid(start, "a number has more than 64 bits"))
-    }
-
-    fn skip(&mut self, count: u64) -> Result<Range<usize>> {
-        let start = self.at;
-        let end = usize::try_from(count).ok().and_then(|count| start.checked_add(count));
-        let end = end.filter(|&end| end <= self.end).ok_or_else(|| {
-            invalid(start, &format!("a field has {count} bytes, but {} remain", self.end - start))
-        })?;
-        self.at = end;
-        Ok(start..end)
-    }
-
-    /// Reads the next field. Returns the field's number and, if the field is length-delimited, the
-    /// position of its contents. At the end of the bytes, returns `None`.
-    fn read_field(&mut self) -> Result<Option<(u64, Option<Range<usize>>)>> {
-        if self.at == self.end {
-            return Ok(None);
-        }
-        let start = self.at;
-        let tag = self.read_varint()?;
-        let number = tag >> 3;
-        if number == 0 || number > 0x1fff_ffff {
-            return Err(invalid(start, "a field number is out of range"));
-        }
-        let range = match tag & 7 {
-            0 => self.read_varint().map(|_| None)?,
-            1 => self.skip(8).map(|_| None)?,
-            2 => {
-                let length = self.read_varint()?;
-                Some(self.skip(length)?)
-            }
-            5 => self.skip(4).map(|_| None)?,
-            _ => return Err(invalid(start, "a wire type is unknown")),
-        };
-        Ok(Some((number, range)))
-    }
+fn unsupported_error(problem: String) -> Error {
+    Error::new(Status::Unsupported, problem)
 }
 
 /// Reads the top level of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Result<OnnxFile> {
-    let mut reader = Reader { bytes, at: 0, end: bytes.len() };
-    let mut graph = None;
+pub(super) fn read(bytes: &[u8]) -> Result<OnnxFile<'_>> {
+    let size = bytes.len();
+    let max = limits::MAX_FILE_BYTES;
+    if size as u64 > max {
+        let problem = format!("the file must have at most {max} bytes, got {size}");
+        return Err(Error::new(Status::ModelInvalid, problem));
+    }
+    let mut reader = Reader::new(bytes);
+    let (mut graph, mut opset, mut ir_version) = (None, None, None);
     let mut metadata = BTreeMap::new();
-    loop {
-        let start = reader.at;
-        match reader.read_field()? {
-            None => break,
-            Some((GRAPH, Some(range))) => {
+    let mut metadata_bytes = 0;
+    let mut texts = [false; 5];
+    while let Some(field) = reader.read_field()? {
+        let at = field.at;
+        match field.number {
+            field::IR_VERSION => set_once(&mut ir_version, field.integer()?, at)?,
+            field::PRODUCER_NAME | field::PRODUCER_VERSION | field::DOMAIN | field::DOC_STRING => {
+                let text = field.text()?;
+                check_length("a text", text, limits::MAX_TEXT_BYTES, at)?;
+                mark_once(&mut texts, field.number - field::PRODUCER_NAME, at)?;
+            }
+            field::MODEL_VERSION => {
+                field.integer()?;
+                mark_once(&mut texts, field.number - field::PRODUCER_NAME, at)?;
+            }
+            field::GRAPH => {
                 // Refuse a second graph, because a protobuf reader would merge the graphs, but the
                 // hash would cover only one of them.
-                if graph.replace(range).is_some() {
-                    return Err(invalid(start, "the file contains a second graph"));
+                if graph.replace(field.bytes()?).is_some() {
+                    return Err(invalid(at, "the file contains a second graph"));
                 }
             }
-            Some((METADATA_PROPS, Some(range))) => {
-                let (key, value) = read_entry(bytes, range)?;
-                if metadata.insert(key.clone(), value).is_some() {
-                    return Err(invalid(start, &format!("the metadata key {key:?} is repeated")));
+            field::OPSET_IMPORT => {
+                let version = read_opset(field.bytes()?)?;
+                if opset.replace(version).is_some() {
+                    let problem = "a package must import one operator set".to_owned();
+                    return Err(unsupported_error(problem));
                 }
             }
-            Some((GRAPH | METADATA_PROPS, None)) => {
-                return Err(invalid(start, "a field has the wrong wire type"));
+            field::METADATA_PROPS => {
+                let (key, value) = read_entry(field.bytes()?)?;
+                metadata_bytes += key.len() + value.len();
+                let fits = metadata.len() < limits::MAX_METADATA_ENTRIES
+                    && metadata_bytes <= limits::MAX_METADATA_BYTES;
+                if !fits {
+                    let (entries, bytes) =
+                        (limits::MAX_METADATA_ENTRIES, limits::MAX_METADATA_BYTES);
+                    let problem = format!(
+                        "the metadata must have at most {entries} entries and {bytes} bytes"
+                    );
+                    return Err(invalid(at, &problem));
+                }
+                if metadata.insert(key.to_owned(), value.to_owned()).is_some() {
+                    return Err(invalid(at, &format!("the metadata key {key:?} is repeated")));
+                }
             }
-            Some(_) => {}
+            field::FUNCTIONS => {
+                return Err(unsupported_error("a package must not contain functions".into()));
+            }
+            field::TRAINING_INFO => {
+                return Err(unsupported_error("a package must not contain training steps".into()));
+            }
+            number => {
+                let problem = format!("the field {number} does not belong to a package");
+                return Err(invalid(at, &problem));
+            }
         }
     }
-    let graph = graph.ok_or_else(|| invalid(bytes.len(), "the file contains no graph"))?;
-    Ok(OnnxFile { graph, metadata })
+    let graph = graph.ok_or_else(|| invalid(size, "the file contains no graph"))?;
+    let versions = limits::IR_VERSIONS;
+    let ir_version = ir_version.unwrap_or_default();
+    if !versions.contains(&ir_version) {
+        let (first, last) = (versions.start(), versions.end());
+        let problem = format!("the IR version must be {first} to {last}, got {ir_version}");
+        return Err(unsupported_error(problem));
+    }
+    let opset = opset.ok_or_else(|| invalid(size, "the file imports no operator set"))?;
+    Ok(OnnxFile { graph, opset, metadata })
 }
 
-fn read_entry(bytes: &[u8], range: Range<usize>) -> Result<(String, String)> {
-    let mut reader = Reader { bytes, at: range.start, end: range.end };
-    let (mut key, mut value) = (String::new(), String::new());
-    while let Some((number, field)) = reader.read_field()? {
-        let (Some(field), 1 | 2) = (field, number) else { continue };
-        let text = std::str::from_utf8(bytes.get(field.clone()).unwrap_or_default())
-            .map_err(|_| invalid(field.start, "metadata is not valid UTF-8"))?;
-        *(if number == 1 { &mut key } else { &mut value }) = text.to_owned();
+/// Records that a field was found, and refuses its second occurrence.
+fn mark_once(found: &mut [bool], index: u64, at: usize) -> Result<()> {
+    let slot = usize::try_from(index).ok().and_then(|index| found.get_mut(index));
+    match slot.map(|slot| std::mem::replace(slot, true)) {
+        Some(true) => Err(invalid(at, "a field is repeated")),
+        _ => Ok(()),
     }
-    Ok((key, value))
+}
+
+fn check_length(what: &str, text: &str, max: usize, at: usize) -> Result<()> {
+    let len = text.len();
+    if len <= max {
+        return Ok(());
+    }
+    Err(invalid(at, &format!("{what} must have at most {max} bytes, got {len}")))
+}
+
+/// Reads an `OperatorSetIdProto` and returns its version.
+fn read_opset(mut reader: Reader<'_>) -> Result<i64> {
+    let (mut domain, mut version) = (None, None);
+    while let Some(field) = reader.read_field()? {
+        match field.number {
+            1 => set_once(&mut domain, field.text()?, field.at)?,
+            2 => set_once(&mut version, field.integer()?, field.at)?,
+            _ => return Err(invalid(field.at, "an operator set has an unknown field")),
+        }
+    }
+    let domain = domain.unwrap_or_default();
+    if !domain.is_empty() {
+        let domain = limits::shorten(domain);
+        return Err(unsupported_error(format!("the operator set {domain:?} is not permitted")));
+    }
+    let version = version.unwrap_or_default();
+    let versions = limits::OPSETS;
+    if !versions.contains(&version) {
+        let (first, last) = (versions.start(), versions.end());
+        let problem = format!("the operator set must be {first} to {last}, got {version}");
+        return Err(unsupported_error(problem));
+    }
+    Ok(version)
+}
+
+/// Reads a `StringStringEntryProto`.
+fn read_entry(mut reader: Reader<'_>) -> Result<(&str, &str)> {
+    let (mut key, mut value) = (None, None);
+    while let Some(field) = reader.read_field()? {
+        let at = field.at;
+        match field.number {
+            1 => {
+                let text = field.text()?;
+                check_length("a metadata key", text, limits::MAX_METADATA_KEY_BYTES, at)?;
+                set_once(&mut key, text, at)?;
+            }
+            2 => {
+                let text = field.text()?;
+                check_length("a metadata value", text, limits::MAX_METADATA_VALUE_BYTES, at)?;
+                set_once(&mut value, text, at)?;
+            }
+            _ => return Err(invalid(at, "a metadata entry has an unknown field")),
+        }
+    }
+    Ok((key.unwrap_or_default(), value.unwrap_or_default()))
 }

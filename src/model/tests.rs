@@ -155,3 +155,81 @@ fn a_text_with_a_nul_is_refused() {
         assert!(error.message().contains(&format!("tteview.{key} must not")), "{error}");
     }
 }
+
+/// Returns the rows of the table of limits in docs/model-package.md: the limit and its value.
+fn documented_limits() -> Vec<(&'static str, &'static str)> {
+    let page = include_str!("../../docs/model-package.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("Limits")).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        (cells[0].trim_start_matches("| "), cells[1])
+    })
+    .collect()
+}
+
+#[test]
+fn the_documented_limits_are_those_of_the_code() {
+    use limits::*;
+    let range = |first: i64, last: i64| format!("{first} to {last}");
+    let sides = (*SIDE_PX.start() as i64, *SIDE_PX.end() as i64);
+    let alpha = (*ALPHA.start() as i64, *ALPHA.end() as i64);
+    let expected = [
+        MAX_FILE_BYTES.to_string(),
+        range(*IR_VERSIONS.start(), *IR_VERSIONS.end()),
+        range(*OPSETS.start(), *OPSETS.end()),
+        MAX_METADATA_ENTRIES.to_string(),
+        MAX_METADATA_BYTES.to_string(),
+        MAX_METADATA_KEY_BYTES.to_string(),
+        MAX_METADATA_VALUE_BYTES.to_string(),
+        MAX_TEXT_BYTES.to_string(),
+        MAX_LABELS.to_string(),
+        MAX_LABEL_CODE_BYTES.to_string(),
+        MAX_LABEL_NAME_BYTES.to_string(),
+        range(sides.0, sides.1),
+        range(*SAMPLE_INTERVAL_NS.start(), *SAMPLE_INTERVAL_NS.end()),
+        range(alpha.0, alpha.1),
+        MAX_CLIP_SAMPLES.to_string(),
+        MAX_INPUT_VALUES.to_string(),
+        MAX_STATES.to_string(),
+        MAX_STATE_NAME_BYTES.to_string(),
+        MAX_STATE_VALUES.to_string(),
+        MAX_RANK.to_string(),
+        MAX_NODES.to_string(),
+        MAX_VALUES.to_string(),
+        MAX_NODE_INPUTS.to_string(),
+        MAX_EDGES.to_string(),
+        MAX_NODE_OUTPUTS.to_string(),
+        MAX_ATTRIBUTES.to_string(),
+        MAX_ATTRIBUTE_INTEGERS.to_string(),
+        MAX_NAME_BYTES.to_string(),
+        MAX_INTEGERS.to_string(),
+        MAX_TYPED_VALUES.to_string(),
+        MAX_TENSOR_VALUES.to_string(),
+        MAX_WINDOW.to_string(),
+        MAX_DEPTH.to_string(),
+        MAX_OPERANDS.to_string(),
+        MAX_WORK.to_string(),
+        MAX_CONSTANT_WORK.to_string(),
+        format!("{MAX_CONSTANT_BYTES}, and {CONSTANT_BYTES_PER_BYTE} for each byte of the graph"),
+        MAX_RUN_BYTES.to_string(),
+    ];
+    let documented = documented_limits();
+    let values: Vec<&str> = documented.iter().map(|(_, value)| *value).collect();
+    assert_eq!(values, expected, "{documented:#?}");
+}
+
+#[test]
+fn the_documented_operators_are_those_of_the_code() {
+    let page = include_str!("../../docs/model-package.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("Operators")).unwrap();
+    let (_, section) = section.split_once("Every package may contain:").unwrap();
+    let (all, window) = section.split_once("A window package may also contain:").unwrap();
+    for (text, is_window_only) in [(all, false), (window, true)] {
+        let documented: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+        let operators =
+            graph::OPERATORS.iter().filter(|operator| operator.is_window_only == is_window_only);
+        let expected: Vec<&str> = operators.map(|operator| operator.name).collect();
+        assert_eq!(documented, expected);
+    }
+}

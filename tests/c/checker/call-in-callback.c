@@ -1,13 +1,18 @@
 /* Breaks the rule call-in-callback:
  * destroys a stream in its own callback. */
 #define _GNU_SOURCE
+#include <sched.h>
+#include <stdatomic.h>
+
 #include "../check.h"
 
 static ttv_stream *destroyed;
+static atomic_int calls;
 
 static void destroy(void *user, const ttv_result *result) {
   (void)user, (void)result;
   ttv_stream_destroy(destroyed);
+  atomic_fetch_add(&calls, 1);
 }
 
 static void break_rule(ttv_engine *engine) {
@@ -18,6 +23,8 @@ static void break_rule(ttv_engine *engine) {
   uint64_t acquisition = acquire_frame(stream);
   ttv_result result = TTV_RESULT_INIT;
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
+  /* The callback follows the publication of the result. */
+  while (atomic_load(&calls) == 0) sched_yield();
   ttv_stream_destroy(stream);
 }
 

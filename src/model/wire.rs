@@ -1,0 +1,203 @@
+//! Reader for the protobuf wire format.
+//!
+//! The reader checks every length against the bytes that remain, and never reads or allocates
+//! beyond them, even if the file is hostile. It is stricter than protobuf: a number must have its
+//! shortest encoding, because the parsers of the runtimes disagree about longer ones.
+
+use crate::error::{Error, Result, Status};
+
+/// Reader for the fields of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    /// The bytes that have not been read yet.
+    rest: &'a [u8],
+    /// Position of these bytes in the file.
+    at: usize,
+}
+
+/// Content of a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content<'a> {
+    /// A number of variable length.
+    Varint(u64),
+    /// Eight bytes.
+    Fixed64,
+    /// A text, bytes, a message or packed numbers.
+    Bytes(Reader<'a>),
+    /// Four bytes, in little-endian order.
+    Fixed32(u32),
+}
+
+/// A field of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) number: u64,
+    /// Position of the field in the file.
+    pub(super) at: usize,
+    pub(super) content: Content<'a>,
+}
+
+/// Returns an error at a position in the file.
+pub(super) fn invalid(at: usize, problem: &str) -> Error {
+    Error::new(Status::ModelInvalid, format!("byte {at}: {problem}"))
+}
+
+impl<'a> Reader<'a> {
+    /// Creates a reader for a whole file.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, at: 0 }
+    }
+
+    /// Returns the bytes that have not been read yet.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Returns the position in the file.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Returns whether all bytes have been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Returns the remaining bytes as text.
+    pub(super) fn read_text(&self) -> Result<&'a str> {
+        std::str::from_utf8(self.rest).map_err(|_| invalid(self.at, "a text is not valid UTF-8"))
+    }
+
+    /// Reads a number of variable length.
+    pub(super) fn read_varint(&mut self) -> Result<u64> {
+        let start = self.at;
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let Some((&byte, rest)) = self.rest.split_first() else {
+                return Err(invalid(start, "a number is truncated"));
+            };
+            (self.rest, self.at) = (rest, self.at + 1);
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                if byte == 0 && shift > 0 {
+                    return Err(invalid(start, "a number is not in its shortest encoding"));
+                }
+                return Ok(value);
+            }
+        }
+        Err(invalid(start, "a number has more than 64 bits"))
+    }
+
+    /// Reads `count` bytes.
+    fn read_bytes(&mut self, count: u64) -> Result<Self> {
+        let parts = usize::try_from(count).ok().and_then(|count| self.rest.split_at_checked(count));
+        let Some((bytes, rest)) = parts else {
+            let remaining = self.rest.len();
+            let problem = format!("a field has {count} bytes, but {remaining} remain");
+            return Err(invalid(self.at, &problem));
+        };
+        let field = Self { rest: bytes, at: self.at };
+        (self.rest, self.at) = (rest, self.at + bytes.len());
+        Ok(field)
+    }
+
+    /// Reads four bytes as a number.
+    pub(super) fn read_fixed32(&mut self) -> Result<u32> {
+        let bytes = self.read_bytes(4)?.rest.try_into().unwrap_or_default();
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Reads the next field. At the end of the message, returns `None`.
+    pub(super) fn read_field(&mut self) -> Result<Option<Field<'a>>> {
+        if self.is_at_end() {
+            return Ok(None);
+        }
+        let at = self.at;
+        let tag = self.read_varint()?;
+        let number = tag >> 3;
+        if number == 0 || number > 0x1fff_ffff {
+            return Err(invalid(at, "a field number is out of range"));
+        }
+        let content = match tag & 7 {
+            0 => Content::Varint(self.read_varint()?),
+            1 => self.read_bytes(8).map(|_| Content::Fixed64)?,
+            2 => {
+                let length = self.read_varint()?;
+                Content::Bytes(self.read_bytes(length)?)
+            }
+            5 => Content::Fixed32(self.read_fixed32()?),
+            _ => return Err(invalid(at, "a wire type is unknown")),
+        };
+        Ok(Some(Field { number, at, content }))
+    }
+}
+
+impl<'a> Field<'a> {
+    fn wrong_type(&self) -> Error {
+        invalid(self.at, "a field has the wrong wire type")
+    }
+
+    /// Returns the content as a message, a text, bytes or packed numbers.
+    pub(super) fn bytes(&self) -> Result<Reader<'a>> {
+        match self.content {
+            Content::Bytes(reader) => Ok(reader),
+            _ => Err(self.wrong_type()),
+        }
+    }
+
+    /// Returns the content as a text.
+    pub(super) fn text(&self) -> Result<&'a str> {
+        self.bytes()?.read_text()
+    }
+
+    /// Returns the content as a signed number.
+    pub(super) fn integer(&self) -> Result<i64> {
+        match self.content {
+            Content::Varint(value) => Ok(value.cast_signed()),
+            _ => Err(self.wrong_type()),
+        }
+    }
+
+    /// Returns the content as a float32.
+    pub(super) fn float(&self) -> Result<f32> {
+        match self.content {
+            Content::Fixed32(bits) => Ok(f32::from_bits(bits)),
+            _ => Err(self.wrong_type()),
+        }
+    }
+
+    /// Appends the content, which is one number or packed numbers, to `values`, which may have at
+    /// most `limit` entries.
+    pub(super) fn append_integers(&self, values: &mut Vec<i64>, limit: usize) -> Result<()> {
+        let mut push = |value: i64| {
+            if values.len() >= limit {
+                return Err(invalid(self.at, &format!("a list has more than {limit} numbers")));
+            }
+            values.push(value);
+            Ok(())
+        };
+        match self.content {
+            Content::Varint(value) => push(value.cast_signed()),
+            Content::Bytes(mut packed) => {
+                while !packed.is_at_end() {
+                    push(packed.read_varint()?.cast_signed())?;
+                }
+                Ok(())
+            }
+            _ => Err(self.wrong_type()),
+        }
+    }
+}
+
+/// Stores the value of a field that may occur only once in its message. Protobuf readers keep the
+/// last value or merge the values, so a repeated field could mean different things to different
+/// readers.
+pub(super) fn set_once<T>(slot: &mut Option<T>, value: T, at: usize) -> Result<()> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(invalid(at, "a field is repeated")),
+    }
+}
