@@ -1,8 +1,11 @@
 use super::*;
 
+/// Explores every interleaving with up to three preemptions.
 #[test]
-fn a_waiting_thread_gets_its_result_in_every_interleaving() {
-    loom::model(|| {
+fn a_waiting_thread_gets_its_result() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
         let mailbox = loom::sync::Arc::new(Mailbox::new(1).unwrap());
         let worker = mailbox.clone();
         let thread = loom::thread::spawn(move || {
