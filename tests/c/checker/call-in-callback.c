@@ -10,7 +10,8 @@ static ttv_stream *destroyed;
 static atomic_int calls;
 
 static void destroy(void *user, const ttv_result *result) {
-  (void)user, (void)result;
+  (void)user;
+  if (!(result->flags & TTV_RESULT_FLAG_FINAL)) return;
   ttv_stream_destroy(destroyed);
   atomic_fetch_add(&calls, 1);
 }
