@@ -226,11 +226,11 @@ fn run_batch(provider: &str, first: u64, end: u64) {
     }
 }
 
-/// Returns the provider and the mutations of this process. Without the variable, the process runs
-/// a few mutations.
+/// The entry point of the child processes. Without the variable, it does nothing: the time limit
+/// would also count the time of the other tests in the process.
 #[test]
 fn a_batch_of_mutations_ends_in_time() {
-    let batch = std::env::var(BATCH_VARIABLE).unwrap_or_else(|_| "embedded 0 25".into());
+    let Ok(batch) = std::env::var(BATCH_VARIABLE) else { return };
     let parts: Vec<&str> = batch.split(' ').collect();
     run_batch(parts[0], parts[1].parse().unwrap(), parts[2].parse().unwrap());
 }
