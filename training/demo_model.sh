@@ -63,3 +63,8 @@ train 3 2 8 --epochs 5 --lr 2e-3 --pretrained "$out/run-2/best.pt"
 for set in test field broad-test long longest; do
     "$tteview" eval --manifest "$out/$set/manifest.csv" --model "$out/demo.stream.onnx" --out "$out/eval-$set"
 done
+
+# The model card states the accuracy, so it is added after the evaluation. Update models/demo.card.json first.
+for mode in stream clip; do
+    "$tteview" card "$out/demo.$mode.onnx" --set models/demo.card.json --output "$out/demo.$mode.with-card.onnx"
+done

@@ -1,9 +1,14 @@
 //! `tteview card`: shows the model card of a package, or writes a package with a new card.
 
-use crate::failure::{Exit, Failure};
-use crate::output::print_line;
+use crate::failure::Failure;
+use crate::input_file::{MAX_MODEL_BYTES, read_settings};
+use crate::output::{print_line, print_lines};
+use crate::output_file::write_file;
+use crate::terminal::escape_path;
 use clap::Args;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tteview::regular_file;
 use tteview_compiler::{read_model_card, set_model_card};
 
 #[derive(Debug, Args)]
@@ -21,7 +26,8 @@ pub(crate) struct Card {
 impl Card {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let model = &self.model;
-        let package = std::fs::read(model).map_err(|error| Failure::model(model, error))?;
+        let package = regular_file::read(model, MAX_MODEL_BYTES)
+            .map_err(|error| Failure::model(model, error))?;
         match (&self.set, &self.output) {
             (Some(card), Some(output)) => write_card(model, &package, card, output),
             _ => print_card(model, &package),
@@ -30,17 +36,18 @@ impl Card {
 }
 
 fn write_card(model: &Path, package: &[u8], card: &Path, output: &Path) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(card).map_err(|error| Failure::file(card, error))?;
+    let text = read_settings(card)?;
     let changed = set_model_card(package, &text).map_err(|error| Failure::model(model, error))?;
-    std::fs::write(output, &changed).map_err(|error| Failure::file(output, error))?;
-    print_line(&format!("{}  {} bytes", output.display(), changed.len()))
+    write_file(output, &changed)?;
+    print_line(&format!("{}  {} bytes", escape_path(output), changed.len()))
 }
 
+/// Prints the card as indented JSON, because the text in the package may contain any characters.
 fn print_card(model: &Path, package: &[u8]) -> Result<(), Failure> {
-    let card = read_model_card(package).map_err(|error| Failure::model(model, error))?;
-    let missing = || {
-        let message = "the package has no model card; add one with --set";
-        Failure::new(Exit::Model, format!("{}: {message}", model.display()))
-    };
-    print_line(card.ok_or_else(missing)?.trim_end())
+    let failure = |cause: &str| Failure::model(model, cause);
+    let card = read_model_card(package).map_err(|error| failure(&error.to_string()))?;
+    let card = card.ok_or_else(|| failure("the package has no model card; add one with --set"))?;
+    let card: Value = serde_json::from_str(&card)
+        .map_err(|error| failure(&format!("the model card is malformed: {error}")))?;
+    print_lines(format!("{card:#}").lines())
 }

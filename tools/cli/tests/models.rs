@@ -231,7 +231,9 @@ fn card_is_written_into_a_copy_and_printed() {
     let outcome = run_tteview(["card", STAND_IN, "--set", card, "-o", output]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
     let outcome = run_tteview(["card", output]);
-    assert_eq!((outcome.exit, outcome.stdout.trim_end()), (0, text));
+    let [printed, expected] =
+        [&outcome.stdout, text].map(|text| serde_json::from_str::<Value>(text).unwrap());
+    assert_eq!((outcome.exit, printed), (0, expected));
     let shown = run_tteview(["inspect", output, "--json"]).stdout;
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["metadata"]["model_card"]["limits"][0], "l");
