@@ -77,6 +77,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
         Error::new(Status::ModelUnreadable, format!("{}: {error}", path.display()))
     };
     let size = regular_file::check(path).map_err(unreadable)?;
+    if size > limits::MAX_FILE_BYTES {
+        let max = limits::MAX_FILE_BYTES;
+        let problem = format!("the file must have at most {max} bytes, got {size}");
+        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, problem)));
+    }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     check_budget(PURPOSE, size)?;
     regular_file::read(path, limits::MAX_FILE_BYTES).map_err(|error| match error.kind() {

@@ -14,10 +14,12 @@ use tteview::{Engine, Status, Stream, StreamConfig};
 const SIDE: u32 = 128;
 const FRAMES: i64 = 4;
 
-/// Allowed growth of the resident memory. The allocator may use additional pages for its own
+/// Returns the allowed growth of the resident memory. The allocator may use additional pages for its own
 /// purposes. In every run, a leak of one frame per round exceeds this bound; `check_growth` checks
 /// this.
-const RESIDENT_SLACK_BYTES: usize = 1 << 20;
+fn resident_slack_bytes() -> usize {
+    if is_full_run() { 2 << 20 } else { 1 << 20 }
+}
 
 /// Maximum time that threads may take to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,10 +63,11 @@ fn acquire(stream: &mut Stream, pixels: &[u8]) {
 
 /// Runs `rounds` rounds and checks the growth of the memory. Before the measurement, the function
 /// runs a tenth as many rounds, so that memory that is allocated only once is not counted. The
-/// number of allocated bytes must not grow at all. The runtime's threads end some time after their
-/// engine is dropped, so the check waits until they have freed their memory.
+/// number of allocated bytes must not grow at all. The memory of a thread that has ended is freed
+/// some time later, by other threads that use the runtime (crossbeam-epoch), so the check runs more
+/// rounds until the number is as small as before. A leak would make it larger in every round.
 fn check_growth(rounds: usize, mut round: impl FnMut()) {
-    assert!(rounds * (SIDE * SIDE) as usize > RESIDENT_SLACK_BYTES, "too few rounds");
+    assert!(rounds * (SIDE * SIDE) as usize > resident_slack_bytes(), "too few rounds");
     (0..rounds / 10).for_each(|_| round());
     let (allocated, resident) = (counting::live_bytes(), resident_bytes());
     (0..rounds).for_each(|_| round());
@@ -72,10 +75,13 @@ fn check_growth(rounds: usize, mut round: impl FnMut()) {
     while counting::live_bytes() > allocated {
         let grown = counting::live_bytes() - allocated;
         assert!(end.elapsed() < PATIENCE, "{grown} more bytes are allocated after {rounds} rounds");
-        std::thread::sleep(Duration::from_millis(1));
+        round();
     }
     let grown = resident_bytes().saturating_sub(resident);
-    assert!(grown <= RESIDENT_SLACK_BYTES, "{grown} more bytes are resident after {rounds} rounds");
+    assert!(
+        grown <= resident_slack_bytes(),
+        "{grown} more bytes are resident after {rounds} rounds"
+    );
 }
 
 #[test]

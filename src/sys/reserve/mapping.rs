@@ -14,6 +14,10 @@ const MAX_BALLASTS: usize = 64;
 /// Value of [`Mapping::address`] while a mapping has an owner but no memory.
 const NO_MEMORY: usize = 1;
 
+/// Value of [`Mapping::address`] while a thread returns the memory of a ballast to the system. The
+/// owner waits for the end, because the length of the mapping is still needed.
+const RELEASING: usize = 2;
+
 /// Address and length of a mapping. The address is 0 if there is no owner.
 struct Mapping {
     address: AtomicUsize,
@@ -79,7 +83,7 @@ fn find_block(memory: *mut u8) -> Option<&'static Mapping> {
         return None;
     }
     let address = memory.addr();
-    BLOCKS.iter().find(|block| address > NO_MEMORY && block.address.load(Acquire) == address)
+    BLOCKS.iter().find(|block| address > RELEASING && block.address.load(Acquire) == address)
 }
 
 /// Returns the size of a block, or `None` for other memory.
@@ -90,7 +94,11 @@ pub(super) fn block_bytes(memory: *mut u8) -> Option<usize> {
 /// Frees a block. Returns false for other memory.
 pub(super) fn free_block(memory: *mut u8) -> bool {
     let Some(block) = find_block(memory) else { return false };
-    unmap(memory.addr(), block.bytes.load(Relaxed));
+    // The entry gives up the address before the system can give it to another mapping, whose entry
+    // `find_block` would otherwise confuse with this one. It stays owned until the end.
+    let bytes = block.bytes.load(Relaxed);
+    block.address.store(NO_MEMORY, Ordering::Release);
+    unmap(memory.addr(), bytes);
     block.address.store(0, Ordering::Release);
     BLOCK_COUNT.fetch_sub(1, Ordering::Release);
     true
@@ -106,12 +114,12 @@ pub(super) fn count_blocks() -> usize {
 pub(super) fn release_ballast() -> bool {
     let mut is_released = false;
     for ballast in &BALLASTS {
-        let bytes = ballast.bytes.load(Acquire);
         let address = ballast.address.load(Acquire);
-        let is_owner = address > NO_MEMORY
-            && ballast.address.compare_exchange(address, NO_MEMORY, AcqRel, Relaxed).is_ok();
+        let is_owner = address > RELEASING
+            && ballast.address.compare_exchange(address, RELEASING, AcqRel, Relaxed).is_ok();
         if is_owner {
-            unmap(address, bytes);
+            unmap(address, ballast.bytes.load(Acquire));
+            ballast.address.store(NO_MEMORY, Ordering::Release);
             is_released = true;
         }
     }
@@ -158,10 +166,17 @@ impl Drop for Ballast {
     fn drop(&mut self) {
         let Some(mapping) = self.0 else { return };
         let bytes = mapping.bytes.load(Relaxed);
-        let address = mapping.address.swap(NO_MEMORY, AcqRel);
-        if address > NO_MEMORY {
-            unmap(address, bytes);
+        loop {
+            let address = mapping.address.load(Acquire);
+            if address == RELEASING {
+                // Another thread is inside `munmap`. Sleeping lets it run, whatever its priority.
+                std::thread::sleep(std::time::Duration::from_micros(50));
+            } else if mapping.address.compare_exchange(address, 0, AcqRel, Relaxed).is_ok() {
+                if address > RELEASING {
+                    unmap(address, bytes);
+                }
+                return;
+            }
         }
-        mapping.address.store(0, Ordering::Release);
     }
 }

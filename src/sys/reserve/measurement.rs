@@ -17,10 +17,20 @@ pub(crate) fn measure_peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
         GROWN.store(0, Relaxed);
         PEAK.store(0, Relaxed);
     }
+    let measurement = Measurement;
     let result = work();
     let peak = PEAK.load(Relaxed);
-    MEASURING.fetch_sub(1, Relaxed);
+    drop(measurement);
     (usize::try_from(peak).unwrap_or(0), result)
+}
+
+/// A measurement in progress. Dropping it ends the measurement, also after a panic.
+struct Measurement;
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        MEASURING.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Returns whether [`count_growth`] must be called for each allocation.
