@@ -66,13 +66,13 @@ impl Mailbox {
     /// Publishes a result and its posterior. Only the worker may call this.
     pub(super) fn publish(&self, result: &ViewResult, posterior: &[f32]) {
         let header = encode(result);
+        // The newest result comes first, so that no thread reads an older result after it has
+        // waited for the final one.
+        self.newest.publish(&header, posterior);
         if result.is_final()
             && let Some(record) = self.find_final(result.acquisition)
         {
             record.write(result.acquisition, &header, posterior);
-        }
-        self.newest.publish(&header, posterior);
-        if result.is_final() {
             self.new_final.advance();
         }
     }

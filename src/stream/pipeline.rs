@@ -289,6 +289,11 @@ impl Pipeline {
         {
             self.result.status = self.report_error(&error);
         }
+        if self.result.status == Status::Cancelled && self.shared.is_stopping() {
+            // The stream is being closed, so this acquisition gets no final result. The end of the
+            // stream ends the waits.
+            return;
+        }
         self.close_history();
         self.update_result();
         let is_left = self.result.chunks > 0 || self.classifier.failed_outputs() == 0;
@@ -360,8 +365,8 @@ impl Pipeline {
     /// thread takes an earlier label for the current one.
     fn abort(&mut self, error: &Error) {
         self.result.status = self.report_error(error);
-        self.close_history();
         if !self.shared.is_stopping() {
+            self.close_history();
             self.update_result();
             self.result.label = None;
             self.result.flags |= ResultFlags::PROVISIONAL;

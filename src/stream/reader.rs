@@ -114,6 +114,8 @@ impl Reader {
         let (shared, mut mean) = (&self.shared, self.create_posterior()?);
         let found = shared.history.query(interval, shared.newest_acquisition(), timeout, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
+        // A self-test may have failed during the wait.
+        self.check_self_test()?;
         PosteriorRule::of(&self.shared.spec).apply(&mut mean);
         Ok(self.create_answer(coverage, covered, &mean, scores))
     }
@@ -148,6 +150,7 @@ impl Reader {
         let mut posterior = self.create_posterior()?;
         let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut posterior);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
+        self.check_self_test()?;
         Ok(self.create_answer(coverage, covered, &posterior, scores))
     }
 

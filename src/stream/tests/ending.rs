@@ -302,3 +302,33 @@ fn a_full_ring_begins_no_acquisition() {
     assert_eq!(driver.unwrap().process(), Ok(()));
     assert_eq!(acquirer.begin(), Ok(5));
 }
+
+#[test]
+fn closing_a_stream_during_a_pause_publishes_nothing() {
+    let engine = Network::default().engine();
+    for has_ended in [false, true] {
+        let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config()).unwrap();
+        engine.pause().unwrap();
+        let acquisition = acquirer.begin().unwrap();
+        push_chunk(&mut acquirer, 0);
+        if has_ended {
+            assert_eq!(acquirer.end(), Ok(()));
+        }
+        // The next frame decides the last sample of the chunk, or the end completes it.
+        assert_eq!(push(&mut acquirer, CHUNK as i64, DARK).is_ok(), !has_ended);
+        while engine.scheduler().waiting() == 0 {
+            std::thread::yield_now();
+        }
+        let reader = &reader;
+        scope(|scope| {
+            let waiting = scope.spawn(move || wait(reader, acquisition, NEVER));
+            let asking = scope.spawn(move || query(reader, (0, 200), false, NEVER));
+            sleep(Duration::from_millis(20));
+            drop(acquirer);
+            assert_eq!(status_of(waiting.join().unwrap()), Err(Status::Cancelled));
+            assert_eq!(asking.join().unwrap(), Err(Status::Cancelled));
+        });
+        assert_eq!(reader.poll(&mut [0.0; 2]), Err(Status::NotReady));
+        engine.resume();
+    }
+}
