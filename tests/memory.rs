@@ -14,9 +14,9 @@ use tteview::{Engine, Status, Stream, StreamConfig};
 const SIDE: u32 = 128;
 const FRAMES: i64 = 4;
 
-/// Returns the allowed growth of the resident memory. The allocator may use additional pages for its own
-/// purposes. In every run, a leak of one frame per round exceeds this bound; `check_growth` checks
-/// this.
+/// Returns the allowed growth of the resident memory in bytes. The allocator may use additional
+/// pages for its own purposes. In every run, a leak of one frame per round exceeds this bound;
+/// `check_growth` checks this.
 fn resident_slack_bytes() -> usize {
     if is_full_run() { 2 << 20 } else { 1 << 20 }
 }

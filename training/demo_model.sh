@@ -64,7 +64,8 @@ for set in test field broad-test long longest; do
     "$tteview" eval --manifest "$out/$set/manifest.csv" --model "$out/demo.stream.onnx" --out "$out/eval-$set"
 done
 
-# The model card states the accuracy, so it is added after the evaluation. Update models/demo.card.json first.
+# The model card states the accuracy, so it is added after the evaluation. Before this step, write
+# the new figures to models/demo.card.json.
 for mode in stream clip; do
     "$tteview" card "$out/demo.$mode.onnx" --set models/demo.card.json --output "$out/demo.$mode.with-card.onnx"
 done

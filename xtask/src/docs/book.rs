@@ -23,6 +23,7 @@ const PARTS: &[(&str, &[Chapter])] = &[
             ("Threads, real time and memory", "docs/host/threads.md", "host/threads.md"),
             ("Providers", "docs/host/providers.md", "host/providers.md"),
             ("Errors and robustness", "docs/host/errors.md", "host/errors.md"),
+            ("Checker", "docs/host/checker.md", "host/checker.md"),
             ("Performance", "docs/host/performance.md", "host/performance.md"),
             ("Examples", "docs/host/examples.md", "host/examples.md"),
         ],
