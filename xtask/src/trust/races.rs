@@ -31,7 +31,7 @@ enum Tool {
 /// All checks.
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        name: "loom: ring and mailbox in every interleaving",
+        name: "loom: ring and records in every interleaving",
         tool: Tool::Loom,
         tests: &["loom_tests"],
         skip: &[],
