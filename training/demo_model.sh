@@ -49,7 +49,7 @@ mix train-2 broad-3 > "$out/mixed-3.csv"
 train() { # Arguments: stage, number of processes, batch size per process, other options.
     OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$2" -m tteview_train train \
         --manifest "$out/mixed-$1.csv" --labels models/views.json --out "$out/run-$1" --seed "$1" --batch "$3" \
-        --blocks 1,1,1,1 --width 16 --samples 40 --balance none --precision bf16 --threads 1 --workers 1 --save-every 100 \
+        --blocks 1,1,1,1 --width 16 --lateral-reach 2 --samples 40 --balance none --precision bf16 --threads 1 --workers 1 --save-every 100 \
         --cache "$out/cache" "${@:4}"
 }
 train 1 1 16 --epochs 7 --lr 3e-3

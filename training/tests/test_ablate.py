@@ -5,7 +5,8 @@ import pytest
 from shapes import CODES, write_set
 
 import tteview_train.ablate as ablate_module
-from tteview_train.ablate import ablate, format_range, write_imbalanced_manifest
+from tteview_train.ablate import ablate, format_range, list_variants, write_imbalanced_manifest
+from tteview_train.cli import main
 from tteview_train.config import TrainConfig
 from tteview_train.manifest import ManifestError, list_labels, read_manifest
 from tteview_train.model_config import ModelConfig
@@ -41,10 +42,40 @@ def test_the_table_has_the_mean_and_the_range():
     assert format_range([]) == "-"
 
 
-def test_ablations_fill_the_table_and_run_each_variant_once(manifest, tmp_path, monkeypatch):
+def build_config(manifest):
     labels = tuple(list_labels(read_manifest(manifest)))
     model = ModelConfig(4, width=8, blocks=(1, 1, 1, 1), slow_frames=4, size_px=24)
-    config = TrainConfig(model, labels, str(manifest), samples=32, epochs=1, batch=8)
+    return TrainConfig(model, labels, str(manifest), samples=32, epochs=1, batch=8)
+
+
+def test_each_question_compares_two_values(manifest):
+    rows = list_variants(build_config(manifest), manifest, 16, 4)
+    counts = Counter(row.question for row in rows)
+    assert counts == dict.fromkeys(ablate_module.QUESTIONS, 2)
+    reaches = [row for row in rows if row.question == "lateral reach"]
+    assert [(row.setting, row.config.model.lateral_reach) for row in reaches] == [
+        ("0", 0),
+        ("2", 2),
+    ]
+
+
+def test_only_the_chosen_questions_are_answered(manifest, tmp_path):
+    arguments = ["ablate", "--manifest", str(manifest), "--out", str(tmp_path / "out")]
+    arguments += ["--width", "8", "--blocks", "1,1,1,1", "--size", "24", "--samples", "32"]
+    arguments += ["--epochs", "1", "--batch", "8", "--seeds", "1", "--device", "cpu"]
+    # There are not enough cines for the imbalanced set, which this question does not need.
+    assert main([*arguments, "--questions", "lateral reach"]) == 0
+    text = (tmp_path / "out" / "ablations.md").read_text()
+    rows = [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| lateral")]
+    assert rows == [["| lateral reach", "0", "1"], ["| lateral reach", "2", "1"]]
+    assert not any(f"| {name} |" in text for name in ("balance", "time", "width"))
+    assert not (tmp_path / "out" / "imbalanced.csv").exists()
+    with pytest.raises(SystemExit):
+        main([*arguments, "--questions", "colour"])
+
+
+def test_ablations_fill_the_table_and_run_each_variant_once(manifest, tmp_path, monkeypatch):
+    config = build_config(manifest)
     runs = []
     train = ablate_module.train
     monkeypatch.setattr(
@@ -52,15 +83,15 @@ def test_ablations_fill_the_table_and_run_each_variant_once(manifest, tmp_path, 
         "train",
         lambda *arguments: (runs.append(arguments[1].name), train(*arguments)),
     )
-    arguments = (tmp_path, [0, 1], 4, 16, manifest, QUIET)
+    arguments = (tmp_path, [0, 1], 4, 16, manifest, ablate_module.QUESTIONS, QUIET)
     text = ablate(config, *arguments).read_text()
-    # Three of the eight rows share the reference run, so there are six runs for each seed.
-    assert len(runs) == len(set(runs)) == 12
+    # Four of the ten rows share the reference run, so there are seven runs for each seed.
+    assert len(runs) == len(set(runs)) == 14
     rows = [line for line in text.splitlines() if line.startswith("| ") and " to " in line]
-    assert len(rows) == 8
+    assert len(rows) == 10
     assert all("| 2 |" in row for row in rows)
     again = ablate(config, *arguments).read_text()
-    assert len(runs) == 12
+    assert len(runs) == 14
     assert again == text
     with pytest.raises(ValueError, match="causal"):
-        ablate(replace(config, model=replace(model, time="centred")), *arguments)
+        ablate(replace(config, model=replace(config.model, time="centred")), *arguments)

@@ -55,10 +55,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("time", ["causal", "centred"])
+@pytest.mark.parametrize(("time", "reach"), [("causal", 0), ("causal", 2), ("centred", 2)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_exported_clip_gives_the_logits_of_pytorch(tmp_path, time, channels):
-    model = build_network(replace(MODEL, time=time, in_channels=channels))
+def test_the_exported_clip_gives_the_logits_of_pytorch(tmp_path, time, reach, channels):
+    model = build_network(replace(MODEL, time=time, lateral_reach=reach, in_channels=channels))
     path = tmp_path / "clip.onnx"
     write_onnx(model, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -61,8 +61,21 @@ def test_a_convolution_in_blocks_gives_the_same_result(time, channels, block):
         replace(TINY, blocks=(1, 2, 2, 1)),
         replace(TINY, lateral_kernel=7),
         replace(TINY, alpha=2, lateral_kernel=3),
+        replace(TINY, lateral_kernel=9),
+        replace(TINY, lateral_reach=1),
+        replace(TINY, lateral_reach=2),
+        replace(TINY, lateral_kernel=7, lateral_reach=3),
     ],
-    ids=["blocks 1111", "blocks 1221", "lateral 7", "alpha 2"],
+    ids=[
+        "blocks 1111",
+        "blocks 1221",
+        "lateral 7",
+        "alpha 2",
+        "lateral 9",
+        "reach 1",
+        "reach 2",
+        "lateral 7 reach 3",
+    ],
 )
 def test_a_chunk_sees_the_look_back_and_no_later_sample(config):
     model = build_network(config).double()
@@ -86,10 +99,34 @@ def test_a_chunk_sees_the_look_back_and_no_later_sample(config):
     assert (compute_chunks(model, moved) - before).abs()[:, chunk].max() > 0
 
 
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_a_lateral_connection_reads_as_many_later_samples(reach):
+    model = build_network(replace(TINY, lateral_reach=reach)).double()
+    lateral = model.blocks[0].multipathway_fusion
+    fast = torch.randn(1, TINY.width // TINY.beta_inv, 12, 2, 2, dtype=torch.float64)
+    slow = torch.zeros(1, 1, 3, 2, 2, dtype=torch.float64)
+    with torch.no_grad():
+        before, _ = lateral(slow, fast)
+        # Frame 1 of the slow pathway belongs to sample 4.
+        for sample in range(12):
+            moved = fast.clone()
+            moved[:, :, sample] += 10
+            changed = bool(((lateral(slow, moved)[0] - before)[:, :, 1] != 0).any())
+            assert changed == (reach <= sample <= 4 + reach), sample
+
+
 def test_the_presets_have_known_look_backs():
-    assert build_preset("r50-8x8", 2).look_back == 93
-    assert build_preset("r50-4x16", 2).look_back == 164
-    assert build_preset("slim", 2).look_back < 48
+    for preset, back in (("slim", 38), ("r50-8x8", 96), ("r50-4x16", 166)):
+        config = build_preset(preset, 2)
+        assert (config.lateral_reach, config.look_back) == (0, back)
+        half = config.lateral_kernel // 2
+        assert replace(config, lateral_reach=half).look_back == back - half
+
+
+def test_lateral_connections_of_a_centred_network_stay_centred():
+    for reach in (0, 1, 99):
+        config = replace(TINY, time=CENTRED, lateral_kernel=9, lateral_reach=reach)
+        assert config.lateral_reach == 4
 
 
 def test_a_centred_network_looks_ahead():
@@ -219,7 +256,9 @@ def test_a_head_with_other_features_is_refused():
     [
         ({"time": "both"}, "time must be causal or centred, got 'both'"),
         ({"lateral_kernel": 4}, "must be odd, got 4"),
-        ({"lateral_kernel": 9}, "must be at most 7"),
+        ({"lateral_reach": -1}, "lateral_reach must be 0 to 3, got -1"),
+        ({"lateral_reach": 4}, "lateral_reach must be 0 to 3, got 4"),
+        ({"lateral_kernel": 3, "lateral_reach": 3}, "lateral_reach must be 0 to 2, got 3"),
         ({"width": 13}, "must be a multiple of 2, got 13"),
         ({"blocks": (1, 1, 1)}, "blocks must be four numbers"),
         ({"in_channels": 2}, "in_channels must be 1 or 3, got 2"),

@@ -204,8 +204,34 @@ def test_settings_survive_json(manifest):
     assert parse_config(config.to_json()) == config
 
 
+@pytest.mark.parametrize("kernel", [5, 7])
+def test_a_run_without_a_lateral_reach_is_centred_there(manifest, whole_run, tmp_path, kernel):
+    values = json.loads((whole_run / "config.json").read_text())
+    del values["model"]["lateral_reach"]
+    values["model"]["lateral_kernel"] = kernel
+    config = parse_config(json.dumps(values))
+    assert config.model.lateral_reach == kernel // 2
+    if kernel == 5:
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        (tmp_path / "best.pt").write_bytes((whole_run / "best.pt").read_bytes())
+        model, loaded, _ = load_run(tmp_path)
+        assert loaded == config
+        conv = model.blocks[0].multipathway_fusion.conv_fast_to_slow
+        assert conv.padding == (2, 0, 0)
+
+
+def test_the_command_line_sets_the_lateral_reach(manifest):
+    arguments = ["train", "--manifest", str(manifest), "--out", "run"]
+    for given, reach in (([], 0), (["--lateral-reach", "2"], 2), (["--time", "centred"], 2)):
+        config = _build_config(_build_parser().parse_args([*arguments, *given]))
+        assert config.model.lateral_reach == reach
+    given = ["--time", "centred", "--lateral-reach", "1"]
+    with pytest.raises(ValueError, match=r"--lateral-reach must not be set .* got 1"):
+        _build_config(_build_parser().parse_args([*arguments, *given]))
+
+
 def test_a_sequence_must_be_longer_than_the_look_back(manifest):
-    with pytest.raises(ValueError, match=r"look-back of 26.*--samples 32"):
+    with pytest.raises(ValueError, match=r"look-back of 28.*--samples 32"):
         build_config(manifest, samples=28)
     with pytest.raises(ValueError, match="samples must be a positive multiple of alpha"):
         build_config(manifest, samples=33)

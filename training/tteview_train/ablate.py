@@ -25,11 +25,16 @@ SUBSAMPLE = 9
 """Purpose (see `seeding.py`) of the random generator that draws the imbalanced set."""
 
 
+QUESTIONS = ("balance", "augmentation", "time", "lateral reach", "width")
+"""The questions that `ablate` can answer. Each compares two values of one setting."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One row of the table."""
 
     question: str
+    """One of `QUESTIONS`."""
     setting: str
     config: TrainConfig
 
@@ -80,22 +85,25 @@ def write_imbalanced_manifest(
 def list_variants(
     config: TrainConfig, imbalanced_manifest: Path, wide: int, ratio: int
 ) -> list[Variant]:
-    """Lists the rows of the table.
-
-    Each question compares two values of one setting. Only the rows about class balance use the
-    imbalanced set.
-    """
+    """Lists the rows of the table. Only the rows about class balance use the imbalanced set."""
     balance = config.balance if config.balance != "none" else "sqrt"
     rare = replace(config, manifest=str(imbalanced_manifest))
     model = config.model
     centred = replace(model, time=CENTRED)
+    half = min(model.lateral_kernel // 2, model.alpha - 1)
+
+    def set_reach(reach: int) -> TrainConfig:
+        return replace(config, model=replace(model, lateral_reach=reach))
+
     return [
-        Variant(f"balance at {ratio}:1", "none", replace(rare, balance="none")),
-        Variant(f"balance at {ratio}:1", balance, replace(rare, balance=balance)),
+        Variant("balance", f"none at {ratio}:1", replace(rare, balance="none")),
+        Variant("balance", f"{balance} at {ratio}:1", replace(rare, balance=balance)),
         Variant("augmentation", "off", replace(config, augment=False)),
         Variant("augmentation", "on", replace(config, augment=True)),
         Variant("time", CENTRED, replace(config, model=centred, samples=centred.clip_samples)),
         Variant("time", CAUSAL, config),
+        Variant("lateral reach", "0", set_reach(0)),
+        Variant("lateral reach", str(half), set_reach(half)),
         Variant("width", str(model.width), config),
         Variant("width", str(wide), replace(config, model=replace(model, width=wide))),
     ]
@@ -108,9 +116,10 @@ def ablate(
     ratio: int = 20,
     wide: int = 32,
     field_manifest: Path | None = None,
+    questions: Sequence[str] = QUESTIONS,
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> Path:
-    """Runs all unfinished variants and returns the path of the table.
+    """Runs all unfinished variants of the questions and returns the path of the table.
 
     The table is rewritten after each run. Variants with equal settings share a run. `config` is the
     reference configuration, whose network must be causal.
@@ -119,9 +128,10 @@ def ablate(
         raise ValueError(f"the reference must be causal, got time {config.model.time}")
     out.mkdir(parents=True, exist_ok=True)
     manifest, rare = Path(config.manifest), out / "imbalanced.csv"
-    write_imbalanced_manifest(manifest, rare, [label.code for label in config.labels], ratio)
+    if "balance" in questions:
+        write_imbalanced_manifest(manifest, rare, [label.code for label in config.labels], ratio)
     options = replace(options, cache=options.cache or out / "cache")
-    rows = list_variants(config, rare, wide, ratio)
+    rows = [row for row in list_variants(config, rare, wide, ratio) if row.question in questions]
     results: dict[str, list[dict[str, Any]]] = {row.folder: [] for row in rows}
     done: dict[str, dict[str, Any]] = {}
     for seed in seeds:

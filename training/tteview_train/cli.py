@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .ablate import ablate
+from .ablate import QUESTIONS, ablate
 from .augment import AugmentSettings
 from .balance import METHODS
 from .config import TrainConfig
@@ -99,6 +99,11 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
     add("--width", type=int, help="channels of the slow stem; default: the preset's")
     add("--blocks", help="blocks in each stage, such as 1,2,2,1; default: the preset's")
     add("--time", choices=(CAUSAL, CENTRED), default=CAUSAL, help="padding of convolutions in time")
+    add(
+        "--lateral-reach",
+        type=int,
+        help="later samples that a lateral connection of a causal network reads; default: 0",
+    )
     add("--in-channels", type=int, choices=(1, 3), default=1, help="1 for grey, 3 for RGB input")
     add("--size", type=int, help="height and width of a sample in pixels; default: the preset's")
     add("--dropout", type=float, default=0.5, help="probability that a feature is dropped")
@@ -153,7 +158,13 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def _build_config(options: argparse.Namespace) -> TrainConfig:
     labels = _load_labels(options)
+    if options.time == CENTRED and options.lateral_reach is not None:
+        raise ValueError(
+            f"--lateral-reach must not be set with --time {CENTRED}, got {options.lateral_reach}; "
+            "lateral connections of a centred network always read half their kernel"
+        )
     changes = {
+        "lateral_reach": options.lateral_reach,
         "width": options.width,
         "blocks": tuple(int(n) for n in options.blocks.split(",")) if options.blocks else None,
         "size_px": options.size,
@@ -318,7 +329,14 @@ def _add_ablate_options(parser: argparse.ArgumentParser) -> None:
         default=20,
         help="number of cines of a frequent class for each cine of a rare one, in the balance rows",
     )
-    add("--wide", type=int, default=32, help="width of the network in the last row of the table")
+    add("--wide", type=int, default=32, help="width of the wide network, in the width rows")
+    add(
+        "--questions",
+        choices=QUESTIONS,
+        nargs="+",
+        default=QUESTIONS,
+        help="questions to answer, in quotes if the name has a space; default: all",
+    )
     add(
         "--field-manifest",
         type=Path,
@@ -335,6 +353,7 @@ def _ablate(options: argparse.Namespace) -> None:
         options.imbalance,
         options.wide,
         options.field_manifest,
+        options.questions,
         _build_run_options(options),
     )
     print(path.read_text())

@@ -81,7 +81,10 @@ class TrainConfig:
 def parse_config(text: str) -> TrainConfig:
     """Parses the text of `RUN/config.json`."""
     values: dict[str, Any] = json.loads(text)
-    values["model"] = ModelConfig(**{**values["model"], "blocks": tuple(values["model"]["blocks"])})
+    model = values["model"]
+    # Runs from before this field existed have lateral connections that are centred in time.
+    model.setdefault("lateral_reach", model["lateral_kernel"] // 2)
+    values["model"] = ModelConfig(**{**model, "blocks": tuple(model["blocks"])})
     values["labels"] = tuple(Label(**label) for label in values["labels"])
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()

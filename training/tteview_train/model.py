@@ -21,8 +21,9 @@ from .model_config import CAUSAL, CENTRED, ModelConfig
 class TimeConv(nn.Conv3d):
     """A convolution over [B, C, T, H, W] with "same" padding in space.
 
-    In the causal form with stride 1, all padding in time is at the start. In all other cases, it
-    is at both ends.
+    Output frame t reads `reach` frames after input frame t * stride. By default, `reach` is 0 in
+    the causal form, so that all padding in time is at the start, and half the kernel in the centred
+    form.
     """
 
     def __init__(
@@ -32,13 +33,12 @@ class TimeConv(nn.Conv3d):
         kernel: tuple[int, int, int],
         stride: tuple[int, int, int] = (1, 1, 1),
         time: str = CENTRED,
+        reach: int | None = None,
     ) -> None:
         k = kernel[0]
-        before, after = k // 2, k // 2
-        if time == CAUSAL and stride[0] == 1:
-            # Lateral convolutions have a larger stride, so they keep their padding at both ends.
-            # They still read no sample after their chunk, because k // 2 <= stride - 1.
-            before, after = k - 1, 0
+        if reach is None:
+            reach = 0 if time == CAUSAL else k // 2
+        before, after = k - 1 - reach, reach
         padding = (before if before == after else 0, kernel[1] // 2, kernel[2] // 2)
         super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
         self.time_pads = (0, 0) if before == after else (before, after)
@@ -183,7 +183,7 @@ class FuseFastToSlow(nn.Module):
         super().__init__()
         kernel, stride = (config.lateral_kernel, 1, 1), (config.alpha, 1, 1)
         self.conv_fast_to_slow = TimeConv(
-            fast_channels, 2 * fast_channels, kernel, stride, config.time
+            fast_channels, 2 * fast_channels, kernel, stride, reach=config.lateral_reach
         )
         self.norm = nn.BatchNorm3d(2 * fast_channels)
         self.activation = nn.ReLU(inplace=True)

@@ -21,6 +21,11 @@ class ModelConfig:
     """Number of fast samples per slow sample."""
     beta_inv: int = 8
     lateral_kernel: int = 5
+    lateral_reach: int = 0
+    """Number of fast samples after a slow sample that its lateral connections read.
+
+    In the centred form, it is always `lateral_kernel // 2`, whatever value is given.
+    """
     slow_frames: int = 8
     """Number of slow samples in a clip. A clip has `slow_frames * alpha` fast samples."""
     time: str = CAUSAL
@@ -41,11 +46,14 @@ class ModelConfig:
             raise ValueError(f"lateral_kernel must be odd, got {self.lateral_kernel}")
         if self.width % self.beta_inv:
             raise ValueError(f"width must be a multiple of {self.beta_inv}, got {self.width}")
-        if self.time == CAUSAL and self.lateral_kernel // 2 > self.alpha - 1:
+        if self.time == CENTRED:
+            object.__setattr__(self, "lateral_reach", self.lateral_kernel // 2)
+        furthest = min(self.alpha, self.lateral_kernel) - 1
+        if self.time == CAUSAL and not 0 <= self.lateral_reach <= furthest:
             raise ValueError(
-                f"lateral_kernel must be at most {2 * self.alpha - 1} in the causal form, got "
-                f"{self.lateral_kernel}; a larger kernel reaches past its chunk of {self.alpha} "
-                "samples"
+                f"lateral_reach must be 0 to {furthest}, got {self.lateral_reach}: a lateral "
+                f"connection with a kernel of {self.lateral_kernel} must read its slow sample and "
+                f"no sample after its chunk of {self.alpha} samples"
             )
         if self.in_channels not in (1, 3):
             raise ValueError(f"in_channels must be 1 or 3, got {self.in_channels}")
@@ -59,12 +67,13 @@ class ModelConfig:
     def look_back(self) -> int:
         """Number of samples before a chunk that influence the chunk's logits in the causal form.
 
-        A temporal convolution with kernel k reaches back by k - 1 frames. In the slow pathway, one
-        frame corresponds to `alpha` samples. The longest path may switch from the fast to the slow
-        pathway at any of the lateral connections.
+        A temporal convolution with kernel k reaches back by k - 1 frames, and a lateral connection
+        by `lateral_reach` frames less. In the slow pathway, one frame corresponds to `alpha`
+        samples. The longest path may switch from the fast to the slow pathway at any of the lateral
+        connections.
         """
         fast_reach = 4  # The temporal kernel of the fast stem is 5.
-        lateral = self.lateral_kernel // 2
+        lateral = self.lateral_kernel - 1 - self.lateral_reach
         slow_reach = 0
         longest = 0
         for stage in range(4):
