@@ -81,7 +81,7 @@ const PARTS: &[(&str, &[Chapter])] = &[
     (
         "Notes",
         &[
-            ("First run on a GPU", "docs/notes/gpu-2026-11-26.md", "notes/gpu-2026-11-26.md"),
+            ("Runs on a GPU", "docs/notes/gpu.md", "notes/gpu.md"),
             (
                 "Experiments of the compiler",
                 "docs/notes/compiler-experiments.md",
