@@ -112,10 +112,54 @@ impl Notice {
 #[cfg(target_os = "linux")]
 mod platform {
     use std::cell::UnsafeCell;
-    use std::mem::MaybeUninit;
-    use std::ptr::null;
+    use std::mem::{MaybeUninit, transmute};
+    use std::ptr::{null, null_mut};
+    use std::sync::OnceLock;
     use std::sync::atomic::AtomicU32;
     use std::time::Duration;
+
+    /// The function `pthread_mutex_clocklock`.
+    type ClockLock = unsafe extern "C" fn(
+        *mut libc::pthread_mutex_t,
+        libc::clockid_t,
+        *const libc::timespec,
+    ) -> libc::c_int;
+
+    /// The function that waits for a lock until a time of the monotonic clock, which cannot be set;
+    /// `None` if this system does not have it.
+    static CLOCK_LOCK: OnceLock<Option<ClockLock>> = OnceLock::new();
+
+    /// Looks up the function at run time, because a program that was linked with the symbol would
+    /// not start with glibc before 2.30.
+    fn find_clock_lock() -> Option<ClockLock> {
+        // Linux before 5.14 does not know the operation. If it does, it fails because the address
+        // is not valid.
+        // SAFETY: the kernel checks the address and writes nothing.
+        let result = unsafe {
+            let (address, timeout) = (null_mut::<u32>(), null::<libc::timespec>());
+            libc::syscall(libc::SYS_futex, address, libc::FUTEX_LOCK_PI2, 0, timeout)
+        };
+        let error = std::io::Error::last_os_error().raw_os_error();
+        if result == 0 || error == Some(libc::ENOSYS) {
+            return None;
+        }
+        // SAFETY: the name is a C string.
+        let symbol =
+            unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pthread_mutex_clocklock".as_ptr()) };
+        // SAFETY: the symbol is NULL, which becomes `None`, or the function of this type.
+        unsafe { transmute::<*mut libc::c_void, Option<ClockLock>>(symbol) }
+    }
+
+    /// Returns the time of the clock that comes `timeout` after now.
+    fn find_deadline(clock: libc::clockid_t, timeout: Duration) -> libc::timespec {
+        let mut until = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `until` is writable memory for the result.
+        unsafe { libc::clock_gettime(clock, &raw mut until) };
+        let nanoseconds = until.tv_nsec + i64::from(timeout.subsec_nanos());
+        until.tv_sec += timeout.as_secs().cast_signed() + nanoseconds / 1_000_000_000;
+        until.tv_nsec = nanoseconds % 1_000_000_000;
+        until
+    }
 
     /// A mutex of the C library. It must not move, so it has its own allocation.
     pub(super) struct Lock(Box<UnsafeCell<libc::pthread_mutex_t>>);
@@ -126,6 +170,7 @@ mod platform {
 
     impl Lock {
         pub(super) fn new() -> Self {
+            CLOCK_LOCK.get_or_init(find_clock_lock);
             let lock = Self(Box::new(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER)));
             let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
             let at = attributes.as_mut_ptr();
@@ -149,14 +194,19 @@ mod platform {
 
         /// Returns whether the lock was acquired before the timeout.
         pub(super) fn acquire_for(&self, timeout: Duration) -> bool {
-            // The function takes a time of the wall clock. If that clock is set, the call returns
-            // early or late, but not later than the release of the lock.
-            let mut until = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: `until` is writable memory for the result.
-            unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut until) };
-            let nanoseconds = until.tv_nsec + i64::from(timeout.subsec_nanos());
-            until.tv_sec += timeout.as_secs().cast_signed() + nanoseconds / 1_000_000_000;
-            until.tv_nsec = nanoseconds % 1_000_000_000;
+            if let Some(Some(lock_until)) = CLOCK_LOCK.get() {
+                let until = find_deadline(libc::CLOCK_MONOTONIC, timeout);
+                // SAFETY: the mutex is initialized and does not move, and `until` is a valid time.
+                match unsafe { lock_until(self.0.get(), libc::CLOCK_MONOTONIC, &raw const until) } {
+                    0 => return true,
+                    libc::ETIMEDOUT => return false,
+                    // glibc before 2.35 refuses the monotonic clock for locks that lend priority.
+                    _ => {}
+                }
+            }
+            // If the wall clock is set, this call returns early or late, but not later than the
+            // release of the lock.
+            let until = find_deadline(libc::CLOCK_REALTIME, timeout);
             // SAFETY: the mutex is initialized and does not move, and `until` is a valid time.
             unsafe { libc::pthread_mutex_timedlock(self.0.get(), &raw const until) == 0 }
         }
