@@ -73,18 +73,24 @@ impl Default for Turn {
     }
 }
 
-/// The turns of one session. While threads that waited for the previous turn have not yet noticed
-/// its end, the session uses the other one.
+/// Number of turns that a session allocates when it is created. A session uses the last one only
+/// while other threads have not yet noticed the ends of the seven turns before it.
+const TURNS: usize = 8;
+
+/// The turns of one session. While threads that waited for an earlier turn have not yet noticed its
+/// end, the session uses another one.
 #[derive(Default)]
-pub(crate) struct Turns([Arc<Turn>; 2]);
+pub(crate) struct Turns([Arc<Turn>; TURNS]);
 
 impl Turns {
-    /// Begins a turn. The caller holds the lock of the scheduler's state.
-    fn begin_turn(&self) -> Arc<Turn> {
+    /// Returns a turn without visitors. It gets none until the session has used it, because a
+    /// thread finds a turn only among those of the current requests.
+    ///
+    /// The caller must not hold the lock of the scheduler's state: if other threads have not yet
+    /// noticed the end of any turn of the session, the function allocates a turn.
+    fn find_free(&self) -> Arc<Turn> {
         let is_free = |turn: &&Arc<Turn>| turn.visitors.load(Acquire) == 0;
-        let turn = self.0.iter().find(is_free).map(Arc::clone).unwrap_or_default();
-        turn.lock.acquire();
-        turn
+        self.0.iter().find(is_free).map(Arc::clone).unwrap_or_default()
     }
 }
 
@@ -154,7 +160,7 @@ impl Scheduler {
     /// Waits until it is this stream's turn and the engine is not paused. Returns `None` if `stop`
     /// is set. The code that sets `stop` must then call [`Self::wake_all`].
     pub(crate) fn acquire_live(&self, turns: &Turns, stop: &AtomicBool) -> Option<RunPermit<'_>> {
-        self.acquire(turns, |_| stop.load(Relaxed))
+        self.acquire(turns.find_free(), |_| stop.load(Relaxed))
     }
 
     /// Waits until a control call may run the network. During a pause, such a call fails instead of
@@ -163,7 +169,7 @@ impl Scheduler {
     /// # Errors
     /// Returns [`Status::WrongState`] while the engine is paused.
     pub(crate) fn acquire_unless_paused(&self) -> Result<RunPermit<'_>> {
-        self.acquire(&Turns::default(), |state| state.is_paused).ok_or_else(paused_error)
+        self.acquire(Arc::default(), |state| state.is_paused).ok_or_else(paused_error)
     }
 
     /// Checks that the engine is not paused.
@@ -174,12 +180,12 @@ impl Scheduler {
         if self.state.lock().is_paused { Err(paused_error()) } else { Ok(()) }
     }
 
-    fn acquire(&self, turns: &Turns, gives_up: impl Fn(&State) -> bool) -> Option<RunPermit<'_>> {
+    fn acquire(&self, turn: Arc<Turn>, gives_up: impl Fn(&State) -> bool) -> Option<RunPermit<'_>> {
         let mut state = self.state.lock();
         let ticket = state.tickets;
         state.tickets += 1;
         let is_driving = state.is_this_thread_driving();
-        let turn = turns.begin_turn();
+        turn.lock.acquire();
         state.queue.push_back(Waiting { ticket, is_driving, turn: Arc::clone(&turn) });
         loop {
             let step = state.next_step(ticket, is_driving);
@@ -207,6 +213,7 @@ impl Scheduler {
         turns: &Turns,
         deadline: Option<Instant>,
     ) -> Option<RunPermit<'_>> {
+        let turn = turns.find_free();
         let mut state = self.state.lock();
         let is_driving = state.is_this_thread_driving();
         while !state.is_idle() || (state.is_paused && !is_driving) {
@@ -215,7 +222,8 @@ impl Scheduler {
             }
             state = self.sleep(state, deadline);
         }
-        Some(self.begin_run(&mut state, turns.begin_turn()))
+        turn.lock.acquire();
+        Some(self.begin_run(&mut state, turn))
     }
 
     fn begin_run(&self, state: &mut State, turn: Arc<Turn>) -> RunPermit<'_> {

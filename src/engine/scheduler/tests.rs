@@ -218,3 +218,20 @@ fn threads_that_ask_again_at_once_never_wait_for_each_other() {
     });
     assert_eq!(scheduler.waiting(), 0);
 }
+
+#[test]
+fn a_session_uses_another_turn_while_threads_visit_one() {
+    let (scheduler, turns) = (Scheduler::default(), Turns::default());
+    for turn in &turns.0 {
+        let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+        assert!(Arc::ptr_eq(&permit.turn, turn), "a visited or a new turn");
+        turn.visitors.fetch_add(1, Relaxed);
+    }
+    let is_new = |turn| !turns.0.iter().any(|other| Arc::ptr_eq(other, turn));
+    let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+    assert!(is_new(&permit.turn));
+    drop(permit);
+    turns.0[3].visitors.fetch_sub(1, Relaxed);
+    let permit = scheduler.acquire_idle(&turns, None).expect("there is no deadline");
+    assert!(Arc::ptr_eq(&permit.turn, &turns.0[3]));
+}
