@@ -18,7 +18,7 @@ use crate::backend::{DEFAULT_PROVIDER, load_on};
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
 use crate::error::{Error, Result, Status, check_range};
 use crate::model::{ModelPackage, ModelSpec};
-use crate::sys::fork::CreatorOwned;
+use crate::sys::fork::{CreatorOwned, count_forks};
 use config::{EngineConfig, MAX_THREADS};
 use origin::EngineOrigin;
 use progress::{Progress, ProgressReporter, Stage};
@@ -63,13 +63,14 @@ impl Engine {
     /// Returns [`Status::InvalidArgument`] or [`Status::Unsupported`] if a setting or an option is
     /// not valid, or the error of the last provider if none can run the model, for example
     /// [`Status::System`] if a thread cannot be started. The message also contains the messages of
-    /// the other providers.
+    /// the other providers. Returns [`Status::OutOfMemory`] if an allocation fails.
     pub fn new(package: ModelPackage, config: &EngineConfig) -> Result<Self> {
         let default = [String::from(DEFAULT_PROVIDER)];
         let providers =
             if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
         check_range("threads", config.threads, 0..=MAX_THREADS)?;
         options::check_options(config, providers)?;
+        count_forks()?;
         let mut messages: Vec<String> = Vec::new();
         let mut status = Status::ProviderUnavailable;
         for provider in providers {

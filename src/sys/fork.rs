@@ -1,12 +1,55 @@
 //! Detection of `fork`, after which the handles of the parent process cannot be used in the child.
 
+use crate::error::{Error, Result, Status};
+use parking_lot::Mutex;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Number of calls of `fork` between the process that loaded the library and this process.
 static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A handler that is registered only once, even if earlier attempts failed.
+struct Registration {
+    is_done: Mutex<bool>,
+}
+
+impl Registration {
+    const fn new() -> Self {
+        Self { is_done: Mutex::new(false) }
+    }
+
+    /// Calls `register`, which returns an error number or 0, unless an earlier call succeeded.
+    fn complete(&self, register: impl FnOnce() -> i32) -> Result<()> {
+        let mut is_done = self.is_done.lock();
+        if *is_done {
+            return Ok(());
+        }
+        let error = register();
+        if error != 0 {
+            let error = std::io::Error::from_raw_os_error(error);
+            let message = format!("a handler for fork cannot be registered: {error}");
+            return Err(Error::new(Status::OutOfMemory, message));
+        }
+        *is_done = true;
+        Ok(())
+    }
+}
+
+/// Makes sure that calls of `fork` are counted. Every handle belongs to an engine, so only the
+/// creation of an engine calls this function.
+///
+/// # Errors
+/// Returns [`Status::OutOfMemory`] if the system cannot register a handler. A later call tries
+/// again.
+pub(crate) fn count_forks() -> Result<()> {
+    extern "C" fn count_fork() {
+        FORKS.fetch_add(1, Relaxed);
+    }
+    static REGISTRATION: Registration = Registration::new();
+    // SAFETY: the handler only adds to an atomic number, which is allowed in a child process.
+    REGISTRATION.complete(|| unsafe { libc::pthread_atfork(None, None, Some(count_fork)) })
+}
 
 /// The process that created a handle.
 ///
@@ -19,15 +62,6 @@ pub(crate) struct Creator(u32);
 impl Creator {
     /// Returns the calling process.
     pub(crate) fn this_process() -> Self {
-        extern "C" fn count_fork() {
-            FORKS.fetch_add(1, Relaxed);
-        }
-        static REGISTERED: Once = Once::new();
-        // SAFETY: the handler only adds to an atomic number, which is allowed in a child process.
-        // The registration fails only without memory; a child is then not detected.
-        REGISTERED.call_once(|| unsafe {
-            libc::pthread_atfork(None, None, Some(count_fork));
-        });
         Self(FORKS.load(Relaxed))
     }
 
@@ -76,5 +110,20 @@ impl<T> Drop for CreatorOwned<T> {
             // SAFETY: the value is not used after this call.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_registration_is_reported_and_repeated_once() {
+        let registration = Registration::new();
+        let error = registration.complete(|| libc::ENOMEM).unwrap_err();
+        assert_eq!(error.status(), Status::OutOfMemory);
+        assert!(error.message().starts_with("a handler for fork"), "{error}");
+        assert_eq!(registration.complete(|| 0), Ok(()));
+        assert_eq!(registration.complete(|| panic!("registered twice")), Ok(()));
     }
 }
