@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// considered to have failed it.
 #[derive(Default)]
 pub(crate) struct SelfTestGate {
-    /// Whether `failure` is present. Real-time calls read only this flag.
+    /// Whether `failure` is present. Real-time calls and workers read only this flag.
     has_failed: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
@@ -32,7 +32,8 @@ impl SelfTestGate {
         self.has_failed.load(Relaxed)
     }
 
-    /// Checks that the last self-test did not fail.
+    /// Checks that the last self-test did not fail. The call takes a lock, so only control calls
+    /// may make it.
     ///
     /// # Errors
     /// Returns [`Status::SelfTest`] with the message of the self-test.
@@ -42,5 +43,11 @@ impl SelfTestGate {
             let message = format!("prepare failed its self-test: {}", failure.message());
             Err(Error::new(Status::SelfTest, message))
         })
+    }
+
+    /// Holds the lock of the failure, so that a test can show that a call does not need it.
+    #[cfg(test)]
+    pub(crate) fn hold_failure(&self) -> impl Drop + '_ {
+        self.failure.lock()
     }
 }

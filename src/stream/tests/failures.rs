@@ -146,9 +146,11 @@ fn an_engine_that_failed_its_self_test_gives_no_label() {
     let error = Stream::open(&engine, &config).err().expect("refused");
     assert_eq!(error.status(), Status::SelfTest);
     assert!(error.message().contains("logit 0 must be 0 within 0.1 (fp32), got 1"), "{error}");
-    // The acquisition in progress ends with the next frame.
+    // The acquisition in progress ends with the next frame, and the worker takes no lock.
+    let held = engine.self_test().hold_failure();
     push(&mut acquirer, 8, DARK).unwrap();
     while driver.process().is_ok() {}
+    drop(held);
     let polled = reader.poll(&mut []).unwrap();
     assert_eq!((polled.status, polled.label), (Status::SelfTest, None));
     assert!(polled.flags.contains(ResultFlags::PROVISIONAL));
