@@ -21,6 +21,7 @@ use crate::package::install_for_tests;
 use crate::paths::root;
 use crate::platform::{Language, Platform};
 use crate::process::{Result, cargo, command, read_output, run, rustc};
+use crate::skips::run_test_program;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
@@ -59,9 +60,6 @@ const THREAD_PROGRAMS: [&str; 5] = [
     "tests/c/fork.c",
     "tests/c/environment.c",
 ];
-
-/// The exit status of a program whose precondition is not met on this machine.
-const SKIPPED: i32 = 77;
 
 /// The test that compares the scores of `tests/c/scores.c` with those of the Rust interface.
 pub(crate) const SCORES_TEST: &str = "the_c_abi_gives_the_same_scores";
@@ -113,13 +111,14 @@ fn run_programs(prefix: &Path) -> Result {
         let program = build_host(prefix, source, flags)?;
         for model in STANDIN_MODELS {
             println!("{source} {} {model}", flags.join(" "));
-            run(command(&program, [model]).env("ASAN_OPTIONS", "detect_leaks=1"))?;
+            let mut test = command(&program, [model]);
+            run_test_program(source, test.env("ASAN_OPTIONS", "detect_leaks=1"))?;
         }
     }
     Ok(())
 }
 
-/// Runs the programs about threads, and prints which of them this machine cannot run.
+/// Runs the programs about threads.
 fn run_thread_programs(prefix: &Path) -> Result {
     let library = fetch_newest()?;
     for source in THREAD_PROGRAMS {
@@ -132,12 +131,7 @@ fn run_thread_programs(prefix: &Path) -> Result {
         }
         for mut run in runs {
             println!("{run:?}");
-            let status = run.status().map_err(|error| format!("{}: {error}", program.display()))?;
-            match status.code() {
-                Some(0) => {}
-                Some(SKIPPED) => println!("SKIPPED: {source}"),
-                _ => return Err(format!("{source} failed: {status}")),
-            }
+            run_test_program(source, &mut run)?;
         }
     }
     Ok(())

@@ -17,6 +17,7 @@ mod paths;
 mod platform;
 mod process;
 mod repository;
+mod skips;
 mod test;
 mod trust;
 

@@ -70,7 +70,8 @@ pub(crate) fn read_output(command: &mut Command) -> Result<String> {
         .map_err(|_| format!("the output of `{}` is not valid UTF-8", describe(command)))
 }
 
-fn describe_start(command: &Command, error: &std::io::Error) -> String {
+/// Returns the message for a command that cannot be started.
+pub(crate) fn describe_start(command: &Command, error: &std::io::Error) -> String {
     format!("cannot start `{}`: {error}", describe(command))
 }
 

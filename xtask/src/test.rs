@@ -11,6 +11,7 @@ mod workspace;
 use crate::files::disk_usage_bytes;
 use crate::paths::target_dir;
 use crate::process::Result;
+use crate::skips::take_skipped_parts;
 use crate::{hosts, jetson};
 use report::{Outcome, Report, format_time};
 use std::time::Instant;
@@ -74,10 +75,11 @@ fn run_step(step: &Step, result: &mut Result) -> Outcome {
     let start = Instant::now();
     let outcome = (step.run)();
     let time = start.elapsed();
+    let skipped_parts = take_skipped_parts();
     match outcome {
         Ok(()) => {
             println!("== {name} passed in {}", format_time(time));
-            Outcome::Passed(time)
+            Outcome::Passed { time, skipped_parts }
         }
         Err(message) => {
             println!("== {name} FAILED in {}", format_time(time));
@@ -90,6 +92,7 @@ fn run_step(step: &Step, result: &mut Result) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skips::skip_part;
 
     #[test]
     fn no_step_runs_after_the_first_failure() {
@@ -103,9 +106,26 @@ mod tests {
         ];
         let (rows, result) = run_steps(&steps);
         assert_eq!(result.unwrap_err(), "step b failed: broken");
-        assert!(matches!(rows[0], ("a", Outcome::Passed(_))));
+        assert!(matches!(rows[0], ("a", Outcome::Passed { .. })));
         assert!(matches!(rows[1], ("b", Outcome::Failed(_))));
         assert_eq!(rows[2], ("c", Outcome::NotRun));
+    }
+
+    #[test]
+    fn skipped_parts_belong_to_the_step_that_skips_them() {
+        fn skip() -> Result {
+            skip_part("clang".into());
+            Ok(())
+        }
+        let (rows, _) = run_steps(&[Step::quick("a", "", skip), Step::quick("b", "", || Ok(()))]);
+        let parts: Vec<_> = rows
+            .iter()
+            .map(|(_, outcome)| match outcome {
+                Outcome::Passed { skipped_parts, .. } => skipped_parts.join(","),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(parts, ["clang", ""]);
     }
 
     #[test]

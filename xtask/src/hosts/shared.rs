@@ -9,6 +9,7 @@ use crate::package::shared::{file_name, soname, symbol_version};
 use crate::paths::{root, work_dir};
 use crate::platform::Platform;
 use crate::process::{Result, command, read_output, run};
+use crate::skips::skip_part;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -75,7 +76,7 @@ fn link_with_compilers(prefix: &Path) -> Result {
     create_folder(&folder)?;
     for (compilers, is_required) in COMPILERS {
         if !is_required && !is_installed(compilers[0]) {
-            println!("SKIPPED: hosts built with {}, which is not installed", compilers[0]);
+            skip_part(format!("hosts built with {}, which is not installed", compilers[0]));
             continue;
         }
         for package in ["tteview", "tteview-shared"] {

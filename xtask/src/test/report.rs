@@ -5,7 +5,11 @@ use std::time::Duration;
 /// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Passed(Duration),
+    Passed {
+        time: Duration,
+        /// The parts of the step that cannot run on this machine.
+        skipped_parts: Vec<String>,
+    },
     Failed(Duration),
     /// The step cannot run on this machine, for the given reason.
     Skipped(String),
@@ -30,7 +34,9 @@ impl Report {
         let mut total = Duration::ZERO;
         for (name, outcome) in &self.rows {
             let (time, result) = match outcome {
-                Outcome::Passed(time) => (Some(*time), "passed".to_owned()),
+                Outcome::Passed { time, skipped_parts } => {
+                    (Some(*time), format_passed(skipped_parts))
+                }
                 Outcome::Failed(time) => (Some(*time), "FAILED".to_owned()),
                 Outcome::Skipped(reason) => (None, format!("skipped: {reason}")),
                 Outcome::NotRun => (None, "not run".to_owned()),
@@ -56,11 +62,33 @@ impl Report {
         let count = |is_counted: fn(&Outcome) -> bool| {
             self.rows.iter().filter(|(_, outcome)| is_counted(outcome)).count()
         };
-        let passed = count(|outcome| matches!(outcome, Outcome::Passed(_)));
+        let passed = count(|outcome| matches!(outcome, Outcome::Passed { .. }));
         let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
         let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
-        format!("steps: {passed} passed, {failed} failed, {skipped} skipped")
+        let parts: usize = self
+            .rows
+            .iter()
+            .map(|(_, outcome)| match outcome {
+                Outcome::Passed { skipped_parts, .. } => skipped_parts.len(),
+                _ => 0,
+            })
+            .sum();
+        let text = format!("steps: {passed} passed, {failed} failed, {skipped} skipped");
+        if parts == 0 { text } else { format!("{text}; {} skipped", count_parts(parts)) }
     }
+}
+
+/// Returns the result of a step that passed, with the parts that it skipped.
+fn format_passed(skipped_parts: &[String]) -> String {
+    if skipped_parts.is_empty() {
+        return "passed".to_owned();
+    }
+    let count = count_parts(skipped_parts.len());
+    format!("passed, {count} skipped: {}", skipped_parts.join("; "))
+}
+
+fn count_parts(count: usize) -> String {
+    format!("{count} part{}", if count == 1 { "" } else { "s" })
 }
 
 /// Formats a time in seconds.
@@ -75,9 +103,14 @@ mod tests {
     #[test]
     fn table_has_every_step_the_total_and_the_disk_space() {
         let second = Duration::from_secs(1);
+        let passed = |skipped_parts: &[&str]| Outcome::Passed {
+            time: second,
+            skipped_parts: skipped_parts.iter().map(|&part| part.into()).collect(),
+        };
         let report = Report {
             rows: vec![
-                ("a", Outcome::Passed(second)),
+                ("a", passed(&[])),
+                ("hosts", passed(&["priority.c (no priority)", "clang"])),
                 ("b", Outcome::Skipped("no wheel for aarch64".into())),
                 ("c", Outcome::Failed(second)),
                 ("d", Outcome::NotRun),
@@ -88,14 +121,15 @@ mod tests {
         let expected = "\
 step              time  result
 a                1.0 s  passed
+hosts            1.0 s  passed, 2 parts skipped: priority.c (no priority); clang
 b                    -  skipped: no wheel for aarch64
 c                1.0 s  FAILED
 d                    -  not run
-total            2.0 s
+total            3.0 s
 
 target directory: 1.23 GB
 left out: loom, jetson; `cargo xtask test --all` runs them
-steps: 1 passed, 1 failed, 1 skipped";
+steps: 2 passed, 1 failed, 1 skipped; 2 parts skipped";
         assert_eq!(report.format(), expected);
     }
 

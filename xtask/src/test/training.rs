@@ -5,6 +5,7 @@ use crate::fetch::python::python;
 use crate::files::read_text;
 use crate::paths::root;
 use crate::process::{Result, command, run};
+use crate::skips::run_pytest;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,7 +16,7 @@ pub(super) fn test_training() -> Result {
     run(&mut module(&environment, "ruff", &["check", "."]))?;
     run(&mut module(&environment, "ruff", &["format", "--check", "."]))?;
     run(&mut module(&environment, "mypy", &["tteview_train"]))?;
-    run(&mut module(&environment, "pytest", &["-q"]))
+    run_pytest(&mut module(&environment, "pytest", &["-q", "-rs"]))
 }
 
 /// Returns a command that runs a Python module in the folder of the package.
