@@ -112,7 +112,7 @@ static void check_structs(void) {
   EXPECT(TTV_OK, ttv_stream_commit(stream, &slot, &frame));
   CHECK_STRUCT(ttv_frame, frame_at(0), push(memory), push(odd));
   EXPECT(TTV_OK, ttv_stream_end(stream));
-  while (ttv_stream_process(stream) == TTV_OK) continue;
+  process_all(stream);
   CHECK_STRUCT(ttv_result, (ttv_result)TTV_RESULT_INIT, ttv_stream_poll(stream, (void *)memory),
                ttv_stream_poll(stream, (void *)odd));
   CHECK_STRUCT(ttv_result, (ttv_result)TTV_RESULT_INIT,

@@ -49,7 +49,7 @@ static void *create_streams(void *unused) {
     ttv_stream *own = create_stream(engine, &config);
     uint64_t acquisition = acquire_frame(own);
     ttv_result result = TTV_RESULT_INIT;
-    while (config.drive == TTV_DRIVE_HOST && ttv_stream_process(own) == TTV_OK) continue;
+    if (config.drive == TTV_DRIVE_HOST) process_all(own);
     EXPECT(TTV_OK, ttv_stream_wait(own, acquisition, TIMEOUT_NS, &result));
     ttv_stream_destroy(own);
     pthread_testcancel();
@@ -116,7 +116,7 @@ static void check_thread_end_in_callback(void) {
     ttv_stream *stream = create_stream(own, &config);
     acquire_frame(stream);
     if (!freopen("/dev/null", "w", stderr)) _exit(3);
-    while (ttv_stream_process(stream) == TTV_OK) continue;
+    process_all(stream);
     _exit(0);
   }
   int status = 0;

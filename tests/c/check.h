@@ -11,6 +11,9 @@
 /* Maximum time that a test waits for a result. */
 #define TIMEOUT_NS INT64_C(60000000000)
 
+/* Time between two frames. */
+#define STEP_NS INT64_C(33333333)
+
 static int checks, failures;
 
 /* File to which failures are printed. NULL selects stderr. */
@@ -71,7 +74,34 @@ static inline ttv_stream_config small_stream(void) {
   return config;
 }
 
-/* Creates an engine, or ends the test if this fails. */
+/* Names the library of ONNX Runtime, or NULL, before the first engine is created. */
+static inline void init_runtime(const char *library) {
+  ttv_runtime_config config = TTV_RUNTIME_CONFIG_INIT;
+  config.runtime_library = library;
+  EXPECT(TTV_OK, ttv_runtime_init(&config));
+}
+
+/* Creates an engine on one provider, and returns the status. */
+static inline ttv_status try_engine(const char *model, const char *provider, uint32_t threads,
+                                    ttv_engine **engine) {
+  ttv_engine_config config = TTV_ENGINE_CONFIG_INIT;
+  config.model_path = model;
+  config.providers = &provider;
+  config.provider_count = 1;
+  config.threads = threads;
+  return ttv_engine_create(&config, engine);
+}
+
+/* Creates an engine on one provider, or ends the test if this fails. */
+static inline ttv_engine *create_engine_on(const char *model, const char *provider,
+                                           uint32_t threads) {
+  ttv_engine *engine = NULL;
+  EXPECT(TTV_OK, try_engine(model, provider, threads, &engine));
+  if (!engine) exit(EXIT_FAILURE);
+  return engine;
+}
+
+/* Creates an engine with the default settings, or ends the test if this fails. */
 static inline ttv_engine *create_engine(const char *model) {
   ttv_engine_config config = TTV_ENGINE_CONFIG_INIT;
   config.model_path = model;
@@ -97,6 +127,39 @@ static inline uint64_t acquire_frame(ttv_stream *stream) {
   EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
   EXPECT(TTV_OK, ttv_stream_end(stream));
   return acquisition;
+}
+
+/* Acquires `count` frames, and returns the identifier of the acquisition. The ring must have room
+ * for the frames. */
+static inline uint64_t acquire_frames(ttv_stream *stream, int count) {
+  uint64_t acquisition = 0;
+  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
+  for (int i = 0; i < count; i++) {
+    ttv_frame frame = frame_at(i * STEP_NS);
+    EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
+  }
+  EXPECT(TTV_OK, ttv_stream_end(stream));
+  return acquisition;
+}
+
+/* Processes everything that waits in a host-driven stream. */
+static inline void process_all(ttv_stream *stream) {
+  while (ttv_stream_process(stream) == TTV_OK) continue;
+}
+
+/* Acquires ten frames, and returns the first status that is not TTV_OK, or that of the result. */
+static inline ttv_status try_acquisition(ttv_stream *stream) {
+  uint64_t acquisition = 0;
+  ttv_status status = ttv_stream_begin(stream, &acquisition);
+  for (int frame = 0; frame < 10 && !status; frame++) {
+    ttv_frame pushed = frame_at(frame * STEP_NS);
+    status = ttv_stream_push(stream, &pushed);
+  }
+  ttv_result result = TTV_RESULT_INIT;
+  ttv_status ended = ttv_stream_end(stream);
+  if (status || ended) return status ? status : ended;
+  status = ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result);
+  return status ? status : result.status;
 }
 
 #endif

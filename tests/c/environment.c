@@ -38,22 +38,12 @@ int main(int argc, char **argv) {
   }
   is_recording = 1;
   for (uint32_t threads = 1; threads <= 2; threads++) {
-    ttv_engine_config engine_config = TTV_ENGINE_CONFIG_INIT;
-    engine_config.model_path = argv[1];
-    engine_config.threads = threads;
-    ttv_engine *engine = NULL;
-    EXPECT(TTV_OK, ttv_engine_create(&engine_config, &engine));
+    ttv_engine *engine = create_engine_on(argv[1], "embedded", threads);
     EXPECT(TTV_OK, ttv_engine_prepare(engine));
     ttv_stream_config config = small_stream();
     config.ring_slots = 64;
     ttv_stream *stream = create_stream(engine, &config);
-    uint64_t acquisition = 0;
-    EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
-    for (int i = 0; i < 60; i++) {
-      ttv_frame frame = frame_at(i * INT64_C(33333333));
-      EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
-    }
-    EXPECT(TTV_OK, ttv_stream_end(stream));
+    uint64_t acquisition = acquire_frames(stream, 60);
     ttv_result result = TTV_RESULT_INIT;
     EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
     EXPECT(TTV_OK, result.status);

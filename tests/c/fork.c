@@ -6,26 +6,14 @@
  * The exit status is 0 if every check passed. */
 #define _GNU_SOURCE
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "posix.h"
 
-enum { STREAMS = 4, ROUNDS = 10, CHILD_SECONDS = 60 };
+enum { STREAMS = 4, FRAMES = 40, ROUNDS = 10, CHILD_SECONDS = 60 };
 
 static const char *model, *provider;
-
-static ttv_engine *create_with(uint32_t threads) {
-  ttv_engine_config config = TTV_ENGINE_CONFIG_INIT;
-  config.model_path = model;
-  config.providers = &provider;
-  config.provider_count = 1;
-  config.threads = threads;
-  ttv_engine *engine = NULL;
-  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
-  if (!engine) exit(EXIT_FAILURE);
-  return engine;
-}
 
 static ttv_stream *create_driven(ttv_engine *engine, ttv_drive drive) {
   ttv_stream_config config = small_stream();
@@ -35,25 +23,13 @@ static ttv_stream *create_driven(ttv_engine *engine, ttv_drive drive) {
   return create_stream(engine, &config);
 }
 
-/* Acquires 40 frames and returns the identifier of the acquisition. */
-static uint64_t push_frames(ttv_stream *stream) {
-  uint64_t acquisition = 0;
-  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
-  for (int i = 0; i < 40; i++) {
-    ttv_frame frame = frame_at(i * INT64_C(33333333));
-    EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
-  }
-  EXPECT(TTV_OK, ttv_stream_end(stream));
-  return acquisition;
-}
-
 static void check_new_handles(uint32_t threads) {
-  ttv_engine *engine = create_with(threads);
+  ttv_engine *engine = create_engine_on(model, provider, threads);
   EXPECT(TTV_OK, ttv_engine_prepare(engine));
   for (int drive = 0; drive < 2; drive++) {
     ttv_stream *stream = create_driven(engine, drive ? TTV_DRIVE_HOST : TTV_DRIVE_WAKE);
-    uint64_t acquisition = push_frames(stream);
-    while (drive && ttv_stream_process(stream) == TTV_OK) continue;
+    uint64_t acquisition = acquire_frames(stream, FRAMES);
+    if (drive) process_all(stream);
     ttv_result result = TTV_RESULT_INIT;
     EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
     EXPECT(TTV_OK, result.status);
@@ -98,7 +74,7 @@ static void check_child(ttv_engine *engine, ttv_stream **streams, uint32_t threa
 }
 
 static void check_fork(uint32_t threads) {
-  ttv_engine *engine = create_with(threads);
+  ttv_engine *engine = create_engine_on(model, provider, threads);
   EXPECT(TTV_OK, ttv_engine_prepare(engine));
   ttv_stream *streams[STREAMS];
   uint64_t acquisitions[STREAMS];
@@ -106,9 +82,8 @@ static void check_fork(uint32_t threads) {
     streams[i] = create_driven(engine, i == STREAMS - 1 ? TTV_DRIVE_HOST : TTV_DRIVE_WAKE);
   }
   for (int round = 0; round < ROUNDS; round++) {
-    for (int i = 0; i < STREAMS; i++) acquisitions[i] = push_frames(streams[i]);
-    struct timespec pause = {0, round * 1000000};
-    nanosleep(&pause, NULL);
+    for (int i = 0; i < STREAMS; i++) acquisitions[i] = acquire_frames(streams[i], FRAMES);
+    sleep_ms(round);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) check_child(engine, streams, threads);
@@ -117,7 +92,7 @@ static void check_fork(uint32_t threads) {
     EXPECT(0, status);
     /* The parent's handles are not affected. */
     ttv_result result = TTV_RESULT_INIT;
-    while (ttv_stream_process(streams[STREAMS - 1]) == TTV_OK) continue;
+    process_all(streams[STREAMS - 1]);
     for (int i = 0; i < STREAMS; i++) {
       EXPECT(TTV_OK, ttv_stream_wait(streams[i], acquisitions[i], TIMEOUT_NS, &result));
       EXPECT(TTV_OK, result.status);
@@ -131,9 +106,7 @@ int main(int argc, char **argv) {
   if (argc < 2 || argc > 3) return 2;
   model = argv[1];
   provider = argc == 3 ? "cpu" : "embedded";
-  ttv_runtime_config runtime = TTV_RUNTIME_CONFIG_INIT;
-  runtime.runtime_library = argc == 3 ? argv[2] : NULL;
-  EXPECT(TTV_OK, ttv_runtime_init(&runtime));
+  init_runtime(argc == 3 ? argv[2] : NULL);
   for (uint32_t threads = 1; threads <= 2; threads++) check_fork(threads);
   return finish_checks();
 }

@@ -107,18 +107,17 @@ static void check_pixel_sizes(ttv_stream *stream, int64_t *time_ns) {
   check_environment();
 }
 
-static void process_all(ttv_stream *stream, ttv_drive drive) {
-  while (drive == TTV_DRIVE_HOST && ttv_stream_process(stream) == TTV_OK) continue;
+static void process_acquisition(ttv_stream *stream, ttv_drive drive) {
+  if (drive == TTV_DRIVE_HOST) process_all(stream);
   check_environment();
 }
 
 /* Acquires 12 frames of each format, and writes the scores of all results to `scores`. */
 static size_t acquire(ttv_engine *engine, ttv_drive drive, float *scores) {
-  const int64_t step_ns = 33333333;
   ttv_stream_config config = small_stream();
   config.max_frame_bytes = sizeof image;
   config.ring_slots = 128;
-  config.exact_history_ns = 1000 * step_ns;
+  config.exact_history_ns = 1000 * STEP_NS;
   config.early_stop_margin = 0.99f;
   config.view_change_margin = 0.99f;
   config.drive = drive;
@@ -131,17 +130,17 @@ static size_t acquire(ttv_engine *engine, ttv_drive drive, float *scores) {
   result.scores_capacity = MAX_LABELS;
   for (ttv_pixel_format format = TTV_FORMAT_GRAY8; format <= FORMATS; format++) {
     EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
-    int64_t from_ns = time_ns + step_ns;
+    int64_t from_ns = time_ns + STEP_NS;
     for (int i = 0; i < 12; i++) {
       for (size_t at = 0; at < sizeof image; at++)
         image[at] = (uint8_t)(at * (size_t)(i + 3) + at / 61 * (size_t)format);
-      ttv_frame frame = frame_of(format, time_ns += step_ns);
+      ttv_frame frame = frame_of(format, time_ns += STEP_NS);
       EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
       EXPECT(TTV_FRAME_REFUSED, ttv_stream_push(stream, &frame));
     }
     check_environment();
     EXPECT(TTV_OK, ttv_stream_end(stream));
-    process_all(stream, drive);
+    process_acquisition(stream, drive);
     result.scores = next;
     EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
     EXPECT(TTV_OK, result.status);
@@ -161,7 +160,7 @@ static size_t acquire(ttv_engine *engine, ttv_drive drive, float *scores) {
   check_pixel_sizes(stream, &time_ns);
   EXPECT(TTV_OK, ttv_stream_mark(stream));
   EXPECT(TTV_OK, ttv_stream_end(stream));
-  process_all(stream, drive);
+  process_acquisition(stream, drive);
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
   ttv_stats stats = TTV_STATS_INIT;
   EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));

@@ -10,7 +10,6 @@
 #include "check.h"
 
 #define MIB ((size_t)1 << 20)
-#define STEP_NS INT64_C(33333333)
 
 /* Limits the address space to what is mapped now and `left` bytes more. */
 static void limit_address_space(size_t left) {
@@ -25,21 +24,6 @@ static void limit_address_space(size_t left) {
 static void lift_limit(void) {
   struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
   EXPECT(0, setrlimit(RLIMIT_AS, &limit));
-}
-
-/* Runs an acquisition and returns the status of its result. */
-static ttv_status acquire(ttv_stream *stream) {
-  uint64_t acquisition = 0;
-  ttv_status status = ttv_stream_begin(stream, &acquisition);
-  for (int frame = 0; frame < 10 && !status; frame++) {
-    ttv_frame pushed = frame_at(frame * STEP_NS);
-    status = ttv_stream_push(stream, &pushed);
-  }
-  ttv_result result = TTV_RESULT_INIT;
-  ttv_status ended = ttv_stream_end(stream);
-  if (status || ended) return status ? status : ended;
-  status = ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result);
-  return status ? status : result.status;
 }
 
 /* Checks that a call succeeded or found too little memory. Without address space for its stack, a
@@ -80,7 +64,7 @@ static void use_all_calls(const char *model, size_t left) {
   ttv_stream_config config = small_stream();
   config.exact_history_ns = INT64_C(1000000000);
   ttv_stream *stream = create_stream(engine, &config), *second = NULL;
-  EXPECT(TTV_OK, acquire(stream));
+  EXPECT(TTV_OK, try_acquisition(stream));
   limit_address_space(left);
   ttv_engine_config settings = TTV_ENGINE_CONFIG_INIT;
   settings.model_path = model;
@@ -88,7 +72,7 @@ static void use_all_calls(const char *model, size_t left) {
   expect_success_or_refusal(ttv_engine_prepare(engine), "ttv_engine_prepare");
   if (other) expect_success_or_refusal(ttv_engine_prepare(other), "ttv_engine_prepare");
   expect_success_or_refusal(ttv_stream_create(engine, &config, &second), "ttv_stream_create");
-  expect_success_or_refusal(acquire(stream), "an acquisition");
+  expect_success_or_refusal(try_acquisition(stream), "an acquisition");
   ttv_result result = TTV_RESULT_INIT;
   ttv_status status =
       ttv_stream_query(stream, 0, 10 * STEP_NS, TTV_QUERY_FLAG_EXACT, TIMEOUT_NS, &result);
@@ -99,7 +83,7 @@ static void use_all_calls(const char *model, size_t left) {
   ttv_engine_destroy(other);
   lift_limit();
   EXPECT(TTV_OK, ttv_engine_prepare(engine));
-  EXPECT(TTV_OK, acquire(stream));
+  EXPECT(TTV_OK, try_acquisition(stream));
   ttv_stream_destroy(stream);
   ttv_engine_destroy(engine);
 }
@@ -114,7 +98,8 @@ static void refuse_large_ring(const char *model, size_t available) {
   size_t bytes = 0;
   EXPECT(TTV_OK, ttv_stream_get_memory(engine, &config, &bytes));
   if (bytes / 10 * 9 <= available) {
-    printf("skipped: a ring of %zu bytes, because %zu are available\n", bytes, available);
+    printf("the ring needs %zu bytes, and %zu are available\n", bytes, available);
+    puts("skipped: a ring that is larger than the memory, because the machine has enough");
   } else {
     ttv_stream *stream = NULL;
     EXPECT(TTV_ERR_OUT_OF_MEMORY, ttv_stream_create(engine, &config, &stream));

@@ -5,31 +5,15 @@
  *
  * The exit status is 0 if every check passed, and 77 if the system does not limit threads. */
 #define _GNU_SOURCE /* setresuid, fileno */
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "posix.h"
 
 /* A user that has no other processes, for tests that run as root. */
-enum { NO_PROCESSES = 54321, SKIPPED = 77 };
-
-static int count_threads(int expected) {
-  int count = 0;
-  for (int attempt = 0; attempt < 200; attempt++) {
-    DIR *tasks = opendir("/proc/self/task");
-    count = 0;
-    while (tasks && readdir(tasks)) count++;
-    closedir(tasks);
-    count -= 2; /* the entries "." and ".." */
-    if (count <= expected) break;
-    struct timespec pause = {0, 5000000};
-    nanosleep(&pause, NULL);
-  }
-  return count;
-}
+enum { NO_PROCESSES = 54321 };
 
 static void limit_threads(rlim_t count) {
   struct rlimit limit;
@@ -38,31 +22,21 @@ static void limit_threads(rlim_t count) {
   EXPECT(0, setrlimit(RLIMIT_NPROC, &limit));
 }
 
-static ttv_status create_with(const char *model, const char *provider, uint32_t threads,
-                              ttv_engine **engine) {
-  ttv_engine_config config = TTV_ENGINE_CONFIG_INIT;
-  config.model_path = model;
-  config.providers = &provider;
-  config.provider_count = 1;
-  config.threads = threads;
-  return ttv_engine_create(&config, engine);
-}
-
 static void check_provider(const char *model, const char *provider, int is_root) {
   /* Without a limit, to load everything that is loaded once. */
   ttv_engine *engine = NULL;
   limit_threads(4096);
-  EXPECT(TTV_OK, create_with(model, provider, 3, &engine));
+  EXPECT(TTV_OK, try_engine(model, provider, 3, &engine));
   ttv_engine_destroy(engine);
   int before = count_threads(1);
 
   limit_threads(0);
-  EXPECT(TTV_ERR_SYSTEM, create_with(model, provider, 2, &engine));
+  EXPECT(TTV_ERR_SYSTEM, try_engine(model, provider, 2, &engine));
   EXPECT(1, engine == NULL);
   expect_message("cannot be started");
   EXPECT(before, count_threads(before));
   /* One thread is the caller, so nothing needs to be started. */
-  EXPECT(TTV_OK, create_with(model, provider, 1, &engine));
+  EXPECT(TTV_OK, try_engine(model, provider, 1, &engine));
   EXPECT(TTV_OK, ttv_engine_prepare(engine));
   ttv_stream_config config = small_stream();
   ttv_stream *stream = NULL;
@@ -73,7 +47,7 @@ static void check_provider(const char *model, const char *provider, int is_root)
   config.drive = TTV_DRIVE_HOST;
   stream = create_stream(engine, &config);
   uint64_t acquisition = acquire_frame(stream);
-  while (ttv_stream_process(stream) == TTV_OK) continue;
+  process_all(stream);
   ttv_result result = TTV_RESULT_INIT;
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, 0, &result));
   EXPECT(TTV_OK, result.status);
@@ -83,13 +57,13 @@ static void check_provider(const char *model, const char *provider, int is_root)
   /* Only some of the threads can be started. The limit counts all threads of the user. */
   for (rlim_t limit = 2; is_root && limit < 8; limit++) {
     limit_threads(limit);
-    EXPECT(TTV_ERR_SYSTEM, create_with(model, provider, 9, &engine));
+    EXPECT(TTV_ERR_SYSTEM, try_engine(model, provider, 9, &engine));
     EXPECT(before, count_threads(before));
   }
   limit_threads(4096);
-  EXPECT(TTV_ERR_INVALID_ARGUMENT, create_with(model, provider, 65, &engine));
-  EXPECT(TTV_ERR_INVALID_ARGUMENT, create_with(model, provider, UINT32_MAX, &engine));
-  EXPECT(TTV_OK, create_with(model, provider, 64, &engine));
+  EXPECT(TTV_ERR_INVALID_ARGUMENT, try_engine(model, provider, 65, &engine));
+  EXPECT(TTV_ERR_INVALID_ARGUMENT, try_engine(model, provider, UINT32_MAX, &engine));
+  EXPECT(TTV_OK, try_engine(model, provider, 64, &engine));
   EXPECT(before + 63, count_threads(before + 63));
   ttv_engine_destroy(engine);
   EXPECT(before, count_threads(before));
@@ -99,9 +73,7 @@ static void *do_nothing(void *unused) { return unused; }
 
 int main(int argc, char **argv) {
   if (argc < 2 || argc > 3) return 2;
-  ttv_runtime_config runtime = TTV_RUNTIME_CONFIG_INIT;
-  runtime.runtime_library = argc == 3 ? argv[2] : NULL;
-  EXPECT(TTV_OK, ttv_runtime_init(&runtime));
+  init_runtime(argc == 3 ? argv[2] : NULL);
   int is_root = getuid() == 0;
   if (is_root && (setresgid(NO_PROCESSES, NO_PROCESSES, NO_PROCESSES) ||
                   setresuid(NO_PROCESSES, NO_PROCESSES, NO_PROCESSES))) {

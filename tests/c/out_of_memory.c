@@ -9,14 +9,13 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "fail_allocation.h"
+#include "posix.h"
 
 #define SECOND_NS INT64_C(1000000000)
-#define STEP_NS INT64_C(33333333)
 
 static const char *model, *provider, *library;
 static void *model_data;
@@ -140,21 +139,8 @@ static ttv_status prepare_null(void) {
   return expect_error(TTV_ERR_NULL_ARGUMENT, ttv_engine_prepare(NULL), "engine must not be NULL");
 }
 
-/* Runs an acquisition of ten frames and returns the status of its result. The worker runs while
- * allocations fail. */
-static ttv_status acquire(void) {
-  uint64_t acquisition = 0;
-  ttv_status status = ttv_stream_begin(stream, &acquisition);
-  for (int frame = 0; frame < 10 && !status; frame++) {
-    ttv_frame pushed = frame_at(frame * STEP_NS);
-    status = ttv_stream_push(stream, &pushed);
-  }
-  ttv_result result = TTV_RESULT_INIT;
-  ttv_status ended = ttv_stream_end(stream);
-  if (status || ended) return status ? status : ended;
-  status = ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result);
-  return status ? status : result.status;
-}
+/* The worker runs while allocations fail. */
+static ttv_status acquire(void) { return try_acquisition(stream); }
 
 static ttv_status destroy_both(void) {
   ttv_stream_destroy(new_stream);
@@ -235,13 +221,12 @@ static int test_allocation(size_t index, long at, int is_sticky) {
   long left = 0;
   int was_hit = fail_once(index, at, is_sticky, &left);
   if (left <= 0 || calls[index].makes == 'i') return was_hit;
-  struct timespec pause = {0, 1000000};
   long grown = REPEATS;
   for (int attempt = 0; attempt < 3 && grown >= REPEATS; attempt++) {
     long before = atomic_load(&live_blocks);
     for (int round = 0; round < REPEATS; round++) {
       fail_once(index, at, is_sticky, &left);
-      nanosleep(&pause, NULL);
+      sleep_ms(1);
     }
     grown = atomic_load(&live_blocks) - before;
   }
@@ -277,8 +262,7 @@ static int test_call(size_t index, long stride) {
       destroy_both();
     }
     /* Threads of destroyed engines must have ended. */
-    struct timespec pause = {0, 20000000};
-    nanosleep(&pause, NULL);
+    sleep_ms(20);
   }
   for (int is_sticky = 0; is_sticky < 2; is_sticky++) {
     progress->is_sticky = is_sticky;

@@ -25,7 +25,7 @@ static void check_pause_in_callback(ttv_engine *engine) {
     pause_status = 999;
     ttv_stream *stream = create_stream(engine, &config);
     uint64_t acquisition = acquire_frame(stream);
-    while (is_host_driven && ttv_stream_process(stream) == TTV_OK) continue;
+    if (is_host_driven) process_all(stream);
     ttv_result result = TTV_RESULT_INIT;
     EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
     ttv_stream_destroy(stream);
@@ -60,7 +60,7 @@ static void check_pause(const char *model) {
   ttv_stream_destroy(streams[1]);
   EXPECT(TTV_OK, ttv_engine_resume(engine));
   EXPECT(TTV_OK, ttv_stream_process(streams[2]));
-  while (ttv_stream_process(streams[2]) == TTV_OK) continue;
+  process_all(streams[2]);
   EXPECT(TTV_OK, ttv_stream_wait(streams[2], acquisition, 0, &result));
   EXPECT(TTV_OK, ttv_stream_wait(streams[0], acquisition, TIMEOUT_NS, &result));
   EXPECT(TTV_OK, result.status);

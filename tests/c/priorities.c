@@ -10,13 +10,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "posix.h"
 
 #define MS_NS INT64_C(1000000)
-#define STEP_NS INT64_C(33333333)
 
 /* Duration of each check. */
 #define CHECK_NS (3000 * MS_NS)
@@ -33,17 +32,6 @@ static int first_cpu, test_cpu;
 static ttv_stream *stream;
 static atomic_int is_over;
 static atomic_ullong begun;
-
-static int64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-static void sleep_ns(int64_t time_ns) {
-  struct timespec time = {.tv_sec = time_ns / 1000000000, .tv_nsec = time_ns % 1000000000};
-  nanosleep(&time, NULL);
-}
 
 static void pin(int cpu) {
   cpu_set_t set;
@@ -105,7 +93,7 @@ static void publish(int is_host_driven) {
   if (ttv_stream_begin(stream, &acquisition) != TTV_OK) return;
   atomic_store(&begun, acquisition);
   EXPECT(TTV_OK, ttv_stream_end(stream));
-  while (is_host_driven && ttv_stream_process(stream) == TTV_OK) continue;
+  if (is_host_driven) process_all(stream);
 }
 
 static void *publish_often(void *unused) {
@@ -205,7 +193,7 @@ static void check_queries(ttv_engine *engine) {
   for (int i = 0; i < 1500; i++) {
     ttv_frame frame = frame_at(time_ns += STEP_NS);
     EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
-    while (ttv_stream_process(stream) == TTV_OK) continue;
+    process_all(stream);
   }
   atomic_store(&is_over, 0);
   pthread_t threads[] = {start(process_often), start(occupy), start(query_often)};

@@ -8,12 +8,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "posix.h"
 
-enum { HIGH = 30, MIDDLE = 20, BUSY_MS = 200, IDLE_MS = 100, SECONDS = 6, SKIPPED = 77 };
+enum { HIGH = 30, MIDDLE = 20, BUSY_MS = 200, IDLE_MS = 100, SECONDS = 6 };
 
 /* A turn of the high-priority thread consists of its own run and at most two runs of other threads:
  * a stream's and one of a query or of prepare. A run of the stand-in packages takes about 1 ms. */
@@ -22,17 +22,6 @@ enum { BOUND_MS = 100 };
 static ttv_engine *engine;
 static atomic_int stop;
 static atomic_long low_runs, low_queries;
-
-static int64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
-static void sleep_ms(long milliseconds) {
-  struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
-  nanosleep(&time, NULL);
-}
 
 /* Pins the calling thread to the first CPU and sets its priority; 0 selects the normal policy. */
 static int place_thread(int priority) {
@@ -59,15 +48,15 @@ static double run_acquisition(ttv_stream *stream) {
   double longest = 0;
   if (ttv_stream_begin(stream, &acquisition) != TTV_OK) return BOUND_MS;
   for (int i = 0; i < 100; i++) {
-    ttv_frame frame = frame_at(i * INT64_C(33333333));
+    ttv_frame frame = frame_at(i * STEP_NS);
     ttv_stream_push(stream, &frame);
     int64_t start = now_ns();
-    while (ttv_stream_process(stream) == TTV_OK) continue;
+    process_all(stream);
     double milliseconds = (double)(now_ns() - start) / 1e6;
     if (milliseconds > longest) longest = milliseconds;
   }
   ttv_stream_end(stream);
-  while (ttv_stream_process(stream) == TTV_OK) continue;
+  process_all(stream);
   return longest;
 }
 
@@ -136,15 +125,8 @@ int main(int argc, char **argv) {
     return SKIPPED;
   }
   const char *provider = argc == 3 ? "cpu" : "embedded";
-  ttv_runtime_config runtime = TTV_RUNTIME_CONFIG_INIT;
-  runtime.runtime_library = argc == 3 ? argv[2] : NULL;
-  EXPECT(TTV_OK, ttv_runtime_init(&runtime));
-  ttv_engine_config config = TTV_ENGINE_CONFIG_INIT;
-  config.model_path = argv[1];
-  config.providers = &provider;
-  config.provider_count = 1;
-  EXPECT(TTV_OK, ttv_engine_create(&config, &engine));
-  if (!engine) return 1;
+  init_runtime(argc == 3 ? argv[2] : NULL);
+  engine = create_engine_on(argv[1], provider, 0);
   double longest = 0;
   pthread_create(&threads[0], NULL, process_with_high_priority, &longest);
   pthread_create(&threads[1], NULL, process_with_low_priority, NULL);

@@ -49,7 +49,7 @@ static void use_everything(void) {
     config.exact_history_ns = INT64_C(1000000000);
     ttv_stream *streams = create_stream(own, &config);
     uint64_t acquisition = acquire_frame(streams);
-    while (drive == TTV_DRIVE_HOST && ttv_stream_process(streams) == TTV_OK) continue;
+    if (drive == TTV_DRIVE_HOST) process_all(streams);
     ttv_result result = TTV_RESULT_INIT;
     EXPECT(TTV_OK, ttv_stream_wait(streams, acquisition, TIMEOUT_NS, &result));
     EXPECT(TTV_OK, result.status);

@@ -7,18 +7,15 @@
  * passed. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include <stddef.h>
-#include <time.h>
 
 #include "check.h"
-
-#define SAMPLE_NS INT64_C(33333333)
+#include "posix.h"
 
 static long pause_ms;
 
 static void push(ttv_stream *stream, const ttv_frame *frame) {
-  struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000};
   EXPECT(TTV_OK, ttv_stream_push(stream, frame));
-  nanosleep(&pause, NULL);
+  sleep_ms(pause_ms);
 }
 
 /* Acquires samples `from` to `to`. From sample 40 on, all samples have the same image. */
@@ -26,7 +23,7 @@ static void acquire_samples(ttv_stream *stream, int from, int to, ttv_result *re
   uint64_t acquisition = 0;
   EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
   for (int i = from; i <= to; i++) {
-    ttv_frame frame = frame_at(i * SAMPLE_NS);
+    ttv_frame frame = frame_at(i * STEP_NS);
     for (int p = 0; p < 64 * 64; p++)
       pixels[p] = (uint8_t)(i < 40 ? 7 * p * i : 200 - (p / 64) * 3);
     push(stream, &frame);
@@ -44,7 +41,7 @@ static ttv_result result_with(float *scores) {
 
 static ttv_status query(ttv_stream *stream, int from, int to, ttv_query_flags flags,
                         int64_t timeout_ns, ttv_result *result) {
-  return ttv_stream_query(stream, from * SAMPLE_NS, to * SAMPLE_NS, flags, timeout_ns, result);
+  return ttv_stream_query(stream, from * STEP_NS, to * STEP_NS, flags, timeout_ns, result);
 }
 
 /* An exact query gives the same result as an acquisition of only the samples in the interval. */
@@ -58,7 +55,7 @@ static void check_exact_queries(ttv_engine *engine, int is_streaming) {
   config.exact_history_ns = INT64_C(3600000000001);
   EXPECT(TTV_ERR_INVALID_ARGUMENT, ttv_stream_create(engine, &config, &stream));
   expect_message("exact_history_ns");
-  config.exact_history_ns = 60 * SAMPLE_NS;
+  config.exact_history_ns = 60 * STEP_NS;
   EXPECT(TTV_OK, ttv_stream_get_memory(engine, &config, &with));
   EXPECT(1, with > without + 60 * 112 * 112 * sizeof(float));
   stream = create_stream(engine, &config);
@@ -79,15 +76,15 @@ static void check_exact_queries(ttv_engine *engine, int is_streaming) {
   EXPECT(TTV_OK, query(stream, 40, 59, exact_flag, -1, &exact));
   EXPECT(is_streaming ? 5 : 0, (long long)plain.chunks);
   EXPECT(is_streaming ? 5 : 1, (long long)exact.chunks);
-  EXPECT(40 * SAMPLE_NS, exact.first_time_ns);
-  EXPECT(59 * SAMPLE_NS, exact.last_time_ns);
+  EXPECT(40 * STEP_NS, exact.first_time_ns);
+  EXPECT(59 * STEP_NS, exact.last_time_ns);
   EXPECT(1, memcmp(scores[1], scores[2], sizeof scores[1]) != 0);
   acquire_samples(other, 40, 59, &whole);
   EXPECT(0, memcmp(scores[0], scores[2], sizeof scores[0]));
   EXPECT(TTV_EMPTY, query(stream, 60, 70, exact_flag, -1, &exact));
   acquire_samples(stream, 60, 130, &whole);
   EXPECT(TTV_PARTIAL, query(stream, 0, 130, exact_flag, -1, &exact));
-  EXPECT(69 * SAMPLE_NS, exact.first_time_ns);
+  EXPECT(69 * STEP_NS, exact.first_time_ns);
   ttv_stream_destroy(other);
   ttv_stream_destroy(stream);
 }
@@ -120,7 +117,7 @@ static void check_early_stop(ttv_engine *engine) {
   EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
   memset(pixels, 90, sizeof pixels);
   for (int i = 0; i < 200; i++) {
-    ttv_frame frame = frame_at(i * SAMPLE_NS);
+    ttv_frame frame = frame_at(i * STEP_NS);
     push(stream, &frame);
   }
   EXPECT(TTV_OK, ttv_stream_end(stream));
@@ -128,7 +125,7 @@ static void check_early_stop(ttv_engine *engine) {
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
   EXPECT(TTV_RESULT_FLAG_SETTLED,
          result.flags & (TTV_RESULT_FLAG_SETTLED | TTV_RESULT_FLAG_VIEW_CHANGED));
-  EXPECT(1, result.last_time_ns < 199 * SAMPLE_NS);
+  EXPECT(1, result.last_time_ns < 199 * STEP_NS);
   EXPECT(200, (long long)result.frames_used);
   ttv_stats stats = TTV_STATS_INIT;
   EXPECT(TTV_OK, ttv_stream_get_stats(stream, &stats));

@@ -49,7 +49,7 @@ static void acquire(ttv_engine *engine, ttv_result *result) {
   EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
   for (int i = 0; i < 40; i++) {
     for (size_t p = 0; p < sizeof pixels; p++) pixels[p] = (uint8_t)(p * (size_t)(i + 3));
-    ttv_frame frame = frame_at(i * INT64_C(33333333));
+    ttv_frame frame = frame_at(i * STEP_NS);
     EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
   }
   EXPECT(TTV_OK, ttv_stream_end(stream));

@@ -17,12 +17,12 @@ int main(int argc, char **argv) {
   EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
   for (int i = 0; i < 70; i++) {
     for (size_t p = 0; p < sizeof pixels; p++) pixels[p] = (uint8_t)(p * (size_t)(i + 3));
-    ttv_frame frame = frame_at(i * INT64_C(33333333));
+    ttv_frame frame = frame_at(i * STEP_NS);
     EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
-    while (ttv_stream_process(stream) == TTV_OK) continue;
+    process_all(stream);
   }
   EXPECT(TTV_OK, ttv_stream_end(stream));
-  while (ttv_stream_process(stream) == TTV_OK) continue;
+  process_all(stream);
 
   float scores[MAX_LABELS];
   ttv_result result = TTV_RESULT_INIT;

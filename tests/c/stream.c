@@ -138,7 +138,6 @@ static void check_discontinuities(ttv_stream *stream) {
 
 /* Checks that one frame far ahead in time does not silence the stream. */
 static void check_clock_step(ttv_stream *stream) {
-  const int64_t step_ns = 33333333;
   uint64_t acquisition = 0;
   ttv_result result = TTV_RESULT_INIT;
   ttv_stats stats = TTV_STATS_INIT, before = TTV_STATS_INIT;
@@ -151,7 +150,7 @@ static void check_clock_step(ttv_stream *stream) {
     EXPECT(TTV_FRAME_REFUSED, ttv_stream_push(stream, &frame));
   }
   for (int i = 1; i <= 5; i++) {
-    frame = frame_at(i * step_ns);
+    frame = frame_at(i * STEP_NS);
     /* The last frame at 7 ns is the first that agrees. */
     EXPECT(i < 4 ? TTV_FRAME_REFUSED : TTV_OK, ttv_stream_push(stream, &frame));
   }
@@ -267,7 +266,7 @@ static void check_poll_drive(ttv_engine *engine) {
 
 /* Writes frame `index` to a slot, after some invalid calls. */
 static void write_to_slot(ttv_stream *stream, int index) {
-  ttv_frame frame = frame_at(index * INT64_C(33333333));
+  ttv_frame frame = frame_at(index * STEP_NS);
   ttv_slot slot = TTV_SLOT_INIT;
   EXPECT(TTV_OK, ttv_stream_loan(stream, &slot));
   EXPECT(64 * 64, slot.capacity_bytes);
@@ -298,7 +297,7 @@ static void check_loans(ttv_engine *engine) {
         write_to_slot(stream, i);
         continue;
       }
-      ttv_frame frame = frame_at(i * INT64_C(33333333));
+      ttv_frame frame = frame_at(i * STEP_NS);
       memset(pixels, 20 * i, sizeof pixels);
       EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
     }

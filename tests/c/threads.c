@@ -4,15 +4,14 @@
  *   threads MODEL.onnx LIBRARY      checks the provider "cpu" with this ONNX Runtime
  *
  * The exit status is 0 if every check passed. */
-#define _GNU_SOURCE /* RUSAGE_THREAD, opendir */
-#include <dirent.h>
+#define _GNU_SOURCE /* syscall */
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "posix.h"
 
 enum { FRAMES = 900 };
 
@@ -27,23 +26,6 @@ static void count_start(void *user, const char *role) {
     workers++;
     last_worker = (int)syscall(SYS_gettid);
   }
-}
-
-/* Counts the threads of the process. A thread that has been joined may be listed for a moment, so
- * the function waits until there are at most `expected`. */
-static int count_threads(int expected) {
-  int count = 0;
-  for (int attempt = 0; attempt < 200; attempt++) {
-    DIR *tasks = opendir("/proc/self/task");
-    count = 0;
-    while (tasks && readdir(tasks)) count++;
-    closedir(tasks);
-    count -= 2; /* the entries "." and ".." */
-    if (count <= expected) break;
-    struct timespec pause = {0, 5000000};
-    nanosleep(&pause, NULL);
-  }
-  return count;
 }
 
 static double cpu_ms(clockid_t clock) {
@@ -75,35 +57,15 @@ static void expect_caller_computes(const char *what, int threads, double other_m
   EXPECT(1, known >= share * process - 1.0);
 }
 
-/* Pushes an acquisition into a stream whose ring has room for it. */
-static uint64_t push_acquisition(ttv_stream *stream) {
-  uint64_t acquisition = 0;
-  EXPECT(TTV_OK, ttv_stream_begin(stream, &acquisition));
-  for (int i = 0; i < FRAMES; i++) {
-    ttv_frame frame = frame_at(i * INT64_C(33333333));
-    EXPECT(TTV_OK, ttv_stream_push(stream, &frame));
-  }
-  EXPECT(TTV_OK, ttv_stream_end(stream));
-  return acquisition;
-}
-
 static void check_provider(const char *model, const char *provider, uint32_t threads) {
   printf("%s, %u threads\n", provider, threads);
   int before = count_threads(1);
   int helpers_before = helpers, workers_before = workers;
-  ttv_engine_config engine_config = TTV_ENGINE_CONFIG_INIT;
-  engine_config.model_path = model;
-  engine_config.providers = &provider;
-  engine_config.provider_count = 1;
-  engine_config.threads = threads;
-  ttv_engine *engine = NULL;
-  EXPECT(TTV_OK, ttv_engine_create(&engine_config, &engine));
-  if (!engine) return;
+  ttv_engine *engine = create_engine_on(model, provider, threads);
   int with_engine = before + (int)threads - 1;
   EXPECT(with_engine, count_threads(with_engine));
   for (int i = 0; i < 200 && helpers - helpers_before < (int)threads - 1; i++) {
-    struct timespec pause = {0, 5000000};
-    nanosleep(&pause, NULL);
+    sleep_ms(5);
   }
   EXPECT((int)threads - 1, helpers - helpers_before);
 
@@ -116,10 +78,10 @@ static void check_provider(const char *model, const char *provider, uint32_t thr
   config.exact_history_ns = INT64_C(60000000000);
   config.drive = TTV_DRIVE_HOST;
   ttv_stream *stream = create_stream(engine, &config);
-  uint64_t acquisition = push_acquisition(stream);
+  uint64_t acquisition = acquire_frames(stream, FRAMES);
   ttv_result result = TTV_RESULT_INIT;
   start_measuring();
-  while (ttv_stream_process(stream) == TTV_OK) continue;
+  process_all(stream);
   expect_caller_computes("host-driven stream", (int)threads, 0);
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, 0, &result));
   EXPECT(TTV_OK, result.status);
@@ -134,7 +96,7 @@ static void check_provider(const char *model, const char *provider, uint32_t thr
   stream = create_stream(engine, &config);
   EXPECT(with_engine + 1, count_threads(with_engine + 1));
   start_measuring();
-  acquisition = push_acquisition(stream);
+  acquisition = acquire_frames(stream, FRAMES);
   EXPECT(TTV_OK, ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &result));
   EXPECT(TTV_OK, result.status);
   EXPECT(workers_before + 1, workers);

@@ -3,12 +3,12 @@
  *   waits MODEL.onnx
  *
  * The exit status is 0 if every check passed. */
-#define _POSIX_C_SOURCE 200809L /* nanosleep */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <stdatomic.h>
 #include <threads.h>
-#include <time.h>
 
 #include "check.h"
+#include "posix.h"
 
 #define LABELS 64
 
@@ -44,10 +44,6 @@ static ttv_stream *create_host_driven(ttv_engine *engine, uint32_t ring_slots) {
   return create_stream(engine, &config);
 }
 
-static void process_all(ttv_stream *stream) {
-  while (ttv_stream_process(stream) == TTV_OK) continue;
-}
-
 /* A call that returns no result leaves the result and the scores. */
 static void check_unchanged(ttv_engine *engine) {
   static answer found;
@@ -75,12 +71,6 @@ static void check_unchanged(ttv_engine *engine) {
   for (uint32_t i = 0; i < found.result.scores_length; i++) sum += found.scores[i];
   EXPECT(1, sum > 0.999f && sum < 1.001f);
   ttv_stream_destroy(stream);
-}
-
-static int64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 /* A query directly after the begin waits for the frames, but not longer than its timeout. */
@@ -149,9 +139,8 @@ static void check_destroy(ttv_engine *engine, ttv_drive drive) {
   EXPECT(thrd_success, thrd_create(&threads[2], query_for_ever, &entered));
   /* The threads must be waiting before the stream is destroyed. The library cannot show when this
    * is the case, so wait much longer than a thread needs. */
-  struct timespec pause = {.tv_sec = 0, .tv_nsec = 300000000};
   while (atomic_load(&entered) < 3) thrd_yield();
-  nanosleep(&pause, NULL);
+  sleep_ms(300);
   ttv_stream_destroy(shared_stream);
   for (int i = 0; i < 3; i++) {
     int status = TTV_OK;
