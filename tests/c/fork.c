@@ -5,6 +5,8 @@
  *
  * The exit status is 0 if every check passed. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,30 @@
 enum { STREAMS = 4, FRAMES = 40, ROUNDS = 10, CHILD_SECONDS = 60 };
 
 static const char *model, *provider;
+
+/* Number of calls of pthread_atfork that fail. */
+static int atfork_failures;
+
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
+
+/* Replaces the function of the C library in the whole program. */
+int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+  return atfork_failures-- > 0 ? ENOMEM : __register_atfork(prepare, parent, child, NULL);
+}
+
+/* An engine whose child processes could not be detected is not created, and the next call registers
+ * the handler. */
+static void check_failed_registration(void) {
+  ttv_engine *engine = NULL;
+  atfork_failures = 2;
+  for (int i = 0; i < 2; i++) {
+    EXPECT(TTV_ERR_OUT_OF_MEMORY, try_engine(model, provider, 1, &engine));
+    expect_message("a handler for fork cannot be registered");
+    EXPECT(1, engine == NULL);
+  }
+  ttv_engine_destroy(create_engine_on(model, provider, 1));
+  EXPECT(-1, atfork_failures);
+}
 
 static ttv_stream *create_driven(ttv_engine *engine, ttv_drive drive) {
   ttv_stream_config config = small_stream();
@@ -107,6 +133,7 @@ int main(int argc, char **argv) {
   model = argv[1];
   provider = argc == 3 ? "cpu" : "embedded";
   init_runtime(argc == 3 ? argv[2] : NULL);
+  check_failed_registration();
   for (uint32_t threads = 1; threads <= 2; threads++) check_fork(threads);
   return finish_checks();
 }

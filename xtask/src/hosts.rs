@@ -45,6 +45,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/borders.c", ADDRESS_SANITIZER),
     ("tests/c/callbacks.c", ADDRESS_SANITIZER),
     ("tests/c/cancel.c", &[]),
+    ("tests/c/clock_step.c", &[]),
     ("tests/c/process_end.c", &[]),
     ("tests/cpp/owners.cpp", &["-fno-exceptions"]),
     ("tests/cpp/owners.cpp", ADDRESS_SANITIZER),
