@@ -107,6 +107,18 @@ fn hostile_packages_are_refused_before_a_runtime_reads_them() {
     }
 }
 
+/// Writes each package to NAME.onnx, and a part of its message to NAME.txt.
+#[test]
+#[ignore = "needs TTEVIEW_PACKAGES; `cargo xtask test` runs it"]
+fn hostile_packages_are_written_for_a_c_host() {
+    let folder = std::env::var("TTEVIEW_PACKAGES").expect("set TTEVIEW_PACKAGES");
+    for hostile in hostile_packages() {
+        let file = std::path::Path::new(&folder).join(hostile.name);
+        std::fs::write(file.with_extension("onnx"), hostile.bytes).unwrap();
+        std::fs::write(file.with_extension("txt"), hostile.message).unwrap();
+    }
+}
+
 fn check_valid_packages(provider: &str) {
     for (name, bytes) in valid_packages() {
         let start = cpu_time();

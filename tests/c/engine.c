@@ -135,6 +135,11 @@ static void change_std(char *data, size_t *size) {
   memcpy(find(data, *size, "[0.225]"), "[1e-39]", 7);
 }
 
+/* Puts a NUL into the code of the second label, as an escape sequence of JSON. */
+static void change_label(char *data, size_t *size) {
+  memcpy(find(data, *size, "\"PLAX-RVIF\""), "\"P\\u0000IF\"", 11);
+}
+
 static void change_self_test(char *data, size_t *size) {
   char *digit = find(data, *size, "\"logits\":[");
   for (digit += 10; *digit < '0' || *digit > '9'; digit++) continue;
@@ -154,6 +159,8 @@ static void check_packages(const char *model) {
   expect_message("alpha");
   EXPECT(TTV_ERR_MODEL_INVALID, prepare_altered(model, change_std));
   expect_message("tteview.std must be 0.00001 to 1000, got 1e-39");
+  EXPECT(TTV_ERR_MODEL_INVALID, prepare_altered(model, change_label));
+  expect_message("NUL");
   EXPECT(TTV_ERR_SELF_TEST, prepare_altered(model, change_self_test));
   expect_message("logit");
 }

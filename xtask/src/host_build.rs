@@ -10,6 +10,9 @@ use std::process::Command;
 /// The compiler flags for every host. Warnings are errors.
 pub(crate) const FLAGS: &[&str] = &["-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
+/// The compiler flags that make a program detect invalid memory accesses and leaks.
+pub(crate) const ADDRESS_SANITIZER: &[&str] = &["-fsanitize=address", "-fno-omit-frame-pointer"];
+
 /// The sources of the examples in ffi-examples/. Each example takes a model, a cine and a frame
 /// period, and prints a view.
 pub(crate) const EXAMPLES: [&str; 4] =

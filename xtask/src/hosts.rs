@@ -4,17 +4,19 @@ mod checker;
 mod examples;
 mod find_package;
 mod out_of_memory;
+mod packages;
 mod priorities;
 pub(crate) mod runtime;
 mod shared;
 
+pub(crate) use packages::PACKAGES_TEST;
 pub(crate) use priorities::{explain_no_priorities, test_priorities};
 
 use crate::abi;
 use crate::cargo_test::Selection;
 use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::write_file;
-use crate::host_build::{build_host, compiler, hosts_dir};
+use crate::host_build::{ADDRESS_SANITIZER, build_host, compiler, hosts_dir};
 use crate::inputs::{STANDIN_MODEL, STANDIN_MODELS};
 use crate::package::archive::{END_OF_WHOLE_ARCHIVE, SYSTEM_LIBRARIES, WHOLE_ARCHIVE};
 use crate::package::install_for_tests;
@@ -27,9 +29,6 @@ use std::path::Path;
 
 /// The signal that ends a process after a forbidden system call on Linux.
 const SIGSYS: i32 = 31;
-
-/// The compiler flags that make a program detect invalid memory accesses and leaks.
-const ADDRESS_SANITIZER: &[&str] = &["-fsanitize=address", "-fno-omit-frame-pointer"];
 
 /// The test programs and their compiler flags. The argument of each program is a model package.
 const PROGRAMS: &[(&str, &[&str])] = &[
@@ -71,6 +70,7 @@ pub(crate) fn test_hosts() -> Result {
     let prefix = install_for_tests()?;
     abi::check(&prefix)?;
     run_programs(&prefix)?;
+    packages::test_packages(&prefix)?;
     out_of_memory::test_failures(&prefix)?;
     compare_scores(&prefix)?;
     check_system_calls(&prefix)?;

@@ -3,7 +3,7 @@
 
 use super::runtimes::{GPU_TESTS, fetch_test_environment};
 use crate::cargo_test::Selection;
-use crate::hosts::SCORES_TEST;
+use crate::hosts::{PACKAGES_TEST, SCORES_TEST};
 use crate::process::{Result, cargo, run};
 
 /// The tests of the step `style`.
@@ -30,10 +30,12 @@ pub(super) fn check_style() -> Result {
 /// Runs the step `tests`, which runs the unit, integration and documentation tests of every crate
 /// with the newest ONNX Runtime. Other steps run the tests that have further requirements.
 pub(super) fn run_tests() -> Result {
-    let skip = &[STYLE_TESTS, GPU_TESTS, SCORES_TEST];
+    let skip = &[STYLE_TESTS, GPU_TESTS, SCORES_TEST, PACKAGES_TEST];
     let selection = Selection { filter: "", skip, include_ignored: true };
     // The documentation tests are not listed, because Cargo would have to compile them first.
-    selection.check(&mut cargo("test --workspace --lib --bin xtask --test c_scores"))?;
+    selection.check(&mut cargo(
+        "test --workspace --lib --bin xtask --test c_scores --test hostile_packages",
+    ))?;
     let mut tests = cargo("test --workspace");
     fetch_test_environment(&mut tests)?;
     run(selection.apply(&mut tests))
