@@ -46,24 +46,27 @@ pub(super) fn test_checker(prefix: &Path) -> Result {
     check_examples(prefix)
 }
 
-/// Checks that the program is reported for this rule alone and that `abort` ends it.
+/// Builds the program and checks that it breaks this rule.
 fn check_rule(prefix: &Path, source: &Path, rule: &str) -> Result {
     let source = source.strip_prefix(root()).unwrap_or(source).to_string_lossy();
-    let program = build_host_with(&Platform::native(), prefix, &source, &[], CHECKER)?;
+    expect_rule(&build_host_with(&Platform::native(), prefix, &source, &[], CHECKER)?, rule)
+}
+
+/// Checks that the program is reported for this rule alone and that `abort` ends it.
+pub(super) fn expect_rule(program: &Path, rule: &str) -> Result {
     let run =
-        |mode: &str| run_program(command(&program, [STANDIN_MODEL]).env("TTEVIEW_CHECK", mode));
+        |mode: &str| run_program(command(program, [STANDIN_MODEL]).env("TTEVIEW_CHECK", mode));
     let (status, rules) = run("report")?;
-    println!("{source}: {}", rules.join(", "));
+    let name = program.display();
+    println!("{name}: {}", rules.join(", "));
     if rules != [rule] || !status.success() {
-        return Err(format!(
-            "{source} must break the rule {rule} only, got {rules:?} and {status}"
-        ));
+        return Err(format!("{name} must break the rule {rule} only, got {rules:?} and {status}"));
     }
     let (status, _) = run("abort")?;
     if status.signal() == Some(SIGABRT) {
         Ok(())
     } else {
-        Err(format!("TTEVIEW_CHECK=abort must end {source} with signal {SIGABRT}, got {status}"))
+        Err(format!("TTEVIEW_CHECK=abort must end {name} with signal {SIGABRT}, got {status}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the installed shared library: its ELF properties, and hosts that link it, load it with
 //! `dlopen` or contain several copies.
 
+use super::checker;
 use crate::fetch::build_tools::{fetch_cmake, fetch_ninja, fetch_pkg_config};
 use crate::files::{copy_file, create_empty_folder, create_folder};
 use crate::host_build::{FLAGS, build_host, hosts_dir};
@@ -23,6 +24,9 @@ const COMPILERS: [([&str; 2], bool); 2] = [(["gcc", "g++"], true), (["clang", "c
 /// The hosts that are linked with the shared library, and their language standards.
 const PROGRAMS: [[&str; 2]; 2] =
     [["tests/c/engine.c", "-std=c11"], ["tests/cpp/owners.cpp", "-std=c++17"]];
+
+/// The rule that a host breaks when CMake links it with the checker.
+const CMAKE_RULE: &str = "use-after-destroy";
 
 /// Runs all tests of the shared library.
 pub(super) fn test_shared(prefix: &Path) -> Result {
@@ -125,6 +129,7 @@ fn link_with_cmake(prefix: &Path) -> Result {
     cmake.args(["-G", "Ninja"]).arg(format!("-DCMAKE_MAKE_PROGRAM={}", fetch_ninja()?.display()));
     cmake.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
     cmake.arg(format!("-DSOURCES={}", root().join("tests").display()));
+    cmake.arg(format!("-DRULE={CMAKE_RULE}"));
     run(cmake.arg("-S").arg(root().join("xtask/src/hosts/components")).arg("-B").arg(&build))?;
     run(fetch_cmake()?.arg("--build").arg(&build))?;
     for target in ["tteview", "static", "shared"] {
@@ -133,7 +138,7 @@ fn link_with_cmake(prefix: &Path) -> Result {
             run_host(prefix, &program, target == "shared")?;
         }
     }
-    Ok(())
+    checker::expect_rule(&build.join("c_check"), CMAKE_RULE)
 }
 
 /// Runs a host that loads several copies of the library, with and without a static copy.
