@@ -859,7 +859,9 @@ impl Graph {
         )
     }
 
-    fn get_cached_plan(
+    /// Return the plan for a run, which is kept for the next run with the same
+    /// inputs and outputs.
+    pub fn get_cached_plan(
         &self,
         inputs: &[NodeId],
         outputs: &[NodeId],

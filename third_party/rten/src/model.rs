@@ -454,6 +454,26 @@ impl Model {
         self.graph.total_params()
     }
 
+    /// Return the operators that a run executes to compute all outputs from all
+    /// inputs, in the order in which they run.
+    ///
+    /// Each operator is described by the IDs of the values that it reads and of
+    /// the values that it computes.
+    pub fn execution_plan(&self) -> Option<Vec<(Vec<NodeId>, Vec<NodeId>)>> {
+        let plan = self
+            .graph
+            .get_cached_plan(self.input_ids(), self.output_ids(), false /* is_subgraph */)
+            .ok()?;
+        plan.plan()
+            .iter()
+            .map(|&id| {
+                let op = self.graph.get_node(id)?.as_operator()?;
+                let ids = |ids: &[Option<NodeId>]| ids.iter().flatten().copied().collect();
+                Some((ids(op.input_ids()), ids(op.output_ids())))
+            })
+            .collect()
+    }
+
     /// Convenience method that returns the expected input shape for the index'th input.
     ///
     /// The shape may contain a mix of fixed and symbolic dimensions.
