@@ -39,6 +39,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub(crate) use constants::IS_ACTIVE;
 pub(crate) use mapping::{Ballast, can_map};
+#[cfg(test)]
+pub(crate) use measurement::count_growth;
 pub(crate) use measurement::measure_peak;
 #[cfg(all(feature = "memory-reserve", not(test)))]
 pub(crate) use thread_exit::keep_library;

@@ -10,8 +10,8 @@ static GROWN: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 
 /// Runs `work` and returns the largest number of bytes that the process allocated and had not freed
-/// during `work`, and the result of `work`. Other threads count, too. In a build without the
-/// reserve, the number is 0.
+/// during `work`, and the result of `work`. Other threads count, too, so the number is too small if
+/// they free memory that was allocated before. In a build without the reserve, the number is 0.
 pub(crate) fn measure_peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     if MEASURING.fetch_add(1, Relaxed) == 0 {
         GROWN.store(0, Relaxed);
@@ -39,7 +39,7 @@ pub(super) fn is_measuring() -> bool {
 }
 
 /// Counts bytes that were allocated (positive) or freed (negative).
-pub(super) fn count_growth(bytes: i64) {
+pub(crate) fn count_growth(bytes: i64) {
     let grown = GROWN.fetch_add(bytes, Relaxed) + bytes;
     PEAK.fetch_max(grown, Relaxed);
 }
