@@ -17,6 +17,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use graph::Cost;
 pub use spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 
 /// A model package whose hashes, metadata and graph have been checked.
@@ -26,6 +27,9 @@ pub struct ModelPackage {
     pub spec: ModelSpec,
     /// The contents of the whole file.
     pub bytes: Arc<[u8]>,
+    /// What a runtime needs for the graph.
+    #[cfg_attr(not(feature = "rten"), allow(dead_code, reason = "only rten needs it"))]
+    pub(crate) cost: Arc<Cost>,
 }
 
 impl ModelPackage {
@@ -65,8 +69,8 @@ impl ModelPackage {
         let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
         let cost = graph::check(file.graph, file.opset, spec.mode)?;
-        check_run_bytes(&spec, &cost)?;
-        Ok(Self { spec, bytes: bytes.into() })
+        check_run_bytes(&spec, cost.tensor_bytes)?;
+        Ok(Self { spec, bytes: bytes.into(), cost: Arc::new(cost) })
     }
 }
 
@@ -90,10 +94,14 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Checks the memory of a session, its classifier and a run of the graph.
-fn check_run_bytes(spec: &ModelSpec, cost: &graph::Cost) -> Result<()> {
+/// Checks the memory of a session, its classifier and a run of the graph, whose tensors have
+/// `tensor_bytes` bytes at the same time.
+///
+/// # Errors
+/// Returns [`Status::ModelInvalid`] if the memory exceeds the limit.
+pub(crate) fn check_run_bytes(spec: &ModelSpec, tensor_bytes: u64) -> Result<()> {
     let session = spec.session_bytes() as u64;
-    let (total, max) = (session.saturating_add(cost.tensor_bytes), limits::MAX_RUN_BYTES);
+    let (total, max) = (session.saturating_add(tensor_bytes), limits::MAX_RUN_BYTES);
     if total <= max {
         return Ok(());
     }

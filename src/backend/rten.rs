@@ -1,5 +1,9 @@
 //! The provider `embedded`, which uses rten, a CPU runtime in Rust that needs no other software.
 
+mod bounds;
+#[cfg(test)]
+mod tests;
+
 use super::helpers::{HelperThread, HelperThreads};
 use super::interface::{Backend, Inputs, Session};
 use super::report::RuntimeReport;
@@ -8,7 +12,8 @@ use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
 use crate::memory::step::StepMemory;
 use crate::memory::{check_budget, copy_values, fill_values};
-use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec};
+use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec, check_run_bytes};
+use bounds::Plan;
 use rten::{
     DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType,
 };
@@ -17,16 +22,6 @@ use std::sync::Arc;
 
 /// Name and version of the runtime. The version must match the dependency in `Cargo.toml`.
 const RUNTIME: &str = "rten 0.27";
-
-/// Bytes that must be available when rten loads a package: a fixed amount, and a multiple of the
-/// size of the package. rten allocates at most three times the size of the demo model's packages.
-const LOAD_BYTES: usize = 4 << 20;
-const LOAD_FACTOR: usize = 4;
-
-/// Bytes that must be available for the first step: a fixed amount, and a multiple of the tensors
-/// of a session. Of these tensors, the demo model's packages need at most five times the size.
-const STEP_BYTES: usize = 4 << 20;
-const STEP_FACTOR: usize = 8;
 
 struct Shared {
     model: Model,
@@ -64,7 +59,7 @@ struct RtenSession {
 /// [`Status::System`] if a thread cannot be started.
 pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
     // rten ends the process if an allocation fails.
-    check_budget("loading the model", LOAD_BYTES + LOAD_FACTOR * package.bytes.len())?;
+    check_budget("loading the model", bounds::bound_load(package))?;
     let model = Model::load(copy_values(&package.bytes, "the graph")?).map_err(|error| {
         Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {error}"))
     })?;
@@ -72,14 +67,23 @@ pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<
     check_inputs(&spec, model.input_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     check_outputs(&spec, model.output_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     let pool = create_pool(config)?;
-    let memory = StepMemory::new(estimate_step_bytes(package));
+    let memory = StepMemory::new(bound_step_bytes(package, &model, config)?);
     Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec, memory }))))
 }
 
-/// Returns an upper estimate of the bytes that rten allocates in a step.
-fn estimate_step_bytes(package: &ModelPackage) -> usize {
-    let tensors = STEP_FACTOR.saturating_mul(package.spec.session_bytes());
-    STEP_BYTES.saturating_add(tensors).saturating_add(package.bytes.len())
+/// Returns an upper bound for the bytes that a step allocates.
+///
+/// # Errors
+/// Returns [`Status::ModelInvalid`] if the tensors of a run exceed the limit in rten's order, or if
+/// the memory of a node exceeds it.
+fn bound_step_bytes(package: &ModelPackage, model: &Model, config: &EngineConfig) -> Result<usize> {
+    let cost = &package.cost;
+    let live_bytes = match model.execution_plan() {
+        Some(plan) => bounds::measure_live(model, &plan, cost)?,
+        None => cost.tensor_bytes,
+    };
+    check_run_bytes(&package.spec, live_bytes.max(cost.scratch_bytes))?;
+    Ok(bounds::bound_step(cost, live_bytes, config.threads.max(1)))
 }
 
 fn create_pool(config: &EngineConfig) -> Result<Pool> {
@@ -110,6 +114,17 @@ trait UnpatchedPool {
 }
 
 impl UnpatchedPool for ThreadPool {}
+
+/// A replacement for the function that `third_party/rten.patch` adds to [`Model`]. Without the
+/// patch, the memory of a step is estimated from the order of the file.
+#[allow(dead_code)]
+trait UnpatchedModel {
+    fn execution_plan(&self) -> Option<Plan> {
+        None
+    }
+}
+
+impl UnpatchedModel for Model {}
 
 fn describe_tensor(model: &Model, id: NodeId) -> GraphTensor<'_> {
     let Some(info) = model.node_info(id) else {
@@ -222,86 +237,5 @@ impl Session for RtenSession {
             tensor.fill(state.initial);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn package() -> ModelPackage {
-        let bytes = include_bytes!("../../models/standin.stream.onnx").to_vec();
-        ModelPackage::from_bytes(bytes, None).expect("a valid package")
-    }
-
-    #[test]
-    fn state_is_carried_and_reset_restores_the_first_result() {
-        let mut session = load(&package(), &EngineConfig::default())
-            .expect("loads")
-            .create_session()
-            .expect("a session");
-        let inputs = session.inputs();
-        inputs.slow.fill(0.5);
-        inputs.fast.fill(0.5);
-        session.run().expect("runs");
-        let first = session.logits().to_vec();
-        session.run().expect("runs");
-        assert_ne!(session.logits(), first);
-        session.reset().expect("resets");
-        session.run().expect("runs");
-        assert_eq!(session.logits(), first);
-    }
-
-    #[test]
-    fn a_state_of_another_shape_is_refused_by_name() {
-        let mut package = package();
-        package.spec.states[0].shape[0] += 1;
-        let error = load(&package, &EngineConfig::default()).err().expect("refused");
-        assert_eq!(error.status(), Status::ModelMismatch);
-        assert!(error.message().contains(&package.spec.states[0].name), "{error}");
-    }
-
-    fn pool(threads: u32) -> Pool {
-        create_pool(&EngineConfig { threads, ..EngineConfig::default() }).expect("threads start")
-    }
-
-    fn run_on_own_thread(pool: &ThreadPool) {
-        let caller = std::thread::current().id();
-        assert_eq!(pool.run(|| std::thread::current().id()), caller);
-    }
-
-    #[test]
-    fn nested_pools_and_panics_leave_the_caller_as_it_was() {
-        let pools = (pool(1), pool(3));
-        let (one, two) = (&pools.0.threads, &pools.1.threads);
-        for _ in 0..3 {
-            one.run(|| two.run(|| one.run(|| run_on_own_thread(two))));
-            let panics = || one.run(|| two.run(|| panic!("on purpose")));
-            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-            run_on_own_thread(one);
-            run_on_own_thread(two);
-        }
-    }
-
-    #[test]
-    fn callers_of_one_pool_take_turns_and_compute_the_same() {
-        let package = package();
-        for threads in 1..=3 {
-            let config = EngineConfig { threads, ..EngineConfig::default() };
-            let backend = load(&package, &config).expect("loads");
-            let run_once = || {
-                let mut session = backend.create_session().expect("a session");
-                session.inputs().fast.fill(0.25);
-                session.run().expect("runs");
-                session.logits().to_vec()
-            };
-            let expected = run_once();
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    let repeat = || (0..20).for_each(|_| assert_eq!(run_once(), expected));
-                    scope.spawn(repeat);
-                }
-            });
-        }
     }
 }

@@ -8,10 +8,12 @@
 
 mod axes;
 mod context;
+mod cost;
 mod elementwise;
 mod fields;
 mod operators;
 mod proto;
+mod scratch;
 mod shape;
 mod tensor;
 #[cfg(test)]
@@ -23,24 +25,14 @@ use super::spec::Mode;
 use super::wire::Reader;
 use crate::error::{Error, Result, Status};
 use context::{Context, Inferred, Value};
+pub(crate) use cost::Cost;
+use cost::count_parts;
 #[cfg(test)]
 pub(super) use operators::OPERATORS;
 use operators::Operator;
 use proto::{AttributeValue, Graph, Node, ValueInfo};
 use std::collections::HashMap;
 use tensor::{Element, Tensor};
-
-/// What one run of a graph needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cost {
-    /// Number of multiply-adds.
-    pub(super) work: u64,
-    /// Size of the tensors that exist at the same time, if the nodes run in the order of the file.
-    /// A value takes 4 bytes, because a runtime may convert float16 to float32.
-    pub(super) tensor_bytes: u64,
-    /// Number of nodes on the longest path.
-    pub(super) depth: usize,
-}
 
 /// A value while the graph is checked.
 struct Slot<'t> {
@@ -55,6 +47,9 @@ struct Slot<'t> {
     operands: usize,
     /// Operator that computes the value.
     operator: &'static str,
+    /// Size of the kernels of the convolution that computes the value. A runtime copies them if it
+    /// folds a batch normalization into the convolution.
+    kernel_bytes: u64,
     /// Index of the last node that reads the value.
     last_use: usize,
 }
@@ -66,7 +61,7 @@ struct Checker<'t> {
     opset: i64,
     cost: Cost,
     constant_work: u64,
-    /// Size of the values that nodes compute from constants only.
+    /// Size of the values that a runtime computes while it loads the graph.
     constant_bytes: u64,
     max_constant_bytes: u64,
 }
@@ -88,7 +83,7 @@ pub(super) fn check(graph: Reader<'_>, opset: i64, mode: Mode) -> Result<Cost> {
         names: HashMap::new(),
         mode,
         opset,
-        cost: Cost::default(),
+        cost: Cost { part_count: count_parts(&graph), ..Cost::default() },
         constant_work: 0,
         constant_bytes: 0,
         max_constant_bytes: limits::MAX_CONSTANT_BYTES + limits::CONSTANT_BYTES_PER_BYTE * size,
@@ -110,7 +105,7 @@ pub(super) fn check(graph: Reader<'_>, opset: i64, mode: Mode) -> Result<Cost> {
     checker.check_outputs(&graph.outputs, graph.nodes.len())?;
     checker.check_descriptions(&graph.values)?;
     checker.measure_memory(&outputs);
-    Ok(checker.cost)
+    Ok(checker.finish())
 }
 
 fn tensor_value<'t>(tensor: &'t Tensor<'t>) -> Value<'t> {
@@ -126,6 +121,7 @@ impl<'t> Slot<'t> {
             depth: 0,
             operands: 1,
             operator: "",
+            kernel_bytes: 0,
             last_use: 0,
         }
     }
@@ -216,6 +212,19 @@ impl<'t> Checker<'t> {
         let values = inputs.iter().map(find).collect();
         let context = Context { node, inputs: values, opset: self.opset };
         let Inferred { outputs, work } = (operator.infer)(&context)?;
+        let shapes = outputs.iter().map(|(_, shape)| &shape[..]);
+        let scratch_bytes = scratch::bound_bytes(&context, shapes);
+        let kernel_bytes = match operator.name {
+            "Conv" => slots().nth(1).map_or(0, Slot::bytes),
+            // A runtime may remove the nodes of the other operators.
+            "Add" | "BatchNormalization" | "Cast" | "Div" | "Identity" | "Mul" | "Sub" => {
+                slots().map(|slot| slot.kernel_bytes).max().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        let folded_bytes = if operator.name == "BatchNormalization" { kernel_bytes } else { 0 };
+        self.add_constant_bytes(folded_bytes)?;
+        self.cost.scratch_bytes = self.cost.scratch_bytes.max(scratch_bytes);
         self.add_work(work, is_constant)?;
         if outputs.len() != node.outputs.len() {
             let (expected, found) = (outputs.len(), node.outputs.len());
@@ -238,9 +247,12 @@ impl<'t> Checker<'t> {
                 depth,
                 operands,
                 operator: operator.name,
+                kernel_bytes,
                 last_use: index,
             };
-            self.add_constant_bytes(&slot)?;
+            if is_constant && slot.value.tensor.is_none() {
+                self.add_constant_bytes(slot.bytes())?;
+            }
             self.define(name, slot).map_err(|error| error.message().to_owned())?;
         }
         self.cost.depth = self.cost.depth.max(depth);
@@ -266,11 +278,9 @@ impl<'t> Checker<'t> {
         Ok(())
     }
 
-    /// Counts a value that a runtime computes while it loads the graph, and may then keep.
-    fn add_constant_bytes(&mut self, slot: &Slot<'_>) -> std::result::Result<(), String> {
-        if slot.is_constant && slot.value.tensor.is_none() {
-            self.constant_bytes = self.constant_bytes.saturating_add(slot.bytes());
-        }
+    /// Counts values that a runtime computes while it loads the graph, and may then keep.
+    fn add_constant_bytes(&mut self, bytes: u64) -> std::result::Result<(), String> {
+        self.constant_bytes = self.constant_bytes.saturating_add(bytes);
         let max = self.max_constant_bytes;
         if self.constant_bytes > max {
             return Err(format!(
@@ -340,6 +350,18 @@ impl<'t> Checker<'t> {
             live = live.saturating_sub(freed);
         }
         self.cost.tensor_bytes = peak;
+    }
+
+    /// Returns the cost of the graph.
+    fn finish(mut self) -> Cost {
+        let stored = self.slots.iter().filter(|slot| slot.value.tensor.is_some()).map(Slot::bytes);
+        self.cost.constant_bytes = stored.fold(self.constant_bytes, u64::saturating_add);
+        let sizes = self.names.iter().filter_map(|(&name, &slot)| {
+            let slot = self.slots.get(slot).filter(|slot| slot.is_computed)?;
+            Some((name.to_owned(), slot.bytes()))
+        });
+        self.cost.value_bytes = sizes.collect();
+        self.cost
     }
 }
 

@@ -20,11 +20,13 @@ thread_local! {
     // allocates.
     static CALLS: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
     CALLS.set(CALLS.get() + 1);
     BYTES.set(BYTES.get() + bytes);
+    PEAK.set(PEAK.get().max(BYTES.get()));
     LIVE_BYTES.fetch_add(bytes, Relaxed);
 }
 
@@ -71,6 +73,15 @@ pub(crate) fn grown<T>(work: impl FnOnce() -> T) -> (isize, T) {
     let before = BYTES.get();
     let result = work();
     (BYTES.get() - before, result)
+}
+
+/// Runs `work`. Returns the largest number of bytes that this thread had allocated in `work` and
+/// not freed, and the result of `work`.
+pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (isize, T) {
+    let before = BYTES.get();
+    PEAK.set(before);
+    let result = work();
+    (PEAK.get() - before, result)
 }
 
 /// Returns the number of bytes that the process has allocated and not freed.

@@ -4,5 +4,6 @@
 pub(crate) mod builder;
 pub(crate) mod hostile;
 mod hostile_nodes;
+pub(crate) mod memory;
 pub(crate) mod mutation;
 pub(crate) mod tree;

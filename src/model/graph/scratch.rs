@@ -1,0 +1,83 @@
+//! The memory that the embedded runtime needs while it runs one node, in addition to the values of
+//! the graph.
+//!
+//! The bounds follow from the operators of rten 0.27. Every operator may copy its inputs to make
+//! them contiguous, and may need a second buffer of the size of its outputs. Only convolutions and
+//! matrix products need more. A runtime may fuse nodes, but a fused node needs no more than the
+//! nodes that it replaces.
+
+use super::context::Context;
+use super::shape::multiply;
+use std::collections::HashSet;
+
+/// Maximum number of rows or columns in a tile of a matrix kernel. A packed matrix is padded to a
+/// multiple of it.
+const TILE: u64 = 32;
+
+/// Bytes of the descriptions of the two factors of a matrix product. rten allocates them for each
+/// product of a batch.
+const PRODUCT_BYTES: u64 = 512;
+
+/// Bytes of the tables for a value of a convolution's window: three offsets.
+const WINDOW_VALUE_BYTES: u64 = 12;
+
+/// Bytes of the tables for a position of a convolution's window: two offsets.
+const POSITION_BYTES: u64 = 8;
+
+/// Bytes of the ranges of each column of a depthwise kernel, in a list that doubles its size.
+const COLUMN_BYTES: u64 = 64;
+
+/// Returns the bound in bytes for a node whose outputs have these shapes.
+pub(super) fn bound_bytes<'s>(
+    ctx: &Context<'_, '_>,
+    outputs: impl Iterator<Item = &'s [usize]>,
+) -> u64 {
+    // A node may read the same value several times, but copies it once.
+    let names: HashSet<&str> = ctx.node.inputs.iter().copied().collect();
+    let find = |name: &&str| ctx.node.inputs.iter().position(|input| input == name);
+    let inputs = names.iter().filter_map(find).filter_map(|index| ctx.optional(index));
+    let inputs = inputs.map(|value| multiply(&value.shape));
+    let outputs: Vec<&[usize]> = outputs.collect();
+    let values = inputs.chain(outputs.iter().map(|shape| multiply(shape)));
+    let copies = values.fold(0u64, u64::saturating_add).saturating_mul(4);
+    let output = outputs.first().copied().unwrap_or_default();
+    copies.saturating_add(match ctx.node.operator {
+        "Conv" => bound_convolution(ctx, output),
+        "Gemm" | "MatMul" => bound_product(ctx, output),
+        _ => 0,
+    })
+}
+
+/// Returns the bound for the tables of a convolution and for its packed kernel. Each group is
+/// packed in turn. The images of a batch may be processed at the same time.
+fn bound_convolution(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
+    let weights = ctx.optional(1).map_or(&[][..], |weights| &weights.shape);
+    let ([batch, _, positions @ ..], [_, window @ ..]) = (output, weights) else { return 0 };
+    let (window, positions) = (multiply(window), multiply(positions));
+    let columns = weights.last().map_or(0, |&columns| columns as u64);
+    let tables = pad(window)
+        .saturating_mul(WINDOW_VALUE_BYTES)
+        .saturating_add(pad(positions).saturating_mul(POSITION_BYTES));
+    tables
+        .saturating_mul(*batch as u64)
+        .saturating_add(window.saturating_mul(4 * TILE))
+        .saturating_add(columns.saturating_mul(COLUMN_BYTES))
+}
+
+/// Returns the bound for the packed factors of a matrix product and for the descriptions of the
+/// products of a batch. The copies of the inputs are counted elsewhere, so only the padding of the
+/// packed factors is counted here.
+fn bound_product(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
+    let [batch @ .., _, _] = output else { return 0 };
+    let inner = |index: usize| {
+        let shape = ctx.optional(index).map_or(&[][..], |value| &value.shape);
+        shape.iter().rev().take(2).copied().max().unwrap_or(0) as u64
+    };
+    let padding = inner(0).max(inner(1)).saturating_mul(2 * 4 * TILE);
+    multiply(batch).saturating_mul(PRODUCT_BYTES).saturating_add(padding)
+}
+
+/// Rounds up to a multiple of a tile.
+fn pad(count: u64) -> u64 {
+    count.saturating_add(TILE)
+}
