@@ -34,7 +34,7 @@ use crate::classifier::create_classifier;
 use crate::classifier::interface::ClassifierSettings;
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
 use crate::engine::Engine;
-use crate::engine::scheduled_session::{Priority, ScheduledSession};
+use crate::engine::scheduled_session::{Deadline, Priority, ScheduledSession};
 use crate::error::Result;
 use crate::memory::check_budget;
 use crate::model::ModelSpec;
@@ -55,6 +55,7 @@ use sample_store::SampleStore;
 use shared::Shared;
 use slot::Slot;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use worker::Worker;
 use worker_thread::WorkerThread;
 
@@ -140,10 +141,12 @@ impl Stream {
             hop,
             rules: config.rules(),
         };
-        let exact = create_exact_query(engine, config, &settings)?;
+        let stop = Arc::default();
+        let exact = create_exact_query(engine, config, &settings, &stop)?;
         let history = Arc::clone(&settings.history);
         let restarts_times = config.frame_period_ns > 0;
-        let shared = Arc::new(Shared::new(engine, history, exact, hop, restarts_times)?);
+        let shared = Shared::new(engine, history, exact, hop, restarts_times, stop)?;
+        let shared = Arc::new(shared);
         let session = ScheduledSession::new(
             engine.backend().create_session()?,
             engine.scheduler(),
@@ -216,11 +219,15 @@ fn create_exact_query(
     engine: &Engine,
     config: &StreamConfig,
     settings: &ClassifierSettings,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Option<ExactQuery>> {
     let span_ns = config.exact_history_ns;
     if span_ns == 0 {
         return Ok(None);
     }
     let session = engine.backend().create_session()?;
-    ExactQuery::new(engine.spec(), span_ns, session, engine.scheduler(), settings).map(Some)
+    let (deadline, scheduler) = (Deadline::default(), engine.scheduler());
+    let priority = Priority::Idle(Arc::clone(stop), Arc::clone(&deadline));
+    let session = ScheduledSession::new(session, scheduler, priority);
+    ExactQuery::new(engine.spec(), span_ns, session, deadline, settings).map(Some)
 }

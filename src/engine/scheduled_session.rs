@@ -16,8 +16,9 @@ pub(crate) type Deadline = Arc<Mutex<Option<Instant>>>;
 pub(crate) enum Priority {
     /// A live stream. A run fails with [`Status::Cancelled`] once this flag is set.
     Live(Arc<AtomicBool>),
-    /// An exact query. A run fails with [`Status::TimedOut`] after the deadline.
-    Idle(Deadline),
+    /// An exact query. A run fails with [`Status::Cancelled`] once the flag of its stream is set,
+    /// and with [`Status::TimedOut`] after the deadline.
+    Idle(Arc<AtomicBool>, Deadline),
 }
 
 /// A session that waits for the scheduler before each run.
@@ -49,9 +50,9 @@ impl Session for ScheduledSession {
             Priority::Live(stop) => {
                 self.scheduler.acquire_live(&self.turns, stop).ok_or(Status::Cancelled)?
             }
-            Priority::Idle(deadline) => {
+            Priority::Idle(stop, deadline) => {
                 let deadline = *deadline.lock();
-                self.scheduler.acquire_idle(&self.turns, deadline).ok_or(Status::TimedOut)?
+                self.scheduler.acquire_idle(&self.turns, stop, deadline)?
             }
         };
         self.session.run()

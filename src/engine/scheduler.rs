@@ -207,23 +207,33 @@ impl Scheduler {
     }
 
     /// Waits until no session is running, no live stream is waiting and the engine is not paused.
-    /// Returns `None` if this does not happen before the deadline.
+    /// The code that sets `stop` must then call [`Self::wake_all`].
+    ///
+    /// # Errors
+    /// Returns [`Status::Cancelled`] if `stop` is set, or [`Status::TimedOut`] if the thread would
+    /// have to wait after the deadline.
     pub(crate) fn acquire_idle(
         &self,
         turns: &Turns,
+        stop: &AtomicBool,
         deadline: Option<Instant>,
-    ) -> Option<RunPermit<'_>> {
+    ) -> Result<RunPermit<'_>, Status> {
         let turn = turns.find_free();
         let mut state = self.state.lock();
         let is_driving = state.is_this_thread_driving();
-        while !state.is_idle() || (state.is_paused && !is_driving) {
+        loop {
+            if stop.load(Relaxed) {
+                return Err(Status::Cancelled);
+            }
+            if state.is_idle() && (!state.is_paused || is_driving) {
+                turn.lock.acquire();
+                return Ok(self.begin_run(&mut state, turn));
+            }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return None;
+                return Err(Status::TimedOut);
             }
             state = self.sleep(state, deadline);
         }
-        turn.lock.acquire();
-        Some(self.begin_run(&mut state, turn))
     }
 
     fn begin_run(&self, state: &mut State, turn: Arc<Turn>) -> RunPermit<'_> {

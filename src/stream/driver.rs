@@ -54,6 +54,6 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.worker.end_waits();
+        self.worker.stop(&self.scheduler);
     }
 }

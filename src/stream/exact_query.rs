@@ -3,12 +3,10 @@
 
 use super::history::{Coverage, Covered, History, Span};
 use super::sample_store::{Availability, SampleStore};
-use crate::backend::interface::Session;
 use crate::classifier::create_classifier;
 use crate::classifier::interface::{Classifier, ClassifierSettings, Step};
 use crate::classifier::rules::Rules;
-use crate::engine::scheduled_session::{Deadline, Priority, ScheduledSession};
-use crate::engine::scheduler::Scheduler;
+use crate::engine::scheduled_session::{Deadline, ScheduledSession};
 use crate::error::{Result, Status};
 use crate::model::ModelSpec;
 use crate::sampling::Grid;
@@ -30,17 +28,14 @@ pub(super) struct ExactQuery {
 
 impl ExactQuery {
     /// Allocates a store for `span_ns` of samples and creates a classifier that only exact queries
-    /// use. `settings` are the stream's classifier settings.
+    /// use. `session` gives up at `deadline`, and `settings` are the stream's classifier settings.
     pub(super) fn new(
         spec: &ModelSpec,
         span_ns: i64,
-        session: Box<dyn Session>,
-        scheduler: &Arc<Scheduler>,
+        session: ScheduledSession,
+        deadline: Deadline,
         settings: &ClassifierSettings,
     ) -> Result<Self> {
-        let deadline = Deadline::default();
-        let priority = Priority::Idle(Arc::clone(&deadline));
-        let session = ScheduledSession::new(session, scheduler, priority);
         let settings = ClassifierSettings {
             // Every classifier needs a history to write to, but this history is never read.
             history: Arc::new(History::new(spec.labels.len(), 0, 1)?),
@@ -66,8 +61,8 @@ impl ExactQuery {
     /// and `begun` is the newest acquisition that has begun.
     ///
     /// # Errors
-    /// Returns [`Status::Empty`] if the interval has no sample, [`Status::Cancelled`] if it has
-    /// none because the stream has ended, [`Status::TimedOut`] if the timeout expires before the
+    /// Returns [`Status::Empty`] if the interval has no sample, [`Status::Cancelled`] if the stream
+    /// ended before the network had run, [`Status::TimedOut`] if the timeout expires before the
     /// query has run, the status of the last failure if all chunks or windows failed, or the error
     /// of the backend.
     pub(super) fn run(
@@ -85,9 +80,13 @@ impl ExactQuery {
         let mut classifier = classifier.ok_or(Status::TimedOut)?;
         *self.deadline.lock() = deadline;
         let mut failure = None;
-        let (coverage, is_cut_off) = self
-            .process_interval(classifier.as_mut(), interval, begun, deadline, &mut failure)
-            .map_err(|error| error.status())?;
+        let processed =
+            self.process_interval(classifier.as_mut(), interval, begun, deadline, &mut failure);
+        let (coverage, is_cut_off) = match processed {
+            // The stream was closed. The answer covers the steps that have run.
+            Err(error) if error.status() == Status::Cancelled => (Coverage::Partial, true),
+            processed => processed.map_err(|error| error.status())?,
+        };
         let nothing = match failure {
             Some(status) => status,
             None if is_cut_off => Status::Cancelled,

@@ -11,6 +11,7 @@ use super::slot::Slot;
 use super::stats::count;
 use crate::classifier::interface::Classifier;
 use crate::clock::{self, elapsed_ns};
+use crate::engine::scheduler::Scheduler;
 use crate::error::{Error, Result, Status};
 use crate::frame::Geometry;
 use crate::memory::fill_values;
@@ -353,12 +354,12 @@ impl Pipeline {
             // The callback of the host may panic, too.
             let _ = catch_unwind(AssertUnwindSafe(|| self.publish()));
         }
-        self.end_waits();
+        self.shared.end_waits();
     }
 
-    /// Ends every wait, because the worker will publish nothing more.
-    pub(super) fn end_waits(&self) {
-        self.shared.end_waits();
+    /// Stops the stream and ends every wait, because nothing will process further slots.
+    pub(super) fn stop(&self, scheduler: &Scheduler) {
+        self.shared.stop(scheduler);
     }
 
     /// Ends the processing of the acquisition after an error, and publishes the error, so that no

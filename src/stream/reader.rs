@@ -134,8 +134,9 @@ impl Reader {
     /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::Inference`] if all chunks
     /// or windows failed, [`Status::SelfTest`] if the last self-test of the engine failed,
     /// [`Status::OutOfMemory`] if the memory for the answer cannot be allocated, or the error of the
-    /// backend. If the interval contains no sample because the stream has ended, returns
-    /// [`Status::Poisoned`] after an internal error, or else [`Status::Cancelled`].
+    /// backend. If the stream ends before the network has run, returns [`Status::Poisoned`] after an
+    /// internal error, or else [`Status::Cancelled`]. If the stream ends later, the answer is
+    /// partial. The network does not run for a query of a closed stream.
     pub fn query_exact(
         &self,
         from_ns: i64,

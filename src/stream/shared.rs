@@ -5,6 +5,7 @@ use super::history::History;
 use super::mailbox::Mailbox;
 use super::stats::Counters;
 use crate::engine::Engine;
+use crate::engine::scheduler::Scheduler;
 use crate::engine::self_test_gate::SelfTestGate;
 use crate::error::{Result, Status};
 use crate::model::{Mode, ModelSpec};
@@ -37,7 +38,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Creates the shared state. `hop` is the number of samples from one window to the next.
+    /// Creates the shared state. `stop` is the flag that is set when the stream is closed, and `hop`
+    /// is the number of samples from one window to the next.
     ///
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
@@ -47,6 +49,7 @@ impl Shared {
         exact: Option<ExactQuery>,
         hop: usize,
         restarts_times: bool,
+        stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let spec = engine.shared_spec();
         let window_hop = if spec.mode == Mode::Window { hop as u64 } else { 0 };
@@ -60,7 +63,7 @@ impl Shared {
             last_event: AtomicI32::new(Status::Ok.code()),
             begun: AtomicU64::new(0),
             restarts_times,
-            stop: Arc::default(),
+            stop,
             is_poisoned: AtomicBool::new(false),
             creator: Creator::this_process(),
         })
@@ -124,6 +127,17 @@ impl Shared {
 
     pub(super) fn set_poisoned(&self) {
         self.is_poisoned.store(true, Relaxed);
+    }
+
+    /// Stops the stream and ends every wait, also that of an exact query for its next run. In a
+    /// child process that inherited the stream, no thread waits.
+    pub(super) fn stop(&self, scheduler: &Scheduler) {
+        if self.creator.is_other_process() {
+            return;
+        }
+        self.stop.store(true, Relaxed);
+        scheduler.wake_all();
+        self.end_waits();
     }
 
     pub(super) fn is_stopping(&self) -> bool {

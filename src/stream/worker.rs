@@ -3,6 +3,7 @@
 use super::pipeline::Pipeline;
 use super::ring::Consumer;
 use super::slot::Slot;
+use crate::engine::scheduler::Scheduler;
 use crate::error::{Result, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -58,9 +59,9 @@ impl Worker {
         self.pipeline.poison();
     }
 
-    /// Ends every wait, because nothing will call this worker again.
-    pub(super) fn end_waits(&self) {
-        self.pipeline.end_waits();
+    /// Stops the stream and ends every wait, because nothing will call this worker again.
+    pub(super) fn stop(&self, scheduler: &Scheduler) {
+        self.pipeline.stop(scheduler);
     }
 
     /// Processes the oldest slot that has not been processed. Returns false if no such slot exists.

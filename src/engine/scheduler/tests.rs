@@ -9,6 +9,15 @@ fn acquire(scheduler: &Scheduler) -> RunPermit<'_> {
     scheduler.acquire_live(&Turns::default(), &NEVER).expect("nothing stops it")
 }
 
+/// Requests a run of an exact query.
+fn ask_idle(scheduler: &Scheduler, until: Option<Instant>) -> Result<RunPermit<'_>, Status> {
+    scheduler.acquire_idle(&Turns::default(), &NEVER, until)
+}
+
+fn soon() -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_millis(1))
+}
+
 /// Requests runs in the order of `asks` while another run is in progress. Returns the order in
 /// which the runs start.
 fn order_of_runs(asks: &[&'static str]) -> Vec<&'static str> {
@@ -20,7 +29,7 @@ fn order_of_runs(asks: &[&'static str]) -> Vec<&'static str> {
             let (scheduler, log) = (&scheduler, &log);
             scope.spawn(move || {
                 let _running = if name == "exact" {
-                    scheduler.acquire_idle(&Turns::default(), None)
+                    ask_idle(scheduler, None).ok()
                 } else {
                     Some(acquire(scheduler))
                 };
@@ -55,13 +64,9 @@ fn an_exact_query_runs_after_every_waiting_live_stream() {
 fn an_exact_query_gives_up_at_its_deadline() {
     let scheduler = Scheduler::default();
     let running = acquire(&scheduler);
-    assert!(
-        scheduler
-            .acquire_idle(&Turns::default(), Instant::now().checked_add(Duration::from_millis(1)))
-            .is_none()
-    );
+    assert_eq!(ask_idle(&scheduler, soon()).err(), Some(Status::TimedOut));
     drop(running);
-    assert!(scheduler.acquire_idle(&Turns::default(), Some(Instant::now())).is_some());
+    assert!(ask_idle(&scheduler, Some(Instant::now())).is_ok());
 }
 
 /// Gives other threads time to continue if they can.
@@ -88,14 +93,7 @@ fn pause_waits_for_the_current_run_and_blocks_later_ones() {
         assert!(!pause.is_finished(), "paused during a run");
         drop(first);
         assert_eq!(pause.join().unwrap(), Ok(()));
-        assert!(
-            scheduler
-                .acquire_idle(
-                    &Turns::default(),
-                    Instant::now().checked_add(Duration::from_millis(1))
-                )
-                .is_none()
-        );
+        assert_eq!(ask_idle(&scheduler, soon()).err(), Some(Status::TimedOut));
         let_others_run();
         assert_eq!((runs.load(Relaxed), scheduler.waiting()), (0, 3));
         assert_eq!(scheduler.pause(), Ok(()), "pausing twice is allowed");
@@ -147,6 +145,25 @@ fn a_stopped_stream_leaves_the_queue_during_a_pause() {
 }
 
 #[test]
+fn an_exact_query_of_a_stopped_stream_gives_up_in_a_pause() {
+    let (scheduler, stop) = (Scheduler::default(), AtomicBool::new(false));
+    scheduler.pause().unwrap();
+    std::thread::scope(|scope| {
+        let ask = || scheduler.acquire_idle(&Turns::default(), &stop, None).err();
+        let asking = scope.spawn(ask);
+        while scheduler.state.lock().sleeping < 1 {
+            yield_now();
+        }
+        stop.store(true, Relaxed);
+        scheduler.wake_all();
+        assert_eq!(asking.join().unwrap(), Some(Status::Cancelled));
+        assert_eq!(ask(), Some(Status::Cancelled), "a later run fails at once");
+    });
+    scheduler.resume();
+    assert!(ask_idle(&scheduler, None).is_ok(), "other streams continue");
+}
+
+#[test]
 fn pause_lets_a_driving_thread_finish() {
     let scheduler = Scheduler::default();
     std::thread::scope(|scope| {
@@ -166,7 +183,7 @@ fn pause_lets_a_driving_thread_finish() {
         }
         assert!(scheduler.begin_driving().is_none(), "another call begins while pause waits");
         drop(acquire(&scheduler));
-        assert!(scheduler.acquire_idle(&Turns::default(), None).is_some());
+        assert!(ask_idle(&scheduler, None).is_ok());
         assert!(!pause.is_finished());
         drop(inside);
         assert_eq!(pause.join().unwrap(), Ok(()));
@@ -212,7 +229,7 @@ fn threads_that_ask_again_at_once_never_wait_for_each_other() {
             for _ in 0..200 {
                 scheduler.pause().expect("nothing else resumes");
                 scheduler.resume();
-                drop(scheduler.acquire_idle(&Turns::default(), Some(Instant::now())));
+                drop(ask_idle(&scheduler, Some(Instant::now())));
             }
         });
     });
@@ -232,6 +249,6 @@ fn a_session_uses_another_turn_while_threads_visit_one() {
     assert!(is_new(&permit.turn));
     drop(permit);
     turns.0[3].visitors.fetch_sub(1, Relaxed);
-    let permit = scheduler.acquire_idle(&turns, None).expect("there is no deadline");
+    let permit = scheduler.acquire_idle(&turns, &NEVER, None).expect("nothing stops it");
     assert!(Arc::ptr_eq(&permit.turn, &turns.0[3]));
 }

@@ -2,6 +2,7 @@
 //! acquisitions that have not begun.
 
 use super::network::{CHUNK, DARK, INTERVAL_NS, Network, config, push};
+use crate::engine::Engine;
 use crate::error::{Result, Status};
 use crate::result::ViewResult;
 use crate::stream::Stream;
@@ -330,5 +331,60 @@ fn closing_a_stream_during_a_pause_publishes_nothing() {
         });
         assert_eq!(reader.poll(&mut [0.0; 2]), Err(Status::NotReady));
         engine.resume();
+    }
+}
+
+/// Opens a stream on `engine`, acquires four chunks and waits for the final result.
+fn open_filled(engine: &Engine, drive: Drive) -> Stream {
+    let settings = StreamConfig { exact_history_ns: 1_000_000_000, drive, ..config() };
+    let mut stream = Stream::open(engine, &settings).unwrap();
+    let acquisition = stream.acquirer.begin().unwrap();
+    (0..4).for_each(|chunk| push_chunk(&mut stream.acquirer, chunk * CHUNK as i64));
+    assert_eq!(stream.acquirer.end(), Ok(()));
+    if let Some(driver) = &mut stream.driver {
+        assert_eq!(process_all(driver), Status::NotReady);
+    }
+    assert_eq!(status_of(wait(&stream.reader, acquisition, NEVER)), Ok(Status::Ok));
+    stream
+}
+
+#[test]
+fn closing_a_stream_in_a_pause_ends_its_exact_queries() {
+    for drive in [Drive::Wake, Drive::Host] {
+        let engine = Network::default().engine();
+        let Stream { acquirer, driver, reader } = open_filled(&engine, drive);
+        engine.pause().unwrap();
+        scope(|scope| {
+            let asking = [(); 2].map(|()| scope.spawn(|| query(&reader, (0, 15), true, NEVER)));
+            // The queries may also begin after the drop. The result must be the same.
+            sleep(Duration::from_millis(20));
+            drop((acquirer, driver));
+            let cancelled = Err(Status::Cancelled);
+            assert_eq!(asking.map(|thread| thread.join().unwrap()), [cancelled; 2]);
+        });
+        engine.resume();
+        assert_eq!(query(&reader, (0, 15), true, NEVER), Err(Status::Cancelled), "{drive:?}");
+    }
+}
+
+#[test]
+fn an_exact_query_of_a_closed_stream_covers_what_ran() {
+    for drive in [Drive::Wake, Drive::Host] {
+        let handles = Arc::new(Mutex::new(None));
+        let (closing, runs) = (Arc::clone(&handles), Mutex::new(0));
+        let during = move || {
+            let mut handles = closing.lock();
+            *runs.lock() += i32::from(handles.is_some());
+            // The stream is closed in the second run of the query.
+            if *runs.lock() == 2 {
+                drop(handles.take());
+            }
+            Ok(())
+        };
+        let engine = Network { during: Some(Box::new(during)), ..Network::default() }.engine();
+        let Stream { acquirer, driver, reader } = open_filled(&engine, drive);
+        *handles.lock() = Some((acquirer, driver));
+        let answer = reader.query_exact(0, 15 * INTERVAL_NS, NEVER, &mut []).unwrap();
+        assert_eq!((answer.coverage, answer.result.chunks), (Coverage::Partial, 2), "{drive:?}");
     }
 }
