@@ -1554,10 +1554,10 @@ enum ttv_query_flags_bits {
  * greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE if all chunks or windows in the
  * interval failed; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its self-test;
  * TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
- * ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
- * callback `on_result` of the stream, for an exact query, and for a query with a timeout other
- * than 0 whose answer is not complete yet, because the thread of the callback produces the
- * results.
+ * ended the stream before the interval had a chunk or window; TTV_ERR_WRONG_THREAD in the callback
+ * `on_result` of the stream, for an exact query, and for a query with a timeout other than 0 if a
+ * chunk or window of the interval is still to come, because the thread of the callback produces
+ * the results.
  *
  * [any, any state]
  */

@@ -11,7 +11,6 @@ use super::stream::{get_stream, ttv_stream};
 use super::types::{ttv_query_flags, ttv_status};
 use crate::error::{Error, Status};
 use crate::stream::history::Coverage;
-use std::time::Duration;
 
 bitflags::bitflags! {
     /// Options of a query.
@@ -69,10 +68,10 @@ bitflags::bitflags! {
 /// greater than `to_ns`; TTV_ERR_UNKNOWN_FLAGS; TTV_ERR_INFERENCE if all chunks or windows in the
 /// interval failed; TTV_ERR_SELF_TEST if the last ttv_engine_prepare failed its self-test;
 /// TTV_ERR_OUT_OF_MEMORY; TTV_ERR_POISONED or TTV_ERR_CANCELLED if a panic or ttv_stream_destroy
-/// ended the stream before the interval had a chunk, window or sample; TTV_ERR_WRONG_THREAD in the
-/// callback `on_result` of the stream, for an exact query, and for a query with a timeout other
-/// than 0 whose answer is not complete yet, because the thread of the callback produces the
-/// results.
+/// ended the stream before the interval had a chunk or window; TTV_ERR_WRONG_THREAD in the callback
+/// `on_result` of the stream, for an exact query, and for a query with a timeout other than 0 if a
+/// chunk or window of the interval is still to come, because the thread of the callback produces
+/// the results.
 ///
 /// [any, any state]
 #[unsafe(no_mangle)]
@@ -105,19 +104,14 @@ pub unsafe extern "C" fn ttv_stream_query(
         if is_callback && is_exact {
             return Err(waits_for_itself("make exact queries on another thread"));
         }
-        let timeout = if is_callback { Duration::ZERO } else { to_timeout(timeout_ns) };
+        let timeout = to_timeout(timeout_ns);
         let answer = if is_exact {
             reader.query_exact(from_ns, to_ns, timeout, scores)
+        } else if is_callback && timeout_ns != 0 {
+            reader.query_without_wait(from_ns, to_ns, scores)
         } else {
             reader.query(from_ns, to_ns, timeout, scores)
         };
-        let must_wait = match &answer {
-            Ok(answer) => answer.coverage == Coverage::Partial,
-            Err(status) => *status == Status::Empty,
-        };
-        if is_callback && must_wait && timeout_ns != 0 {
-            return Err(waits_for_itself("use a timeout of 0"));
-        }
         match answer {
             Ok(answer) => {
                 write_struct(result, convert_result(&answer.result, labels, 0, buffer))
@@ -127,6 +121,7 @@ pub unsafe extern "C" fn ttv_stream_query(
                     Coverage::Partial => Status::Partial,
                 })
             }
+            Err(Status::WrongThread) => Err(waits_for_itself("use a timeout of 0")),
             Err(Status::Unsupported) => {
                 let message = "exact queries are disabled; set exact_history_ns of the stream";
                 Err(Error::new(Status::Unsupported, message))

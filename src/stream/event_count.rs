@@ -69,6 +69,12 @@ impl EventCount {
         self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Returns the number of threads that sleep or are about to sleep.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn waiters(&self) -> u32 {
+        self.waiters.load(Ordering::Relaxed)
+    }
+
     #[cfg(not(loom))]
     fn sleep(&self, seen: u32, deadline: Option<Instant>) {
         crate::sys::futex::wait(&self.count, seen, deadline);

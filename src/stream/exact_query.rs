@@ -2,7 +2,7 @@
 //! initial temporal state.
 
 use super::history::{Coverage, Covered, History, Span};
-use super::sample_store::{Availability, SampleStore};
+use super::sample_store::{Availability, ClockState, SampleStore};
 use crate::classifier::create_classifier;
 use crate::classifier::interface::{Classifier, ClassifierSettings, Step};
 use crate::classifier::rules::Rules;
@@ -113,9 +113,9 @@ impl ExactQuery {
             }
         };
         classifier.begin();
-        let mut number = self.samples.find_first(interval.first_ns);
-        let mut is_complete = self.has_beginning(interval.first_ns, number);
-        let first_valid = self.samples.first_valid()?;
+        let beginning = self.samples.find_beginning(interval, begun)?;
+        let (mut number, mut is_complete) = (beginning.first, beginning.is_kept);
+        let mut clock = ReadClock::new(beginning.clock);
         let (mut is_open, mut is_cut_off, mut previous_ns) = (false, false, None);
         loop {
             match self.samples.wait_for_sample(number, interval.last_ns, begun, deadline) {
@@ -130,9 +130,17 @@ impl ExactQuery {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Status::TimedOut.into());
             }
-            let restart = self.samples.first_valid()?;
-            if restart != first_valid && number >= restart {
-                break;
+            let now = self.samples.clock(interval.last_ns, begun)?;
+            clock.update(now);
+            if clock.has_restarted_by(now, number) {
+                if previous_ns.is_some() || now.is_over {
+                    break;
+                }
+                // The query has not read a sample of the interval, so it can begin again.
+                let beginning = self.samples.find_beginning(interval, begun)?;
+                (number, is_complete) = (beginning.first, beginning.is_kept);
+                clock = ReadClock::new(beginning.clock);
+                continue;
             }
             let sample = self.samples.sample(number);
             // A sample that is not later than the previous one belongs to another acquisition,
@@ -157,7 +165,7 @@ impl ExactQuery {
             let Some(sample) = sample else {
                 // The stream overwrote the sample before this query could read it.
                 is_complete = false;
-                number = self.samples.oldest().0.max(number + 1);
+                number = self.samples.oldest()?.max(number + 1);
                 continue;
             };
             if !is_open {
@@ -174,21 +182,43 @@ impl ExactQuery {
                 // would prevent it from finishing if this thread has a higher priority.
                 keep_failure(classifier.end_segment()?);
                 (is_open, is_complete) = (false, false);
-                number = self.samples.oldest().0.max(number + 1);
+                number = self.samples.oldest()?.max(number + 1);
             }
         }
         if is_open {
             keep_failure(classifier.end_segment()?);
         }
-        Ok((Coverage::of(is_complete), is_cut_off))
+        clock.update(self.samples.clock(interval.last_ns, begun)?);
+        Ok((Coverage::of(is_complete && !clock.may_lack_samples), is_cut_off))
+    }
+}
+
+/// The clock of the samples that a query reads.
+struct ReadClock {
+    /// State when the query last saw the clock that it reads.
+    state: ClockState,
+    /// Whether samples of the interval may be missing because the clock has restarted.
+    may_lack_samples: bool,
+}
+
+impl ReadClock {
+    fn new(state: ClockState) -> Self {
+        Self { state, may_lack_samples: false }
     }
 
-    /// Returns whether all samples at the beginning of the interval are still kept. `first` is the
-    /// number of the first kept sample in the interval.
-    fn has_beginning(&self, first_ns: i64, first: u64) -> bool {
-        let (oldest, has_overwritten) = self.samples.oldest();
-        let begins_at_or_before =
-            || self.samples.sample(first).is_some_and(|sample| sample.time_ns <= first_ns);
-        !has_overwritten || first > oldest || begins_at_or_before()
+    /// Takes note of the present state of the clock. After a clock step, samples of the interval
+    /// may lie on the new clock. If the clock has restarted with a new acquisition, this is so only
+    /// if the query was waiting for samples.
+    fn update(&mut self, now: ClockState) {
+        if now.first_valid == self.state.first_valid {
+            self.state = now;
+        } else {
+            self.may_lack_samples |= now.has_stepped || self.state.is_awaited;
+        }
+    }
+
+    /// Returns whether sample `number` lies on a later clock.
+    fn has_restarted_by(&self, now: ClockState, number: u64) -> bool {
+        now.first_valid != self.state.first_valid && number >= now.first_valid
     }
 }

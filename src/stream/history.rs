@@ -6,16 +6,16 @@
 //! output while a query reads it, the output counts as no longer kept.
 
 mod parts;
+mod query;
 
 use super::event_count::EventCount;
 use super::outlook::Outlook;
-use super::record::{Latest, Record, Records, packed_words, unpack};
+use super::record::{Latest, Record, Records, packed_words};
 use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::error::{Error, Result, Status};
 pub(crate) use parts::{Covered, Span};
 use parts::{FRONT_WORDS, Front, HEADER_WORDS, Header, Tally};
-use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Maximum number of float32 values in a history, which corresponds to 64 MiB.
 const MAX_VALUES: usize = 1 << 24;
@@ -38,6 +38,15 @@ impl Coverage {
     }
 }
 
+/// Treatment of outputs that are still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The query waits for them, at most this long.
+    AtMost(Duration),
+    /// The query fails with [`Status::WrongThread`], because its thread must produce them.
+    Refused,
+}
+
 /// The most recent outputs of the network and their times. Only the worker may call the functions
 /// that change the history, and [`Self::mean_of_recent`].
 pub(crate) struct History {
@@ -53,25 +62,6 @@ pub(crate) struct History {
     acquisition: AtomicU64,
     /// Memory for the sums of the worker. No other thread uses it, so it is always free.
     worker_sums: Mutex<Vec<f64>>,
-}
-
-/// Memory that a query needs.
-struct QueryMemory {
-    words: Vec<u64>,
-    values: Vec<f32>,
-    sums: Vec<f64>,
-}
-
-impl QueryMemory {
-    /// # Errors
-    /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
-    fn new(labels: usize) -> Result<Self, Status> {
-        Ok(Self {
-            words: allocate(HEADER_WORDS + packed_words(labels), 0)?,
-            values: allocate(labels, 0.0)?,
-            sums: allocate(labels, 0.0)?,
-        })
-    }
 }
 
 fn allocate<T: Clone>(count: usize, value: T) -> Result<Vec<T>, Status> {
@@ -144,10 +134,7 @@ impl History {
     }
 
     fn add_output(&self, values: &[f32], span: Span, has_failed: bool) {
-        let Some(mut front) = self.read_front() else { return };
-        if self.newest(front).is_some_and(|newest| span.last_ns <= newest.last_ns) {
-            (front.first_valid, front.has_stepped) = (front.added, false);
-        }
+        let Some(mut front) = self.read_front_before(span) else { return };
         if let Some(record) = self.record(front.added) {
             let header = Header { span, has_failed };
             record.write(front.added + 1, &header.encode(), values);
@@ -156,15 +143,27 @@ impl History {
         self.publish(front);
     }
 
+    /// Reads the front before an output with the times in `span` is added. If it does not end later
+    /// than the newest output, the host's clock has restarted.
+    fn read_front_before(&self, span: Span) -> Option<Front> {
+        let mut front = self.read_front()?;
+        if self.newest(front).is_some_and(|newest| span.last_ns <= newest.last_ns) {
+            front.restart_clock(false);
+        }
+        Some(front)
+    }
+
     /// Announces that the host's clock has stepped back to `time_ns`. If an earlier output ends at
     /// or after this time, the history forgets all earlier outputs, because their times cannot be
-    /// told from later ones.
+    /// told from later ones. Waiting queries learn that outputs with earlier times may come again.
     pub(crate) fn step_clock(&self, time_ns: i64) {
         let Some(mut front) = self.read_front() else { return };
         if self.newest(front).is_some_and(|newest| time_ns <= newest.last_ns) {
-            (front.first_valid, front.has_stepped) = (front.added, true);
-            self.publish(front);
+            front.restart_clock(true);
         }
+        front.outlook.step_clock(self.acquisition.load(Ordering::Relaxed), time_ns);
+        self.publish(front);
+        self.changed.advance();
     }
 
     /// Announces the time at which the next output ends.
@@ -218,74 +217,6 @@ impl History {
         let covered = tally.finish().ok()?;
         divide(&sums, covered.outputs, mean);
         Some(covered)
-    }
-
-    /// Writes the mean of the outputs whose first and last samples both lie in `interval`. Waits at
-    /// most `timeout` for outputs in the interval that are still to come. `begun` is the newest
-    /// acquisition that has begun.
-    ///
-    /// # Errors
-    /// Returns [`Status::Empty`] if the interval contains no output, [`Status::Cancelled`] if it
-    /// contains none because the stream has ended, [`Status::Inference`] if all outputs in the
-    /// interval failed, [`Status::TimedOut`] if the worker changes the history faster than this
-    /// thread can read it, or [`Status::OutOfMemory`] if memory cannot be allocated.
-    pub(crate) fn query(
-        &self,
-        interval: Span,
-        begun: u64,
-        timeout: Duration,
-        mean: &mut [f32],
-    ) -> Result<(Coverage, Covered), Status> {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut memory = QueryMemory::new(self.labels)?;
-        let (front, is_expected, is_closed) = loop {
-            // The count and the end of the stream must be read before the front.
-            let seen = self.changed.current();
-            let is_closed = self.changed.is_closed();
-            let front = self.read_front();
-            let is_expected =
-                front.is_none_or(|front| front.outlook.awaits(interval.last_ns, begun));
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if !is_expected || is_closed || is_late {
-                break (front.ok_or(Status::TimedOut)?, is_expected, is_closed);
-            }
-            self.changed.wait(seen, deadline);
-        };
-        let first = self.find_first(front, |span| span.first_ns >= interval.first_ns);
-        let end = self.find_first(front, |span| span.last_ns > interval.last_ns);
-        let tally = self.sum_newest(first..end, &mut memory);
-        let covered = tally.finish().map_err(|status| match status {
-            Status::Empty if is_expected && is_closed => Status::Cancelled,
-            status => status,
-        })?;
-        divide(&memory.sums, covered.outputs, mean);
-        let oldest = self.oldest(front);
-        let begins_before = |span: Span| interval.first_ns < span.first_ns;
-        let has_forgotten = oldest > front.first_valid || front.has_stepped;
-        let is_forgotten = tally.outputs + tally.failed < end.saturating_sub(first)
-            || has_forgotten && self.span(oldest).is_none_or(begins_before);
-        Ok((Coverage::of(!is_forgotten && !is_expected), covered))
-    }
-
-    /// Adds up the outputs of a range, from the newest to the oldest. The worker overwrites the
-    /// oldest outputs first, so the sum ends at an output that has been overwritten meanwhile.
-    fn sum_newest(&self, range: Range<u64>, memory: &mut QueryMemory) -> Tally {
-        let QueryMemory { words, values, sums } = memory;
-        let mut tally = Tally::default();
-        for output in range.rev() {
-            let Some(record) = self.record(output) else { break };
-            if record.read(words) != Some(output + 1) {
-                break;
-            }
-            let Some((header, packed)) = words.split_first_chunk() else { break };
-            let header = Header::decode(*header);
-            tally.count(header);
-            if !header.has_failed {
-                unpack(packed, values);
-                sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
-            }
-        }
-        tally
     }
 
     fn publish(&self, front: Front) {

@@ -50,12 +50,27 @@ impl Outlook {
         self.reached_ns = reached_ns.unwrap_or(self.reached_ns);
     }
 
+    /// Announces that the host's clock has stepped to `time_ns`. If the acquisition has a further
+    /// output or sample, the next one does not end earlier.
+    pub(super) fn step_clock(&mut self, acquisition: u64, time_ns: i64) {
+        if self.acquisition == acquisition && self.next_ns.is_none() {
+            self.reached_ns = time_ns;
+        } else {
+            self.expect(acquisition, time_ns);
+        }
+    }
+
+    /// Returns whether the worker has reached an acquisition after `begun`.
+    pub(super) fn is_after(&self, begun: u64) -> bool {
+        self.acquisition > begun
+    }
+
     /// Returns whether an output or sample that ends by `last_ns` may still come before the
     /// acquisition `begun` ends. This is the newest acquisition that had begun when the query was
     /// made. If the worker has not reached it yet, its frames are expected to be later than those
     /// of the acquisition before it.
     pub(super) fn awaits(&self, last_ns: i64, begun: u64) -> bool {
-        if self.acquisition > begun {
+        if self.is_after(begun) {
             return false;
         }
         match self.next_ns {
@@ -83,6 +98,20 @@ mod tests {
         assert!(!outlook.awaits(50, 2), "the frames of the next acquisition are later");
         outlook.expect(3, 139);
         assert!(!outlook.awaits(200, 2), "the acquisition ended before the last look");
+    }
+
+    #[test]
+    fn a_clock_step_brings_earlier_times_back() {
+        let mut outlook = Outlook::default();
+        outlook.expect(1, 139);
+        assert!(!outlook.awaits(60, 1));
+        outlook.step_clock(1, 50);
+        assert!(outlook.awaits(60, 1) && !outlook.awaits(49, 1));
+        // After an early stop, the acquisition has no further output, but the next one has.
+        outlook.end(1, Some(200));
+        outlook.step_clock(1, 50);
+        assert!(!outlook.awaits(60, 1), "the network does not run");
+        assert!(outlook.awaits(60, 2) && !outlook.awaits(50, 2));
     }
 
     #[test]

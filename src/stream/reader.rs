@@ -1,6 +1,6 @@
 //! A stream handle for threads that read results.
 
-use super::history::{Coverage, Covered, Span};
+use super::history::{Coverage, Covered, Span, Wait};
 use super::shared::Shared;
 use super::stats::StreamStats;
 use crate::classifier::posterior::PosteriorRule;
@@ -108,11 +108,35 @@ impl Reader {
         timeout: Duration,
         scores: &mut [f32],
     ) -> Result<QueryAnswer, Status> {
+        let interval = Span { first_ns: from_ns, last_ns: to_ns };
+        self.query_outputs(interval, Wait::AtMost(timeout), scores)
+    }
+
+    /// Makes a plain query on the thread that produces the outputs, which cannot wait for them.
+    ///
+    /// # Errors
+    /// Returns [`Status::WrongThread`] if an output of the interval is still to come, or the same
+    /// errors as [`Self::query`].
+    pub(crate) fn query_without_wait(
+        &self,
+        from_ns: i64,
+        to_ns: i64,
+        scores: &mut [f32],
+    ) -> Result<QueryAnswer, Status> {
+        let interval = Span { first_ns: from_ns, last_ns: to_ns };
+        self.query_outputs(interval, Wait::Refused, scores)
+    }
+
+    fn query_outputs(
+        &self,
+        interval: Span,
+        wait: Wait,
+        scores: &mut [f32],
+    ) -> Result<QueryAnswer, Status> {
         self.shared.check_process()?;
         self.check_self_test()?;
-        let interval = Span { first_ns: from_ns, last_ns: to_ns };
         let (shared, mut mean) = (&self.shared, self.create_posterior()?);
-        let found = shared.history.query(interval, shared.newest_acquisition(), timeout, &mut mean);
+        let found = shared.history.query(interval, shared.newest_acquisition(), wait, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
         // A self-test may have failed during the wait.
         self.check_self_test()?;
@@ -134,8 +158,8 @@ impl Reader {
     /// [`Status::Unsupported`] if the stream keeps no samples, [`Status::Inference`] if all chunks
     /// or windows failed, [`Status::SelfTest`] if the last self-test of the engine failed,
     /// [`Status::OutOfMemory`] if the memory for the answer cannot be allocated, or the error of the
-    /// backend. If the stream ends before the network has run, returns [`Status::Poisoned`] after an
-    /// internal error, or else [`Status::Cancelled`]. If the stream ends later, the answer is
+    /// backend. If the stream ends before the network has run, returns [`Status::Poisoned`] after
+    /// an internal error, or else [`Status::Cancelled`]. If the stream ends later, the answer is
     /// partial. The network does not run for a query of a closed stream.
     pub fn query_exact(
         &self,
@@ -179,6 +203,12 @@ impl Reader {
         result.flags.set(ResultFlags::FAILED_CHUNKS, covered.failed > 0);
         scores.iter_mut().zip(posterior).for_each(|(score, &value)| *score = value);
         QueryAnswer { result, coverage }
+    }
+
+    /// Returns the number of exact queries that wait for a sample.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn exact_waiters(&self) -> u32 {
+        self.shared.exact.as_ref().map_or(0, |exact| exact.samples().waiters())
     }
 
     /// Returns the most recent status other than [`Status::Ok`] that the worker reported or that a

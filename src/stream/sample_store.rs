@@ -6,19 +6,20 @@
 //! is copying the buffer that the worker wants to write, the worker writes a spare buffer instead,
 //! so it never waits.
 
+mod parts;
+
 use super::event_count::EventCount;
-use super::outlook::{OUTLOOK_WORDS, Outlook};
+use super::history::Span;
 use super::record::{Latest, Record, Records};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::error::{Error, Result, Status};
+pub(super) use parts::{Availability, Beginning, ClockState};
+use parts::{FRONT_WORDS, Front};
 use std::time::Instant;
 
 /// Number of words of the record of a sample: its time, whether it starts a segment, and the index
 /// of its buffer.
 const SAMPLE_WORDS: usize = 3;
-
-/// Number of words of a front.
-const FRONT_WORDS: usize = 4 + OUTLOOK_WORDS;
 
 /// The most recent samples, numbered in the order in which they arrived. Only the worker may call
 /// the functions that change the store.
@@ -54,54 +55,6 @@ pub(super) struct Sample {
     pub(super) time_ns: i64,
     /// Whether the sample is the first of a segment.
     pub(super) starts_segment: bool,
-}
-
-/// The state of a store, without the samples.
-#[derive(Clone, Copy, Default)]
-struct Front {
-    /// Number of samples added so far, including those that have been overwritten.
-    added: u64,
-    /// Value of `added` when the host's clock last restarted, or 0 if it has not restarted.
-    first_valid: u64,
-    /// Whether the clock last restarted during an acquisition.
-    has_stepped: bool,
-    /// Time of the newest sample. Valid only if `added` is greater than `first_valid`.
-    newest_ns: i64,
-    /// Grid time of the next sample.
-    outlook: Outlook,
-}
-
-impl Front {
-    fn encode(self) -> [u64; FRONT_WORDS] {
-        let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
-        let (has_stepped, newest_ns) = (self.has_stepped.into(), self.newest_ns.cast_unsigned());
-        let Self { added, first_valid, .. } = self;
-        [added, first_valid, has_stepped, newest_ns, acquisition, next, next_ns, reached_ns]
-    }
-
-    fn decode(words: [u64; FRONT_WORDS]) -> Self {
-        let [added, first_valid, has_stepped, newest_ns, outlook @ ..] = words;
-        let (has_stepped, newest_ns) = (has_stepped == 1, newest_ns.cast_signed());
-        Self { added, first_valid, has_stepped, newest_ns, outlook: Outlook::decode(outlook) }
-    }
-
-    /// Returns the time of the newest sample since the host's clock last restarted.
-    fn newest(self) -> Option<i64> {
-        (self.added > self.first_valid).then_some(self.newest_ns)
-    }
-}
-
-/// The availability of a sample in an interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Availability {
-    /// The sample has been added. It may have been overwritten since.
-    Exists,
-    /// The sample was not added before the deadline.
-    Late,
-    /// The stream ended before the sample was added.
-    Ended,
-    /// The interval contains no further sample.
-    Never,
 }
 
 impl SampleStore {
@@ -206,22 +159,14 @@ impl SampleStore {
 
     /// Announces that the host's clock has stepped back to `time_ns`. If a sample is not earlier
     /// than this time, the store hides all samples, because their times cannot be told from later
-    /// ones.
+    /// ones. Waiting queries learn that samples with earlier times may come again.
     pub(super) fn step_clock(&self, time_ns: i64) {
         let Some(mut front) = self.read_front() else { return };
         if front.newest().is_some_and(|newest| time_ns <= newest) {
             (front.first_valid, front.has_stepped) = (front.added, true);
-            self.publish(front);
         }
-    }
-
-    /// Returns the number of the first sample since the host's clock last restarted.
-    ///
-    /// # Errors
-    /// Returns [`Status::TimedOut`] if the worker changes the store faster than this thread can
-    /// read it.
-    pub(super) fn first_valid(&self) -> Result<u64, Status> {
-        self.read_front().map(|front| front.first_valid).ok_or(Status::TimedOut)
+        front.outlook.step_clock(self.acquisition.load(Ordering::Relaxed), time_ns);
+        self.publish(front);
     }
 
     /// Announces that this acquisition has no further sample. `reached_ns` is the time of its last
@@ -266,22 +211,55 @@ impl SampleStore {
         self.buffers.get(buffer as usize)?.try_lock().ok()
     }
 
+    /// Returns the state of the clock for a query of the samples up to `last_ns`. `begun` is the
+    /// newest acquisition that has begun.
+    ///
+    /// # Errors
+    /// Returns [`Status::TimedOut`] if the worker changes the store faster than this thread can
+    /// read it.
+    pub(super) fn clock(&self, last_ns: i64, begun: u64) -> Result<ClockState, Status> {
+        self.try_read_front().map(|front| front.clock(last_ns, begun))
+    }
+
+    /// Finds the first sample of an interval, and returns what was known at the time of the search.
+    ///
+    /// # Errors
+    /// Returns the same error as [`Self::clock`].
+    pub(super) fn find_beginning(&self, interval: Span, begun: u64) -> Result<Beginning, Status> {
+        let front = self.try_read_front()?;
+        let (oldest, has_overwritten) = self.oldest_in(front);
+        let first = self.find_first(front, interval.first_ns);
+        let begins_at_or_before =
+            || self.sample(first).is_some_and(|sample| sample.time_ns <= interval.first_ns);
+        // If the sample before the first one is still kept, it precedes the interval.
+        let is_kept = begins_at_or_before()
+            || if first > oldest { self.sample(first - 1).is_some() } else { !has_overwritten };
+        Ok(Beginning { first, is_kept, clock: front.clock(interval.last_ns, begun) })
+    }
+
+    /// Returns the number of the oldest sample that is still kept.
+    ///
+    /// # Errors
+    /// Returns the same error as [`Self::clock`].
+    pub(super) fn oldest(&self) -> Result<u64, Status> {
+        self.try_read_front().map(|front| self.oldest_in(front).0)
+    }
+
     /// Returns the number of the oldest sample that is still kept, and whether older samples have
     /// been overwritten or hidden by a clock step. Samples from before the clock of this
     /// acquisition started are ignored.
-    pub(super) fn oldest(&self) -> (u64, bool) {
-        self.oldest_in(self.read_front().unwrap_or_default())
-    }
-
     fn oldest_in(&self, front: Front) -> (u64, bool) {
         let oldest = front.added.saturating_sub(self.kept);
         (oldest.max(front.first_valid), oldest > front.first_valid || front.has_stepped)
     }
 
+    fn try_read_front(&self) -> Result<Front, Status> {
+        self.read_front().ok_or(Status::TimedOut)
+    }
+
     /// Returns the number of the first sample at or after a time. If no such sample exists, returns
     /// the number that the next new sample will have.
-    pub(super) fn find_first(&self, time_ns: i64) -> u64 {
-        let front = self.read_front().unwrap_or_default();
+    fn find_first(&self, front: Front, time_ns: i64) -> u64 {
         let (mut low, mut high) = (self.oldest_in(front).0, front.added);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -315,6 +293,12 @@ impl SampleStore {
             values.copy_from_slice(&buffer.values);
         }
         is_kept
+    }
+
+    /// Returns the number of threads that wait for a sample.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn waiters(&self) -> u32 {
+        self.changed.waiters()
     }
 
     /// Waits for sample `number`, or until no further sample with a grid time up to `last_ns` can

@@ -38,8 +38,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Creates the shared state. `stop` is the flag that is set when the stream is closed, and `hop`
-    /// is the number of samples from one window to the next.
+    /// Creates the shared state. `stop` is the flag that is set when the stream is closed. `hop` is
+    /// the number of samples from one window to the next.
     ///
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.

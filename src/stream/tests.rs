@@ -1,6 +1,7 @@
 //! Tests of whole streams. A few lines of Rust code take the place of the network.
 
 mod allocation;
+mod clock;
 mod contract;
 mod ending;
 mod failures;

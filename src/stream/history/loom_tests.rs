@@ -18,7 +18,7 @@ fn a_query_gets_the_output_for_which_it_waits() {
             worker.end(None);
         });
         let (interval, mut mean) = (Span { first_ns: 0, last_ns: 9 }, [0.0]);
-        let found = history.query(interval, 1, Duration::MAX, &mut mean);
+        let found = history.query(interval, 1, Wait::AtMost(Duration::MAX), &mut mean);
         let covered = Covered { outputs: 1, failed: 0, span: interval };
         assert_eq!((found, mean), (Ok((Coverage::Complete, covered)), [2.0]));
         thread.join().unwrap();
@@ -36,7 +36,7 @@ fn an_overwritten_output_is_not_part_of_a_mean() {
         let worker = loom::sync::Arc::clone(&history);
         let thread = loom::thread::spawn(move || (3..=4).for_each(|value| add(&worker, value)));
         let (interval, mut mean) = (Span { first_ns: 1, last_ns: 2 }, [0.0]);
-        match history.query(interval, 0, Duration::ZERO, &mut mean) {
+        match history.query(interval, 0, Wait::AtMost(Duration::ZERO), &mut mean) {
             Ok((_, covered)) => {
                 let Span { first_ns, last_ns } = covered.span;
                 assert_eq!(covered.outputs as i64, last_ns - first_ns + 1);

@@ -50,15 +50,21 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn encode(self) -> [u64; FRONT_WORDS] {
-        let [acquisition, next, next_ns, reached_ns] = self.outlook.encode();
-        let has_stepped = self.has_stepped.into();
-        [self.added, self.first_valid, has_stepped, acquisition, next, next_ns, reached_ns]
+        let Self { added, first_valid, has_stepped, outlook } = self;
+        let [acquisition, next, next_ns, reached_ns] = outlook.encode();
+        let stepped = has_stepped.into();
+        [added, first_valid, stepped, acquisition, next, next_ns, reached_ns]
     }
 
     pub(super) fn decode(words: [u64; FRONT_WORDS]) -> Self {
         let [added, first_valid, has_stepped, outlook @ ..] = words;
         let (has_stepped, outlook) = (has_stepped == 1, Outlook::decode(outlook));
         Self { added, first_valid, has_stepped, outlook }
+    }
+
+    /// Forgets all outputs so far, because the host's clock has restarted.
+    pub(super) fn restart_clock(&mut self, has_stepped: bool) {
+        (self.first_valid, self.has_stepped) = (self.added, has_stepped);
     }
 }
 

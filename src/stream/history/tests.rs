@@ -1,3 +1,4 @@
+use super::query::QueryMemory;
 use super::*;
 
 fn span(first_ns: i64, last_ns: i64) -> Span {
@@ -18,7 +19,7 @@ fn create_filled(slots: i64, chunks: i64) -> History {
 
 fn query(history: &History, from: i64, to: i64) -> Result<(Coverage, f32), Status> {
     let mut mean = [f32::NAN];
-    let answer = history.query(span(from, to), 1, Duration::ZERO, &mut mean);
+    let answer = history.query(span(from, to), 1, Wait::AtMost(Duration::ZERO), &mut mean);
     answer.map(|(coverage, _)| (coverage, mean[0]))
 }
 
@@ -51,7 +52,7 @@ fn a_query_waits_for_an_expected_output() {
     std::thread::scope(|scope| {
         let query = scope.spawn(|| {
             let mut mean = [0.0];
-            let answer = history.query(span(0, 19), 1, Duration::MAX, &mut mean);
+            let answer = history.query(span(0, 19), 1, Wait::AtMost(Duration::MAX), &mut mean);
             answer.map(|(coverage, _)| (coverage, mean[0]))
         });
         history.add(&[5.0], span(10, 19));
@@ -75,14 +76,16 @@ fn outputs_that_failed_do_not_enter_a_mean() {
         history.add_failed(span(30, 39));
         history.add(&[4.0], span(40, 49));
         let mut mean = [0.0];
-        let (_, covered) = history.query(span(30, 99), 1, Duration::ZERO, &mut mean).unwrap();
+        let (_, covered) =
+            history.query(span(30, 99), 1, Wait::AtMost(Duration::ZERO), &mut mean).unwrap();
         assert_eq!((covered, mean), (Covered { outputs: 1, failed: 1, span: span(40, 49) }, [4.0]));
     }
     let history = create_filled(10, 3);
     history.add_failed(span(30, 39));
     history.add(&[4.0], span(40, 49));
     let mut mean = [0.0];
-    let (coverage, covered) = history.query(span(20, 99), 1, Duration::ZERO, &mut mean).unwrap();
+    let (coverage, covered) =
+        history.query(span(20, 99), 1, Wait::AtMost(Duration::ZERO), &mut mean).unwrap();
     assert_eq!((coverage, mean), (Coverage::Complete, [3.0]));
     assert_eq!(covered, Covered { outputs: 2, failed: 1, span: span(20, 49) });
     assert_eq!(query(&history, 30, 39), Err(Status::Inference));
@@ -116,4 +119,98 @@ fn the_recent_mean_is_limited_by_count_and_span() {
     assert_eq!(history.mean_of_recent(10, 30, &mut mean), covered(3, span(70, 99)));
     assert_eq!(mean, [8.0]);
     assert_eq!(history.mean_of_recent(2, 30, &mut mean), covered(2, span(80, 99)));
+}
+
+#[test]
+fn a_query_that_lost_its_first_output_is_partial() {
+    let history = create_filled(4, 4);
+    let front = history.read_front().unwrap();
+    let ask = |from| {
+        let (mut memory, mut mean) = (QueryMemory::new(1).unwrap(), [0.0]);
+        let found = history.read_mean(front, span(from, 39), &mut memory, &mut mean);
+        found.map(|(is_whole, _)| (is_whole, mean[0]))
+    };
+    assert_eq!(ask(0), Ok((true, 1.5)));
+    // The worker overwrites the first output after the query has read the front.
+    for chunk in 4..6 {
+        history.add(&[chunk as f32], span(chunk * 10, chunk * 10 + 9));
+    }
+    assert_eq!([ask(0), ask(9)], [Ok((false, 2.0)); 2]);
+    assert_eq!(ask(10), Ok((true, 2.0)), "the interval begins with an output");
+    assert_eq!(ask(11), Ok((true, 2.5)), "the output before the interval is kept");
+}
+
+#[test]
+fn a_full_history_answers_while_outputs_are_overwritten() {
+    let history = create_filled(4, 9);
+    let front = history.read_front().unwrap();
+    history.add(&[9.0], span(90, 99));
+    history.add(&[10.0], span(100, 109));
+    let (mut memory, mut mean) = (QueryMemory::new(1).unwrap(), [0.0]);
+    let found = history.read_mean(front, span(75, 89), &mut memory, &mut mean);
+    assert_eq!((found.map(|(is_whole, _)| is_whole), mean), (Ok(true), [8.0]));
+}
+
+#[test]
+fn a_query_waits_for_outputs_after_a_clock_step() {
+    let history = create_filled(10, 5);
+    history.expect(89);
+    assert_eq!(query(&history, 50, 60), Err(Status::Empty));
+    assert_eq!(query(&history, 0, 60), Ok((Coverage::Complete, 2.0)));
+    // No output overlaps the new times, so none is forgotten.
+    history.step_clock(50);
+    assert_eq!(query(&history, 0, 60), Ok((Coverage::Partial, 2.0)));
+    assert_eq!(query(&history, 0, 49), Ok((Coverage::Complete, 2.0)));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut mean = [0.0];
+            let wait = Wait::AtMost(Duration::MAX);
+            let answer = history.query(span(50, 60), 1, wait, &mut mean);
+            answer.map(|(coverage, _)| (coverage, mean[0]))
+        });
+        while history.changed.waiters() == 0 {
+            std::thread::yield_now();
+        }
+        history.add(&[9.0], span(50, 59));
+        history.expect(69);
+        assert_eq!(asking.join().unwrap(), Ok((Coverage::Complete, 9.0)));
+    });
+}
+
+#[test]
+fn a_clock_that_restarts_later_makes_a_query_partial() {
+    let history = create_filled(10, 1);
+    history.expect(19);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut mean = [0.0];
+            let wait = Wait::AtMost(Duration::MAX);
+            let answer = history.query(span(0, 19), 1, wait, &mut mean);
+            answer.map(|(coverage, _)| (coverage, mean[0]))
+        });
+        while history.changed.waiters() == 0 {
+            std::thread::yield_now();
+        }
+        // The next acquisition forgets the output before the query can read it.
+        history.begin(2);
+        history.add(&[7.0], span(0, 9));
+        history.expect(19);
+        assert_eq!(asking.join().unwrap(), Ok((Coverage::Partial, 7.0)));
+    });
+}
+
+#[test]
+fn a_query_that_must_not_wait_fails_only_if_it_would() {
+    let history = create_filled(4, 9);
+    history.expect(99);
+    let mut mean = [7.0];
+    let mut ask = |from, to| {
+        let answer = history.query(span(from, to), 1, Wait::Refused, &mut mean);
+        (answer.map(|(coverage, _)| coverage), mean[0])
+    };
+    assert_eq!(ask(0, 99), (Err(Status::WrongThread), 7.0));
+    assert_eq!(ask(95, 99), (Err(Status::WrongThread), 7.0));
+    assert_eq!(ask(0, 9), (Err(Status::Empty), 7.0));
+    assert_eq!(ask(0, 98), (Ok(Coverage::Partial), 6.5));
+    assert_eq!(ask(60, 98), (Ok(Coverage::Complete), 7.0));
 }

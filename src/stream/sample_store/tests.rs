@@ -9,12 +9,20 @@ fn create_filled(count: i64) -> SampleStore {
     samples
 }
 
+fn oldest(samples: &SampleStore) -> (u64, bool) {
+    samples.oldest_in(samples.read_front().unwrap())
+}
+
+fn find_first(samples: &SampleStore, time_ns: i64) -> u64 {
+    samples.find_first(samples.read_front().unwrap(), time_ns)
+}
+
 #[test]
 fn the_last_samples_are_found_by_time() {
     let samples = create_filled(20);
-    assert_eq!(samples.oldest(), (14, true));
+    assert_eq!(oldest(&samples), (14, true));
     assert_eq!(
-        [samples.find_first(0), samples.find_first(155), samples.find_first(500)],
+        [find_first(&samples, 0), find_first(&samples, 155), find_first(&samples, 500)],
         [14, 16, 20]
     );
     let mut value = [0.0];
@@ -31,21 +39,21 @@ fn the_last_samples_are_found_by_time() {
 fn a_restarted_clock_hides_earlier_samples() {
     let samples = create_filled(3);
     samples.keep(0, 10, true, &[7.0]);
-    assert_eq!(samples.oldest(), (3, false));
-    assert_eq!(samples.find_first(0), 3);
+    assert_eq!(oldest(&samples), (3, false));
+    assert_eq!(find_first(&samples, 0), 3);
 }
 
 #[test]
 fn a_clock_step_hides_samples_that_are_not_earlier() {
     let samples = create_filled(3);
     samples.step_clock(21);
-    assert_eq!(samples.oldest(), (0, false));
+    assert_eq!(oldest(&samples), (0, false));
     samples.step_clock(20);
-    assert_eq!((samples.oldest(), samples.first_valid()), ((3, true), Ok(3)));
+    assert_eq!(oldest(&samples), (3, true));
     samples.keep(20, 30, true, &[7.0]);
-    assert_eq!((samples.oldest(), samples.find_first(0)), ((3, true), 3));
+    assert_eq!((oldest(&samples), find_first(&samples, 0)), ((3, true), 3));
     samples.keep(10, 20, true, &[7.0]);
-    assert_eq!(samples.oldest(), (4, false));
+    assert_eq!(oldest(&samples), (4, false));
 }
 
 #[test]
@@ -61,4 +69,34 @@ fn a_sample_is_awaited_during_its_acquisition_only() {
     });
     samples.end(None);
     assert_eq!(samples.wait_for_sample(4, 90, 1, None), Availability::Never);
+}
+
+#[test]
+fn samples_are_awaited_again_after_a_clock_step() {
+    let samples = create_filled(3);
+    assert_eq!(samples.wait_for_sample(3, 25, 1, None), Availability::Never);
+    let before = samples.clock(25, 1).unwrap();
+    assert!(!before.is_awaited && !before.has_stepped && !before.is_over);
+    // No sample overlaps the new times, so none is hidden.
+    samples.step_clock(22);
+    assert_eq!(samples.clock(25, 1), Ok(ClockState { is_awaited: true, ..before }));
+    assert_eq!(samples.wait_for_sample(3, 25, 1, Some(Instant::now())), Availability::Late);
+    assert_eq!(samples.wait_for_sample(3, 21, 1, None), Availability::Never);
+}
+
+#[test]
+fn the_beginning_of_an_interval_is_known_to_be_kept() {
+    let find = |samples: &SampleStore, first_ns| {
+        let beginning = samples.find_beginning(Span { first_ns, last_ns: 500 }, 1).unwrap();
+        (beginning.first, beginning.is_kept)
+    };
+    let samples = create_filled(6);
+    assert_eq!([find(&samples, 0), find(&samples, -5)], [(0, true); 2]);
+    samples.keep(60, 70, false, &[6.0]);
+    assert_eq!([find(&samples, 10), find(&samples, 5)], [(1, true), (1, false)]);
+    assert_eq!([find(&samples, 15), find(&samples, 500)], [(2, true), (7, true)]);
+    samples.step_clock(40);
+    assert_eq!(find(&samples, 40), (7, false));
+    samples.keep(40, 50, true, &[7.0]);
+    assert_eq!([find(&samples, 40), find(&samples, 30)], [(7, true), (7, false)]);
 }
