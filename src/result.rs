@@ -20,7 +20,7 @@ bitflags::bitflags! {
         /// state.
         const DISCONTINUITY = 1 << 5;
         /// Chunks or windows were skipped because the network could not keep up with the frame
-        /// rate.
+        /// rate. In the result of a query: chunks or windows that overlap the interval.
         const DEGRADED = 1 << 6;
         /// The label was settled before the acquisition ended, so the early-stop rule stopped the
         /// network.

@@ -1340,7 +1340,10 @@ enum ttv_result_flags_bits {
   TTV_RESULT_FLAG_DROPPED = 1u << 4,
   /** A gap, a change, a clock step, or a failed or skipped chunk restarted the temporal state. */
   TTV_RESULT_FLAG_DISCONTINUITY = 1u << 5,
-  /** Chunks or windows were skipped because the network could not keep up with the frame rate. */
+  /**
+   * Chunks or windows were skipped because the network could not keep up with the frame rate. In
+   * the result of a query: chunks or windows that overlap the interval.
+   */
   TTV_RESULT_FLAG_DEGRADED = 1u << 6,
   /**
    * The label was settled before the acquisition ended, so the early-stop rule stopped the network.
@@ -1541,9 +1544,9 @@ enum ttv_query_flags_bits {
  * @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
  *                     the result actually covers. The identifier, the sequence numbers, the frame
  *                     counts and the durations are 0, and the only flags are
- *                     TTV_RESULT_FLAG_ABSTAINED and TTV_RESULT_FLAG_FAILED_CHUNKS. The struct and
- *                     the values to which `scores` points are unchanged unless TTV_OK or
- *                     TTV_PARTIAL is returned.
+ *                     TTV_RESULT_FLAG_ABSTAINED, TTV_RESULT_FLAG_FAILED_CHUNKS and
+ *                     TTV_RESULT_FLAG_DEGRADED. The struct and the values to which `scores`
+ *                     points are unchanged unless TTV_OK or TTV_PARTIAL is returned.
  *
  * @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, if
  * the host's clock has stepped back since the beginning of the interval, or if the end of the

@@ -123,6 +123,11 @@ impl RunningMean {
         }
     }
 
+    /// Records that the window with the samples in `span` was skipped.
+    pub(super) fn add_skip(&self, span: Span) {
+        self.history.add_skip(span);
+    }
+
     fn apply_rules(&mut self, monitor: &mut RuleMonitor, values: &[f32], span: Span) {
         monitor.keep_output(values, span);
         let [mut mean, mut other] = std::mem::take(&mut self.scratch);

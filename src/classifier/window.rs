@@ -77,7 +77,7 @@ impl WindowClassifier {
     /// Runs the network on the last `clip` samples. If the segment is shorter than a clip, its last
     /// sample is repeated.
     fn run_window(&mut self) -> Result<Step> {
-        let first = self.samples.saturating_sub(self.clip);
+        let (first, span) = (self.samples.saturating_sub(self.clip), self.newest_clip());
         let inputs = self.session.inputs();
         for (index, to) in inputs.fast.chunks_exact_mut(self.sample_len).enumerate() {
             let slot = (first + index).min(self.samples - 1) % self.clip;
@@ -89,8 +89,6 @@ impl WindowClassifier {
             indices.get(slow).copied().unwrap_or_default()
         });
         let failure = run_session(self.session.as_mut())?;
-        let at = |sample: usize| self.grid.time_ns(sample as i64);
-        let span = Span { first_ns: at(first), last_ns: at(self.samples - 1) };
         if failure.is_none() {
             self.posterior.copy_from_slice(self.session.logits());
             softmax(&mut self.posterior, self.temperature);
@@ -101,6 +99,13 @@ impl WindowClassifier {
         self.last_window_end = self.samples;
         self.expect_window();
         Ok(failure.map_or(Step::Ran, Step::Failed))
+    }
+
+    /// Returns the times of the last `clip` samples, or of all samples of a shorter segment.
+    fn newest_clip(&self) -> Span {
+        let at = |sample: usize| self.grid.time_ns(sample as i64);
+        let first = self.samples.saturating_sub(self.clip);
+        Span { first_ns: at(first), last_ns: at(self.samples.saturating_sub(1)) }
     }
 
     fn expect_window(&self) {
@@ -141,6 +146,7 @@ impl Classifier for WindowClassifier {
         let is_due =
             self.samples >= self.clip && (self.samples - self.clip).is_multiple_of(self.hop);
         if is_due && self.is_behind {
+            self.mean.add_skip(self.newest_clip());
             self.expect_window();
             return Ok(Step::Skipped);
         }

@@ -7,6 +7,7 @@
 
 mod parts;
 mod query;
+mod skips;
 
 use super::event_count::EventCount;
 use super::outlook::Outlook;
@@ -15,6 +16,7 @@ use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::error::{Error, Result, Status};
 pub(crate) use parts::{Covered, Span};
 use parts::{FRONT_WORDS, Front, HEADER_WORDS, Header, Tally};
+use skips::Skips;
 use std::time::Duration;
 
 /// Maximum number of float32 values in a history, which corresponds to 64 MiB.
@@ -56,6 +58,7 @@ pub(crate) struct History {
     /// The header and the values of output `n` are in record `n % (kept + 1)`, whose number is
     /// `n + 1`. The additional record is the one that the worker writes next.
     outputs: Records,
+    skips: Skips,
     front: Latest,
     changed: EventCount,
     /// Identifier of the acquisition in progress.
@@ -97,6 +100,7 @@ impl History {
             labels,
             kept,
             outputs: Records::new(kept + 1, HEADER_WORDS + packed_words(labels))?,
+            skips: Skips::new(kept)?,
             front: Latest::new(FRONT_WORDS)?,
             changed: EventCount::new(),
             acquisition: AtomicU64::new(0),
@@ -114,6 +118,7 @@ impl History {
     pub(crate) fn memory_bytes(labels: usize, span_ns: i64, interval_ns: i64) -> usize {
         let records = Self::capacity(span_ns, interval_ns).saturating_add(1);
         Records::memory_bytes(records, HEADER_WORDS + packed_words(labels))
+            .saturating_add(Skips::memory_bytes(records))
             .saturating_add(Latest::memory_bytes(FRONT_WORDS) + labels * size_of::<f64>())
     }
 
@@ -143,14 +148,28 @@ impl History {
         self.publish(front);
     }
 
-    /// Reads the front before an output with the times in `span` is added. If it does not end later
-    /// than the newest output, the host's clock has restarted.
+    /// Records that a window or consecutive chunks with the samples in `span` were skipped.
+    pub(crate) fn add_skip(&self, span: Span) {
+        let Some(mut front) = self.read_front_before(span) else { return };
+        self.skips.write(front.skips, span);
+        front.skips += 1;
+        self.publish(front);
+    }
+
+    /// Reads the front before an entry with the times in `span` is added. If the entry does not end
+    /// later than the newest output, the host's clock has restarted.
     fn read_front_before(&self, span: Span) -> Option<Front> {
         let mut front = self.read_front()?;
         if self.newest(front).is_some_and(|newest| span.last_ns <= newest.last_ns) {
             front.restart_clock(false);
         }
         Some(front)
+    }
+
+    /// Returns whether a chunk or window that overlaps `interval` may have been skipped.
+    pub(crate) fn has_skipped(&self, interval: Span) -> bool {
+        let is_skipped = |front: Front| self.skips.overlap(front.first_skip..front.skips, interval);
+        self.read_front().is_none_or(is_skipped)
     }
 
     /// Announces that the host's clock has stepped back to `time_ns`. If an earlier output ends at

@@ -6,6 +6,7 @@
 //! [`OverloadPolicy::is_behind`] is true.
 
 use crate::model::{Mode, ModelSpec};
+use std::ops::Range;
 
 /// Number of consecutive steps that must all be too slow before anything is skipped. A single slow
 /// step is not an overload.
@@ -99,17 +100,20 @@ impl OverloadPolicy {
 
     /// Begins a sequence of skipped frames with the frame at `time_ns`. The newest frame, which is
     /// `ahead_ns` later, is the first that is not skipped. `segment_start_ns` is the start of the
-    /// segment that was in progress, if there was one.
+    /// segment that was in progress, if there was one. Returns the times of the samples that the
+    /// sequence leaves out.
     pub(super) fn start_skip(
         &mut self,
         segment_start_ns: Option<i64>,
         time_ns: i64,
         ahead_ns: i64,
-    ) {
+    ) -> Range<i64> {
         let chunks = i64::try_from(self.segment_chunks).unwrap_or(i64::MAX);
         let processed_ns = chunks.saturating_mul(self.output_interval_ns);
         let from_ns = segment_start_ns.map_or(time_ns, |start| start.saturating_add(processed_ns));
-        self.skip = Some(Skip { from_ns, to_ns: time_ns.saturating_add(ahead_ns) });
+        let to_ns = time_ns.saturating_add(ahead_ns);
+        self.skip = Some(Skip { from_ns, to_ns });
+        from_ns..to_ns
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod step;
 
+use super::history::Span;
 use super::hooks::OnResult;
 use super::mailbox::FINALS;
 use super::overload::OverloadPolicy;
@@ -181,7 +182,11 @@ impl Pipeline {
                 return Ok(());
             }
             self.result.flags |= ResultFlags::DEGRADED | ResultFlags::DISCONTINUITY;
-            self.overload.start_skip(start_ns, time_ns, ahead_ns);
+            let skipped = self.overload.start_skip(start_ns, time_ns, ahead_ns);
+            if !skipped.is_empty() {
+                let span = Span { first_ns: skipped.start, last_ns: skipped.end - 1 };
+                self.shared.history.add_skip(span);
+            }
         }
         Ok(())
     }

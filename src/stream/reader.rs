@@ -6,6 +6,7 @@ use super::stats::StreamStats;
 use crate::classifier::posterior::PosteriorRule;
 use crate::error::{Result, Status};
 use crate::memory::fill_values;
+use crate::model::Mode;
 use crate::result::{ResultFlags, ViewResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,8 +92,8 @@ impl Reader {
     ///
     /// The call waits at most `timeout` for outputs that are still to come, until the end of the
     /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
-    /// frame counts and the durations are 0, and the only flags are [`ResultFlags::ABSTAINED`] and
-    /// [`ResultFlags::FAILED_CHUNKS`].
+    /// frame counts and the durations are 0, and the only flags are [`ResultFlags::ABSTAINED`],
+    /// [`ResultFlags::FAILED_CHUNKS`] and [`ResultFlags::DEGRADED`].
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no chunk or window. If it contains none
@@ -141,7 +142,8 @@ impl Reader {
         // A self-test may have failed during the wait.
         self.check_self_test()?;
         PosteriorRule::of(&self.shared.spec).apply(&mut mean);
-        Ok(self.create_answer(coverage, covered, &mean, scores))
+        let has_skipped = shared.history.has_skipped(interval);
+        Ok(self.create_answer(coverage, covered, has_skipped, &mean, scores))
     }
 
     /// Returns the label that an acquisition of only the samples in the interval would have.
@@ -176,7 +178,10 @@ impl Reader {
         let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut posterior);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         self.check_self_test()?;
-        Ok(self.create_answer(coverage, covered, &posterior, scores))
+        // In window mode, the samples of skipped windows are kept, so the query includes them.
+        let has_skipped =
+            self.shared.spec.mode == Mode::Stream && self.shared.history.has_skipped(interval);
+        Ok(self.create_answer(coverage, covered, has_skipped, &posterior, scores))
     }
 
     fn check_self_test(&self) -> Result<(), Status> {
@@ -191,6 +196,7 @@ impl Reader {
         &self,
         coverage: Coverage,
         covered: Covered,
+        has_skipped: bool,
         posterior: &[f32],
         scores: &mut [f32],
     ) -> QueryAnswer {
@@ -201,6 +207,7 @@ impl Reader {
         result.last_time_ns = covered.span.last_ns;
         result.failed_chunks = covered.failed as u64;
         result.flags.set(ResultFlags::FAILED_CHUNKS, covered.failed > 0);
+        result.flags.set(ResultFlags::DEGRADED, has_skipped);
         scores.iter_mut().zip(posterior).for_each(|(score, &value)| *score = value);
         QueryAnswer { result, coverage }
     }

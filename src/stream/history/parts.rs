@@ -8,7 +8,7 @@ use crate::stream::outlook::{OUTLOOK_WORDS, Outlook};
 pub(super) const HEADER_WORDS: usize = 3;
 
 /// Number of words of a front.
-pub(super) const FRONT_WORDS: usize = 3 + OUTLOOK_WORDS;
+pub(super) const FRONT_WORDS: usize = 5 + OUTLOOK_WORDS;
 
 /// Grid times of the first and last samples that one or more outputs cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,27 +44,32 @@ pub(super) struct Front {
     /// Whether the clock last restarted during an acquisition, so that the outputs before
     /// `first_valid` belong to the same acquisition as those after it.
     pub(super) has_stepped: bool,
+    /// Number of skips added so far.
+    pub(super) skips: u64,
+    /// Value of `skips` when the host's clock last restarted, or 0 if it has not restarted.
+    pub(super) first_skip: u64,
     /// Time at which the next output ends.
     pub(super) outlook: Outlook,
 }
 
 impl Front {
     pub(super) fn encode(self) -> [u64; FRONT_WORDS] {
-        let Self { added, first_valid, has_stepped, outlook } = self;
+        let Self { added, first_valid, has_stepped, skips, first_skip, outlook } = self;
         let [acquisition, next, next_ns, reached_ns] = outlook.encode();
         let stepped = has_stepped.into();
-        [added, first_valid, stepped, acquisition, next, next_ns, reached_ns]
+        [added, first_valid, stepped, skips, first_skip, acquisition, next, next_ns, reached_ns]
     }
 
     pub(super) fn decode(words: [u64; FRONT_WORDS]) -> Self {
-        let [added, first_valid, has_stepped, outlook @ ..] = words;
+        let [added, first_valid, has_stepped, skips, first_skip, outlook @ ..] = words;
         let (has_stepped, outlook) = (has_stepped == 1, Outlook::decode(outlook));
-        Self { added, first_valid, has_stepped, outlook }
+        Self { added, first_valid, has_stepped, skips, first_skip, outlook }
     }
 
-    /// Forgets all outputs so far, because the host's clock has restarted.
+    /// Forgets all outputs and skips so far, because the host's clock has restarted.
     pub(super) fn restart_clock(&mut self, has_stepped: bool) {
         (self.first_valid, self.has_stepped) = (self.added, has_stepped);
+        self.first_skip = self.skips;
     }
 }
 

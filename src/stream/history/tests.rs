@@ -214,3 +214,29 @@ fn a_query_that_must_not_wait_fails_only_if_it_would() {
     assert_eq!(ask(0, 98), (Ok(Coverage::Partial), 6.5));
     assert_eq!(ask(60, 98), (Ok(Coverage::Complete), 7.0));
 }
+
+#[test]
+fn skips_that_overlap_an_interval_are_reported() {
+    let history = create_filled(4, 2);
+    let has = |from, to| history.has_skipped(span(from, to));
+    assert!(!has(0, 100));
+    history.add_skip(span(20, 49));
+    history.add(&[2.0], span(50, 59));
+    assert_eq!([has(0, 19), has(0, 20), has(30, 35), has(49, 60)], [false, true, true, true]);
+    assert!(!has(50, 60));
+    for first in [60, 70, 80, 90, 100] {
+        history.add_skip(span(first, first + 5));
+    }
+    // The first skip has been overwritten, so the history cannot exclude it.
+    assert_eq!([has(66, 69), has(50, 55), has(106, 200)], [false, true, false]);
+    assert_eq!(query(&history, 0, 100), Ok((Coverage::Complete, 1.0)), "outputs are not affected");
+    history.step_clock(59);
+    assert!(!has(0, 200), "the times before a clock step are forgotten");
+    history.add(&[3.0], span(60, 69));
+    history.add_skip(span(70, 79));
+    assert!(has(75, 75));
+    // A later acquisition, whose times start again, begins with a skip.
+    history.add_skip(span(0, 9));
+    assert_eq!([has(0, 9), has(70, 79)], [true, false]);
+    assert_eq!(query(&history, 0, 100), Err(Status::Empty));
+}

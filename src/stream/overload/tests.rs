@@ -58,13 +58,13 @@ fn skipped_chunks_are_counted_from_the_last_chunk_that_ran() {
     assert!(!policy.is_skipping());
     assert_eq!(policy.end_skip(i64::MAX), 0, "nothing is skipped");
     // Six chunks of the segment from 1000 ran, so the first skipped sample is at 1600.
-    policy.start_skip(Some(1000), 1650, 300);
+    assert_eq!(policy.start_skip(Some(1000), 1650, 300), 1600..1950);
     assert!(policy.is_skipping() && !policy.must_skip(1000));
     assert_eq!(policy.end_skip(1949), 0);
     assert!(policy.is_skipping());
     assert_eq!(policy.end_skip(1950), 3);
     assert!(!policy.is_skipping() && policy.must_skip(STEP_NS));
-    policy.start_skip(None, 2000, 500);
+    assert_eq!(policy.start_skip(None, 2000, 500), 2000..2500);
     assert_eq!(policy.end_skip(2500), 5);
     policy.start_skip(None, 2000, 500);
     policy.begin();

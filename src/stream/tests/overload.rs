@@ -252,3 +252,33 @@ fn streams_wait_for_at_most_one_step_of_each_other() {
         assert_eq!(sessions, first, "round {round}");
     }
 }
+
+#[test]
+fn a_query_shows_whether_its_interval_has_skips() {
+    for (mode, hop) in [(Mode::Stream, 0), (Mode::Window, 4)] {
+        let engine = too_slow(mode, hop).engine();
+        let config = StreamConfig {
+            window_hop_samples: hop,
+            exact_history_ns: 20_000_000_000,
+            ..host_driven(128)
+        };
+        let mut stream = Stream::open(&engine, &config).unwrap();
+        let result = drive(&mut stream, 1000, |_| ());
+        assert!(result.flags.contains(ResultFlags::DEGRADED), "{mode:?}");
+        let reader = &stream.reader;
+        let is_degraded = |is_exact: bool, samples: usize| {
+            let (to, long) = (samples as i64 * INTERVAL_NS - 1, Duration::from_secs(60));
+            let answer = if is_exact {
+                reader.query_exact(0, to, long, &mut [])
+            } else {
+                reader.query(0, to, Duration::ZERO, &mut [])
+            };
+            answer.unwrap().result.flags.contains(ResultFlags::DEGRADED)
+        };
+        // The first clip always runs.
+        assert!(!is_degraded(false, CLIP) && !is_degraded(true, CLIP), "{mode:?}");
+        assert!(is_degraded(false, 1000), "{mode:?}");
+        // In window mode, the samples of skipped windows are kept.
+        assert_eq!(is_degraded(true, 1000), mode == Mode::Stream);
+    }
+}
