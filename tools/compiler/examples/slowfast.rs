@@ -1,10 +1,11 @@
-//! Writes a causal SlowFast R50 8x8 with seeded random weights, in the form that a training
-//! framework exports. The output is for measurements that need a full-size network.
+//! Writes a causal SlowFast R50 8x8 or R101 8x8 with seeded random weights, in the form that a
+//! training framework exports. The output is for measurements that need a full-size network.
 //!
-//! `slowfast FILE` writes a network of 3-D convolutions without batch norm. The network takes 32
-//! samples of 224x224 pixels with three channels and has 21 logits. The layers follow table 1 in
-//! Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019), with alpha 4, beta
-//! 1/8 and lateral kernel 7. Temporal windows with stride 1 read no later frames.
+//! `slowfast FILE [50|101]` writes a network of 3-D convolutions without batch norm. The network
+//! takes 32 samples of 224x224 pixels with three channels and has 21 logits. The layers follow
+//! table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019), with
+//! alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6. Temporal
+//! windows with stride 1 read no later frames.
 
 use std::error::Error;
 
@@ -27,10 +28,14 @@ const SLOW_FRAMES: usize = 8;
 const LABELS: usize = 21;
 const LATERAL_KERNEL: usize = 7;
 
-/// The residual stages. Each entry contains the number of blocks, the number of channels inside a
-/// block of the slow pathway, the temporal kernel of the slow pathway, and the spatial stride.
+/// The residual stages of R50. Each entry contains the number of blocks, the number of channels
+/// inside a block of the slow pathway, the temporal kernel of the slow pathway, and the spatial
+/// stride.
 const STAGES: [(usize, usize, usize, usize); 4] =
     [(3, 64, 1, 1), (4, 128, 1, 2), (6, 256, 3, 2), (3, 512, 3, 2)];
+
+/// Index of res4 in the stages.
+const RES4: usize = 2;
 
 /// Ratio of slow channels to fast channels, which is 1 / beta.
 const CHANNEL_RATIO: usize = 8;
@@ -75,13 +80,15 @@ fn add_lateral(s: &mut Source, slow: &Val, fast: &Val) -> Val {
     s.concat(&[slow, &y], 1)
 }
 
-fn build_network() -> Source {
+/// Builds a network whose stage res4 has `res4_blocks` blocks.
+fn build_network(res4_blocks: usize) -> Source {
     let mut s = Source::new(20_240_601);
     let slow = s.input("slow", &[1, 3, SLOW_FRAMES, SIDE, SIDE]);
     let fast = s.input("fast", &[1, 3, SLOW_FRAMES * ALPHA, SIDE, SIDE]);
     let mut slow = add_stem(&mut s, &slow, 64, 1);
     let mut fast = add_stem(&mut s, &fast, 64 / CHANNEL_RATIO, 5);
-    for (blocks, inside, temporal, stride) in STAGES {
+    for (index, (blocks, inside, temporal, stride)) in STAGES.into_iter().enumerate() {
+        let blocks = if index == RES4 { res4_blocks } else { blocks };
         slow = add_lateral(&mut s, &slow, &fast);
         for block in 0..blocks {
             let stride = if block == 0 { stride } else { 1 };
@@ -95,8 +102,13 @@ fn build_network() -> Source {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file] = arguments.as_slice() else { return Err("usage: slowfast FILE".into()) };
-    let bytes = build_network().bytes();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (file, res4_blocks) = match arguments[..] {
+        [file] | [file, "50"] => (file, STAGES[RES4].0),
+        [file, "101"] => (file, 23),
+        _ => return Err("usage: slowfast FILE [50|101]".into()),
+    };
+    let bytes = build_network(res4_blocks).bytes();
     std::fs::write(file, &bytes)?;
     println!("{file}: {} bytes", bytes.len());
     Ok(())
