@@ -272,47 +272,51 @@ impl<'a> PlanBuilder<'a> {
     /// Add all the transitive dependencies of `op_node` to the plan,
     /// followed by `op_node`.
     ///
-    /// `active_set` tracks the IDs of operator nodes that are currently being
-    /// visited.
-    fn visit(
-        &mut self,
-        op_node_id: NodeId,
-        op_node: &'a OperatorNode,
-        active_set: &mut FxHashSet<NodeId>,
-    ) -> Result<(), RunError> {
+    /// The operators that are being visited are kept on the heap, so that the
+    /// depth of the graph is not limited by the stack of the thread.
+    fn visit(&mut self, op_node_id: NodeId, op_node: &'a OperatorNode) -> Result<(), RunError> {
+        let graph = self.graph;
+        // IDs of the operator nodes in `stack`.
+        let mut active_set = FxHashSet::default();
         active_set.insert(op_node_id);
+        let mut stack = vec![(op_node_id, op_node, graph.operator_dependencies(op_node))];
 
-        for input in self.graph.operator_dependencies(op_node) {
+        while let Some((op_node_id, op_node, dependencies)) = stack.last_mut() {
+            let (op_node_id, op_node) = (*op_node_id, *op_node);
+            let Some(input) = dependencies.next() else {
+                for output_id in op_node.output_ids().iter().filter_map(|node| *node) {
+                    self.resolved_values.insert(output_id);
+                }
+                self.plan.push((op_node_id, op_node));
+                active_set.remove(&op_node_id);
+                stack.pop();
+                continue;
+            };
             if self.resolved_values.contains(input) {
                 continue;
             }
-            if let Some((input_op_id, input_op_node)) = self.graph.get_source_node(input) {
-                if active_set.contains(&input_op_id) {
+            if let Some((input_op_id, input_op_node)) = graph.get_source_node(input) {
+                if !active_set.insert(input_op_id) {
                     let msg = format!(
                         "Encountered cycle visiting dependency \"{}\" of operator \"{}\"",
-                        self.graph.node_name(input),
-                        self.graph.node_name(op_node_id)
+                        graph.node_name(input),
+                        graph.node_name(op_node_id)
                     );
                     return Err(RunErrorImpl::PlanningError(msg).into());
                 }
-                self.visit(input_op_id, input_op_node, active_set)?;
+                let dependencies = graph.operator_dependencies(input_op_node);
+                stack.push((input_op_id, input_op_node, dependencies));
             } else if self.options.allow_missing_inputs {
                 continue;
             } else {
                 let msg = format!(
                     "Missing input \"{}\" for op \"{}\"",
-                    self.graph.node_name(input),
-                    self.graph.node_name(op_node_id)
+                    graph.node_name(input),
+                    graph.node_name(op_node_id)
                 );
                 return Err(RunErrorImpl::PlanningError(msg).into());
             }
         }
-        for output_id in op_node.output_ids().iter().filter_map(|node| *node) {
-            self.resolved_values.insert(output_id);
-        }
-        self.plan.push((op_node_id, op_node));
-
-        active_set.remove(&op_node_id);
 
         Ok(())
     }
@@ -399,9 +403,6 @@ impl<'a> PlanBuilder<'a> {
     fn plan(mut self, outputs: &[NodeId]) -> Result<Vec<NodeId>, RunError> {
         let initial_resolved_values = self.resolved_values.clone();
 
-        // Set of operator nodes currently being visited.
-        let mut active_set = FxHashSet::default();
-
         // Build initial plan by traversing graph backwards from outputs.
         for output_id in outputs.iter() {
             if self.resolved_values.contains(*output_id) {
@@ -411,7 +412,7 @@ impl<'a> PlanBuilder<'a> {
             }
 
             if let Some((op_node_id, op_node)) = self.graph.get_source_node(*output_id) {
-                self.visit(op_node_id, op_node, &mut active_set)?;
+                self.visit(op_node_id, op_node)?;
             } else if self.options.allow_missing_inputs {
                 // The output has no producing operator, so it must be a value
                 // that is supplied at runtime (eg. a graph input which is
