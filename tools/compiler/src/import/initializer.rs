@@ -5,6 +5,7 @@ use super::limits::MAX_RANK;
 use crate::error::{Result, fail_file};
 use crate::onnx::{TensorProto, data_type};
 use crate::tensor::Tensor;
+use std::ops::RangeInclusive;
 
 /// Value of `TensorProto.data_location` for data in an external file.
 const EXTERNAL: i32 = 1;
@@ -35,7 +36,15 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
         (data_type::FLOAT16, Some(raw)) => {
             decode_floats(raw, |b| half::f16::from_le_bytes(b).to_f32())
         }
-        (data_type::DOUBLE, Some(raw)) => decode_floats(raw, |b| f64::from_le_bytes(b) as f32),
+        (data_type::DOUBLE, Some(raw)) => {
+            let doubles = |elements: &[[u8; 8]]| {
+                narrow_doubles(elements.iter().map(|&b| f64::from_le_bytes(b)))
+            };
+            match split_elements(raw).map(doubles).transpose() {
+                Ok(values) => values.map(Elements::F32),
+                Err(reason) => return fail(reason),
+            }
+        }
         (data_type::INT64, Some(raw)) => decode_ints(raw, i64::from_le_bytes),
         (data_type::INT32, Some(raw)) => decode_ints(raw, |b| i32::from_le_bytes(b).into()),
         (data_type::INT8, Some(raw)) => decode_ints(raw, |b| i8::from_le_bytes(b).into()),
@@ -44,12 +53,19 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
         }
         (data_type::FLOAT, None) => Some(Elements::F32(tensor.float_data.clone())),
         (data_type::FLOAT16, None) => {
-            let value = |&bits: &i32| half::f16::from_bits(bits as u16).to_f32();
-            Some(Elements::F32(tensor.int32_data.iter().map(value).collect()))
+            let bits = tensor.int32_data.iter().map(|&bits| u16::try_from(bits).or(Err(bits)));
+            let values = bits.map(|bits| bits.map(|bits| half::f16::from_bits(bits).to_f32()));
+            match values.collect() {
+                Ok(values) => Some(Elements::F32(values)),
+                Err(bits) => {
+                    return fail(format!("int32_data of float16 must be 0 to 65535, got {bits}"));
+                }
+            }
         }
-        (data_type::DOUBLE, None) => {
-            Some(Elements::F32(tensor.double_data.iter().map(|&v| v as f32).collect()))
-        }
+        (data_type::DOUBLE, None) => match narrow_doubles(tensor.double_data.iter().copied()) {
+            Ok(values) => Some(Elements::F32(values)),
+            Err(reason) => return fail(reason),
+        },
         (data_type::INT64, None) => Some(Elements::I64(tensor.int64_data.clone())),
         (data_type::INT32 | data_type::INT8 | data_type::UINT8 | data_type::BOOL, None) => {
             Some(Elements::I64(tensor.int32_data.iter().map(|&v| v.into()).collect()))
@@ -60,6 +76,13 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
             ));
         }
     };
+    if let Some(Elements::I64(values)) = &elements
+        && let Some(range) = small_range(tensor.data_type)
+        && let Some(value) = values.iter().find(|value| !range.contains(value))
+    {
+        let (first, last) = (range.start(), range.end());
+        return fail(format!("an element of its type must be {first} to {last}, got {value}"));
+    }
     let decoded = match elements {
         Some(Elements::F32(elements)) => Tensor::new(&shape, elements),
         Some(Elements::I64(elements)) => Tensor::new(&shape, elements),
@@ -69,6 +92,29 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
         Some(tensor) => Ok(tensor),
         None => fail(format!("the number of elements does not match the shape {shape:?}")),
     }
+}
+
+/// Returns the range of an integer type that has a wider field in the file than in memory. Other
+/// readers of the file drop the upper bits of a value outside the range, so its meaning is unclear.
+fn small_range(data_type: i32) -> Option<RangeInclusive<i64>> {
+    match data_type {
+        data_type::INT8 => Some(i8::MIN.into()..=i8::MAX.into()),
+        data_type::UINT8 => Some(0..=u8::MAX.into()),
+        data_type::BOOL => Some(0..=1),
+        _ => None,
+    }
+}
+
+/// Rounds doubles to float32, and refuses a finite number that would become infinite.
+fn narrow_doubles(values: impl Iterator<Item = f64>) -> std::result::Result<Vec<f32>, String> {
+    let narrow = |value: f64| match value as f32 {
+        narrow if value.is_finite() && narrow.is_infinite() => {
+            let max = f32::MAX;
+            Err(format!("a double must be -{max:e} to {max:e}, got {value:e}"))
+        }
+        narrow => Ok(narrow),
+    };
+    values.map(narrow).collect()
 }
 
 /// Splits the bytes into elements. Returns `None` if the last element is incomplete.

@@ -2,7 +2,8 @@
 //!
 //! An empty message takes two bytes in a file and hundreds of bytes in memory, so decoding a small
 //! hostile file could need many times the file's size in memory. Before anything is allocated, the
-//! check counts the fields that the decoder will read, and refuses a file that exceeds a limit.
+//! check counts the fields that the decoder will read, and refuses a file that exceeds a limit. It
+//! also refuses numbers that do not fit into their field, whose upper bits the decoder would drop.
 
 use super::limits::{MAX_FIELDS, MAX_FILE_BYTES, MAX_PACKED_INTEGER_BYTES};
 use crate::error::{Result, fail_file};
@@ -51,7 +52,10 @@ fn check_message(mut buf: &[u8], content: Content, budget: &mut Budget) -> Resul
         }
         let length = match wire {
             WireType::Varint => {
-                decode_varint(&mut buf).or_else(|e| fail_file(e.to_string()))?;
+                let value = decode_varint(&mut buf).or_else(|e| fail_file(e.to_string()))?;
+                if is_int32(content, tag) {
+                    check_int32(value)?;
+                }
                 continue;
             }
             WireType::ThirtyTwoBit => 4,
@@ -75,19 +79,48 @@ fn check_message(mut buf: &[u8], content: Content, budget: &mut Budget) -> Resul
             continue;
         }
         match field_content(content, tag) {
-            Some(Content::PackedIntegers) => match budget.packed_bytes.checked_sub(body.len()) {
-                Some(left) => budget.packed_bytes = left,
-                None => {
-                    return fail_file(format!(
-                        "the model has more than {MAX_PACKED_INTEGER_BYTES} bytes of packed integers"
-                    ));
+            Some(Content::PackedIntegers) => {
+                match budget.packed_bytes.checked_sub(body.len()) {
+                    Some(left) => budget.packed_bytes = left,
+                    None => {
+                        return fail_file(format!(
+                            "the model has more than {MAX_PACKED_INTEGER_BYTES} bytes of packed integers"
+                        ));
+                    }
                 }
-            },
+                if is_int32(content, tag) {
+                    check_packed_int32(body)?;
+                }
+            }
             // The recursion is finite, because the only cycle in the schema leads from a node
             // through an attribute to a graph, and the decoder skips graphs in attributes.
             Some(content) => check_message(body, content, budget)?,
             None => {}
         }
+    }
+    Ok(())
+}
+
+/// Returns whether field `tag` contains 32-bit integers: types, locations and `int32_data`.
+fn is_int32(message: Content, tag: u32) -> bool {
+    matches!(
+        (message, tag),
+        (Content::Attribute, 20) | (Content::Tensor, 2 | 5 | 14) | (Content::TensorType, 1)
+    )
+}
+
+fn check_int32(value: u64) -> Result<()> {
+    let value = value.cast_signed();
+    if i32::try_from(value).is_ok() {
+        return Ok(());
+    }
+    let (first, last) = (i32::MIN, i32::MAX);
+    fail_file(format!("a 32-bit field must be {first} to {last}, got {value}"))
+}
+
+fn check_packed_int32(mut packed: &[u8]) -> Result<()> {
+    while packed.has_remaining() {
+        check_int32(decode_varint(&mut packed).or_else(|e| fail_file(e.to_string()))?)?;
     }
     Ok(())
 }

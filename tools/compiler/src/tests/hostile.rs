@@ -83,6 +83,80 @@ fn weight_with_too_few_elements_is_refused() {
 }
 
 #[test]
+fn constants_outside_the_range_of_their_type_are_refused() {
+    let constant = |data_type: i32| TensorProto { dims: vec![1], data_type, ..Default::default() };
+    let small =
+        |data_type: i32, value: i32| TensorProto { int32_data: vec![value], ..constant(data_type) };
+    let raw = |data_type: i32, raw: &[u8]| TensorProto {
+        raw_data: Some(raw.to_vec().into()),
+        ..constant(data_type)
+    };
+    let double =
+        |value: f64| TensorProto { double_data: vec![value], ..constant(data_type::DOUBLE) };
+    let load = |tensor: TensorProto| {
+        let mut s = small_network();
+        s.graph.initializer.push(tensor);
+        inspect(&s.bytes()).map(drop)
+    };
+    for (tensor, range) in [
+        (small(data_type::FLOAT16, 65_536), "0 to 65535, got 65536"),
+        (small(data_type::FLOAT16, -1), "0 to 65535, got -1"),
+        (small(data_type::INT8, 128), "-128 to 127, got 128"),
+        (small(data_type::INT8, -129), "-128 to 127, got -129"),
+        (small(data_type::UINT8, 256), "0 to 255, got 256"),
+        (small(data_type::UINT8, -1), "0 to 255, got -1"),
+        (small(data_type::BOOL, 2), "0 to 1, got 2"),
+        (raw(data_type::BOOL, &[2]), "0 to 1, got 2"),
+        (double(1e39), "got 1e39"),
+        (raw(data_type::DOUBLE, &(-1e39f64).to_le_bytes()), "got -1e39"),
+    ] {
+        let text = load(tensor).expect_err(range).to_string();
+        assert!(text.contains(range), "{text}");
+    }
+    for tensor in [
+        small(data_type::FLOAT16, 65_535),
+        small(data_type::INT8, -128),
+        small(data_type::UINT8, 255),
+        small(data_type::BOOL, 1),
+        double(f64::INFINITY),
+        double(3e38),
+    ] {
+        load(tensor).expect("the constant is in the range");
+    }
+}
+
+#[test]
+fn numbers_that_do_not_fit_into_32_bits_are_refused() {
+    // Encodes a graph with one initializer, whose int32_data are packed or not.
+    let load = |data: &[u8]| {
+        let mut tensor = vec![0x08, 1, 0x10, 6, 0x42, 1, b'c'];
+        tensor.extend(data);
+        let mut graph = small_network().graph.encode_to_vec();
+        graph.extend([0x2a, tensor.len() as u8]);
+        graph.extend(tensor);
+        let model = EncodedModelProto {
+            ir_version: 8,
+            graph: graph.into(),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
+            ..Default::default()
+        };
+        inspect(&model.encode_to_vec()).map(drop)
+    };
+    // The value 2^32 and, in the last case, the type 2^32 + 6.
+    for data in [
+        &[0x2a, 5, 0x80, 0x80, 0x80, 0x80, 0x10][..],
+        &[0x28, 0x80, 0x80, 0x80, 0x80, 0x10],
+        &[0x28, 1, 0x10, 0x86, 0x80, 0x80, 0x80, 0x10],
+    ] {
+        let text = load(data).expect_err("the number does not fit").to_string();
+        assert!(text.contains("must be -2147483648 to 2147483647, got 4294967"), "{text}");
+    }
+    // The largest value and, with its sign extended to ten bytes, -1.
+    load(&[0x2a, 5, 0xff, 0xff, 0xff, 0xff, 0x07]).expect("the largest value");
+    load(&[0x28, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).expect("-1");
+}
+
+#[test]
 fn initializer_with_too_many_axes_is_refused() {
     let mut s = small_network();
     let dims = &mut s.graph.initializer[0].dims;
