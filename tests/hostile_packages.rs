@@ -13,7 +13,8 @@ mod packages;
 
 use common::{grey_frame, runtime_library};
 use packages::builder::Builder;
-use packages::hostile::{MAX_DEPTH, chain, hostile_packages, valid_packages};
+use packages::deep::{MAX_DEPTH, chain, mixed_chain};
+use packages::hostile::{hostile_packages, valid_packages};
 use packages::mutation::Seed;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -143,10 +144,11 @@ fn packages_at_the_edge_of_the_limits_run_in_onnx_runtime() {
 
 /// A host may load a package on a thread with a small stack.
 fn load_on_a_small_stack(provider: &'static str) {
-    let thread = std::thread::Builder::new().stack_size(256 << 10);
-    let outcome =
-        thread.spawn(move || use_package(chain(MAX_DEPTH).build(), provider)).unwrap().join();
-    assert_eq!(outcome.expect("no panic"), ("label", Status::Ok));
+    for builder in [chain(MAX_DEPTH), mixed_chain(MAX_DEPTH)] {
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        let outcome = thread.spawn(move || use_package(builder.build(), provider)).unwrap().join();
+        assert_eq!(outcome.expect("no panic"), ("label", Status::Ok));
+    }
 }
 
 #[test]

@@ -100,9 +100,8 @@ pub(super) const MAX_TENSOR_VALUES: usize = 1 << 27;
 /// Maximum size of a kernel, stride, dilation and padding along one axis.
 pub(super) const MAX_WINDOW: i64 = 65_535;
 
-/// Maximum number of nodes on a path from an input to an output. The embedded runtime recurses,
-/// with about 256 bytes of stack for each node, and must work on a thread with 256 KiB of stack.
-pub(super) const MAX_DEPTH: usize = 512;
+/// Maximum number of nodes on a path from an input to an output.
+pub(super) const MAX_DEPTH: usize = 2048;
 
 /// Maximum number of operands of nested additions or nested multiplications.
 pub(super) const MAX_OPERANDS: usize = 256;

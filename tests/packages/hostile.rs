@@ -1,6 +1,7 @@
 //! Hostile packages. Each is refused before a runtime reads its graph.
 
 use super::builder::{Builder, SIDE, floats, indices, int, ints, node, tensor, value};
+use super::deep::{MAX_DEPTH, chain, mixed_chain};
 use super::hostile_nodes::{attribute_cases, forbidden_operators, with_node};
 use super::tree::{Message, write_varint};
 
@@ -9,21 +10,6 @@ pub(crate) struct Hostile {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) message: &'static str,
-}
-
-/// Largest number of nodes on a path.
-pub(crate) const MAX_DEPTH: usize = 512;
-
-/// Returns a chain of `count` nodes from the input to the logits.
-pub(crate) fn chain(count: usize) -> Builder {
-    let mut builder = Builder::default();
-    let mut last = "fast".to_owned();
-    for index in 0..count - 2 {
-        let next = format!("v{index}");
-        builder = builder.node("Relu", &[&last], &next, vec![]);
-        last = next;
-    }
-    builder.finish(&last)
 }
 
 /// Returns a package with many nodes side by side, and nested additions.
@@ -146,7 +132,7 @@ fn structure_cases() -> Vec<(Builder, &'static str)> {
         (field(16), "must not contain"),
         (opset(12), "operator set must be"),
         (opset(i64::MAX), "operator set must be"),
-        (chain(MAX_DEPTH + 1), "at most 512 nodes"),
+        (chain(MAX_DEPTH + 1), "at most 2048 nodes"),
         (chain(20_000), "at most 8192 nodes"),
     ]
 }
@@ -280,7 +266,7 @@ pub(crate) fn hostile_packages() -> Vec<Hostile> {
     built.chain(raw).collect()
 }
 
-/// Returns valid packages: two small networks, and two that are at the edge of the limits.
+/// Returns valid packages: two small networks, and three that are at the edge of the limits.
 pub(crate) fn valid_packages() -> Vec<(&'static str, Vec<u8>)> {
     let weights = vec![0.25; 64];
     let operators = Builder::default()
@@ -321,6 +307,7 @@ pub(crate) fn valid_packages() -> Vec<(&'static str, Vec<u8>)> {
         ("operators", operators.build()),
         ("window", square.build()),
         ("longest chain", chain(MAX_DEPTH).build()),
+        ("longest mixed chain", mixed_chain(MAX_DEPTH).build()),
         ("widest graph", wide().build()),
     ]
 }

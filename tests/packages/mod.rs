@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses some of them")]
 
 pub(crate) mod builder;
+pub(crate) mod deep;
 pub(crate) mod hostile;
 mod hostile_nodes;
 pub(crate) mod memory;
