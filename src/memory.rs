@@ -54,6 +54,17 @@ pub(crate) fn copy_values<T: Copy>(values: &[T], purpose: &str) -> Result<Vec<T>
     Ok(copy)
 }
 
+/// Appends a value to a vector.
+///
+/// # Errors
+/// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
+pub(crate) fn push_value<T>(values: &mut Vec<T>, value: T, purpose: &str) -> Result<()> {
+    let bytes = values.len().saturating_add(1).saturating_mul(size_of::<T>());
+    values.try_reserve(1).map_err(|_| out_of_memory(purpose, bytes))?;
+    values.push(value);
+    Ok(())
+}
+
 /// Checks that the system has `bytes` bytes before a call that uses them, because some code that
 /// the library calls ends the process if an allocation fails, and because Linux gives a process
 /// more memory than it has and ends the process when the memory is used.

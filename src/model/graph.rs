@@ -9,6 +9,7 @@
 mod axes;
 mod context;
 mod cost;
+mod element;
 mod elementwise;
 mod fields;
 mod operators;
@@ -18,12 +19,14 @@ mod shape;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod windows;
 
 use super::limits;
 use super::spec::Mode;
 use super::wire::Reader;
 use crate::error::{Error, Result, Status};
+use crate::memory::{out_of_memory, push_value};
 use context::{Context, Inferred, Value};
 pub(crate) use cost::Cost;
 use cost::count_parts;
@@ -137,11 +140,12 @@ impl<'t> Checker<'t> {
         if name.is_empty() {
             return Err(invalid("a value of the graph must have a name".into()));
         }
+        const PURPOSE: &str = "the graph of the model package";
+        self.names.try_reserve(1).map_err(|_| out_of_memory(PURPOSE, size_of::<Slot<'_>>()))?;
         if self.names.insert(name, self.slots.len()).is_some() {
             return Err(invalid(format!("the graph defines the value {short:?} twice")));
         }
-        self.slots.push(slot);
-        Ok(())
+        push_value(&mut self.slots, slot, PURPOSE)
     }
 
     fn check_node(&mut self, index: usize, node: &'t Node<'t>) -> Result<()> {

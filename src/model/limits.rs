@@ -79,6 +79,9 @@ pub(super) const MAX_EDGES: usize = 65_536;
 /// Maximum number of outputs of a node.
 pub(super) const MAX_NODE_OUTPUTS: usize = 256;
 
+/// Maximum number of outputs of all nodes together.
+pub(super) const MAX_OUTPUTS: usize = 16_384;
+
 /// Maximum number of attributes of a node.
 pub(super) const MAX_ATTRIBUTES: usize = 8;
 
@@ -93,6 +96,9 @@ pub(super) const MAX_INTEGERS: usize = 4096;
 
 /// Maximum number of values of a constant that is not stored as `raw_data`.
 pub(super) const MAX_TYPED_VALUES: usize = 1024;
+
+/// Maximum number of values of all constants that are not stored as `raw_data`.
+pub(super) const MAX_GRAPH_TYPED_VALUES: usize = 1 << 20;
 
 /// Maximum number of values in a tensor.
 pub(super) const MAX_TENSOR_VALUES: usize = 1 << 27;

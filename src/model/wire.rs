@@ -5,6 +5,7 @@
 //! shortest encoding, because the parsers of the runtimes disagree about longer ones.
 
 use crate::error::{Error, Result, Status};
+use crate::memory::push_value;
 
 /// Reader for the fields of one message.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads four bytes as a number.
-    pub(super) fn read_fixed32(&mut self) -> Result<u32> {
+    fn read_fixed32(&mut self) -> Result<u32> {
         let bytes = self.read_bytes(4)?.rest.try_into().unwrap_or_default();
         Ok(u32::from_le_bytes(bytes))
     }
@@ -172,18 +173,35 @@ impl<'a> Field<'a> {
     /// Appends the content, which is one number or packed numbers, to `values`, which may have at
     /// most `limit` entries.
     pub(super) fn append_integers(&self, values: &mut Vec<i64>, limit: usize) -> Result<()> {
-        let mut push = |value: i64| {
+        self.visit_integers(|value| {
             if values.len() >= limit {
                 return Err(invalid(self.at, &format!("a list has more than {limit} numbers")));
             }
-            values.push(value);
-            Ok(())
-        };
+            push_value(values, value, "a list of the model package")
+        })
+    }
+
+    /// Calls `visit` with each number of the content, which is one number or packed numbers.
+    pub(super) fn visit_integers(&self, mut visit: impl FnMut(i64) -> Result<()>) -> Result<()> {
         match self.content {
-            Content::Varint(value) => push(value.cast_signed()),
+            Content::Varint(value) => visit(value.cast_signed()),
             Content::Bytes(mut packed) => {
                 while !packed.is_at_end() {
-                    push(packed.read_varint()?.cast_signed())?;
+                    visit(packed.read_varint()?.cast_signed())?;
+                }
+                Ok(())
+            }
+            _ => Err(self.wrong_type()),
+        }
+    }
+
+    /// Calls `visit` with each float of the content, which is one float or packed floats.
+    pub(super) fn visit_floats(&self, mut visit: impl FnMut(f32) -> Result<()>) -> Result<()> {
+        match self.content {
+            Content::Fixed32(bits) => visit(f32::from_bits(bits)),
+            Content::Bytes(mut packed) => {
+                while !packed.is_at_end() {
+                    visit(f32::from_bits(packed.read_fixed32()?))?;
                 }
                 Ok(())
             }

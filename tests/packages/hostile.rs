@@ -110,6 +110,21 @@ fn structure_cases() -> Vec<(Builder, &'static str)> {
         builder.graph = Message::default().message(number, Message::default());
         builder
     };
+    // Small files whose lists and descriptions take much more memory than the file.
+    let split = |builder: Builder, index: usize| {
+        let message = Message::default().bytes(1, "fast").bytes(4, "Split");
+        let name = |message: Message, output| message.bytes(2, format!("{index}_{output}"));
+        let mut builder = builder;
+        builder.nodes.push((0..256).fold(message, name));
+        builder
+    };
+    let outputs = (0..65).fold(Builder::default(), split);
+    let typed = |builder: Builder, index: usize| {
+        let message = Message::default().integer(1, 1024).integer(2, 7);
+        let tensor = message.bytes(8, format!("t{index}")).bytes(7, vec![0; 1024]);
+        builder.initializer(tensor)
+    };
+    let typed = (0..1025).fold(Builder::default(), typed);
     let opset = |opset: i64| Builder { opset, ..Builder::default().finish("fast") };
     vec![
         (cycle, "no earlier node"),
@@ -127,6 +142,8 @@ fn structure_cases() -> Vec<(Builder, &'static str)> {
         (many.finish("r0"), "at most 8192 nodes"),
         (wide, "at most 1024 node inputs"),
         (dynamic, "must be static"),
+        (outputs.finish("fast"), "at most 16384 outputs in all"),
+        (typed.finish("fast"), "at most 1048576 values outside of raw_data in all"),
         (field(14), "must not contain"),
         (field(15), "must not contain"),
         (field(16), "must not contain"),
@@ -142,6 +159,10 @@ fn tensor_cases() -> Vec<(Builder, &'static str)> {
     let with = |tensor: Message| with_node("Add", &["c"], vec![]).initializer(tensor);
     let external = Message::default().bytes(1, "location").bytes(2, "/etc/passwd");
     let plain = || floats("c", &[1], &[1.0]);
+    let typed = |kind: i64, field: u64, value: i64| {
+        Message::default().integer(1, 1).integer(2, kind).integer(field, value).bytes(8, "c")
+    };
+    let many = Message::default().integer(1, 1025).integer(2, 7).bytes(7, vec![0; 1025]);
     vec![
         (with(tensor("c", &[4096, 4096], 1, vec![0; 4])), "values of its shape"),
         (with(tensor("c", &[1 << 32, 1 << 32], 1, vec![0; 4])), "must have 1 to"),
@@ -154,6 +175,12 @@ fn tensor_cases() -> Vec<(Builder, &'static str)> {
         (with(tensor("c", &[1], 11, vec![0; 8])), "elements"),
         (with(tensor("c", &[1], i64::MIN, vec![0; 8])), "elements"),
         (with(plain().float(4, 1.0)), "values of its shape"),
+        (with(typed(6, 5, 1 << 31)), "must be -2147483648 to 2147483647, got 2147483648"),
+        (with(typed(6, 5, 1 << 32)), "must be -2147483648 to 2147483647, got 4294967296"),
+        (with(typed(10, 5, 1 << 16)), "must be 0 to 65535, got 65536"),
+        (with(typed(10, 5, -1)), "must be 0 to 65535, got -1"),
+        (with(typed(7, 5, 1)), "in the field of its type"),
+        (with(many), "at most 1024 values"),
         (with(plain().bytes(9, vec![0; 4])), "is repeated"),
         (with(plain().message(13, external)), "must not contain"),
         (with(plain().integer(14, 1)), "must not contain"),

@@ -1,6 +1,7 @@
 //! Helpers for the fields of a message.
 
 use crate::error::{Error, Result, Status};
+use crate::memory::push_value;
 use crate::model::limits;
 use crate::model::wire::{Field, invalid};
 
@@ -22,8 +23,7 @@ pub(super) fn push_bounded<T>(
     if list.len() >= max {
         return Err(invalid(at, &format!("there must be at most {max} {what}")));
     }
-    list.push(value);
-    Ok(())
+    push_value(list, value, "the graph of the model package")
 }
 
 /// Reads a name or a short text.

@@ -60,23 +60,19 @@ impl<'a> Graph<'a> {
         let mut graph = Self::default();
         let (mut name, mut doc) = (None, None);
         let max = limits::MAX_VALUES;
-        let mut edges = 0;
+        let mut totals = Totals::default();
         while let Some(field) = reader.read_field()? {
             let at = field.at;
             match field.number {
                 1 => {
                     let node = Node::read(field.bytes()?)?;
-                    edges += node.inputs.len();
-                    if edges > limits::MAX_EDGES {
-                        let max = limits::MAX_EDGES;
-                        let problem = format!("all nodes together must have at most {max} inputs");
-                        return Err(invalid(at, &problem));
-                    }
+                    totals.add_node(&node, at)?;
                     push_bounded(&mut graph.nodes, node, limits::MAX_NODES, "nodes", at)?;
                 }
                 2 => set_once(&mut name, read_name(&field)?, at)?,
                 5 => {
                     let tensor = Tensor::read(field.bytes()?)?;
+                    totals.add_values(tensor.typed_len(), at)?;
                     push_bounded(&mut graph.initializers, tensor, max, "initializers", at)?;
                 }
                 10 => set_once(&mut doc, field.text()?, at)?,
@@ -97,6 +93,42 @@ impl<'a> Graph<'a> {
         }
         Ok(graph)
     }
+}
+
+/// Sums over all nodes and tensors of a graph. The limits of each of them would still permit a
+/// small file that needs much memory.
+#[derive(Default)]
+struct Totals {
+    inputs: usize,
+    outputs: usize,
+    typed_values: usize,
+}
+
+impl Totals {
+    fn add_node(&mut self, node: &Node<'_>, at: usize) -> Result<()> {
+        let (inputs, outputs) = (node.inputs.len(), node.outputs.len());
+        add(&mut self.inputs, inputs, limits::MAX_EDGES, "inputs", at)?;
+        add(&mut self.outputs, outputs, limits::MAX_OUTPUTS, "outputs", at)?;
+        let tensors = node.attributes.iter().filter_map(|attribute| match &attribute.value {
+            AttributeValue::Tensor(tensor) => Some(tensor.typed_len()),
+            _ => None,
+        });
+        self.add_values(tensors.sum(), at)
+    }
+
+    fn add_values(&mut self, count: usize, at: usize) -> Result<()> {
+        let max = limits::MAX_GRAPH_TYPED_VALUES;
+        add(&mut self.typed_values, count, max, "values outside of raw_data", at)
+    }
+}
+
+/// Adds to a sum over the graph.
+fn add(sum: &mut usize, count: usize, max: usize, what: &str, at: usize) -> Result<()> {
+    *sum += count;
+    if *sum > max {
+        return Err(invalid(at, &format!("the graph must have at most {max} {what} in all")));
+    }
+    Ok(())
 }
 
 impl<'a> Node<'a> {
