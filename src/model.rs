@@ -57,6 +57,7 @@ impl ModelPackage {
     /// - [`Status::Unsupported`] for a head package, for a package with a non-linear head or with
     ///   several chunks per step, and for a graph with an operator that is not permitted
     pub fn from_bytes(bytes: Vec<u8>, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
+        check_size(bytes.len())?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         if let Some(expected) = expected_sha256.filter(|&expected| expected != sha256) {
             let (expected, found) = (to_hex(&expected), to_hex(&sha256));
@@ -72,6 +73,19 @@ impl ModelPackage {
         check_run_bytes(&spec, cost.tensor_bytes)?;
         Ok(Self { spec, bytes: bytes.into(), cost: Arc::new(cost) })
     }
+}
+
+/// Checks the size of a package in memory, before the package is copied or hashed.
+///
+/// # Errors
+/// Returns [`Status::ModelInvalid`] if the package is too large.
+pub(crate) fn check_size(size: usize) -> Result<()> {
+    let max = limits::MAX_FILE_BYTES;
+    if size as u64 > max {
+        let message = format!("the package must have at most {max} bytes, got {size}");
+        return Err(Error::new(Status::ModelInvalid, message));
+    }
+    Ok(())
 }
 
 /// Reads a file whose size must fit into the available memory.

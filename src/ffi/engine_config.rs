@@ -8,7 +8,7 @@ use super::types::ttv_stage;
 use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
 use crate::memory::copy_values;
-use crate::model::ModelPackage;
+use crate::model::{ModelPackage, check_size};
 use crate::sys::gpu::GpuStream;
 use std::ffi::{c_char, c_void};
 
@@ -129,6 +129,7 @@ impl ttv_engine_config {
                     let message = format!("model_size must be 1 to {}, got {size}", isize::MAX);
                     return Err(Error::new(Status::InvalidArgument, message));
                 }
+                check_size(size)?;
                 // SAFETY: the caller guarantees that `model_data` points to `model_size` bytes. The
                 // check above ensures that the size is 1 to `isize::MAX`.
                 let bytes =

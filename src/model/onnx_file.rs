@@ -38,14 +38,9 @@ fn unsupported_error(problem: String) -> Error {
     Error::new(Status::Unsupported, problem)
 }
 
-/// Reads the top level of `bytes`.
+/// Reads the top level of `bytes`, whose size must have been checked.
 pub(super) fn read(bytes: &[u8]) -> Result<OnnxFile<'_>> {
     let size = bytes.len();
-    let max = limits::MAX_FILE_BYTES;
-    if size as u64 > max {
-        let problem = format!("the file must have at most {max} bytes, got {size}");
-        return Err(Error::new(Status::ModelInvalid, problem));
-    }
     let mut reader = Reader::new(bytes);
     let (mut graph, mut opset, mut ir_version) = (None, None, None);
     let mut metadata = BTreeMap::new();

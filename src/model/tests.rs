@@ -42,6 +42,14 @@ fn only_the_expected_package_is_accepted() {
 }
 
 #[test]
+fn the_size_is_checked_before_the_hash() {
+    let large = vec![0; limits::MAX_FILE_BYTES as usize + 1];
+    let error = ModelPackage::from_bytes(large, Some([0; 32])).expect_err("too large");
+    assert_eq!(error.status(), Status::ModelInvalid);
+    assert!(error.message().contains("at most 536870912 bytes, got 536870913"), "{error}");
+}
+
+#[test]
 fn an_altered_value_is_refused_by_its_key() {
     for (from, to, status, key) in [
         ("[0.225]", "[0.000]", Status::ModelInvalid, "tteview.std"),
