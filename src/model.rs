@@ -73,6 +73,32 @@ impl ModelPackage {
         check_run_bytes(&spec, cost.tensor_bytes)?;
         Ok(Self { spec, bytes: bytes.into(), cost: Arc::new(cost) })
     }
+
+    /// Checks a package that a tool has made, without loading it. In addition to the packages that
+    /// [`ModelPackage::from_bytes`] accepts, this function accepts packages that this version of
+    /// the library cannot run: head packages, packages with a non-linear head, and packages with
+    /// several chunks per step. Their graphs must be within the same limits.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory is not available, or the other errors of
+    /// [`ModelPackage::from_bytes`] for all other packages.
+    pub fn check(bytes: &[u8]) -> Result<()> {
+        check_size(bytes.len())?;
+        check_budget("the model package", bytes.len())?;
+        let file = onnx_file::read(bytes)?;
+        let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
+        match metadata::parse_spec(&file.metadata, graph_sha256, String::new()) {
+            Ok(spec) => {
+                let cost = graph::check(file.graph, file.opset, spec.mode)?;
+                check_run_bytes(&spec, cost.tensor_bytes)
+            }
+            // The metadata describes a feature that this version does not support.
+            Err(error) if error.status() == Status::Unsupported => {
+                graph::check(file.graph, file.opset, Mode::Stream).map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Checks the size of a package in memory, before the package is copied or hashed.

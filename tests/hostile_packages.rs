@@ -94,6 +94,7 @@ fn label_acquisition(engine: &Engine) -> Result<(), Status> {
 fn hostile_packages_are_refused_before_a_runtime_reads_them() {
     for hostile in hostile_packages() {
         let start = Instant::now();
+        let checked = ModelPackage::check(&hostile.bytes);
         let error = ModelPackage::from_bytes(hostile.bytes, None).expect_err(&hostile.name);
         let name = &hostile.name;
         println!("{name}: {error}");
@@ -105,6 +106,19 @@ fn hostile_packages_are_refused_before_a_runtime_reads_them() {
         );
         assert!(fits, "{name}: {error}");
         assert!(start.elapsed() < MAX_TIME, "{name} took {:?}", start.elapsed());
+        assert_eq!(checked.err(), Some(error), "{name}");
+    }
+}
+
+#[test]
+fn packages_for_later_versions_can_be_checked() {
+    for (key, value) in [("chunk", "2"), ("head", "{}")] {
+        let package = |depth: usize| chain(depth).set(key, value).build();
+        let error = ModelPackage::from_bytes(package(MAX_DEPTH), None).expect_err(key);
+        assert_eq!(error.status(), Status::Unsupported, "{error}");
+        ModelPackage::check(&package(MAX_DEPTH)).expect(key);
+        let error = ModelPackage::check(&package(MAX_DEPTH + 1)).expect_err(key);
+        assert!(error.message().contains("at most 2048 nodes"), "{error}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::terminal::escape_path;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tteview::regular_file;
+use tteview::{ModelPackage, regular_file};
 use tteview_compiler::verify::{Runtime, Source, verify};
 use tteview_compiler::{
     CompileOptions, CompiledNetwork, Precision, Spec, TensorInfo, Winograd, compile, inspect,
@@ -118,6 +118,7 @@ impl Compile {
             .map_err(|error| model_failure(error.to_string()))?;
         let compiled =
             compile(source, &options).map_err(|error| model_failure(error.to_string()))?;
+        check_packages(&compiled).map_err(model_failure)?;
         for (path, summary) in write_packages(&compiled, folder)? {
             let summary = summary.map_err(model_failure)?;
             print_line(&format!("{}  {summary}", escape_path(&path)))?;
@@ -147,6 +148,16 @@ impl Compile {
         );
         Err(Failure::model(&self.model, cause))
     }
+}
+
+/// Checks that the library would accept all packages.
+fn check_packages(compiled: &CompiledNetwork) -> Result<(), String> {
+    compiled.packages().try_for_each(|package| {
+        ModelPackage::check(&package.bytes).map_err(|error| {
+            let name = escape_path(Path::new(&package.file_name));
+            format!("the library would refuse {name}: {error}; change the network")
+        })
+    })
 }
 
 /// Splits the value of `-o` into the folder and NAME.

@@ -104,6 +104,30 @@ fn compile_reports_why_a_network_cannot_stream() {
 }
 
 #[test]
+fn compile_writes_no_package_that_the_library_refuses() {
+    let folder = create_folder("limits");
+    let mut s = source::Source::new(7);
+    let fast = s.input("fast", &[1, 1, 4, 8, 8]);
+    let deep = (0..2100).fold(fast, |x, _| s.unary("Sigmoid", &x));
+    let pooled = s.mean(&deep, &[2, 3, 4], false);
+    let logits = s.gemm(&pooled, 2);
+    s.output(&logits);
+    let path = folder.join("source.onnx");
+    std::fs::write(&path, s.bytes()).unwrap();
+    std::fs::write(folder.join("labels.json"), LABELS).unwrap();
+    let outcome = run_compile(&folder, &path, &[]);
+    assert_eq!(outcome.exit, 3, "{}", outcome.stderr);
+    for part in ["source.onnx", "net.clip.onnx", "a path of the graph must have at most 2048 nodes"]
+    {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    assert_eq!(outcome.stdout, "");
+    for kind in ["clip", "stream", "head"] {
+        assert!(!folder.join(format!("net.{kind}.onnx")).exists(), "{kind}");
+    }
+}
+
+#[test]
 fn verify_reports_the_errors_against_onnx_runtime() {
     let runtime = std::env::var("TTEVIEW_ORT_DYLIB");
     let runtime = runtime
