@@ -6,7 +6,7 @@ use super::record::{Coverage, Origin, SourceLine, write_record};
 use crate::fetch::cines::fetch_cines;
 use crate::fetch::onnx_runtime::{explain_no_gpu_build, fetch_gpu_build, fetch_newest};
 use crate::files::read_text;
-use crate::hosts::SCORES_TEST;
+use crate::hosts::{PACKAGES_TEST, SCORES_TEST};
 use crate::paths::{root, target_dir, work_dir};
 use crate::process::{Result, cargo, command, read_output, run, rustc};
 use std::collections::BTreeSet;
@@ -33,6 +33,9 @@ pub(super) const PARTS: &[Part] = &[
 /// Files that are not part of the library that hosts link.
 const LEFT_OUT: [&str; 1] = ["src/bench_api.rs"];
 
+/// Tests of the library. The targets that replay corpora call the C ABI, so they count, too.
+const TESTS: &str = "llvm-cov test --no-report -p tteview -p tteview-fuzz-targets";
+
 /// Tests that need the GPU build of ONNX Runtime and therefore run in a process of their own.
 const GPU_TESTS: &str = "ort::tests::gpu";
 
@@ -43,18 +46,18 @@ pub(super) fn measure_coverage() -> Result {
     run(&mut cargo("llvm-cov clean --workspace")).map_err(|error| {
         format!("{error}; cargo-llvm-cov is needed, see CONTRIBUTING.md#measure")
     })?;
-    // The targets that replay corpora call the C ABI, so they count as tests of the library.
-    let mut tests = cargo("llvm-cov test --no-report -p tteview -p tteview-fuzz-targets");
+    let mut tests = cargo(TESTS);
     tests.args(["--lib", "--tests", "--", "--include-ignored", "--skip", GPU_TESTS]);
     tests.args(["--skip", "ort::tests::plugin"]);
-    tests.args(["--skip", SCORES_TEST]);
+    tests.args(["--skip", SCORES_TEST, "--skip", PACKAGES_TEST]);
     tests.env("TTEVIEW_ORT_DYLIB", fetch_newest()?).env("TTEVIEW_CINES", fetch_cines()?);
     run(&mut tests)?;
     match explain_no_gpu_build() {
         Some(reason) => println!("the tests of the GPU build do not run: {reason}"),
         None => {
-            let mut tests = cargo("llvm-cov test --no-report -p tteview --lib --");
-            tests.args(["--include-ignored", GPU_TESTS]);
+            // The same packages as above are built, so that nothing is built twice.
+            let mut tests = cargo(TESTS);
+            tests.args(["--lib", "--", "--include-ignored", GPU_TESTS]);
             tests.env("TTEVIEW_ORT_GPU_DYLIB", fetch_gpu_build()?);
             run(&mut tests)?;
         }
