@@ -55,7 +55,7 @@ impl Layout {
         let high_bit = attributes.high_bit.unwrap_or(bits_stored.saturating_sub(1));
         let fits = matches!(bits_allocated, 8 | 16)
             && (1..=bits_allocated).contains(&bits_stored)
-            && high_bit + 1 == bits_stored
+            && high_bit == bits_stored - 1
             && !attributes.is_signed
             && (colours != Colours::Ybr422 || (bits_allocated == 8 && width % 2 == 0));
         if !fits {
