@@ -124,14 +124,15 @@ pub(super) fn call_thread_start(role: &str) {
     }
 }
 
+/// Returns whether a library with one version of the ABI accepts a host with another. From version
+/// 1.0 on, only the major versions must be equal.
+fn is_compatible(library: u32, host: u32) -> bool {
+    host == library || (library >> 16 > 0 && host >> 16 == library >> 16)
+}
+
 /// Returns an error if the host was compiled for an incompatible version of the ABI.
 pub(super) fn check_abi_version(version: u32) -> Result<()> {
-    let is_compatible = if TTV_ABI_MAJOR == 0 {
-        version == TTV_ABI_VERSION
-    } else {
-        version >> 16 == TTV_ABI_MAJOR
-    };
-    if is_compatible {
+    if is_compatible(TTV_ABI_VERSION, version) {
         return Ok(());
     }
     let (major, minor) = (version >> 16, version & 0xffff);
@@ -226,5 +227,17 @@ mod tests {
         for other in [0, TTV_ABI_VERSION + 1, 0x0001_0000] {
             assert_eq!(check_abi_version(other).unwrap_err().status(), Status::AbiVersion);
         }
+    }
+    #[test]
+    fn another_minor_version_is_accepted_from_major_version_1_on() {
+        assert!(
+            [0x0001_0002, 0x0001_0000, 0x0001_ffff]
+                .into_iter()
+                .all(|host| is_compatible(0x0001_0002, host))
+        );
+        assert!(
+            [0, 0x0000_0002, 0x0002_0002].iter().all(|&host| !is_compatible(0x0001_0002, host))
+        );
+        assert!(!is_compatible(0x0000_0002, 0x0000_0001));
     }
 }

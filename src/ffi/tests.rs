@@ -1,8 +1,11 @@
 //! Tests of the conversions between C structs and Rust values, and of every call of the C ABI.
 
 #[cfg(feature = "rten")]
+mod callbacks;
+#[cfg(feature = "rten")]
 mod calls;
 mod config;
+mod engine_files;
 mod frames;
 mod pointers;
 mod results;

@@ -30,10 +30,10 @@ use crate::stream::config::Drive;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 
-const SIDE: u32 = 32;
+pub(super) const SIDE: u32 = 32;
 const TIMEOUT_NS: i64 = 60_000_000_000;
 
-fn create_engine() -> *mut ttv_engine {
+pub(super) fn create_engine() -> *mut ttv_engine {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/standin.stream.onnx");
     let path = CString::new(path).unwrap();
     let mut config: ttv_engine_config = init();
@@ -45,7 +45,7 @@ fn create_engine() -> *mut ttv_engine {
 }
 
 /// Returns the message of the last error.
-fn last_error() -> String {
+pub(super) fn last_error() -> String {
     let mut text = [0 as c_char; 512];
     // SAFETY: the buffer has the length that the call is told, and the message ends with NUL.
     unsafe {
@@ -57,7 +57,7 @@ fn last_error() -> String {
 }
 
 #[track_caller]
-fn check(status: i32, expected: Status) {
+pub(super) fn check(status: i32, expected: Status) {
     assert_eq!(Status::from_code(status), Some(expected), "{}", last_error());
 }
 
@@ -111,6 +111,10 @@ fn an_acquisition_runs_from_begin_to_its_final_result() {
         check(ttv_stream_commit(stream, &raw const slot, &raw const frame), Status::Ok);
         check(ttv_stream_commit(stream, &raw const slot, &raw const frame), Status::WrongState);
         check(ttv_stream_wait(stream, acquisition, 0, &raw mut result), Status::TimedOut);
+        let unknown = ttv_stream_wait(stream, acquisition + 1, 0, &raw mut result);
+        check(unknown, Status::InvalidArgument);
+        let expected = "acquisition must be an identifier that ttv_stream_begin returned, got 2";
+        assert!(last_error().ends_with(expected), "{}", last_error());
         check(ttv_stream_end(stream), Status::Ok);
         while ttv_stream_process(stream) == 0 {}
         check(ttv_stream_wait(stream, acquisition, TIMEOUT_NS, &raw mut result), Status::Ok);
@@ -136,66 +140,6 @@ fn an_acquisition_runs_from_begin_to_its_final_result() {
         ttv_engine_destroy(engine);
     }
     assert!(results > 0);
-}
-
-/// What the callback of a test needs, and what its queries gave.
-struct Asker {
-    stream: *mut ttv_stream,
-    /// Status of each query, and whether the query wrote scores.
-    answers: Vec<(Status, bool)>,
-}
-
-/// Queries everything up to the newest frame in a final result, and beyond it in a provisional one.
-unsafe extern "C" fn query_everything(user: *mut c_void, result: *const ttv_result) {
-    let (mut scores, mut own): ([f32; 64], ttv_result) = ([7.0; 64], init());
-    (own.scores, own.scores_capacity) = (scores.as_mut_ptr(), 64);
-    // SAFETY: `user` points to the value of the test, whose stream exists, and the library passes a
-    // valid result.
-    unsafe {
-        let asker = &mut *user.cast::<Asker>();
-        assert!((*result).chunks > 0);
-        let status = ttv_stream_query(asker.stream, 0, i64::MAX, 0, -1, &raw mut own);
-        asker.answers.push((Status::from_code(status).unwrap(), scores != [7.0; 64]));
-    }
-}
-
-#[test]
-fn a_query_in_a_callback_fails_only_if_it_would_wait() {
-    let engine = create_engine();
-    let (mut asker, mut acquisition) = (Asker { stream: null_mut(), answers: Vec::new() }, 0);
-    let mut config: ttv_stream_config = init();
-    (config.max_width_px, config.max_height_px) = (SIDE, SIDE);
-    (config.drive, config.ring_slots) = (Drive::Host.code(), 64);
-    // The history keeps only the last outputs.
-    config.history_ns = 1;
-    config.on_result = Some(query_everything);
-    config.user = (&raw mut asker).cast();
-    let pixels = vec![9_u8; (SIDE * SIDE) as usize];
-    let mut frame: ttv_frame = init();
-    (frame.width_px, frame.height_px, frame.plane[0]) = (SIDE, SIDE, pixels.as_ptr());
-    frame.format = crate::frame::PixelFormat::Gray8.code();
-    frame.stride_bytes[0] = SIDE;
-    // SAFETY: every pointer refers to a local variable that lives until the end of the block, and
-    // the handles come from the create functions.
-    unsafe {
-        let place = &raw mut asker.stream;
-        check(ttv_stream_create(engine, &raw const config, place), Status::Ok);
-        check(ttv_stream_begin(asker.stream, &raw mut acquisition), Status::Ok);
-        for index in 1..40 {
-            frame.time_ns = index * 33_333_333;
-            check(ttv_stream_push(asker.stream, &raw const frame), Status::Ok);
-        }
-        check(ttv_stream_end(asker.stream), Status::Ok);
-        while ttv_stream_process(asker.stream) == 0 {}
-        ttv_stream_destroy(asker.stream);
-        ttv_engine_destroy(engine);
-    }
-    // At the end, older outputs are forgotten, but no wait could bring them back.
-    let (last, earlier) = asker.answers.split_last().unwrap();
-    assert_eq!(*last, (Status::Partial, true));
-    assert!(
-        earlier.len() > 2 && earlier.iter().all(|found| *found == (Status::WrongThread, false))
-    );
 }
 
 #[test]

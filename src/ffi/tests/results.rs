@@ -47,3 +47,15 @@ fn every_field_of_a_result_arrives_in_its_place() {
     assert_eq!(caller.score_buffer().scores, scores.as_mut_ptr());
     assert_eq!(caller.score_buffer().capacity, 6);
 }
+
+#[test]
+fn memory_for_scores_is_limited_to_the_labels_and_aligned() {
+    let mut scores = [0.0_f32; 4];
+    let at = scores.as_mut_ptr();
+    let len = |scores, capacity| ScoreBuffer { scores, capacity }.as_slice(3).map(|s| s.len());
+    assert_eq!(len(at, 2), Ok(2));
+    assert_eq!(len(at, 4), Ok(3));
+    assert_eq!(len(std::ptr::null_mut(), 4), Ok(0));
+    let misaligned = at.cast::<u8>().wrapping_add(1).cast();
+    assert_eq!(len(misaligned, 2), Err(Status::InvalidArgument));
+}
