@@ -219,3 +219,70 @@ pub(super) fn set_once<T>(slot: &mut Option<T>, value: T, at: usize) -> Result<(
         Some(_) => Err(invalid(at, "a field is repeated")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse(bytes: &[u8], problem: &str) {
+        let error = Reader::new(bytes).read_field().expect_err(problem);
+        assert_eq!(error, invalid(0, problem));
+    }
+
+    #[test]
+    fn malformed_fields_are_refused() {
+        refuse(&[0x02], "a field number is out of range");
+        refuse(&[0x82, 0x80, 0x80, 0x80, 0x10], "a field number is out of range");
+        refuse(&[0x80], "a number is truncated");
+        refuse(&[0x8a, 0x00], "a number is not in its shortest encoding");
+        refuse(&[0x0c], "a wire type is unknown");
+        let error = Reader::new(&[0x0a, 3, 1, 2]).read_field().expect_err("truncated");
+        assert_eq!(error, invalid(2, "a field has 3 bytes, but 2 remain"));
+    }
+
+    #[test]
+    fn numbers_have_at_most_64_bits() {
+        let read = |bytes: &[u8]| Reader::new(bytes).read_varint();
+        assert_eq!(read(&[0xac, 2]), Ok(300));
+        let largest = [[0xff; 9].as_slice(), &[1]].concat();
+        assert_eq!(read(&largest), Ok(u64::MAX));
+        let large = [[0xff; 9].as_slice(), &[2]].concat();
+        assert_eq!(read(&large), Err(invalid(0, "a number has more than 64 bits")));
+    }
+
+    #[test]
+    fn a_field_is_read_only_as_its_type() {
+        let read = |bytes: &'static [u8]| Reader::new(bytes).read_field().unwrap().unwrap();
+        let (varint, fixed64) = (read(&[0x08, 5]), read(&[0x09, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let (bytes, fixed32) = (read(&[0x0a, 1, 0x61]), read(&[0x0d, 0, 0, 0x80, 0x3f]));
+        assert_eq!((varint.integer(), fixed32.float()), (Ok(5), Ok(1.0)));
+        assert_eq!((varint.number, bytes.text()), (1, Ok("a")));
+        let wrong = invalid(0, "a field has the wrong wire type");
+        for field in [fixed64, bytes, fixed32] {
+            assert_eq!(field.integer().as_ref(), Err(&wrong));
+        }
+        for field in [varint, fixed64, bytes] {
+            assert_eq!(field.float().as_ref(), Err(&wrong));
+        }
+        for field in [varint, fixed64, fixed32] {
+            assert_eq!(field.bytes().expect_err("no bytes"), wrong);
+        }
+        for field in [fixed64, fixed32] {
+            assert_eq!(field.visit_integers(|_| Ok(())).as_ref(), Err(&wrong));
+        }
+        for field in [fixed64, varint] {
+            assert_eq!(field.visit_floats(|_| Ok(())).as_ref(), Err(&wrong));
+        }
+        assert_eq!(read(&[0x0a, 1, 0xff]).text(), Err(invalid(2, "a text is not valid UTF-8")));
+    }
+
+    #[test]
+    fn a_list_has_at_most_the_given_number_of_entries() {
+        let field = Reader::new(&[0x0a, 3, 1, 2, 3]).read_field().unwrap().unwrap();
+        let mut values = vec![0];
+        assert_eq!(field.append_integers(&mut values, 4), Ok(()));
+        assert_eq!(values, [0, 1, 2, 3]);
+        let error = field.append_integers(&mut values, 6).expect_err("seven entries");
+        assert_eq!(error, invalid(0, "a list has more than 6 numbers"));
+    }
+}

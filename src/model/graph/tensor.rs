@@ -25,13 +25,9 @@ pub(super) enum Data<'a> {
     Typed(TypedData<'a>),
 }
 
-/// Checks the dimensions of a tensor and returns them with the number of values.
+/// Checks the dimensions of a tensor, of which there are at most [`limits::MAX_RANK`], and returns
+/// them with the number of values.
 pub(super) fn read_shape(dims: &[i64], at: usize) -> Result<(Vec<usize>, usize)> {
-    let (rank, max) = (dims.len(), limits::MAX_RANK);
-    if rank > max {
-        let problem = format!("a tensor must have at most {max} dimensions, got {rank}");
-        return Err(invalid(at, &problem));
-    }
     let side = |&dim: &i64| usize::try_from(dim).ok().filter(|&side| side > 0);
     let shape: Option<Vec<usize>> = dims.iter().map(side).collect();
     let len = shape.as_deref().and_then(count_values);

@@ -1,5 +1,7 @@
 //! Tests of the cost of a graph, and of the values of tensors.
 
+mod rules;
+
 use super::*;
 use crate::model::onnx_file;
 
@@ -70,4 +72,29 @@ fn values_outside_of_the_range_of_their_type_are_refused() {
     refuse(7, &[0x28, 1], "in the field of its type");
     let error = read_tensor(&[2], 7, &[&[0x38, 1], &[0x28, 1]]).expect_err("two fields");
     assert_eq!(error.status(), Status::Unsupported);
+}
+
+#[test]
+fn every_half_precision_number_is_converted() {
+    let read = |bits: u16| {
+        let [low, high] = bits.to_le_bytes();
+        read_tensor(&[], 10, &[&[0x4a, 2, low, high]]).unwrap().2.unwrap()
+    };
+    assert_eq!([0x0000, 0x8000, 0x3c00, 0xc000].map(read), [0.0, 0.0, 1.0, -2.0]);
+    assert!(read(0x8000).is_sign_negative());
+    // The largest number, the smallest normal one, and the largest and smallest subnormal ones.
+    assert_eq!([0x7bff, 0x0400].map(read), [65504.0, 6.103_515_6e-5]);
+    assert_eq!([0x03ff, 0x0001].map(read), [6.097_555e-5, 5.960_464_5e-8]);
+    assert_eq!([0x7c00, 0xfc00].map(read), [f32::INFINITY, f32::NEG_INFINITY]);
+    assert!(read(0x7e00).is_nan());
+}
+
+#[test]
+fn a_float_argument_has_one_value_of_a_float_type() {
+    let float = |dims: &[u8], kind, field: &[u8]| read_tensor(dims, kind, &[field]).unwrap().2;
+    assert_eq!(float(&[2], 1, &[0x4a, 8, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    assert_eq!(float(&[2], 10, &[0x28, 0, 0x28, 0]), None);
+    assert_eq!(float(&[1], 6, &[0x4a, 4, 0, 0, 0, 0]), None);
+    let integers = read_tensor(&[2], 6, &[&[0x4a, 8, 5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]]);
+    assert_eq!(integers.unwrap().1, Some(vec![5, -1]));
 }
