@@ -2,7 +2,8 @@
 
 use super::builder::{Builder, SIDE, floats, indices, int, ints, node, tensor, value};
 use super::deep::{MAX_DEPTH, chain, mixed_chain};
-use super::hostile_nodes::{attribute_cases, forbidden_operators, with_node};
+use super::hostile_messages::{file_cases, message_cases, with_texts};
+use super::hostile_nodes::{attribute_cases, forbidden_operators, window_operators, with_node};
 use super::tree::{Message, write_varint};
 
 /// A hostile package and a part of the message with which it must be refused.
@@ -275,6 +276,7 @@ pub(crate) fn hostile_packages() -> Vec<Hostile> {
         ("operator", forbidden_operators()),
         ("attribute", attribute_cases()),
         ("structure", structure_cases()),
+        ("message", message_cases()),
         ("tensor", tensor_cases()),
         ("metadata", metadata_cases()),
     ];
@@ -285,7 +287,8 @@ pub(crate) fn hostile_packages() -> Vec<Hostile> {
             message,
         })
     });
-    let raw = byte_cases().into_iter().enumerate().map(|(index, (bytes, message))| Hostile {
+    let files = byte_cases().into_iter().chain(file_cases());
+    let raw = files.enumerate().map(|(index, (bytes, message))| Hostile {
         name: format!("bytes {index}"),
         bytes,
         message,
@@ -293,7 +296,7 @@ pub(crate) fn hostile_packages() -> Vec<Hostile> {
     built.chain(raw).collect()
 }
 
-/// Returns valid packages: two small networks, and three that are at the edge of the limits.
+/// Returns valid packages: small networks, and three that are at the edge of the limits.
 pub(crate) fn valid_packages() -> Vec<(&'static str, Vec<u8>)> {
     let weights = vec![0.25; 64];
     let operators = Builder::default()
@@ -333,6 +336,8 @@ pub(crate) fn valid_packages() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("operators", operators.build()),
         ("window", square.build()),
+        ("texts", with_texts().build()),
+        ("window operators", window_operators().build()),
         ("longest chain", chain(MAX_DEPTH).build()),
         ("longest mixed chain", mixed_chain(MAX_DEPTH).build()),
         ("widest graph", wide().build()),

@@ -130,3 +130,33 @@ pub(super) fn attribute_cases() -> Vec<(Builder, &'static str)> {
         (Builder::default().finish("nowhere"), "no earlier node"),
     ]
 }
+
+/// Returns a valid window package with operators that a stream package may not contain.
+pub(super) fn window_operators() -> Builder {
+    let vector = |name: &str, value: f32| floats(name, &[1], &[value]);
+    let mut builder = Builder::window()
+        .initializer(vector("one", 1.0))
+        .initializer(vector("zero", 0.0))
+        .node("BatchNormalization", &["fast", "one", "zero", "zero", "one"], "norm", vec![])
+        .node("Flatten", &["norm"], "flat", vec![int("axis", 1)])
+        .initializer(indices("first", &[0]))
+        .node("Unsqueeze", &["flat", "first"], "cube", vec![])
+        .node("Squeeze", &["cube", "first"], "plane", vec![]);
+    let half = Message::default().bytes(1, "plane").bytes(2, "left").bytes(2, "right");
+    builder.nodes.push(half.bytes(4, "Split").message(5, int("axis", 1)));
+    let constant = Message::default().bytes(1, "value").message(5, vector("", 0.5)).integer(20, 4);
+    let mut last = "left";
+    let unary = ["Abs", "Elu", "Erf", "Exp", "HardSwish", "Log", "Neg", "Softplus", "Sqrt", "Tanh"];
+    for operator in unary {
+        builder = builder.node(operator, &[last], operator, vec![]);
+        last = operator;
+    }
+    builder
+        .node("Constant", &[], "half", vec![constant])
+        .node("Min", &["right", last, "half"], "least", vec![])
+        .initializer(indices("columns", &[1]))
+        .node("ReduceSum", &["least", "columns"], "sum", vec![])
+        .node("LeakyRelu", &["sum"], "leaky", vec![])
+        .node("LogSoftmax", &["leaky"], "log", vec![int("axis", 0)])
+        .finish("log")
+}
