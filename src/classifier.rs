@@ -35,3 +35,6 @@ pub(crate) fn create_classifier(
         Mode::Window => Box::new(window::WindowClassifier::new(spec, session, settings)?),
     })
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -219,4 +219,42 @@ mod tests {
         assert_eq!(sampler.add_frame(i64::MAX), accepted(false, 1));
         assert_eq!(sampler.add_frame(i64::MAX), Arrival::Refused);
     }
+
+    #[test]
+    fn a_gap_is_longer_than_its_limit() {
+        let mut sampler = Sampler::new(10, 100);
+        assert!(!sampler.is_gap(i64::MAX), "no segment is open");
+        assert_eq!(sampler.grid(), None);
+        sampler.add_frame(1000);
+        assert_eq!(
+            [0, 1000, 1100, 1101].map(|time| sampler.is_gap(time)),
+            [false, false, false, true]
+        );
+        let starts = |sampler: &mut Sampler, time| match sampler.add_frame(time) {
+            Arrival::Accepted { starts_segment, .. } => Some(starts_segment),
+            Arrival::Refused => None,
+        };
+        assert_eq!(starts(&mut sampler, 1100), Some(false));
+        assert_eq!(sampler.grid(), Some(Grid { start_ns: 1000, interval_ns: 10 }));
+        assert_eq!(starts(&mut sampler, 1201), Some(true));
+        assert_eq!(sampler.grid(), Some(Grid { start_ns: 1201, interval_ns: 10 }));
+        sampler.end_segment();
+        assert!(!sampler.is_gap(9999), "the segment has ended");
+        assert_eq!([starts(&mut sampler, 1201), starts(&mut sampler, 1202)], [None, Some(true)]);
+        sampler.restart();
+        assert_eq!(starts(&mut sampler, 5), Some(true), "an acquisition may begin earlier");
+    }
+
+    #[test]
+    fn partial_chunks_are_completed_as_the_rule_says() {
+        use PartialChunk::{Auto, Drop, Hold};
+        let completes =
+            |filled, is_first| [Auto, Drop, Hold].map(|rule| rule.completes(filled, 5, is_first));
+        assert_eq!(completes(0, true), [false; 3]);
+        assert_eq!(completes(0, false), [false; 3]);
+        assert_eq!(completes(1, true), [true; 3]);
+        assert_eq!(completes(2, false), [false, false, true]);
+        assert_eq!(completes(3, false), [true, false, true]);
+        assert!(Auto.completes(2, 4, false), "exactly half of the chunk");
+    }
 }

@@ -240,3 +240,18 @@ fn skips_that_overlap_an_interval_are_reported() {
     assert_eq!([has(0, 9), has(70, 79)], [true, false]);
     assert_eq!(query(&history, 0, 100), Err(Status::Empty));
 }
+
+#[test]
+fn a_history_has_room_for_its_span_and_two_more_outputs() {
+    let capacities = [(0, 10), (9, 10), (10, 10), (100, 10), (-100, 10), (3, 0)];
+    assert_eq!(
+        capacities.map(|(span, interval)| History::capacity(span, interval)),
+        [2, 2, 3, 12, 2, 5]
+    );
+    let error = History::new((1 << 23) + 1, 0, 10).err().expect("too many values");
+    assert_eq!(error.status(), Status::OutOfMemory);
+    let message = "at most 16777216 values, got 2 outputs of 8388609 labels";
+    assert!(error.message().contains(message), "{error}");
+    let error = History::new(1, i64::MAX, 1).err().expect("too many outputs");
+    assert!(error.message().contains("at most 16777216 values"), "{error}");
+}
