@@ -164,6 +164,18 @@ fn a_text_with_a_nul_is_refused() {
     }
 }
 
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let path = std::env::temp_dir().join(format!("tteview-package-{}", std::process::id()));
+    // The file has a size, but takes no space.
+    std::fs::File::create(&path).unwrap().set_len(limits::MAX_FILE_BYTES + 1).unwrap();
+    let error = ModelPackage::from_path(&path, None).expect_err("too large");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(error.status(), Status::ModelUnreadable);
+    let message = "the file must have at most 536870912 bytes, got 536870913";
+    assert!(error.message().contains(message), "{error}");
+}
+
 /// Returns the rows of the table of limits in docs/model-package.md: the limit and its value.
 fn documented_limits() -> Vec<(&'static str, &'static str)> {
     let page = include_str!("../../docs/model-package.md");

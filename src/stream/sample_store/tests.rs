@@ -100,3 +100,11 @@ fn the_beginning_of_an_interval_is_known_to_be_kept() {
     samples.keep(40, 50, true, &[7.0]);
     assert_eq!([find(&samples, 40), find(&samples, 30)], [(7, true), (7, false)]);
 }
+
+#[test]
+fn more_samples_than_memory_are_refused_by_the_setting() {
+    let error = SampleStore::new(i64::MAX, 1, 3).err().expect("too many samples");
+    assert_eq!(error.status(), Status::OutOfMemory);
+    let message = "exact_history_ns needs memory for 9223372036854775809 samples of 3 values";
+    assert!(error.message().contains(message), "{error}");
+}

@@ -10,6 +10,7 @@ use crate::error::{Error, Status};
 use crate::model::{Mode, SelfTest};
 use crate::result::ResultFlags;
 use crate::stream::Stream;
+use crate::stream::acquirer::PushError;
 use crate::stream::config::{Drive, StreamConfig};
 use crate::stream::history::Coverage;
 use std::sync::Arc;
@@ -236,4 +237,17 @@ fn an_exact_query_covers_the_samples_since_a_clock_step() {
     };
     assert_eq!(query(9, 36), (Coverage::Complete, 7));
     assert_eq!(query(0, 36), (Coverage::Partial, 7));
+}
+
+#[test]
+fn a_refused_push_has_the_text_of_its_status() {
+    let status =
+        [Status::RingFull, Status::FrameRefused, Status::UnsupportedFormat].map(PushError::from);
+    assert_eq!(
+        status,
+        [PushError::Dropped, PushError::Refused, PushError::Invalid(Status::UnsupportedFormat)]
+    );
+    for error in status {
+        assert_eq!(error.to_string(), error.status().to_string());
+    }
 }
