@@ -64,6 +64,8 @@ pub(crate) fn read_output(command: &mut Command) -> Result<String> {
         .output()
         .map_err(|error| describe_start(command, &error))?;
     if !output.status.success() {
+        // The output says what failed, such as the name of a test.
+        print!("{}", String::from_utf8_lossy(&output.stdout));
         return Err(format!("`{}` failed: {}", describe(command), output.status));
     }
     String::from_utf8(output.stdout)
