@@ -59,7 +59,11 @@ fn query_disturbed(
     }
     process_all(&mut driver);
     *handles.lock() = Some((acquirer, driver));
-    query(&reader, 0, last)
+    let answer = query(&reader, 0, last);
+    // The stream keeps the network, and the network keeps the handles until they are taken.
+    let handles = handles.lock().take();
+    drop(handles);
+    answer
 }
 
 /// Steps the clock back, so that sample 9 is the first on the new clock. The network does not run.

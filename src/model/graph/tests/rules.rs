@@ -2,6 +2,11 @@
 //! for which they refuse a node.
 
 use super::*;
+use std::sync::Mutex;
+
+/// Addresses of the constants, which live until the program ends. The leak checker of a sanitizer
+/// finds the constants through this list.
+static CONSTANTS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// A node under test. The first input is data unless a test says otherwise.
 struct Case {
@@ -30,6 +35,7 @@ impl Case {
         let data = tensor::Data::Raw(raw.leak());
         let tensor = Tensor { name: "", element, shape: shape.to_vec(), data };
         let tensor: &'static Tensor<'static> = Box::leak(Box::new(tensor));
+        CONSTANTS.lock().unwrap().push(std::ptr::from_ref(tensor).addr());
         self.inputs.push(Some(tensor_value(tensor)));
         self
     }
