@@ -228,6 +228,7 @@ mod tests {
             assert_eq!(check_abi_version(other).unwrap_err().status(), Status::AbiVersion);
         }
     }
+
     #[test]
     fn another_minor_version_is_accepted_from_major_version_1_on() {
         assert!(
@@ -239,5 +240,36 @@ mod tests {
             [0, 0x0000_0002, 0x0002_0002].iter().all(|&host| !is_compatible(0x0001_0002, host))
         );
         assert!(!is_compatible(0x0000_0002, 0x0000_0001));
+    }
+
+    #[test]
+    fn the_log_hook_gets_no_message_below_its_level() {
+        unsafe extern "C" fn count(
+            user: *mut c_void,
+            _: ttv_log_level,
+            message: *const c_char,
+            length: usize,
+        ) {
+            // SAFETY: the test passes a counter, and the library a message of this length.
+            unsafe {
+                assert_eq!(std::slice::from_raw_parts(message.cast::<u8>(), length), b"a message");
+                *user.cast::<u32>() += 1;
+            }
+        }
+        let mut messages = 0u32;
+        let user = std::ptr::from_mut(&mut messages).cast();
+        let write = |runtime: &Runtime, level| {
+            let message = format_args!("a message");
+            log::Log::log(runtime, &log::Record::builder().level(level).args(message).build());
+        };
+        let runtime = Runtime { user, log: Some(count), ..Runtime::DEFAULT };
+        write(&runtime, log::Level::Debug);
+        write(&Runtime { user, ..Runtime::DEFAULT }, log::Level::Error);
+        // SAFETY: the counter lives until the end of the test, and no other thread uses it.
+        assert_eq!(unsafe { *user.cast::<u32>() }, 0);
+        write(&runtime, log::Level::Error);
+        write(&runtime, log::Level::Info);
+        // SAFETY: as above.
+        assert_eq!(unsafe { *user.cast::<u32>() }, 2);
     }
 }
