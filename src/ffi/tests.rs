@@ -5,6 +5,7 @@ mod callbacks;
 #[cfg(feature = "rten")]
 mod calls;
 mod config;
+#[cfg(not(loom))]
 mod engine_files;
 mod frames;
 mod pointers;

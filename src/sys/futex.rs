@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 #[cfg(target_os = "linux")]
+#[cfg_attr(loom, allow(unused_imports, reason = "loom has its own waits"))]
 pub(crate) use linux::{wait, wake_all};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{wait, wake_all};
