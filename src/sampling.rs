@@ -256,5 +256,6 @@ mod tests {
         assert_eq!(completes(2, false), [false, false, true]);
         assert_eq!(completes(3, false), [true, false, true]);
         assert!(Auto.completes(2, 4, false), "exactly half of the chunk");
+        assert!(Auto.completes(4, 8, false), "exactly half of a larger chunk");
     }
 }

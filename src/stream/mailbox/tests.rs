@@ -1,4 +1,5 @@
 use super::*;
+use crate::counting::peak;
 
 /// Creates a result whose fields and posterior are computed from one number.
 fn create_result(number: u64, flags: ResultFlags) -> (ViewResult, [f32; 5]) {
@@ -41,6 +42,20 @@ fn every_field_arrives_as_it_was_published() {
     assert_eq!((newest, scores), (Ok(published), posterior));
     let last = mailbox.wait_for_final(41, Duration::ZERO, &mut scores);
     assert_eq!((last, scores), (Ok(published), posterior));
+}
+
+/// The largest number of labels whose results fit on the stack of a reader.
+const MAX_ON_STACK: usize = 1024;
+
+#[test]
+fn the_size_in_bytes_is_what_is_allocated() {
+    for labels in [1, 5, 68, 69, MAX_ON_STACK, MAX_ON_STACK + 1, 5000] {
+        let (used, mailbox) = peak(|| Mailbox::new(labels).unwrap());
+        let size = Mailbox::memory_bytes(labels);
+        assert_eq!(used, size as isize, "{labels} labels");
+        let has_copy = mailbox.copy.lock().unwrap().capacity() > 0;
+        assert_eq!(has_copy, labels > MAX_ON_STACK, "{labels} labels");
+    }
 }
 
 #[test]

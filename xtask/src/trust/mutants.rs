@@ -105,6 +105,9 @@ fn measure_module(module: &Module) -> Result<Mutants> {
     for file in module.files {
         mutants.args(["--file", file]);
     }
+    for tests in ["**/tests.rs", "**/*_tests.rs", "**/tests/**"] {
+        mutants.args(["--exclude", tests]);
+    }
     // The copies of the workspace share one target directory, so the other crates are built once.
     mutants.env("CARGO_TARGET_DIR", target_dir().join("mutants")).env("CARGO_INCREMENTAL", "1");
     mutants.arg("--output").arg(&output).args(["--", "--lib", "--"]).args(module.tests);
