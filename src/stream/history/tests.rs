@@ -1,5 +1,6 @@
 use super::query::QueryMemory;
 use super::*;
+use crate::counting::peak;
 
 fn span(first_ns: i64, last_ns: i64) -> Span {
     Span { first_ns, last_ns }
@@ -239,6 +240,15 @@ fn skips_that_overlap_an_interval_are_reported() {
     history.add_skip(span(0, 9));
     assert_eq!([has(0, 9), has(70, 79)], [true, false]);
     assert_eq!(query(&history, 0, 100), Err(Status::Empty));
+}
+
+#[test]
+fn the_size_in_bytes_is_what_is_allocated() {
+    for (labels, span_ns, interval_ns) in [(1, 0, 1), (3, 1000, 10), (21, 60_000, 133)] {
+        let (used, _history) = peak(|| History::new(labels, span_ns, interval_ns).unwrap());
+        let size = History::memory_bytes(labels, span_ns, interval_ns);
+        assert_eq!(used, size as isize, "{labels} labels, {span_ns} / {interval_ns}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) const MODULES: &[Module] = &[
     Module {
         name: "history",
         files: &["src/stream/history.rs", "src/stream/history/*.rs"],
-        tests: &["stream::history", "stream::tests::query"],
+        tests: &["stream::history", "stream::tests::query", "stream::tests::ending"],
     },
     Module {
         name: "ABI conversions",
