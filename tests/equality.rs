@@ -13,7 +13,7 @@ use tteview::{
     Drive, Engine, EngineConfig, ModelPackage, PartialChunk, Status, Stream, StreamConfig,
     StreamStats,
 };
-use tteview_compiler::{CompileOptions, Label, Package, Spec, compile};
+use tteview_compiler::{CompileOptions, Label, Package, Spec, Steps, compile};
 
 // `source`, a module of the compiler's tests, writes the source networks and uses `onnx`.
 #[allow(dead_code, unreachable_pub, reason = "shared with the compiler, which uses more of it")]
@@ -77,6 +77,8 @@ fn compile_packages(seed: u32, alpha: usize, chunks: usize) -> [Package; 2] {
     };
     let mut options = CompileOptions::new("net", (0..LABELS).map(label).collect());
     options.spec = Spec { sample_interval_ns: INTERVAL_NS as u64, ..Spec::default() };
+    // The library does not run frame steps yet.
+    options.steps = Steps::Chunk;
     let compiled = compile(create_network(seed, alpha, chunks).bytes(), &options).unwrap();
     [compiled.clip, compiled.stream.expect("the network is causal")]
 }

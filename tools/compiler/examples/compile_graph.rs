@@ -1,6 +1,6 @@
 //! Compiles one network with generated labels and prints a summary of the packages.
 //!
-//! `compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [verify]` writes `NAME.clip.onnx` and, if the
+//! `compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [chunk-steps] [verify]` writes `NAME.clip.onnx` and, if the
 //! compiler returns these packages, `NAME.stream.onnx` and `NAME.head.onnx`. The flag `verify`
 //! needs the environment variable `TTEVIEW_ORT_DYLIB`, which contains the path of ONNX Runtime's
 //! shared library.
@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 use tteview_compiler::verify::{Runtime, Source, verify};
-use tteview_compiler::{CompileOptions, Label, Precision, compile, inspect, inspect_in};
+use tteview_compiler::{CompileOptions, Label, Precision, Steps, compile, inspect, inspect_in};
 
 /// Maximum length of a line in the summary. Longer lines, which occur in the metadata, are cut.
 const MAX_COLUMNS: usize = 200;
@@ -17,7 +17,10 @@ const MAX_COLUMNS: usize = 200;
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [source, name, flags @ ..] = args.as_slice() else {
-        return Err("usage: compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [verify]".into());
+        return Err(
+            "usage: compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [chunk-steps] [verify]"
+                .into(),
+        );
     };
     let has_flag = |flag: &str| flags.iter().any(|f| f == flag);
     let (source, name) = (Path::new(source), Path::new(name));
@@ -37,6 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if has_flag("fp16") {
         options.precision = Precision::Fp16;
     }
+    if has_flag("chunk-steps") {
+        options.steps = Steps::Chunk;
+    }
     if let Some(n) = flags.iter().find_map(|f| f.strip_prefix("chunk=")) {
         options.chunk = n.parse()?;
     }
@@ -53,6 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if let Some(reason) = &network.window_only_reason {
         println!("window mode only: {reason}");
+    }
+    if let Some(reason) = &network.chunk_steps_reason {
+        println!("chunk steps: {reason}");
     }
     if has_flag("verify") {
         let runtime = Runtime::load(Path::new(&std::env::var("TTEVIEW_ORT_DYLIB")?))?;

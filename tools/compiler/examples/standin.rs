@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use tteview_compiler::{CompileOptions, Spec, compile, parse_labels};
+use tteview_compiler::{CompileOptions, Spec, Steps, compile, parse_labels};
 
 // The example shares the source networks with the compiler's tests.
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .into(),
         ..Spec::default()
     };
+    options.steps = Steps::Chunk;
     let network = compile(source, &options)?;
     if let Some(reason) = network.window_only_reason {
         return Err(reason.into());

@@ -2,19 +2,22 @@
 
 use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
-use crate::export::{encode_graph, encode_model, sha256_hex};
+use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
 use crate::fold::fold_into_convolutions;
+use crate::frame_plan::{FramePlan, plan_frames};
 use crate::graph::Graph;
 use crate::import::{ExternalData, import_model};
 use crate::layout::infer_layout;
-use crate::lower::{SourceNetwork, lower_clip, lower_head, lower_step};
+use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;
-use crate::metadata::{CommonMetadata, self_test_entry, states_entry};
-use crate::options::{CompileOptions, Precision};
+use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
+use crate::onnx::GraphProto;
+use crate::options::{CompileOptions, Precision, Steps};
 use crate::package::{CompiledNetwork, Package};
+use crate::parts::{Division, Parts, StateEntry, join_parts};
 use crate::pathways::{find_pathways, fold_grey, remove_softmax};
 use crate::precision::convert_to_half;
-use crate::self_test::run_self_test;
+use crate::self_test::{run_frame_self_test, run_self_test};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -111,8 +114,31 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     let clip = build_package(&common, PackageKind::Clip, lower_clip(network)?, &[])?;
     if !timing.can_stream() {
         let window_only_reason = Some(timing.obstacles.join("; "));
-        return Ok(CompiledNetwork { clip, stream: None, head: None, window_only_reason });
+        return Ok(CompiledNetwork {
+            clip,
+            stream: None,
+            head: None,
+            window_only_reason,
+            chunk_steps_reason: None,
+        });
     }
+    let plan = match options.steps {
+        Steps::Frame => plan_frames(&graph, &layout, &pathways, &timing, options.chunk).map(Some),
+        Steps::Chunk => Ok(None),
+    };
+    let chunk_steps_reason = match plan {
+        Ok(Some(plan)) => {
+            return Ok(CompiledNetwork {
+                clip,
+                stream: Some(build_frame_package(&common, network, &plan)?),
+                head: None,
+                window_only_reason: None,
+                chunk_steps_reason: None,
+            });
+        }
+        Ok(None) => None,
+        Err(reason) => Some(reason),
+    };
     let mut extra = vec![("chunk", options.chunk.to_string())];
     let mut head = None;
     if !timing.nonlinear_head.is_empty() {
@@ -122,7 +148,13 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         head = Some(package);
     }
     let stream = build_package(&common, PackageKind::Stream, lower_step(network)?, &extra)?;
-    Ok(CompiledNetwork { clip, stream: Some(stream), head, window_only_reason: None })
+    Ok(CompiledNetwork {
+        clip,
+        stream: Some(stream),
+        head,
+        window_only_reason: None,
+        chunk_steps_reason,
+    })
 }
 
 /// Imports the source network and keeps one output: the only one, or the one named `logits`.
@@ -159,17 +191,73 @@ fn build_package(
     if options.self_test {
         // The expected result of the self-test is computed with the float32 graph, even for a
         // half-precision package.
-        let plain = encode_model(&encode_graph(&graph, &options.name), &Default::default());
-        let result = run_self_test(plain, &graph.states)?;
+        let result =
+            run_self_test(encode_part(&export_graph(&graph, &options.name)), &graph.states)?;
         metadata.insert("self_test".into(), self_test_entry(&result, options.precision));
     }
-    let graph = match options.precision {
-        Precision::Fp32 => graph,
-        Precision::Fp16 => convert_to_half(&graph)?,
-    };
+    let graph = convert_precision(graph, options.precision)?;
     metadata.insert("states".into(), states_entry(&graph.states));
-    let encoded = encode_graph(&graph, &options.name);
+    let encoded = encode_graph(&export_graph(&graph, &options.name));
     metadata.insert("graph_sha256".into(), encoded.sha256.clone());
     let file_name = format!("{}.{}.onnx", options.name, kind.suffix());
     Ok(Package { file_name, bytes: encode_model(&encoded, &metadata) })
+}
+
+/// Encodes the graphs of both parts and their metadata as a package with frame steps.
+fn build_frame_package(
+    common: &CommonMetadata,
+    network: SourceNetwork,
+    plan: &FramePlan,
+) -> Result<Package> {
+    let options = common.options;
+    let name = &options.name;
+    let kind = PackageKind::Stream;
+    let mut metadata = common.entries(kind.mode())?;
+    metadata.insert("format".into(), "2".into());
+    let fast = lower_fast(network, plan)?;
+    let slow = if plan.has_slow_part { Some(lower_slow(network, plan)?) } else { None };
+    let mut division = Division {
+        alpha: common.pathways.alpha,
+        lateral_reach: plan.reach,
+        fast_nodes: 0,
+        fast_states: fast.states.iter().map(StateEntry::new).collect(),
+        slow_states: slow.iter().flat_map(|slow| &slow.states).map(StateEntry::new).collect(),
+        lateral_windows: plan.window_names().collect(),
+    };
+    if options.self_test {
+        let plain = |graph: &LoweredGraph| encode_part(&export_graph(graph, name));
+        let parts = Parts { fast: plain(&fast), slow: slow.as_ref().map(plain) };
+        let [channels, height, width] = common.input;
+        let shape = [1, channels, height, width];
+        let chunks = run_frame_self_test(&division, parts, &shape)?;
+        metadata.insert("self_test".into(), frame_self_test_entry(&chunks, options.precision));
+    }
+    let fast = convert_precision(fast, options.precision)?;
+    let slow = slow.map(|slow| convert_precision(slow, options.precision)).transpose()?;
+    let states: Vec<_> =
+        fast.states.iter().chain(slow.iter().flat_map(|slow| &slow.states)).cloned().collect();
+    metadata.insert("states".into(), states_entry(&states));
+    let fast = export_graph(&fast, name);
+    division.fast_nodes = fast.node.len();
+    division.write(&mut metadata);
+    let graph = match slow {
+        Some(slow) => join_parts(fast, export_graph(&slow, name)),
+        None => fast,
+    };
+    let encoded = encode_graph(&graph);
+    metadata.insert("graph_sha256".into(), encoded.sha256.clone());
+    let file_name = format!("{name}.{}.onnx", kind.suffix());
+    Ok(Package { file_name, bytes: encode_model(&encoded, &metadata) })
+}
+
+/// Encodes a graph as a model without metadata.
+fn encode_part(graph: &GraphProto) -> Vec<u8> {
+    encode_model(&encode_graph(graph), &Default::default())
+}
+
+fn convert_precision(graph: LoweredGraph, precision: Precision) -> Result<LoweredGraph> {
+    match precision {
+        Precision::Fp32 => Ok(graph),
+        Precision::Fp16 => convert_to_half(&graph),
+    }
 }

@@ -29,9 +29,14 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// Converts a graph to protobuf messages.
+pub(crate) fn export_graph(graph: &LoweredGraph, name: &str) -> GraphProto {
+    Exporter::new(graph).export(name)
+}
+
 /// Encodes a graph.
-pub(crate) fn encode_graph(graph: &LoweredGraph, name: &str) -> EncodedGraph {
-    let bytes = Bytes::from(Exporter::new(graph).export(name).encode_to_vec());
+pub(crate) fn encode_graph(graph: &GraphProto) -> EncodedGraph {
+    let bytes = Bytes::from(graph.encode_to_vec());
     EncodedGraph { sha256: sha256_hex(&bytes), bytes }
 }
 

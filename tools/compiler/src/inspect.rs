@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Graph, Node, Op, ValueId};
 use crate::import::{ExternalData, import_model};
+use crate::parts::{Division, StateEntry, split_parts};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +35,10 @@ pub struct Inspection {
     pub outputs: Vec<TensorInfo>,
     /// States of a step graph.
     pub states: Vec<TensorInfo>,
-    /// Number of multiply-adds for one clip or one step.
+    /// Number of multiply-adds for one clip or one chunk.
     pub multiply_adds: u64,
+    /// The runs of a package with frame steps.
+    pub frame_steps: Option<FrameInspection>,
     /// Number of elements in the float constants that nodes read.
     pub parameters: u64,
     /// Number of nodes for each operator.
@@ -45,6 +48,59 @@ pub struct Inspection {
     /// The metadata entries whose keys begin with `tteview.`. The map omits this prefix and is
     /// empty for a source network.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// The runs of a package with frame steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameInspection {
+    /// Number of fast samples for each slow sample.
+    pub alpha: usize,
+    /// Position in a chunk of the sample after which the slow run is due.
+    pub lateral_reach: usize,
+    /// Number of multiply-adds for one sample.
+    pub fast_multiply_adds: u64,
+    /// Number of multiply-adds of the run for one chunk; 0 in a network with one pathway.
+    pub slow_multiply_adds: u64,
+    /// Number of multiply-adds of all runs of a clip.
+    pub clip_multiply_adds: u64,
+    /// Number of states of the fast part.
+    pub fast_states: usize,
+    /// Size of the states of the fast part in bytes.
+    pub fast_state_bytes: usize,
+    /// Number of states of the slow part.
+    pub slow_states: usize,
+    /// Size of the states of the slow part in bytes.
+    pub slow_state_bytes: usize,
+}
+
+impl FrameInspection {
+    /// Returns the number of multiply-adds after the last frame if the acquisition ends with a
+    /// whole chunk whose slow run has finished: those of one fast run.
+    #[must_use]
+    pub fn least_left(&self) -> u64 {
+        self.fast_multiply_adds
+    }
+
+    /// Returns the number of multiply-adds after the last frame if the acquisition has only one
+    /// sample: the sample is repeated up to the lateral reach, and the slow run follows.
+    #[must_use]
+    pub fn most_left(&self) -> u64 {
+        let runs = self.lateral_reach as u64 + 1;
+        self.fast_multiply_adds.saturating_mul(runs).saturating_add(self.slow_multiply_adds)
+    }
+
+    /// Returns the number of multiply-adds of all runs of a chunk.
+    #[must_use]
+    pub fn chunk_multiply_adds(&self) -> u64 {
+        let fast = self.fast_multiply_adds.saturating_mul(self.alpha as u64);
+        fast.saturating_add(self.slow_multiply_adds)
+    }
+
+    /// Returns a number of multiply-adds as a share of those of a clip.
+    #[must_use]
+    pub fn share_of_clip(&self, multiply_adds: u64) -> f64 {
+        multiply_adds as f64 / self.clip_multiply_adds.max(1) as f64
+    }
 }
 
 /// The name of a state in the metadata.
@@ -96,19 +152,67 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
     for node in &graph.nodes {
         *operators.entry(node.source_op.clone()).or_insert(0) += 1;
     }
+    let frame_steps = match Division::read(&metadata)? {
+        Some(division) => Some(inspect_parts(bytes, &metadata, &division)?),
+        None => None,
+    };
+    let multiply_adds = match &frame_steps {
+        Some(frame_steps) => frame_steps.chunk_multiply_adds(),
+        None => sum_multiply_adds(graph),
+    };
     Ok(Inspection {
         inputs,
         outputs,
         states,
-        multiply_adds: graph
-            .nodes
-            .iter()
-            .fold(0, |sum: u64, node| sum.saturating_add(count_multiply_adds(graph, node))),
+        multiply_adds,
+        frame_steps,
         parameters: count_parameters(graph),
         operators,
         opset: model.opset,
         metadata,
     })
+}
+
+/// Summarises the runs of a package with frame steps.
+fn inspect_parts(
+    bytes: &[u8],
+    metadata: &BTreeMap<String, String>,
+    division: &Division,
+) -> Result<FrameInspection> {
+    let parts = split_parts(bytes, division)?;
+    let multiply_adds = |model: Vec<u8>| -> Result<u64> {
+        let model = import_model(&Bytes::from(model), &mut ExternalData::new(None))?;
+        Ok(sum_multiply_adds(&model.graph))
+    };
+    let fast_multiply_adds = multiply_adds(parts.fast)?;
+    let slow_multiply_adds = parts.slow.map_or(Ok(0), multiply_adds)?;
+    let samples = metadata.get("clip_samples").and_then(|text| text.parse().ok()).unwrap_or(0u64);
+    let chunks = samples / division.alpha.max(1) as u64;
+    let bytes_of = |states: &[StateEntry]| {
+        let sizes = states.iter().map(|state| {
+            state.shape.iter().fold(size_of::<f32>(), |bytes, &side| bytes.saturating_mul(side))
+        });
+        sizes.fold(0, usize::saturating_add)
+    };
+    Ok(FrameInspection {
+        alpha: division.alpha,
+        lateral_reach: division.lateral_reach,
+        fast_multiply_adds,
+        slow_multiply_adds,
+        clip_multiply_adds: fast_multiply_adds
+            .saturating_mul(samples)
+            .saturating_add(slow_multiply_adds.saturating_mul(chunks)),
+        fast_states: division.fast_states.len(),
+        fast_state_bytes: bytes_of(&division.fast_states),
+        slow_states: division.slow_states.len(),
+        slow_state_bytes: bytes_of(&division.slow_states),
+    })
+}
+
+/// Returns the number of multiply-adds of a run of the graph.
+fn sum_multiply_adds(graph: &Graph) -> u64 {
+    let counts = graph.nodes.iter().map(|node| count_multiply_adds(graph, node));
+    counts.fold(0, u64::saturating_add)
 }
 
 /// Returns the number of multiply-adds in a convolution or matrix product, and 0 for any other
@@ -139,6 +243,27 @@ fn count_parameters(graph: &Graph) -> u64 {
         .sum()
 }
 
+impl fmt::Display for FrameInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut write = |title: &str, multiply_adds: u64, rest: &str| {
+            let (billions, share) = (multiply_adds as f64 / 1e9, self.share_of_clip(multiply_adds));
+            writeln!(f, "{title:<14} {billions:.3} G multiply-adds, {share:.4} of a clip{rest}")
+        };
+        let states = |count: usize, bytes: usize| {
+            format!("; {count} states of {:.2} MB", bytes as f64 / 1e6)
+        };
+        let fast_states = states(self.fast_states, self.fast_state_bytes);
+        write("fast run", self.fast_multiply_adds, &fast_states)?;
+        if self.slow_multiply_adds > 0 {
+            let reach = format!(", due after sample {} of its chunk", self.lateral_reach);
+            let slow_states = states(self.slow_states, self.slow_state_bytes);
+            write("slow run", self.slow_multiply_adds, &(reach + &slow_states))?;
+        }
+        write("left at best", self.least_left(), " after the last frame")?;
+        write("left at worst", self.most_left(), " after the last frame")
+    }
+}
+
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (kind, tensors) in [("input", &self.inputs), ("output", &self.outputs)] {
@@ -157,8 +282,14 @@ impl fmt::Display for Inspection {
         for state in &self.states {
             writeln!(f, "  {:<12} {:?} {} bytes", state.name, state.shape, state.bytes())?;
         }
-        let run = if self.states.is_empty() { "clip" } else { "step" };
-        writeln!(f, "{:<14} {:.3} G per {run}", "multiply-adds", self.multiply_adds as f64 / 1e9)?;
+        match &self.frame_steps {
+            Some(frame_steps) => frame_steps.fmt(f)?,
+            None => {
+                let run = if self.states.is_empty() { "clip" } else { "step" };
+                let billions = self.multiply_adds as f64 / 1e9;
+                writeln!(f, "{:<14} {billions:.3} G per {run}", "multiply-adds")?;
+            }
+        }
         writeln!(f, "{:<14} {:.3} M", "parameters", self.parameters as f64 / 1e6)?;
         let operators: Vec<String> =
             self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();

@@ -4,10 +4,11 @@
 //! writes up to three packages:
 //! - `NAME.clip.onnx` is the same network with 2-D convolutions over `[T,C,H,W]`. It gives the same
 //!   result up to rounding.
-//! - `NAME.stream.onnx` runs one step with explicit states. The mean of its results over all chunks
-//!   of a clip equals the result of the clip package. If there is a head package, the steps output
-//!   pooled features instead of logits, and the head package maps their mean to the logits. The
-//!   compiler writes the stream package if the network is chunk-causal.
+//! - `NAME.stream.onnx` runs one chunk with explicit states: in frame steps, with one run of the
+//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The mean of
+//!   its results over all chunks of a clip equals the result of the clip package. If there is a head
+//!   package, chunk steps output pooled features instead of logits, and the head package maps their
+//!   mean to the logits. The compiler writes the stream package if the network is chunk-causal.
 //! - `NAME.head.onnx` maps the mean of the pooled features to logits. The compiler writes the head
 //!   package if the network can stream and its head is not linear.
 //!
@@ -21,10 +22,10 @@
 //! | 2 | `fold` | folds batch norm, scales and padding into convolutions |
 //! | 3 | `layout` | infers which axes of a value are time, channels, height and width |
 //! | 4 | `pathways` | finds the inputs, removes the softmax and folds the stem for grey input |
-//! | 5 | `causality` | infers frame rates and proves chunk causality |
-//! | 6 | `lower` | builds the clip, step and head graphs from 4-D operators |
+//! | 5 | `causality`, `frame_plan` | infer frame rates, and prove chunk causality and the lateral reach |
+//! | 6 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
 //! | 7 | `precision` | converts a graph to half precision |
-//! | 8 | `export`, `metadata`, `self_test` | write the file |
+//! | 8 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
 //! `card` reads and writes the model card of a package that is already compiled.
 //!
@@ -71,6 +72,7 @@
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--chunk N` | [`CompileOptions::chunk`] |
+//! | `--steps` | [`CompileOptions::steps`] |
 //! | `--products` | [`CompileOptions::winograd`] |
 //! | `--verify` | [`verify::verify`] |
 #![forbid(unsafe_code)]
@@ -79,9 +81,12 @@
 mod card;
 mod causality;
 mod compile;
+#[cfg(feature = "self-test")]
+mod embedded;
 mod error;
 mod export;
 mod fold;
+mod frame_plan;
 mod graph;
 mod import;
 mod inspect;
@@ -92,8 +97,11 @@ mod metadata;
 mod onnx;
 mod options;
 mod package;
+mod parts;
 mod pathways;
 mod precision;
+#[cfg(any(feature = "self-test", feature = "verify"))]
+mod run;
 mod self_test;
 mod tensor;
 mod timing;
@@ -105,8 +113,8 @@ mod xorshift;
 pub use card::{Evaluation, MAX_CARD_BYTES, ModelCard, read_model_card, set_model_card};
 pub use compile::compile;
 pub use error::{CompileError, NodeRef, Result};
-pub use inspect::{Inspection, TensorInfo, inspect, inspect_in};
-pub use options::{CompileOptions, Label, Precision, Spec, Winograd, parse_labels};
+pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
+pub use options::{CompileOptions, Label, Precision, Spec, Steps, Winograd, parse_labels};
 pub use package::{CompiledNetwork, Package};
 
 #[cfg(all(test, feature = "verify"))]

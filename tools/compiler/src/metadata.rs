@@ -4,7 +4,7 @@ use crate::error::{Result, fail_spec};
 use crate::lowered::State;
 use crate::options::{CompileOptions, Precision};
 use crate::pathways::Pathways;
-use crate::self_test::SEED;
+use crate::self_test::{ChunkLogits, SEED};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -113,13 +113,36 @@ pub(crate) fn states_entry(states: &[State]) -> String {
 /// Returns the value of the key `self_test`. `result` is the output of the float32 graph, and
 /// `precision` is the precision of the package.
 pub(crate) fn self_test_entry(result: &[f32], precision: Precision) -> String {
-    let scale = result.iter().fold(MIN_SCALE, |m, v| m.max(f64::from(v.abs())));
+    let tolerance = tolerance_entry(result.iter(), precision);
+    json!({ "seed": SEED, "logits": to_decimals(result), "tolerance": tolerance }).to_string()
+}
+
+/// Returns the value of the key `self_test` of a package with frame steps. `chunks` are the results
+/// of the float32 graphs.
+pub(crate) fn frame_self_test_entry(chunks: &[ChunkLogits], precision: Precision) -> String {
+    let results = chunks.iter().flat_map(|chunk| [&chunk.fast, &chunk.slow]).flatten();
+    let tolerance = tolerance_entry(results, precision);
+    let entry = |chunk: &ChunkLogits| {
+        json!({
+            "fast": to_decimals(&chunk.fast),
+            "slow": to_decimals(&chunk.slow),
+            "logits": to_decimals(&chunk.sum()),
+        })
+    };
+    let chunks: Vec<Value> = chunks.iter().map(entry).collect();
+    json!({ "seed": SEED, "chunks": chunks, "tolerance": tolerance }).to_string()
+}
+
+/// Returns the tolerances for results, which depend on the largest of them.
+fn tolerance_entry<'a>(results: impl Iterator<Item = &'a f32>, precision: Precision) -> Value {
+    let scale = results.fold(MIN_SCALE, |m, v| m.max(f64::from(v.abs())));
     let fp16 = TOLERANCE_FP16 * scale;
     let fp32 = if precision == Precision::Fp32 { TOLERANCE_FP32 * scale } else { fp16 };
-    // Converting the float32 to text and back gives the double that prints as the same short
-    // decimal. A cast would give a double that prints with more digits.
-    let logits: Vec<f64> =
-        result.iter().map(|&v| v.to_string().parse().unwrap_or(f64::from(v))).collect();
-    json!({ "seed": SEED, "logits": logits, "tolerance": { "fp32": fp32, "fp16": fp16 } })
-        .to_string()
+    json!({ "fp32": fp32, "fp16": fp16 })
+}
+
+/// Converts float32 numbers to text and back, which gives the doubles that print as the same short
+/// decimals. A cast would give doubles that print with more digits.
+fn to_decimals(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| v.to_string().parse().unwrap_or(f64::from(v))).collect()
 }

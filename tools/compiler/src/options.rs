@@ -178,6 +178,17 @@ pub enum Winograd {
     Always,
 }
 
+/// The runs into which a stream package divides a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steps {
+    /// The fast pathway runs once for each sample, and the slow pathway once for each chunk. A
+    /// network for which this is not possible gets chunk steps.
+    Frame,
+    /// One run takes all samples of a chunk.
+    #[default]
+    Chunk,
+}
+
 /// Options of [`compile`](crate::compile()).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
@@ -195,6 +206,8 @@ pub struct CompileOptions {
     pub winograd: Winograd,
     /// Number of slow frames in a step, from 1 to 64 (`--chunk`).
     pub chunk: usize,
+    /// Runs into which the stream package divides a chunk (`--steps`).
+    pub steps: Steps,
     /// Folder that contains the source file and its external weights. If it is `None`, a model with
     /// external weights is refused.
     pub folder: Option<PathBuf>,
@@ -205,8 +218,8 @@ pub struct CompileOptions {
 }
 
 impl CompileOptions {
-    /// Returns the default options: single precision, all channels, one slow frame per step, and a
-    /// self-test.
+    /// Returns the default options: single precision, all channels, chunk steps, one slow frame per
+    /// step, and a self-test.
     pub fn new(name: impl Into<String>, labels: Vec<Label>) -> Self {
         Self {
             name: name.into(),
@@ -216,6 +229,7 @@ impl CompileOptions {
             precision: Precision::Fp32,
             winograd: Winograd::default(),
             chunk: 1,
+            steps: Steps::default(),
             folder: None,
             self_test: true,
         }

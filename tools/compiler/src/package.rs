@@ -14,12 +14,16 @@ pub struct Package {
 pub struct CompiledNetwork {
     /// The clip package, which runs the network on a whole clip.
     pub clip: Package,
-    /// The stream package, which runs one step. It is `None` if the network cannot stream.
+    /// The stream package, which runs one chunk in frame steps or in one chunk step. It is `None` if
+    /// the network cannot stream.
     pub stream: Option<Package>,
     /// The head package. It is present if the network can stream and its head is not linear.
     pub head: Option<Package>,
     /// The reason why there is no stream package. It is `None` if the network can stream.
     pub window_only_reason: Option<String>,
+    /// The reason why the stream package has chunk steps although
+    /// [`Steps::Frame`](crate::Steps::Frame) was requested. It is `None` otherwise.
+    pub chunk_steps_reason: Option<String>,
 }
 
 impl CompiledNetwork {

@@ -1,73 +1,104 @@
 //! Pass 8: computes the expected result of the self-test. The library uses the self-test to check a
 //! provider.
 
-use crate::error::{CompileError, Result};
+use crate::error::Result;
 use crate::lowered::State;
-#[cfg(feature = "self-test")]
-use crate::xorshift::Xorshift;
+use crate::parts::{Division, Parts};
 
 /// Seed of the self-test's random input. The package contains the seed.
 pub(crate) const SEED: u32 = 1;
+
+/// Number of chunks in the self-test of a package with frame steps.
+#[cfg(feature = "self-test")]
+const CHUNKS: usize = 3;
+
+/// The logits of one chunk in frame steps.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ChunkLogits {
+    /// Mean of the logits of the fast part.
+    pub(crate) fast: Vec<f32>,
+    /// Logits of the slow part; zeros in a network with one pathway.
+    pub(crate) slow: Vec<f32>,
+}
+
+impl ChunkLogits {
+    /// Returns the logits of the chunk.
+    pub(crate) fn sum(&self) -> Vec<f32> {
+        self.fast.iter().zip(&self.slow).map(|(fast, slow)| fast + slow).collect()
+    }
+}
 
 /// Runs `model` once on random input generated from [`SEED`] and returns its first output. The
 /// states have their initial values. The model runs on one thread, so that the terms of a sum are
 /// always added in the same order.
 ///
 /// # Errors
-/// Returns [`CompileError::Verify`] if the model does not run or its result is not finite.
+/// Returns [`CompileError::Verify`](crate::CompileError::Verify) if the model does not run or its
+/// result is not finite.
 #[cfg(feature = "self-test")]
 pub(crate) fn run_self_test(model: Vec<u8>, states: &[State]) -> Result<Vec<f32>> {
-    use rten::{Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
-    use std::sync::Arc;
-    let fail = |what: &str, e: String| {
-        CompileError::Verify(format!("the package {what} in its self-test: {e}"))
-    };
-    let model = Model::load(model).map_err(|e| fail("does not load", e.to_string()))?;
-    let mut random = Xorshift(SEED);
-    let mut inputs: Vec<(NodeId, ValueOrView)> = Vec::new();
-    for (index, &id) in model.input_ids().iter().enumerate() {
-        let info = model.node_info(id);
-        let name = info.and_then(|i| i.name()).unwrap_or_default().to_owned();
-        let sizes = model.input_shape(index).unwrap_or_default();
-        let shape: Vec<usize> = sizes
-            .iter()
-            .filter_map(|d| match d {
-                Dimension::Fixed(size) => Some(*size),
-                Dimension::Symbolic(_) => None,
-            })
-            .collect();
+    use crate::embedded::{EmbeddedModel, check_finite};
+    let model = EmbeddedModel::load(model)?;
+    let mut random = crate::xorshift::Xorshift(SEED);
+    let inputs = model.inputs().into_iter().map(|(name, shape)| {
         let count = shape.iter().product();
         let data = match states.iter().find(|s| s.name == name) {
             Some(state) => vec![state.initial; count],
             None => random.fill(count),
         };
-        let value = Value::from_shape(&shape, data)
-            .map_err(|e| fail(&format!("has an unusable input \"{name}\""), format!("{e:?}")))?;
-        inputs.push((id, value.into()));
+        crate::run::NamedTensor { name, shape, data }
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let output = model.run_first(&inputs)?;
+    check_finite(&output)?;
+    Ok(output)
+}
+
+/// Runs [`CHUNKS`] chunks of random samples generated from [`SEED`] in frame steps. The states have
+/// their initial values. Returns the logits of each chunk. `shape` is the shape of a sample.
+///
+/// # Errors
+/// Returns [`CompileError::Verify`](crate::CompileError::Verify) if a part does not run or a result
+/// is not finite.
+#[cfg(feature = "self-test")]
+pub(crate) fn run_frame_self_test(
+    division: &Division,
+    parts: Parts,
+    shape: &[usize],
+) -> Result<Vec<ChunkLogits>> {
+    use crate::embedded::{EmbeddedModel, check_finite};
+    let mut runner = crate::run::FrameRunner::load(division.clone(), parts, EmbeddedModel::load)?;
+    let mut random = crate::xorshift::Xorshift(SEED);
+    let count = shape.iter().product();
+    let mut chunks = Vec::new();
+    for _ in 0..CHUNKS {
+        let samples: Vec<_> = (0..division.alpha).map(|_| random.fill(count)).collect();
+        let logits = runner.run_chunk(shape, &samples)?;
+        check_finite(&logits.sum())?;
+        chunks.push(logits);
     }
-    let output = model.output_ids().first().copied().into_iter().collect::<Vec<_>>();
-    let options =
-        RunOptions::default().with_thread_pool(Some(Arc::new(ThreadPool::with_num_threads(1))));
-    let mut outputs = model
-        .run(inputs, &output, Some(options))
-        .map_err(|e| fail("does not run", e.to_string()))?;
-    let value =
-        outputs.pop().ok_or_else(|| fail("has no result", "the graph has no output".into()))?;
-    let (_, data) = value
-        .into_shape_vec::<f32, 2>()
-        .map_err(|e| fail("has an unusable result", format!("{e:?}")))?;
-    match data.iter().find(|v| !v.is_finite()) {
-        Some(v) => {
-            Err(fail("has an unusable result", format!("the output must be finite, got {v}")))
-        }
-        None => Ok(data),
-    }
+    Ok(chunks)
+}
+
+#[cfg(not(feature = "self-test"))]
+fn fail_without_runtime<T>() -> Result<T> {
+    Err(crate::CompileError::Verify(
+        "the compiler was built without the feature self-test; set CompileOptions::self_test to false".into(),
+    ))
 }
 
 /// Returns an error, because this build cannot run models.
 #[cfg(not(feature = "self-test"))]
 pub(crate) fn run_self_test(_model: Vec<u8>, _states: &[State]) -> Result<Vec<f32>> {
-    Err(CompileError::Verify(
-        "the compiler was built without the feature self-test; set CompileOptions::self_test to false".into(),
-    ))
+    fail_without_runtime()
+}
+
+/// Returns an error, because this build cannot run models.
+#[cfg(not(feature = "self-test"))]
+pub(crate) fn run_frame_self_test(
+    _division: &Division,
+    _parts: Parts,
+    _shape: &[usize],
+) -> Result<Vec<ChunkLogits>> {
+    fail_without_runtime()
 }

@@ -1,18 +1,18 @@
-//! Comparison of a source network with its packages. The network and its packages run in ONNX
-//! Runtime on the same random input.
+//! Comparison of a source network with its packages, and of frame steps with chunk steps. The
+//! network and its packages run in ONNX Runtime on the same random input.
 
 mod random_clip;
 mod runtime;
 
-pub(crate) use runtime::NamedTensor;
 pub use runtime::Runtime;
 
 use crate::error::Result;
-use crate::inspect::{inspect, inspect_in};
-use crate::package::CompiledNetwork;
+use crate::inspect::{Inspection, inspect, inspect_in};
+use crate::package::{CompiledNetwork, Package};
+use crate::parts::{Division, StateEntry, split_parts};
+use crate::run::{FrameRunner, NamedTensor, RunModel, create_states};
 use random_clip::RandomClip;
 use runtime::verify_error;
-use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub enum Source<'a> {
 pub struct Verification {
     /// Error of the clip package, compared with the source network.
     pub clip: f64,
-    /// Error of the mean over all steps (after the head package, if there is one), compared with
+    /// Error of the mean over all chunks (after the head package, if there is one), compared with
     /// the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
 }
@@ -76,7 +76,7 @@ pub fn verify(
             // selects other samples.
             let clip = clip.align_to_chunks();
             let expected = run_package(runtime, clip_package, &clip.package_inputs())?;
-            let mut mean = run_steps(runtime, &package.bytes, &clip)?;
+            let mut mean = average(&run_chunks(runtime, &package.bytes, &clip)?);
             if let Some(head) = &network.head {
                 let shape = vec![1, mean.len()];
                 let features = NamedTensor { name: "features".into(), shape, data: mean };
@@ -134,32 +134,69 @@ fn run_source(runtime: &Runtime, source: Source, clip: &RandomClip) -> Result<Ve
     outputs.into_iter().nth(logits).map(|output| output.data).ok_or_else(|| no_output("the source"))
 }
 
-/// A state in the metadata of a stream package.
-#[derive(Deserialize)]
-struct StateEntry {
-    name: String,
-    shape: Vec<usize>,
-    initial: f64,
+/// Compares a stream package in frame steps with one in chunk steps, chunk by chunk, on random input
+/// generated from `seed`. `clip` is the clip package of the same network. Returns the largest
+/// difference of a logit, relative to the largest absolute logit of all chunk steps.
+///
+/// # Errors
+/// Returns the errors of [`verify`].
+pub fn compare_steps(
+    runtime: &Runtime,
+    clip: &Package,
+    frame_steps: &Package,
+    chunk_steps: &Package,
+    seed: u32,
+) -> Result<f64> {
+    let clip = RandomClip::new(&clip.bytes, seed)?.align_to_chunks();
+    let [frames, chunks] = [frame_steps, chunk_steps]
+        .map(|package| run_chunks(runtime, &package.bytes, &clip).map(|chunks| chunks.concat()));
+    Ok(relative_error(&frames?, &chunks?))
 }
 
-/// Runs all steps of the clip and returns the mean of their first outputs.
-fn run_steps(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Vec<f32>> {
+/// Runs all chunks of the clip and returns the first output of each.
+fn run_chunks(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Vec<Vec<f32>>> {
     let inspection = inspect(package)?;
+    match Division::read(&inspection.metadata)? {
+        Some(division) => run_frame_steps(runtime, package, division, clip),
+        None => run_chunk_steps(runtime, package, &inspection, clip),
+    }
+}
+
+fn run_frame_steps(
+    runtime: &Runtime,
+    package: &[u8],
+    division: Division,
+    clip: &RandomClip,
+) -> Result<Vec<Vec<f32>>> {
+    let alpha = division.alpha;
+    let parts = split_parts(package, &division)?;
+    let mut runner = FrameRunner::load(division, parts, |model| runtime.load_model(&model))?;
+    let mut chunks = Vec::new();
+    for chunk in 0..clip.frames() / alpha {
+        let samples = chunk * alpha..(chunk + 1) * alpha;
+        let samples: Vec<NamedTensor> = samples.map(|i| clip.select("fast", &[i])).collect();
+        let shape = samples.first().map(|s| s.shape.clone()).unwrap_or_default();
+        let samples: Vec<Vec<f32>> = samples.into_iter().map(|sample| sample.data).collect();
+        chunks.push(runner.run_chunk(&shape, &samples)?.sum());
+    }
+    Ok(chunks)
+}
+
+fn run_chunk_steps(
+    runtime: &Runtime,
+    package: &[u8],
+    inspection: &Inspection,
+    clip: &RandomClip,
+) -> Result<Vec<Vec<f32>>> {
     let text = inspection.metadata.get("states").map_or("[]", String::as_str);
     let entries: Vec<StateEntry> = serde_json::from_str(text)
         .map_err(|e| verify_error("the metadata key \"states\" cannot be parsed", e))?;
-    let mut states: Vec<NamedTensor> = entries
-        .into_iter()
-        .map(|StateEntry { name, shape, initial }| {
-            let data = vec![initial as f32; shape.iter().product()];
-            NamedTensor { name, shape, data }
-        })
-        .collect();
+    let mut states = create_states(&entries);
     let fast = inspection.inputs.iter().find(|t| t.name == "fast").map_or(1, |t| t.shape[0]);
     let steps = clip.frames() / fast;
     let slow = clip.slow_indices().len() / steps.max(1);
     let mut runner = runtime.load_model(package)?;
-    let mut mean: Vec<f64> = Vec::new();
+    let mut results = Vec::new();
     for step in 0..steps {
         let mut inputs = Vec::new();
         if slow > 0 {
@@ -169,9 +206,7 @@ fn run_steps(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Vec
         inputs.push(clip.select("fast", &samples));
         inputs.extend(states.iter().cloned());
         let mut outputs = runner.run(&inputs)?.into_iter();
-        let logits = outputs.next().ok_or_else(|| no_output("the stream package"))?.data;
-        mean.resize(logits.len(), 0.0);
-        mean.iter_mut().zip(&logits).for_each(|(m, &v)| *m += f64::from(v) / steps as f64);
+        results.push(outputs.next().ok_or_else(|| no_output("the stream package"))?.data);
         for (state, next) in states.iter_mut().zip(outputs) {
             if next.name != format!("{}_next", state.name) {
                 return Err(verify_error(
@@ -182,7 +217,17 @@ fn run_steps(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Vec
             state.data = next.data;
         }
     }
-    Ok(mean.into_iter().map(|v| v as f32).collect())
+    Ok(results)
+}
+
+/// Returns the mean of results that have equal lengths.
+pub(crate) fn average(results: &[Vec<f32>]) -> Vec<f32> {
+    let mut mean = vec![0.0f64; results.first().map_or(0, Vec::len)];
+    let count = results.len() as f64;
+    for result in results {
+        mean.iter_mut().zip(result).for_each(|(m, &v)| *m += f64::from(v) / count);
+    }
+    mean.into_iter().map(|v| v as f32).collect()
 }
 
 fn no_output(graph: &str) -> crate::error::CompileError {

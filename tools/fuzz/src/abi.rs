@@ -19,7 +19,7 @@ use tteview::Status;
 use tteview::ffi::engine::{ttv_engine, ttv_engine_create, ttv_engine_prepare};
 use tteview::ffi::engine_config::ttv_engine_config;
 use tteview::ffi::runtime::ttv_abi_version;
-use tteview_compiler::{CompileOptions, Label, compile};
+use tteview_compiler::{CompileOptions, Label, Steps, compile};
 
 /// Source of a network that takes microseconds per step.
 const NETWORK: &[u8] = include_bytes!("abi/network.onnx");
@@ -41,7 +41,9 @@ static ENGINES: LazyLock<Engines> = LazyLock::new(|| {
         scheme: None,
         scheme_code: None,
     };
-    let options = CompileOptions::new("abi", (0..LABELS).map(label).collect());
+    let mut options = CompileOptions::new("abi", (0..LABELS).map(label).collect());
+    // The library does not run frame steps yet.
+    options.steps = Steps::Chunk;
     let network = compile(NETWORK.to_vec(), &options).expect("the network can be compiled");
     let create = |mode: &str| {
         let package = network.packages().find(|package| package.file_name.contains(mode));

@@ -59,6 +59,9 @@ pub(super) fn lower_slice(
     step: usize,
     count: usize,
 ) -> Result<LoweredId> {
+    if l.is_lateral(node) {
+        return Ok(x);
+    }
     let role = l.source.layout.role(node.inputs[0], axis);
     let Some(lowered) = role.lowered_axis() else {
         return l.fail(node, "a slice of an axis of size 1 is not supported; remove the node");

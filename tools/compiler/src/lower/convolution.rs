@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::graph::{Node, Window};
 use crate::lowered::LoweredId;
 use crate::tensor::Tensor;
-use crate::timing::TimeWindow;
 use ndarray::{ArrayView5, ArrayViewD, Axis, Ix4, Ix5};
 
 pub(super) fn lower_conv(
@@ -20,7 +19,7 @@ pub(super) fn lower_conv(
     group: usize,
 ) -> Result<LoweredId> {
     let graph = l.source.graph;
-    let time = TimeWindow::new(graph, l.source.layout, node, window);
+    let time = l.time_window(node, window);
     let Some(weights) =
         graph.constant(node.inputs[1]).and_then(Tensor::f32_view).and_then(to_five_axes)
     else {
@@ -29,9 +28,10 @@ pub(super) fn lower_conv(
     let (Some(space), Ok(before)) = (spatial_window(window), usize::try_from(time.before)) else {
         return l.fail(node, "the window must have two spatial axes without negative pads");
     };
+    let bias = node.inputs.get(2).filter(|_| !l.omits_constants(node));
     let conv = TemporalConv {
         weights,
-        bias: node.inputs.get(2).and_then(|&b| graph.constant_f32(b)).map(<[f32]>::to_vec),
+        bias: bias.and_then(|&b| graph.constant_f32(b)).map(<[f32]>::to_vec),
         group,
         space,
         stride: time.stride,

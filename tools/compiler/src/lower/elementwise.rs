@@ -8,13 +8,18 @@ use crate::lowered::{LoweredId, LoweredOp};
 use crate::tensor::{DType, Tensor};
 
 pub(super) fn lower_binary(l: &mut Lowering, node: &Node, op: LoweredOp) -> Result<LoweredId> {
+    let is_sum = matches!(op, LoweredOp::Add | LoweredOp::Sub);
     let mut operands = Vec::new();
     for &id in &node.inputs {
         operands.push(match (l.find_lowered(id), l.source.graph.constant(id)) {
             (Some(lowered), _) => lowered,
             (None, Some(constant)) => {
                 let tensor = lower_constant(l, node, constant)?;
-                l.lowered.add_constant(tensor)
+                if is_sum && l.omits_constants(node) {
+                    l.lowered.add_zeros(tensor.shape())
+                } else {
+                    l.lowered.add_constant(tensor)
+                }
             }
             (None, None) => l.fail(node, "an input has not been lowered")?,
         });

@@ -10,6 +10,9 @@ use crate::timing::Time;
 /// Maximum number of nodes in a lowered graph. SlowFast R101 has about 1,000.
 const MAX_NODES: usize = 50_000;
 
+/// Name of the logits of a clip or a step.
+const LOGITS: &str = "logits";
+
 /// Name of the tensor that carries the pooled features from the steps to a head that is not linear.
 const FEATURES: &str = "features";
 
@@ -18,7 +21,7 @@ pub(crate) fn lower_clip(source: SourceNetwork) -> Result<LoweredGraph> {
     let mut lowering = Lowering::new(source, Mode::Clip);
     add_inputs(&mut lowering);
     lower_nodes(&mut lowering, |_| true)?;
-    add_logits(&mut lowering)?;
+    add_logits(&mut lowering, LOGITS)?;
     Ok(lowering.finish())
 }
 
@@ -30,7 +33,7 @@ pub(crate) fn lower_step(source: SourceNetwork) -> Result<LoweredGraph> {
     let timing = source.timing;
     if timing.nonlinear_head.is_empty() {
         lower_nodes(&mut lowering, |_| true)?;
-        add_logits(&mut lowering)?;
+        add_logits(&mut lowering, LOGITS)?;
     } else {
         lower_nodes(&mut lowering, |node| {
             matches!(timing.time(node.output), Time::Frames { .. })
@@ -51,7 +54,7 @@ pub(crate) fn lower_head(source: SourceNetwork) -> Result<LoweredGraph> {
         matches!(timing.time(node.output), Time::Pooled { .. })
             && !timing.pooled.contains(&node.output)
     })?;
-    add_logits(&mut lowering)?;
+    add_logits(&mut lowering, LOGITS)?;
     Ok(lowering.finish())
 }
 
@@ -64,8 +67,8 @@ fn add_inputs(l: &mut Lowering) {
     }
 }
 
-/// Adds the output `logits`.
-fn add_logits(l: &mut Lowering) -> Result<()> {
+/// Adds the output of the network under the given name.
+pub(super) fn add_logits(l: &mut Lowering, name: &str) -> Result<()> {
     let output = l.source.graph.outputs[0];
     let shape = l.clip_shape(output);
     let ([1, labels, 1, 1], Some(id)) = (shape, l.find_lowered(output)) else {
@@ -74,7 +77,7 @@ fn add_logits(l: &mut Lowering) -> Result<()> {
         ));
     };
     let logits = l.lowered.add_reshape(id, vec![1, labels]);
-    l.lowered.add_output("logits", logits);
+    l.lowered.add_output(name, logits);
     Ok(())
 }
 
@@ -110,15 +113,21 @@ fn add_features_input(l: &mut Lowering) {
 }
 
 /// Lowers the nodes that `is_wanted` selects.
-fn lower_nodes(l: &mut Lowering, is_wanted: impl Fn(&Node) -> bool) -> Result<()> {
+pub(super) fn lower_nodes(l: &mut Lowering, is_wanted: impl Fn(&Node) -> bool) -> Result<()> {
     let graph = l.source.graph;
     for node in graph.nodes.iter().filter(|node| is_wanted(node)) {
-        let lowered = lower_node(l, node)?;
-        if l.lowered.nodes.len() > MAX_NODES {
-            return l.fail(node, format!("the lowered graph must have at most {MAX_NODES} nodes"));
-        }
-        l.set_lowered(node.output, lowered);
+        add_node(l, node)?;
     }
+    Ok(())
+}
+
+/// Lowers a node and sets the lowered value of its result.
+pub(super) fn add_node(l: &mut Lowering, node: &Node) -> Result<()> {
+    let lowered = lower_node(l, node)?;
+    if l.lowered.nodes.len() > MAX_NODES {
+        return l.fail(node, format!("the lowered graph must have at most {MAX_NODES} nodes"));
+    }
+    l.set_lowered(node.output, lowered);
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! A lowering in progress, with methods that the rules of all operators share.
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, ValueId};
+use crate::frame_plan::{FramePlan, Part};
+use crate::graph::{Graph, Node, ValueId, Window};
 use crate::layout::Layout;
 use crate::lowered::{LoweredGraph, LoweredId, State};
 use crate::options::Winograd;
 use crate::pathways::Pathways;
-use crate::timing::{Time, Timing};
+use crate::timing::{Time, TimeWindow, Timing};
 
 /// The source graph and the results of the passes that analyse it.
 #[derive(Clone, Copy)]
@@ -23,14 +24,23 @@ pub(crate) struct SourceNetwork<'a> {
 pub(super) enum Mode {
     /// A graph over all frames of a clip.
     Clip,
-    /// A graph over the frames of one step, with states.
+    /// A graph over the frames of one run, with states.
     Step,
+}
+
+/// The part of a network that a lowering builds.
+#[derive(Clone, Copy)]
+pub(super) struct PlannedPart<'a> {
+    pub(super) plan: &'a FramePlan,
+    pub(super) part: Part,
 }
 
 /// A lowering in progress.
 pub(super) struct Lowering<'a> {
     pub(super) source: SourceNetwork<'a>,
     pub(super) mode: Mode,
+    /// The part that the graph computes, or `None` for a graph that computes the whole network.
+    pub(super) part: Option<PlannedPart<'a>>,
     /// The lowered graph under construction.
     pub(super) lowered: LoweredGraph,
     /// The lowered value of each source value that has one.
@@ -42,7 +52,13 @@ pub(super) struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     pub(super) fn new(source: SourceNetwork<'a>, mode: Mode) -> Self {
         let map = vec![None; source.graph.values.len()];
-        Self { source, mode, lowered: LoweredGraph::default(), map, states: Vec::new() }
+        let lowered = LoweredGraph::default();
+        Self { source, mode, part: None, lowered, map, states: Vec::new() }
+    }
+
+    /// Starts the lowering of one part of the network.
+    pub(super) fn new_part(source: SourceNetwork<'a>, plan: &'a FramePlan, part: Part) -> Self {
+        Self { part: Some(PlannedPart { plan, part }), ..Self::new(source, Mode::Step) }
     }
 
     /// Fails with [`CompileError::Node`](crate::CompileError::Node) for `node`.
@@ -77,19 +93,61 @@ impl<'a> Lowering<'a> {
     /// Returns the number of frames of a source value in the graph under construction.
     pub(super) fn frames(&self, id: ValueId) -> usize {
         match (self.mode, self.source.timing.time(id)) {
+            // A run of either part computes one frame of each of its values.
+            (Mode::Step, Time::Frames { .. }) if self.part.is_some() => 1,
             (Mode::Step, Time::Frames { per_step, .. }) => *per_step,
             _ => self.clip_shape(id)[0],
         }
     }
 
-    /// Returns whether a temporal window over a source value reads a state.
+    /// Returns whether a temporal window over a source value reads a state. A lateral connection
+    /// reads a window of the fast part instead.
     pub(super) fn is_streaming(&self, id: ValueId) -> bool {
-        self.mode == Mode::Step && matches!(self.source.timing.time(id), Time::Frames { .. })
+        let timing = self.source.timing;
+        let has_frames = matches!(timing.time(id), Time::Frames { .. });
+        let is_foreign =
+            |p: PlannedPart| p.plan.part(timing, id).is_some_and(|part| part != p.part);
+        self.mode == Mode::Step && has_frames && !self.part.is_some_and(is_foreign)
+    }
+
+    /// Returns whether the node is a lateral connection in the graph of the slow part. Its operand
+    /// then consists of exactly the frames that it reads.
+    pub(super) fn is_lateral(&self, node: &Node) -> bool {
+        self.part.is_some_and(|p| p.plan.is_lateral(self.source.timing, node))
+    }
+
+    /// Returns the temporal part of a window of the node.
+    pub(super) fn time_window(&self, node: &Node, window: &Window) -> TimeWindow {
+        let time = TimeWindow::new(self.source.graph, self.source.layout, node, window);
+        if self.is_lateral(node) { TimeWindow { before: 0, ..time } } else { time }
+    }
+
+    /// Returns whether the node must not add constants. The head adds its constants only once for
+    /// each chunk, in the slow part.
+    pub(super) fn omits_constants(&self, node: &Node) -> bool {
+        let adds_constants_elsewhere =
+            self.part.is_some_and(|p| p.part == Part::Fast && p.plan.has_slow_part);
+        adds_constants_elsewhere
+            && matches!(self.source.timing.time(node.output), Time::Pooled { .. })
     }
 
     /// Adds a state. The caller must set its next value with [`Self::set_next_state`].
     pub(super) fn add_state(&mut self, shape: Vec<usize>, initial: f32) -> LoweredId {
-        let name = format!("state{}", self.states.len());
+        let prefix = match self.part.map(|p| p.part) {
+            None => "",
+            Some(Part::Fast) => "fast_",
+            Some(Part::Slow) => "slow_",
+        };
+        self.add_named_state(format!("{prefix}state{}", self.states.len()), shape, initial)
+    }
+
+    /// Adds a state with a name. The caller must set its next value with [`Self::set_next_state`].
+    pub(super) fn add_named_state(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        initial: f32,
+    ) -> LoweredId {
         let id = self.lowered.add_input(&name, shape.clone());
         self.states.push((State { name, shape, initial }, id));
         id

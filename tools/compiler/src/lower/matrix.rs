@@ -24,7 +24,8 @@ pub(super) fn lower_product(
     };
     let weights = if trans_b { weights.reversed_axes() } else { weights }.mapv(|w| w * alpha);
     let columns = weights.ncols();
-    let bias = match node.inputs.get(2).and_then(|&c| graph.constant_f32(c)) {
+    let bias = node.inputs.get(2).filter(|_| !l.omits_constants(node));
+    let bias = match bias.and_then(|&c| graph.constant_f32(c)) {
         Some(bias) => bias.iter().map(|b| b * beta).collect(),
         None => vec![0.0; columns],
     };

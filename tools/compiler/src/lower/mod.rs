@@ -1,6 +1,7 @@
-//! Pass 6: lowers the source graph to the clip graph, the step graph and the head graph.
+//! Pass 6: lowers the source graph to the clip graph, the step graph, the head graph, and the graphs
+//! of the fast and the slow part.
 //!
-//! The same rules build all three graphs. Where a clip graph pads before the first frame, a step
+//! The same rules build all graphs. Where a clip graph pads before the first frame, a step
 //! graph reads a state instead.
 
 mod axes;
@@ -10,6 +11,7 @@ mod elementwise;
 mod graphs;
 mod lowering;
 mod matrix;
+mod parts;
 mod pool;
 mod spatial_window;
 mod temporal_conv;
@@ -17,3 +19,4 @@ mod winograd;
 
 pub(crate) use graphs::{lower_clip, lower_head, lower_step};
 pub(crate) use lowering::SourceNetwork;
+pub(crate) use parts::{lower_fast, lower_slow};

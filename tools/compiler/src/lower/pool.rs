@@ -70,7 +70,7 @@ pub(super) fn lower_average_pool(
 /// Splits a window into its spatial and temporal parts.
 fn split_window(l: &Lowering, node: &Node, window: &Window) -> Result<(Window2d, TimeWindow)> {
     match spatial_window(window) {
-        Some(space) => Ok((space, TimeWindow::new(l.source.graph, l.source.layout, node, window))),
+        Some(space) => Ok((space, l.time_window(node, window))),
         None => l.fail(node, "the window must have two spatial axes without negative pads"),
     }
 }

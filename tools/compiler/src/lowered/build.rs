@@ -2,7 +2,7 @@
 
 use super::graph::{LoweredGraph, LoweredId, LoweredNode, LoweredOp, Window2d};
 use crate::tensor::{DType, Tensor};
-use ndarray::Array1;
+use ndarray::{Array1, ArrayD};
 
 /// Maximum number of operands in a merged concatenation. Without this limit, each concatenation in
 /// a hostile file could double the number of operands.
@@ -15,6 +15,11 @@ impl LoweredGraph {
             [t, c, h, w] => [t, c, h, w],
             _ => unreachable!("lowered activations have four axes"),
         }
+    }
+
+    /// Adds a float32 constant whose elements are zero.
+    pub(crate) fn add_zeros(&mut self, shape: &[usize]) -> LoweredId {
+        self.add_constant(Tensor::from(ArrayD::<f32>::zeros(shape)))
     }
 
     /// Appends an operator whose result has the shape of its only input.

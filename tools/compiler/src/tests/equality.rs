@@ -1,14 +1,14 @@
-//! Tests of the compiler's main property: for random small networks, the clip package and the steps
-//! give the same result as the source.
+//! Tests of the compiler's main property: for random small networks, the clip package and the
+//! chunk steps give the same result as the source. The module `frame_steps` tests frame steps.
 
 use super::random_network::{Block, RandomNetwork, build_network, random_network};
 use super::source::LABELS;
 use super::support::{RUNTIME, TOLERANCE, options, self_test_error, verify_source};
-use crate::{Winograd, compile};
+use crate::{Steps, Winograd, compile};
 use proptest::prelude::*;
 
 /// Returns whether the network is chunk-causal by construction.
-fn is_causal(network: &RandomNetwork) -> bool {
+pub(super) fn is_causal(network: &RandomNetwork) -> bool {
     let kernel = |block: &Block| match *block {
         Block::Conv { kt, .. }
         | Block::Bottleneck { kt, .. }
@@ -19,7 +19,8 @@ fn is_causal(network: &RandomNetwork) -> bool {
     let slow = if network.two_pathways { network.slow.as_slice() } else { &[] };
     let is_temporal =
         network.two_pathways || network.fast.iter().chain(slow).any(|block| kernel(block) > 1);
-    let has_causal_lateral = !network.two_pathways || network.lateral / 2 < network.alpha;
+    let has_causal_lateral =
+        !network.two_pathways || network.reach.is_some() || network.lateral / 2 < network.alpha;
     (network.padding.is_causal() || !is_temporal) && has_causal_lateral
 }
 
@@ -33,6 +34,7 @@ proptest! {
         let mut options = options(LABELS);
         options.chunk = network.chunk;
         options.self_test = true;
+        options.steps = Steps::Chunk;
         if network.always_winograd {
             options.winograd = Winograd::Always;
         }

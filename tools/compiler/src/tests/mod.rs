@@ -3,6 +3,7 @@
 //! shared library. `cargo xtask fetch` prints this path.
 
 mod equality;
+mod frame_steps;
 mod hostile;
 mod operators;
 mod package;

@@ -184,3 +184,28 @@ fn steps_of_two_slow_frames_match_the_source() {
     assert_eq!(stream.inputs[1].shape[0], 8);
     assert_matches_and_streams(&source, &compiled);
 }
+
+/// Packages with chunk steps must not change when the compiler changes, because a device records
+/// the hash of its package.
+#[test]
+fn chunk_steps_give_the_bytes_of_earlier_versions() {
+    let expected = [
+        (3, 1, Precision::Fp32, "f73457221b3de11a7baf086f0465c743ad2865ccd6e45a898bef21d0255e8be1"),
+        (1, 2, Precision::Fp32, "c552b0d48a4093dea4276efe4899dd11a87574ea1e5585d5bbf43f48d00877b8"),
+        (3, 1, Precision::Fp16, "3bc6a161b4aa210312f6daa3e1e2c06da540607c4bf88779da517375461b0f94"),
+    ];
+    for (channels, chunk, precision, hash) in expected {
+        let options = crate::CompileOptions { chunk, precision, ..options(LABELS) };
+        let network = compile(causal_network(channels).bytes(), &options).expect("it compiles");
+        let stream = network.stream.expect("there is a stream package");
+        let metadata = inspect(&stream.bytes).expect("the package is readable").metadata;
+        assert_eq!(metadata["graph_sha256"], hash);
+        let keys: Vec<&str> = metadata.keys().map(String::as_str).collect();
+        // Without a self-test.
+        let expected = "alpha chunk clip_samples format graph_sha256 input labels mean mode \
+            model_version orientation precision provenance sample_interval_ns slow_indices \
+            source_sha256 states std temperature threshold";
+        assert_eq!(keys.join(" "), expected);
+        assert_eq!(metadata["format"], "1");
+    }
+}

@@ -33,6 +33,9 @@ pub(super) struct RandomNetwork {
     pub(super) slow_frames: usize,
     pub(super) chunk: usize,
     pub(super) lateral: usize,
+    /// Number of later frames that the lateral connection reads, which is less than `alpha`. If it
+    /// is `None`, the lateral connection is padded symmetrically.
+    pub(super) reach: Option<usize>,
     pub(super) padding: Padding,
     pub(super) two_pathways: bool,
     pub(super) packed: bool,
@@ -76,11 +79,13 @@ pub(super) fn random_network() -> impl Strategy<Value = RandomNetwork> {
         prop_oneof![Just((2usize, 1usize)), Just((4, 1)), Just((4, 2)), Just((5, 1)), Just((6, 3))],
         prop_oneof![Just(1usize), Just(3), Just(5), Just(7)],
         0usize..6,
+        proptest::option::weighted(0.6, 0usize..4),
     );
     let blocks = || proptest::collection::vec(random_block(), 1..4);
     (numbers, padding, any::<[bool; 4]>(), blocks(), blocks()).prop_map(
         |(numbers, padding, [two_pathways, packed, dynamic_batch, always_winograd], slow, fast)| {
-            let (seed, channels, alpha, (slow_frames, chunk), lateral, head) = numbers;
+            let (seed, channels, alpha, (slow_frames, chunk), lateral, head, reach) = numbers;
+            let reach = reach.map(|reach: usize| reach.min(alpha - 1));
             RandomNetwork {
                 seed,
                 channels,
@@ -88,6 +93,7 @@ pub(super) fn random_network() -> impl Strategy<Value = RandomNetwork> {
                 slow_frames,
                 chunk,
                 lateral,
+                reach,
                 padding,
                 two_pathways,
                 packed,
@@ -202,7 +208,8 @@ pub(super) fn build_network(r: &RandomNetwork) -> Source {
         let slow = s.conv(&slow, 6, [1, 3, 3], [1, 1, 1], 1, r.padding);
         let fast = s.conv(&fast, 4, [5, 3, 3], [1, 1, 1], 1, r.padding);
         let fast = s.unary("Relu", &fast);
-        let lateral = s.conv(&fast, 8, [r.lateral, 1, 1], [r.alpha, 1, 1], 1, r.padding);
+        let padding = r.reach.map_or(r.padding, Padding::Reach);
+        let lateral = s.conv(&fast, 8, [r.lateral, 1, 1], [r.alpha, 1, 1], 1, padding);
         let slow = s.concat(&[&slow, &lateral], 1);
         paths.extend([(slow, &r.slow), (fast, &r.fast)]);
     } else {

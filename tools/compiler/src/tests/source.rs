@@ -23,6 +23,9 @@ pub(super) enum Padding {
     Left,
     /// A Pad node that precedes the convolution pads only before the frames.
     LeftPadNode,
+    /// The convolution pads after the frames only as far as its window reads this number of later
+    /// frames, also if it has a temporal stride.
+    Reach(usize),
     /// There is no padding, because the input is already padded.
     None,
     /// The convolution pads `kernel - 1` frames both before and after the clip, and a Slice removes
@@ -159,6 +162,7 @@ impl Source {
         let total = kt - 1;
         let (before, after) = match (padding, strides[0]) {
             (Padding::None, _) => (0, 0),
+            (Padding::Reach(reach), _) => (total - reach.min(total), reach.min(total)),
             // A convolution with a temporal stride, such as a lateral connection, is always padded
             // symmetrically.
             (_, stride) if stride > 1 => (kt / 2, kt / 2),

@@ -3,9 +3,10 @@
 use super::source::{LABELS, Source};
 use crate::error::Result;
 use crate::inspect::inspect;
-use crate::options::{CompileOptions, Label};
+use crate::options::{CompileOptions, Label, Steps};
 use crate::package::CompiledNetwork;
-use crate::verify::{self, NamedTensor, Runtime, Verification, relative_error, verify};
+use crate::run::{NamedTensor, RunModel};
+use crate::verify::{self, Runtime, Verification, relative_error, verify};
 use crate::xorshift::Xorshift;
 use crate::{compile, self_test};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Runtime::load(Path::new(&library)).expect("ONNX Runtime loads")
 });
 
-/// Returns options, without a self-test, for a network with `labels` logits.
+/// Returns options, without a self-test and with chunk steps, for a network with `labels` logits.
 pub(super) fn options(labels: usize) -> CompileOptions {
     let label = |i| Label {
         code: format!("L{i}"),
@@ -32,6 +33,7 @@ pub(super) fn options(labels: usize) -> CompileOptions {
     };
     CompileOptions {
         self_test: false,
+        steps: Steps::Chunk,
         ..CompileOptions::new("model", (0..labels).map(label).collect())
     }
 }

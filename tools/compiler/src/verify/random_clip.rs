@@ -1,8 +1,9 @@
 //! The random input of a verification.
 
-use super::runtime::{NamedTensor, verify_error};
+use super::runtime::verify_error;
 use crate::error::Result;
 use crate::inspect::inspect;
+use crate::run::NamedTensor;
 use crate::xorshift::Xorshift;
 use ndarray::{Array4, Axis};
 

@@ -1,6 +1,7 @@
 //! ONNX Runtime, in which `verify` runs graphs.
 
 use crate::error::{CompileError, Result};
+use crate::run::{NamedTensor, RunModel};
 use ort::environment::Environment;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session, SessionInputValue};
@@ -11,15 +12,6 @@ use std::path::Path;
 /// ONNX Runtime, loaded into this process.
 pub struct Runtime {
     environment: Environment,
-}
-
-/// A float32 tensor with the name of a graph input or output.
-#[derive(Clone, Debug)]
-pub(crate) struct NamedTensor {
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
-    /// The elements in row-major order.
-    pub(crate) data: Vec<f32>,
 }
 
 /// A loaded graph, which runs on one CPU thread.
@@ -72,9 +64,8 @@ impl Runtime {
     }
 }
 
-impl Runner {
-    /// Runs the graph once and returns its outputs in graph order.
-    pub(crate) fn run(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+impl RunModel for Runner {
+    fn run(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         let fail = |e: ort::Error| verify_error("a graph cannot be run", e);
         let mut values: Vec<(String, SessionInputValue)> = Vec::new();
         for NamedTensor { name, shape, data } in inputs {
