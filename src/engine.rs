@@ -68,6 +68,7 @@ impl Engine {
         let default = [String::from(DEFAULT_PROVIDER)];
         let providers =
             if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
+        check_steps(&package.spec)?;
         check_range("threads", config.threads, 0..=MAX_THREADS)?;
         options::check_options(config, providers)?;
         count_forks()?;
@@ -280,6 +281,16 @@ impl Engine {
     pub(crate) fn set_step_time(&self, time: Duration) {
         self.step_ns.store(i64::try_from(time.as_nanos()).unwrap(), Relaxed);
     }
+}
+
+/// Refuses packages with frame steps, because streams run chunk steps only.
+fn check_steps(spec: &ModelSpec) -> Result<()> {
+    if spec.frame_steps.is_none() {
+        return Ok(());
+    }
+    let message = "tteview.format must be 1, because this version does not run frame steps, got 2; \
+                   compile the package with --steps chunk";
+    Err(Error::new(Status::Unsupported, message))
 }
 
 impl Drop for Engine {

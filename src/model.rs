@@ -12,13 +12,15 @@ mod wire;
 use crate::error::{Error, Result, Status};
 use crate::memory::{check_budget, out_of_memory};
 use crate::regular_file;
+use onnx_file::OnnxFile;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use graph::Cost;
-pub use spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
+pub use graph::FrameModels;
+pub use spec::{ChunkSelfTest, FrameSteps, Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 
 /// A model package whose hashes, metadata and graph have been checked.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ pub struct ModelPackage {
     pub spec: ModelSpec,
     /// The contents of the whole file.
     pub bytes: Arc<[u8]>,
-    /// What a runtime needs for the graph.
+    /// What a runtime needs for the graph, or for the fast part of a package with frame steps.
     #[cfg_attr(not(feature = "rten"), allow(dead_code, reason = "only rten needs it"))]
     pub(crate) cost: Arc<Cost>,
 }
@@ -69,9 +71,19 @@ impl ModelPackage {
         let file = onnx_file::read(&bytes)?;
         let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
-        let cost = graph::check(file.graph, file.opset, spec.mode)?;
-        check_run_bytes(&spec, cost.tensor_bytes)?;
+        let cost = check_graphs(&file, &spec)?;
         Ok(Self { spec, bytes: bytes.into(), cost: Arc::new(cost) })
+    }
+
+    /// Returns the models of both parts of a package with frame steps, or `None` for any other
+    /// package. Each is an ONNX model of its own, which a runtime can load.
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory is not available.
+    pub fn frame_models(&self) -> Result<Option<FrameModels>> {
+        let Some(steps) = &self.spec.frame_steps else { return Ok(None) };
+        let file = onnx_file::read(&self.bytes)?;
+        graph::split_frame_models(&file, &self.spec, steps).map(Some)
     }
 
     /// Checks a package that a tool has made, without loading it. In addition to the packages that
@@ -88,10 +100,7 @@ impl ModelPackage {
         let file = onnx_file::read(bytes)?;
         let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
         match metadata::parse_spec(&file.metadata, graph_sha256, String::new()) {
-            Ok(spec) => {
-                let cost = graph::check(file.graph, file.opset, spec.mode)?;
-                check_run_bytes(&spec, cost.tensor_bytes)
-            }
+            Ok(spec) => check_graphs(&file, &spec).map(drop),
             // The metadata describes a feature that this version does not support.
             Err(error) if error.status() == Status::Unsupported => {
                 graph::check(file.graph, file.opset, Mode::Stream).map(drop)
@@ -99,6 +108,28 @@ impl ModelPackage {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Checks the graph of a package and, if it has frame steps, both parts of the graph. Returns the
+/// cost of the graph, or of the fast part.
+fn check_graphs(file: &OnnxFile<'_>, spec: &ModelSpec) -> Result<Cost> {
+    // The check of the whole graph also makes sure that the file is a valid ONNX model.
+    let whole = graph::check(file.graph, file.opset, spec.mode)?;
+    let Some(steps) = &spec.frame_steps else {
+        check_run_bytes(spec, whole.tensor_bytes)?;
+        return Ok(whole);
+    };
+    let models = graph::split_frame_models(file, spec, steps)?;
+    let check_part = |model: &[u8]| {
+        let part = onnx_file::read(model)?;
+        graph::check(part.graph, part.opset, spec.mode)
+    };
+    let fast = check_part(&models.fast)?;
+    let slow = models.slow.as_deref().map(check_part).transpose()?;
+    // Both parts may run at the same time.
+    let slow_bytes = slow.map_or(0, |slow| slow.tensor_bytes);
+    check_run_bytes(spec, fast.tensor_bytes.saturating_add(slow_bytes))?;
+    Ok(fast)
 }
 
 /// Checks the size of a package in memory, before the package is copied or hashed.

@@ -13,6 +13,7 @@ mod element;
 mod elementwise;
 mod fields;
 mod operators;
+mod parts;
 mod proto;
 mod scratch;
 mod shape;
@@ -33,6 +34,8 @@ use cost::count_parts;
 #[cfg(test)]
 pub(super) use operators::OPERATORS;
 use operators::Operator;
+pub use parts::FrameModels;
+pub(super) use parts::split_frame_models;
 use proto::{AttributeValue, Graph, Node, ValueInfo};
 use std::collections::HashMap;
 use tensor::{Element, Tensor};

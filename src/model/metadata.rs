@@ -1,5 +1,7 @@
 //! Parser for the metadata keys of a model package. It implements docs/model-package.md#metadata.
 
+mod frame_steps;
+
 use super::limits;
 use super::spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
 use crate::error::{Error, Result, Status};
@@ -153,8 +155,7 @@ pub(super) fn parse_spec(
 ) -> Result<ModelSpec> {
     let keys = Keys(metadata);
     keys.check_no_nul()?;
-    let format = keys.text("format")?;
-    check("format", format == "1", &format!("must be 1, got {format:?}"))?;
+    let has_frame_steps = frame_steps::check_format(&keys)?;
     let recorded = keys.text("graph_sha256")?;
     check(
         "graph_sha256",
@@ -225,8 +226,15 @@ pub(super) fn parse_spec(
     let threshold: f32 = keys.parse_json("threshold")?;
     check("threshold", (0.0..=1.0).contains(&threshold), "must be 0 to 1")?;
     let labels = parse_labels(keys.parse_json("labels")?)?;
-    let self_test = parse_self_test(keys.parse_json("self_test")?, labels.len())?;
     let states = parse_states(keys.parse_json("states")?)?;
+    let (frame_steps, self_test) = if has_frame_steps {
+        let has_slow_part = !slow_indices.is_empty();
+        let context = frame_steps::Context { mode, alpha, has_slow_part, states: &states };
+        let (steps, self_test) = frame_steps::parse(&keys, &context, labels.len())?;
+        (Some(steps), self_test)
+    } else {
+        (None, parse_self_test(keys.parse_json("self_test")?, labels.len())?)
+    };
     check_agreement(
         "states",
         mode == Mode::Stream || states.is_empty(),
@@ -260,6 +268,7 @@ pub(super) fn parse_spec(
         clip_samples,
         slow_indices,
         states,
+        frame_steps,
         temperature,
         threshold,
         orientation: Orientation { mirrored, upside_down },
@@ -361,9 +370,18 @@ fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
 
 fn parse_self_test(entry: SelfTestEntry, labels: usize) -> Result<SelfTest> {
     let SelfTestEntry { seed, logits, tolerance } = entry;
-    check("self_test", seed != 0, "must have a seed other than 0")?;
+    check_logits(&logits, labels)?;
+    create_self_test(seed, logits, &tolerance)
+}
+
+/// Checks logits of the self-test.
+fn check_logits(logits: &[f32], labels: usize) -> Result<()> {
     check_agreement("self_test", logits.len() == labels, "must have one logit per label")?;
-    check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")?;
+    check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")
+}
+
+fn create_self_test(seed: u32, logits: Vec<f32>, tolerance: &ToleranceEntry) -> Result<SelfTest> {
+    check("self_test", seed != 0, "must have a seed other than 0")?;
     let fits = |v: f32| v.is_finite() && v > 0.0;
     check(
         "self_test",

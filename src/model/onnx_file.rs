@@ -28,6 +28,8 @@ mod field {
 pub(super) struct OnnxFile<'a> {
     /// The graph, which has not been read yet.
     pub(super) graph: Reader<'a>,
+    /// Version of the file format.
+    pub(super) ir_version: i64,
     /// Version of the ONNX operator set.
     pub(super) opset: i64,
     /// The entries of `metadata_props`.
@@ -111,7 +113,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<OnnxFile<'_>> {
         return Err(unsupported_error(problem));
     }
     let opset = opset.ok_or_else(|| invalid(size, "the file imports no operator set"))?;
-    Ok(OnnxFile { graph, opset, metadata })
+    Ok(OnnxFile { graph, ir_version, opset, metadata })
 }
 
 /// Records that a field was found, and refuses its second occurrence.

@@ -60,12 +60,39 @@ pub struct StateSpec {
 pub struct SelfTest {
     /// Seed of the input values.
     pub seed: u32,
-    /// Expected logits.
+    /// Expected logits of the first run, or of the first chunk of a package with frame steps.
     pub logits: Vec<f32>,
     /// Maximum absolute error of a logit in fp32.
     pub tolerance_fp32: f32,
     /// Maximum absolute error of a logit in fp16.
     pub tolerance_fp16: f32,
+}
+
+/// The division of a chunk into runs for single samples: the fast part of the network runs once for
+/// each sample, and the slow part once for each chunk (docs/stream-contract.md#frame-steps).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameSteps {
+    /// Position in a chunk of the sample after which the slow run is due.
+    pub lateral_reach: usize,
+    /// Number of nodes of the fast part, which come first in the graph.
+    pub fast_nodes: usize,
+    /// Number of states of the fast part, which come first in [`ModelSpec::states`].
+    pub fast_states: usize,
+    /// Names of the fast states that the slow part reads after the sample at the reach.
+    pub lateral_windows: Vec<String>,
+    /// Expected results of the chunks of the self-test. The first starts from the initial state.
+    pub self_test: Vec<ChunkSelfTest>,
+}
+
+/// Expected results of one chunk of the self-test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChunkSelfTest {
+    /// Mean of the logits of the fast runs.
+    pub fast: Vec<f32>,
+    /// Logits of the slow run; zeros in a network with one pathway.
+    pub slow: Vec<f32>,
+    /// Logits of the chunk, which are the sum of both.
+    pub logits: Vec<f32>,
 }
 
 /// Checked metadata of a model package.
@@ -95,6 +122,8 @@ pub struct ModelSpec {
     pub slow_indices: Vec<usize>,
     /// Tensors of the temporal state, in the order of the graph inputs.
     pub states: Vec<StateSpec>,
+    /// The runs of a chunk, or `None` if one run takes a whole chunk or a clip.
+    pub frame_steps: Option<FrameSteps>,
     /// Number by which the logits are divided before the softmax.
     pub temperature: f32,
     /// Confidence below which the label is withheld.
@@ -124,13 +153,16 @@ impl ModelSpec {
         self.channels * self.height_px * self.width_px
     }
 
-    /// Returns the shapes `[T, C, H, W]` of the slow and fast inputs of one run. In a network with
-    /// one pathway, the slow input has T = 0.
+    /// Returns the shapes `[T, C, H, W]` of the slow and fast inputs of one run. With frame steps,
+    /// they are inputs of separate runs. In a network with one pathway, the slow input has T = 0.
     #[must_use]
     pub fn input_shapes(&self) -> [[usize; 4]; 2] {
         let (slow, fast) = match self.mode {
             Mode::Window => (self.slow_indices.len(), self.clip_samples),
-            Mode::Stream => (usize::from(!self.slow_indices.is_empty()), self.alpha),
+            Mode::Stream => {
+                let fast = if self.frame_steps.is_some() { 1 } else { self.alpha };
+                (usize::from(!self.slow_indices.is_empty()), fast)
+            }
         };
         [slow, fast].map(|frames| [frames, self.channels, self.height_px, self.width_px])
     }
@@ -142,10 +174,18 @@ impl ModelSpec {
         let len = |shape: &[usize]| shape.iter().product::<usize>();
         let inputs: usize = self.input_shapes().iter().map(|shape| len(shape)).sum();
         let states: usize = self.states.iter().map(|state| 3 * len(&state.shape)).sum();
+        // The slow part reads copies of the lateral windows, and may be one chunk behind.
+        let windows: usize = self.lateral_windows().map(|state| 2 * len(&state.shape)).sum();
         let window = match self.mode {
             Mode::Window => self.clip_samples * self.sample_len(),
             Mode::Stream => 0,
         };
-        (inputs + states + window) * size_of::<f32>()
+        (inputs + states + windows + window) * size_of::<f32>()
+    }
+
+    /// Returns the states that are lateral windows, in the order in which the slow part reads them.
+    pub(crate) fn lateral_windows(&self) -> impl Iterator<Item = &StateSpec> {
+        let names = self.frame_steps.iter().flat_map(|steps| &steps.lateral_windows);
+        names.filter_map(|name| self.states.iter().find(|state| state.name == *name))
     }
 }

@@ -30,6 +30,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         clip_samples: 32,
         slow_indices: Vec::new(),
         states: Vec::new(),
+        frame_steps: None,
         temperature: 1.0,
         threshold: 0.0,
         orientation: Orientation::default(),

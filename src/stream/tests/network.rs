@@ -123,6 +123,7 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         clip_samples: CLIP,
         slow_indices: vec![0],
         states: vec![],
+        frame_steps: None,
         temperature: 1.0,
         threshold: 0.0,
         orientation: Orientation::default(),

@@ -1,0 +1,159 @@
+//! The keys of format 2, which describes frame steps. It implements
+//! docs/model-package.md#frame-steps.
+
+use super::{
+    Keys, SelfTest, StateSpec, ToleranceEntry, check, check_agreement, check_logits, check_number,
+    create_self_test, invalid, limits,
+};
+use crate::error::Result;
+use crate::model::spec::{ChunkSelfTest, FrameSteps, Mode};
+use serde::Deserialize;
+use std::collections::HashSet;
+
+/// The keys of both formats.
+const COMMON_KEYS: [&str; 21] = [
+    "format",
+    "mode",
+    "labels",
+    "input",
+    "mean",
+    "std",
+    "sample_interval_ns",
+    "alpha",
+    "clip_samples",
+    "slow_indices",
+    "states",
+    "temperature",
+    "threshold",
+    "orientation",
+    "precision",
+    "self_test",
+    "source_sha256",
+    "graph_sha256",
+    "model_version",
+    "provenance",
+    "model_card",
+];
+
+/// The keys of format 2 alone.
+const FRAME_KEYS: [&str; 4] = ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows"];
+
+/// Minimum number of chunks in the self-test, so that it covers states and lateral windows that
+/// runs have written.
+const MIN_SELF_TEST_CHUNKS: usize = 3;
+
+/// Maximum number of chunks in the self-test, which runs before every start of an engine.
+const MAX_SELF_TEST_CHUNKS: usize = 16;
+
+/// The values of other keys that frame steps depend on.
+pub(super) struct Context<'a> {
+    pub(super) mode: Mode,
+    pub(super) alpha: usize,
+    pub(super) has_slow_part: bool,
+    pub(super) states: &'a [StateSpec],
+}
+
+#[derive(Deserialize)]
+struct ChunkEntry {
+    fast: Vec<f32>,
+    slow: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct FrameSelfTestEntry {
+    seed: u32,
+    chunks: Vec<ChunkEntry>,
+    tolerance: ToleranceEntry,
+}
+
+/// Checks the format and returns whether the package has frame steps. Each format refuses the rules
+/// that it does not have, because a package whose rules are ignored would give wrong labels.
+pub(super) fn check_format(keys: &Keys<'_>) -> Result<bool> {
+    let own = || keys.0.keys().filter_map(|key| key.strip_prefix("tteview."));
+    match keys.text("format")? {
+        "1" => match own().find(|key| FRAME_KEYS.contains(key)) {
+            Some(key) => Err(invalid(key, "belongs to tteview.format 2, got 1")),
+            None => Ok(false),
+        },
+        "2" => {
+            let is_known = |key: &str| COMMON_KEYS.contains(&key) || FRAME_KEYS.contains(&key);
+            match own().find(|key| !is_known(key)) {
+                Some(key) => {
+                    let key = limits::shorten(key);
+                    Err(invalid(key, "is not a rule of tteview.format 2; update the library"))
+                }
+                None => Ok(true),
+            }
+        }
+        format => {
+            let format = limits::shorten(format);
+            Err(invalid("format", &format!("must be 1 or 2, got {format:?}")))
+        }
+    }
+}
+
+/// Parses the keys of frame steps and the self-test.
+pub(super) fn parse(
+    keys: &Keys<'_>,
+    context: &Context<'_>,
+    labels: usize,
+) -> Result<(FrameSteps, SelfTest)> {
+    check_agreement("mode", context.mode == Mode::Stream, "must be stream in tteview.format 2")?;
+    let lateral_reach: usize = keys.parse_json("lateral_reach")?;
+    let max = if context.has_slow_part { context.alpha - 1 } else { 0 };
+    check_number("lateral_reach", "a value", lateral_reach, 0..=max)?;
+    let alpha_fits = context.has_slow_part || context.alpha == 1;
+    check_agreement("alpha", alpha_fits, "must be 1 in a network with one pathway")?;
+    let fast_nodes: usize = keys.parse_json("fast_nodes")?;
+    check_number("fast_nodes", "a value", fast_nodes, 1..=limits::MAX_NODES)?;
+    let fast_states: usize = keys.parse_json("fast_states")?;
+    check_number("fast_states", "a value", fast_states, 0..=context.states.len())?;
+    let (fast, slow) = context.states.split_at(fast_states);
+    check_agreement(
+        "fast_states",
+        context.has_slow_part || slow.is_empty(),
+        "must be the number of states in a network with one pathway",
+    )?;
+    let lateral_windows: Vec<String> = keys.parse_json("lateral_windows")?;
+    let mut names = HashSet::new();
+    for name in &lateral_windows {
+        let is_fast = fast.iter().any(|state| state.name == *name);
+        let short = limits::shorten(name);
+        let problem = format!("must name states of the fast part once, got {short:?}");
+        check_agreement("lateral_windows", is_fast && names.insert(name.clone()), &problem)?;
+    }
+    check_agreement(
+        "lateral_windows",
+        context.has_slow_part || lateral_windows.is_empty(),
+        "must be empty in a network with one pathway",
+    )?;
+    let (chunks, self_test) = parse_self_test(keys.parse_json("self_test")?, labels)?;
+    let steps =
+        FrameSteps { lateral_reach, fast_nodes, fast_states, lateral_windows, self_test: chunks };
+    Ok((steps, self_test))
+}
+
+fn parse_self_test(
+    entry: FrameSelfTestEntry,
+    labels: usize,
+) -> Result<(Vec<ChunkSelfTest>, SelfTest)> {
+    let FrameSelfTestEntry { seed, chunks, tolerance } = entry;
+    let range = MIN_SELF_TEST_CHUNKS..=MAX_SELF_TEST_CHUNKS;
+    check_number("self_test", "a number of chunks", chunks.len(), range)?;
+    for ChunkEntry { fast, slow, logits } in &chunks {
+        for values in [fast, slow, logits] {
+            check_logits(values, labels)?;
+        }
+        let mut sums = fast.iter().zip(slow).zip(logits);
+        check(
+            "self_test",
+            sums.all(|((fast, slow), sum)| (fast + slow - sum).abs() <= tolerance.fp32),
+            "must have logits that are the sum of fast and slow",
+        )?;
+    }
+    let logits = chunks.first().map(|chunk| chunk.logits.clone()).unwrap_or_default();
+    let chunk = |ChunkEntry { fast, slow, logits }| ChunkSelfTest { fast, slow, logits };
+    let self_test = create_self_test(seed, logits, &tolerance)?;
+    Ok((chunks.into_iter().map(chunk).collect(), self_test))
+}
