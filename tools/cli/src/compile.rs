@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tteview::{ModelPackage, regular_file};
-use tteview_compiler::verify::{Runtime, Source, verify};
+use tteview_compiler::verify::{Runtime, Source, compare_steps, verify};
 use tteview_compiler::{
-    CompileOptions, CompiledNetwork, Precision, Spec, TensorInfo, Winograd, compile, inspect,
-    parse_labels,
+    CompileOptions, CompiledNetwork, Precision, Spec, Steps, TensorInfo, Winograd, compile,
+    inspect, parse_labels,
 };
 
 /// Seed of the random clip for `--verify`.
@@ -47,8 +47,11 @@ pub(crate) struct Compile {
     /// Number of slow frames per step
     #[arg(long, value_name = "N", default_value_t = 1)]
     chunk: usize,
+    /// Runs into which the stream package divides a chunk
+    #[arg(long, value_enum, default_value_t = StepsArgument::Frame)]
+    steps: StepsArgument,
     /// Run the source and the packages in ONNX Runtime, and fail if their outputs differ by more
-    /// than rounding errors
+    /// than rounding errors; frame steps are also compared with chunk steps
     #[arg(long, requires = "onnx_runtime")]
     verify: bool,
     /// ONNX Runtime shared library for --verify
@@ -69,6 +72,24 @@ enum ProductsArgument {
     /// Plain convolutions as in the source, for runtimes that choose an algorithm themselves, such
     /// as TensorRT
     Plain,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StepsArgument {
+    /// One run of the fast pathway for each sample and one of the slow pathway for each chunk, if
+    /// the network permits it
+    Frame,
+    /// One run for each chunk, for hosts that want fewer runs
+    Chunk,
+}
+
+impl StepsArgument {
+    fn steps(self) -> Steps {
+        match self {
+            Self::Frame => Steps::Frame,
+            Self::Chunk => Steps::Chunk,
+        }
+    }
 }
 
 impl ProductsArgument {
@@ -113,11 +134,9 @@ impl Compile {
         options.precision = self.precision.precision();
         options.winograd = self.products.products();
         options.chunk = self.chunk;
+        options.steps = self.steps.steps();
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
-        let source = regular_file::read(&self.model, MAX_MODEL_BYTES)
-            .map_err(|error| model_failure(error.to_string()))?;
-        let compiled =
-            compile(source, &options).map_err(|error| model_failure(error.to_string()))?;
+        let compiled = self.compile_source(&options)?;
         check_packages(&compiled).map_err(model_failure)?;
         for (path, summary) in write_packages(&compiled, folder)? {
             let summary = summary.map_err(model_failure)?;
@@ -128,16 +147,44 @@ impl Compile {
                 "window mode only, because streaming needs causal padding: {reason}"
             ))?;
         }
-        if self.verify { self.verify_packages(&compiled) } else { Ok(()) }
+        if let Some(reason) = &compiled.chunk_steps_reason {
+            print_line(&format!("chunk steps, because frame steps are not possible: {reason}"))?;
+        }
+        if self.verify { self.verify_packages(&compiled, &options) } else { Ok(()) }
     }
 
-    fn verify_packages(&self, compiled: &CompiledNetwork) -> Result<(), Failure> {
+    /// Reads the source network and compiles it.
+    fn compile_source(&self, options: &CompileOptions) -> Result<CompiledNetwork, Failure> {
+        let failure = |error: String| Failure::model(&self.model, error);
+        let source = regular_file::read(&self.model, MAX_MODEL_BYTES)
+            .map_err(|error| failure(error.to_string()))?;
+        compile(source, options).map_err(|error| failure(error.to_string()))
+    }
+
+    fn verify_packages(
+        &self,
+        compiled: &CompiledNetwork,
+        options: &CompileOptions,
+    ) -> Result<(), Failure> {
         let library = self.onnx_runtime.as_deref().unwrap_or(Path::new(""));
         let runtime = Runtime::load(library).map_err(|error| Failure::model(library, error))?;
         let errors = verify(&runtime, Source::File(&self.model), compiled, VERIFY_SEED)
             .map_err(|error| Failure::model(&self.model, error))?;
         print_line(&errors.to_string())?;
-        let largest = errors.clip.max(errors.stream.unwrap_or(0.0));
+        let mut largest = errors.clip.max(errors.stream.unwrap_or(0.0));
+        if let (Steps::Frame, None, Some(frame_steps)) =
+            (options.steps, &compiled.chunk_steps_reason, &compiled.stream)
+        {
+            let options =
+                CompileOptions { steps: Steps::Chunk, self_test: false, ..options.clone() };
+            let chunks = self.compile_source(&options)?;
+            let chunk_steps = chunks.stream.as_ref().unwrap_or(frame_steps);
+            let error =
+                compare_steps(&runtime, &compiled.clip, frame_steps, chunk_steps, VERIFY_SEED)
+                    .map_err(|error| Failure::model(&self.model, error))?;
+            print_line(&format!("relative error: frame steps against chunk steps {error:.2e}"))?;
+            largest = largest.max(error);
+        }
         let tolerance = self.precision.tolerance();
         // The comparison is false for NaN, so the verification also fails if the error is NaN.
         if largest <= tolerance {
@@ -207,5 +254,6 @@ fn describe_package(package: &[u8]) -> Result<String, String> {
     };
     let (adds, parameters) =
         (inspection.multiply_adds as f64 / 1e9, inspection.parameters as f64 / 1e6);
-    Ok(format!("{adds:.3} G multiply-adds, {parameters:.3} M parameters{states}"))
+    let unit = if inspection.frame_steps.is_some() { " per chunk in frame steps" } else { "" };
+    Ok(format!("{adds:.3} G multiply-adds{unit}, {parameters:.3} M parameters{states}"))
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use tteview::regular_file;
-use tteview_compiler::{Inspection, TensorInfo, inspect_in};
+use tteview_compiler::{FrameInspection, Inspection, TensorInfo, inspect_in};
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
@@ -79,9 +79,32 @@ fn to_json(inspection: &Inspection) -> Value {
         "states": tensors(&inspection.states),
         "state_bytes": inspection.states.iter().map(TensorInfo::bytes).sum::<usize>(),
         "multiply_adds": inspection.multiply_adds,
+        "frame_steps": inspection.frame_steps.as_ref().map(frame_steps_to_json),
         "parameters": inspection.parameters,
         "opset": inspection.opset,
         "operators": inspection.operators,
         "metadata": metadata,
+    })
+}
+
+fn frame_steps_to_json(frames: &FrameInspection) -> Value {
+    let part = |multiply_adds: u64, states: usize, bytes: usize| {
+        json!({
+            "multiply_adds": multiply_adds,
+            "share_of_clip": frames.share_of_clip(multiply_adds),
+            "states": states,
+            "state_bytes": bytes,
+        })
+    };
+    let left = |multiply_adds: u64| {
+        let share = frames.share_of_clip(multiply_adds);
+        json!({ "multiply_adds": multiply_adds, "share_of_clip": share })
+    };
+    json!({
+        "lateral_reach": frames.lateral_reach,
+        "fast_run": part(frames.fast_multiply_adds, frames.fast_states, frames.fast_state_bytes),
+        "slow_run": part(frames.slow_multiply_adds, frames.slow_states, frames.slow_state_bytes),
+        "left_at_best": left(frames.least_left()),
+        "left_at_worst": left(frames.most_left()),
     })
 }

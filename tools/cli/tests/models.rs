@@ -94,6 +94,35 @@ fn compile_writes_packages_that_inspect_reads() {
 }
 
 #[test]
+fn compile_writes_frame_steps_unless_chunk_steps_are_asked_for() {
+    let folder = create_folder("steps");
+    let source = write_network(&folder, 1, source::Padding::Left);
+    let inspect_steps = |more: &[&str]| -> Value {
+        let outcome = run_compile(&folder, &source, more);
+        assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+        let reason = "chunk steps, because frame steps are not possible: --chunk 2";
+        assert_eq!(outcome.stdout.contains(reason), more.contains(&"--chunk"));
+        let package = folder.join("net.stream.onnx");
+        let shown = run_tteview(["inspect", package.to_str().unwrap(), "--json"]);
+        serde_json::from_str(&shown.stdout).unwrap()
+    };
+    let frames = inspect_steps(&[]);
+    assert_eq!(frames["metadata"]["format"], 2);
+    // The lateral connection is padded symmetrically, so it reads two later samples.
+    assert_eq!(frames["frame_steps"]["lateral_reach"], 2);
+    let [fast, slow, most] = ["fast_run", "slow_run", "left_at_worst"]
+        .map(|run| frames["frame_steps"][run]["multiply_adds"].as_u64().unwrap());
+    assert_eq!(most, 3 * fast + slow);
+    for more in [&["--steps", "chunk"][..], &["--chunk", "2"]] {
+        let chunks = inspect_steps(more);
+        assert_eq!(
+            (&chunks["metadata"]["format"], &chunks["frame_steps"]),
+            (&1.into(), &Value::Null)
+        );
+    }
+}
+
+#[test]
 fn compile_reports_why_a_network_cannot_stream() {
     let folder = create_folder("window-only");
     let source = write_network(&folder, 1, source::Padding::Symmetric);
@@ -139,6 +168,7 @@ fn verify_reports_the_errors_against_onnx_runtime() {
     assert!(
         outcome.stdout.contains("clip against source")
             && outcome.stdout.contains("steps against clip")
+            && outcome.stdout.contains("frame steps against chunk steps")
     );
 }
 

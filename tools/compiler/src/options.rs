@@ -183,9 +183,9 @@ pub enum Winograd {
 pub enum Steps {
     /// The fast pathway runs once for each sample, and the slow pathway once for each chunk. A
     /// network for which this is not possible gets chunk steps.
+    #[default]
     Frame,
     /// One run takes all samples of a chunk.
-    #[default]
     Chunk,
 }
 
@@ -218,7 +218,7 @@ pub struct CompileOptions {
 }
 
 impl CompileOptions {
-    /// Returns the default options: single precision, all channels, chunk steps, one slow frame per
+    /// Returns the default options: single precision, all channels, frame steps, one slow frame per
     /// step, and a self-test.
     pub fn new(name: impl Into<String>, labels: Vec<Label>) -> Self {
         Self {

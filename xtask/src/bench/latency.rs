@@ -68,7 +68,9 @@ fn prepare_networks(tteview: &Path) -> Result<PathBuf> {
     let source = folder.join("r50.onnx");
     run(cargo("run --release -p tteview-compiler --example slowfast --").arg(&source))?;
     let mut compile = command(tteview, ["compile"]);
-    compile.arg(&source).arg("--labels").arg(root().join("models/views.json"));
+    // The library does not run frame steps yet.
+    compile.args(["--steps", "chunk"]).arg(&source);
+    compile.arg("--labels").arg(root().join("models/views.json"));
     run(compile.arg("-o").arg(folder.join("r50")))?;
     Ok(folder)
 }
