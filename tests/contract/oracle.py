@@ -10,14 +10,19 @@ end. It needs Python 3.10 or later and no other packages.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from cases import Case, create_cases
+from frame_cases import create_frame_cases
 
 LABELS = 4
+
+WINDOW = 3
+"""Number of samples in the lateral window of the formula for frame steps."""
 
 AGREEING_FRAMES = 5
 """Number of consecutive late frames that must agree before the last of them is accepted."""
@@ -35,6 +40,21 @@ class Settings:
     gap_ns: int = 250_000_000
     fails: tuple[int, ...] = ()
     """Indices of the frames that make the step of their chunk fail."""
+    reach: int = 0
+    """Lateral reach of frame steps."""
+    fails_fast: tuple[int, ...] = ()
+    """Indices of the frames that make their fast run fail."""
+    fails_slow: tuple[int, ...] = ()
+    """Indices of the slow frames that make their slow run fail."""
+
+
+@dataclass
+class FrameState:
+    """The states of both parts in frame steps, and the lateral window."""
+
+    fast: list[float] = field(default_factory=lambda: [0.0] * LABELS)
+    slow: list[float] = field(default_factory=lambda: [0.0] * LABELS)
+    window: list[int] = field(default_factory=lambda: [0] * WINDOW)
 
 
 @dataclass
@@ -45,11 +65,12 @@ class Segment:
     first_frame: int
     samples: list[int] = field(default_factory=list)
     state: list[float] = field(default_factory=lambda: [0.0] * LABELS)
+    frame_state: FrameState = field(default_factory=FrameState)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk and its output, which has the value None if the step failed.
+    """A chunk and its output, which has the value None if the step or one of the runs failed.
 
     `held` is the number of repetitions of the last sample.
     """
@@ -73,7 +94,7 @@ def compute_logits(fast: list[int], slow: int, state: list[float]) -> list[float
 
 
 class Acquisition:
-    """An acquisition in stream mode."""
+    """An acquisition in stream mode, with chunk steps."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -186,16 +207,25 @@ class Acquisition:
             return
         alpha = self.settings.alpha
         decided = len(segment.samples) % alpha
-        is_first = all(chunk.logits is None for chunk in self.chunks[self._first_counted :])
-        is_completed = {
-            "auto": is_first or 2 * decided >= alpha,
-            "drop": is_first,
-            "hold": True,
-        }[self.settings.partial]
-        if decided > 0 and is_completed:
-            held = alpha - decided
+        if decided > 0 and (held := self._count_held(decided)) is not None:
             fast = segment.samples[-decided:] + [segment.samples[-1]] * held
             self._run_step(segment, fast, held)
+
+    def _count_held(self, decided: int) -> int | None:
+        """Returns how often the last sample of a partial chunk is repeated.
+
+        The result is None if the partial chunk does not count.
+        """
+        is_completed = {
+            "auto": self._is_first() or 2 * decided >= self.settings.alpha,
+            "drop": self._is_first(),
+            "hold": True,
+        }[self.settings.partial]
+        return self.settings.alpha - decided if is_completed else None
+
+    def _is_first(self) -> bool:
+        """Returns whether no chunk counts yet."""
+        return all(chunk.logits is None for chunk in self.chunks[self._first_counted :])
 
     def _within_span(self, chunks: list[Chunk]) -> list[Chunk]:
         """Returns the chunks that lie within `span_ns` of the newest chunk."""
@@ -222,21 +252,86 @@ class Acquisition:
         }
 
 
-def run_case(case: Case) -> dict[str, Any]:
+class FrameAcquisition(Acquisition):
+    """An acquisition in stream mode, with frame steps."""
+
+    def _run_step(self, segment: Segment, fast: list[int], held: int) -> None:
+        """Runs the fast runs of a chunk and, after the sample at the reach, the slow run.
+
+        A partial chunk that counts alone has fewer than `alpha` samples.
+        """
+        settings = self.settings
+        first = (len(segment.samples) - 1) // settings.alpha * settings.alpha
+        state = segment.frame_state
+        fast_sum, slow_logits = [0.0] * LABELS, [0.0] * LABELS
+        fast_failed = slow_failed = False
+        for position, frame in enumerate(fast):
+            if frame in settings.fails_fast:
+                fast_failed = True
+                break
+            logits = [(frame * (j + 3)) % 11 + 0.5 * state.fast[j] for j in range(LABELS)]
+            state.fast = [value / 2 for value in logits]
+            # A frame differs from the zeros of the initial state.
+            state.window = [*state.window[1:], frame + 1]
+            fast_sum = [a + b for a, b in zip(fast_sum, logits, strict=True)]
+            if position == settings.reach and settings.alpha > 1:
+                slow_failed = fast[0] in settings.fails_slow
+                slow_logits = self._run_slow(fast[0], state)
+        if fast_failed:
+            segment.frame_state = FrameState()
+        elif slow_failed:
+            state.slow = [0.0] * LABELS
+        means = [value / len(fast) for value in fast_sum]
+        logits = [a + b for a, b in zip(slow_logits, means, strict=True)]
+        self.chunks.append(
+            Chunk(
+                segment=len(self.segments) - 1,
+                slow=fast[0],
+                fast=fast,
+                first_ns=self._grid_time(segment, first),
+                last_ns=self._grid_time(segment, first + len(fast) - 1 - held),
+                held=held,
+                logits=None if fast_failed or slow_failed else logits,
+            )
+        )
+
+    @staticmethod
+    def _run_slow(slow: int, state: FrameState) -> list[float]:
+        lateral = sum(weight * frame for weight, frame in enumerate(state.window, start=1))
+        logits = [
+            (slow * (j + 1)) % 5 + (lateral * (j + 2)) % 7 + 0.5 * state.slow[j]
+            for j in range(LABELS)
+        ]
+        state.slow = [value / 2 for value in logits]
+        return logits
+
+    def _count_held(self, decided: int) -> int | None:
+        if self.settings.partial == "hold":
+            return self.settings.alpha - decided
+        return max(0, self.settings.reach + 1 - decided) if self._is_first() else None
+
+
+def run_case(case: Case, kind: type[Acquisition] = Acquisition) -> dict[str, Any]:
     """Runs a case and returns it with its expected results."""
-    settings = {**case.settings, "fails": tuple(case.settings.get("fails", ()))}
-    acquisition = Acquisition(Settings(**settings))
+    lists = {key: tuple(value) for key, value in case.settings.items() if isinstance(value, list)}
+    settings = Settings(**{**case.settings, **lists})
+    acquisition = kind(settings)
+    live = []
     for event in case.events:
         if event[0] == "change":
             acquisition.mark_change()
         else:
             acquisition.add_frame(event[1])
+        if kind is FrameAcquisition:
+            # The live label is the final label of an acquisition that ends here.
+            live.append(copy.deepcopy(acquisition).end())
     final = acquisition.end()
     segments = [{"t0": s.start_ns, "samples": s.samples} for s in acquisition.segments]
     queries = [
         {"from_ns": from_ns, "to_ns": to_ns, **acquisition.query(from_ns, to_ns)}
         for from_ns, to_ns in case.queries
     ]
+    more = {"live": live} if kind is FrameAcquisition else {}
     return {
         "name": case.name,
         "settings": case.settings,
@@ -248,6 +343,7 @@ def run_case(case: Case) -> dict[str, Any]:
             "chunks": [vars(chunk) for chunk in acquisition.chunks],
             "final": final,
             "queries": queries,
+            **more,
         },
     }
 
@@ -255,7 +351,10 @@ def run_case(case: Case) -> dict[str, Any]:
 def main() -> None:
     """Prints the fixtures, one case per line."""
     cases = ",\n".join(json.dumps(run_case(case)) for case in create_cases())
-    print(f'{{"labels": {LABELS}, "cases": [\n{cases}\n]}}')
+    frame_cases = ",\n".join(
+        json.dumps(run_case(case, FrameAcquisition)) for case in create_frame_cases()
+    )
+    print(f'{{"labels": {LABELS}, "cases": [\n{cases}\n], "frame_cases": [\n{frame_cases}\n]}}')
 
 
 if __name__ == "__main__":

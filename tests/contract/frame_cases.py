@@ -1,0 +1,77 @@
+"""The cases of frame steps for which `oracle.py` computes the expected results.
+
+See docs/stream-contract.md#frame-steps for the rules that the cases test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cases import Case, frames, usual
+
+PERIOD_NS = 33_333_333
+
+
+def create_end_cases() -> Iterator[Case]:
+    """Returns acquisitions that end after each sample of the first and the third chunk."""
+    for reach in (0, 1, 3):
+        for partial in ("auto", "drop", "hold"):
+            for samples in (1, 2, 3, 4, 9, 10, 11, 12):
+                times = [["frame", 10**9 + i * PERIOD_NS] for i in range(samples)]
+                name = f"reach {reach}, {samples} samples, {partial}"
+                yield Case(name, usual(reach=reach, partial=partial), times)
+
+
+def create_frame_cases() -> Iterator[Case]:
+    """Returns all cases. Their names are part of the fixtures."""
+    yield from create_end_cases()
+    yield Case("frame steps, 60 Hz", usual(reach=1), frames(60, 2.21))
+    yield Case("frame steps, 25 Hz, frames serve twice", usual(), frames(25, 2.0))
+    yield Case(
+        "frame steps, one pathway",
+        {"interval_ns": PERIOD_NS, "alpha": 1, "clip_samples": 16},
+        frames(30, 1.01),
+        [(1_100_000_000, 1_500_000_000)],
+    )
+    yield Case(
+        "frame steps, alpha 8",
+        {"interval_ns": 66_666_667, "alpha": 8, "clip_samples": 32, "reach": 5},
+        frames(50, 3.3),
+    )
+    yield Case(
+        "frame steps, gap in a chunk",
+        usual(reach=1),
+        frames(30, 0.35) + frames(30, 0.5, start_ns=3_500_000_000),
+        [(1_000_000_000, 1_270_000_000), (0, 9_000_000_000)],
+    )
+    yield Case(
+        "frame steps, gap in the first chunk",
+        usual(reach=2),
+        frames(30, 0.04) + frames(30, 0.5, start_ns=3_500_000_000),
+    )
+    yield Case(
+        "frame steps, change in a chunk",
+        usual(),
+        [*frames(30, 0.5), ["change"], *frames(30, 0.3, start_ns=2_000_000_000)],
+    )
+    yield Case("frame steps, label span", usual(span_ns=500_000_000), frames(60, 2.0))
+    two_seconds = frames(30, 2.0)
+    everything = [(0, 9_000_000_000)]
+    yield Case(
+        "a fast run before the reach fails", usual(reach=2, fails_fast=[9]), two_seconds, everything
+    )
+    yield Case(
+        "a fast run after the reach fails", usual(fails_fast=[10]), two_seconds, everything
+    )
+    yield Case("a slow run fails", usual(fails_slow=[8]), two_seconds, everything)
+    yield Case("both runs of a chunk fail", usual(fails_fast=[11], fails_slow=[8]), two_seconds)
+    yield Case(
+        "a partial chunk counts alone after failures",
+        usual(fails_slow=[0], reach=1),
+        frames(30, 0.18),
+    )
+    yield Case(
+        "the only chunk is partial, and its slow run fails",
+        usual(fails_slow=[0]),
+        frames(30, 0.07),
+    )
