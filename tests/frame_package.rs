@@ -1,5 +1,6 @@
-//! Tests of packages with frame steps: the library divides the graph into two models, which give the
-//! results of the self-test, and refuses graphs and metadata that do not describe such a division.
+//! Tests of packages with frame steps: the library divides the graph into two models, which give
+//! the results of the self-test, and refuses graphs and metadata that do not describe such a
+//! division.
 
 use prost::Message;
 use rten::{Model, Value, ValueOrView};
@@ -138,7 +139,7 @@ fn assert_self_test_passes(spec: &ModelSpec, models: FrameModels) {
     let mut values = self_test_input(spec.self_test.seed);
     assert_eq!(steps.self_test.len(), 3);
     for expected in &steps.self_test {
-        let mut fast_sum = vec![0.0; LABELS];
+        let mut fast_sum = [0.0; LABELS];
         let mut slow_logits = vec![0.0; LABELS];
         let mut first = Vec::new();
         for position in 0..spec.alpha {
@@ -307,7 +308,7 @@ fn node_that_reads_the_other_part_is_refused() {
         metadata.insert("tteview.fast_nodes".into(), fast_nodes.to_string());
     });
     assert_refused(shorter, Status::ModelInvalid, "of the other part");
-    // A state of the fast part is not a lateral window unless the metadata says so.
+    // A state of the fast part is not a lateral window unless the metadata lists it.
     let hidden = set(&package, "lateral_windows", "[]");
     assert_refused(hidden, Status::ModelInvalid, "\"lateral0_next\", a value of the other part");
 }

@@ -1,15 +1,20 @@
 //! Parser for the metadata keys of a model package. It implements docs/model-package.md#metadata.
 
 mod frame_steps;
+mod keys;
+mod self_test;
 
 use super::limits;
-use super::spec::{Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
-use crate::error::{Error, Result, Status};
+use super::spec::{Label, Mode, ModelSpec, Precision, StateSpec};
+use crate::error::Result;
 use crate::frame::Orientation;
+use keys::{
+    Keys, check, check_agreement, check_number, check_text, check_values, has_nul, invalid,
+    unsupported_error,
+};
+use self_test::parse_self_test;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Maximum size of a model card in bytes.
@@ -51,99 +56,6 @@ struct StateEntry {
     name: String,
     shape: Vec<usize>,
     initial: f32,
-}
-
-#[derive(Deserialize)]
-struct ToleranceEntry {
-    fp32: f32,
-    fp16: f32,
-}
-
-#[derive(Deserialize)]
-struct SelfTestEntry {
-    seed: u32,
-    logits: Vec<f32>,
-    tolerance: ToleranceEntry,
-}
-
-struct Keys<'a>(&'a BTreeMap<String, String>);
-
-impl Keys<'_> {
-    fn optional(&self, key: &str) -> Option<&str> {
-        self.0.get(&format!("tteview.{key}")).map(String::as_str)
-    }
-
-    /// Checks that no value contains a NUL, at which a C string ends. JSON can write a NUL as an
-    /// escape sequence, so the texts inside JSON values are checked after they are parsed.
-    fn check_no_nul(&self) -> Result<()> {
-        let mut own = self
-            .0
-            .iter()
-            .filter_map(|(key, value)| key.strip_prefix("tteview.").map(|key| (key, value)));
-        let with_nul = own.find(|(_, value)| has_nul(value));
-        with_nul.map_or(Ok(()), |(key, _)| Err(invalid(key, "must not contain a NUL")))
-    }
-
-    fn text(&self, key: &str) -> Result<&str> {
-        self.optional(key).ok_or_else(|| invalid(key, "is missing"))
-    }
-
-    fn parse_json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
-        serde_json::from_str(self.text(key)?)
-            .map_err(|error| invalid(key, &format!("is malformed: {error}")))
-    }
-}
-
-fn has_nul(text: &str) -> bool {
-    text.contains('\0')
-}
-
-fn invalid(key: &str, problem: &str) -> Error {
-    Error::new(Status::ModelInvalid, format!("tteview.{key} {problem}"))
-}
-
-/// Returns [`Status::ModelInvalid`] if a number is outside of its range.
-fn check_number<T: PartialOrd + Display>(
-    key: &str,
-    what: &str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<()> {
-    let (first, last) = (range.start(), range.end());
-    check(
-        key,
-        range.contains(&value),
-        &format!("must have {what} of {first} to {last}, got {value}"),
-    )
-}
-
-/// Returns [`Status::ModelInvalid`] if a text is too long.
-fn check_text(key: &str, what: &str, text: &str, max: usize) -> Result<()> {
-    let len = text.len();
-    check(key, len <= max, &format!("must have {what} of at most {max} bytes, got {len}"))
-}
-
-fn unsupported_error(key: &str, problem: &str) -> Error {
-    Error::new(Status::Unsupported, format!("tteview.{key}: {problem}"))
-}
-
-/// Returns [`Status::ModelInvalid`] if a value is invalid regardless of the other keys.
-fn check(key: &str, is_valid: bool, problem: &str) -> Result<()> {
-    if is_valid { Ok(()) } else { Err(invalid(key, problem)) }
-}
-
-/// Returns [`Status::ModelInvalid`] if one of the values is outside the range or not a number.
-fn check_values(key: &str, values: &[f32], range: RangeInclusive<f32>) -> Result<()> {
-    let (least, most) = (range.start(), range.end());
-    values.iter().try_for_each(|value| {
-        check(key, range.contains(value), &format!("must be {least} to {most}, got {value:?}"))
-    })
-}
-
-/// Returns [`Status::ModelMismatch`] if a value contradicts the value of another key.
-fn check_agreement(key: &str, agrees: bool, problem: &str) -> Result<()> {
-    let error = || Error::new(Status::ModelMismatch, format!("tteview.{key} {problem}"));
-    if agrees { Ok(()) } else { Err(error()) }
 }
 
 /// Parses and checks the metadata. `graph_sha256` and `package_sha256` are the hexadecimal hashes
@@ -233,7 +145,7 @@ pub(super) fn parse_spec(
         let (steps, self_test) = frame_steps::parse(&keys, &context, labels.len())?;
         (Some(steps), self_test)
     } else {
-        (None, parse_self_test(keys.parse_json("self_test")?, labels.len())?)
+        (None, parse_self_test(&keys, labels.len())?)
     };
     check_agreement(
         "states",
@@ -366,27 +278,4 @@ fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {
     }
     let state = |e: StateEntry| StateSpec { name: e.name, shape: e.shape, initial: e.initial };
     Ok(entries.into_iter().map(state).collect())
-}
-
-fn parse_self_test(entry: SelfTestEntry, labels: usize) -> Result<SelfTest> {
-    let SelfTestEntry { seed, logits, tolerance } = entry;
-    check_logits(&logits, labels)?;
-    create_self_test(seed, logits, &tolerance)
-}
-
-/// Checks logits of the self-test.
-fn check_logits(logits: &[f32], labels: usize) -> Result<()> {
-    check_agreement("self_test", logits.len() == labels, "must have one logit per label")?;
-    check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")
-}
-
-fn create_self_test(seed: u32, logits: Vec<f32>, tolerance: &ToleranceEntry) -> Result<SelfTest> {
-    check("self_test", seed != 0, "must have a seed other than 0")?;
-    let fits = |v: f32| v.is_finite() && v > 0.0;
-    check(
-        "self_test",
-        fits(tolerance.fp32) && fits(tolerance.fp16),
-        "must have positive tolerances",
-    )?;
-    Ok(SelfTest { seed, logits, tolerance_fp32: tolerance.fp32, tolerance_fp16: tolerance.fp16 })
 }

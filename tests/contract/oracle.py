@@ -214,7 +214,7 @@ class Acquisition:
     def _count_held(self, decided: int) -> int | None:
         """Returns how often the last sample of a partial chunk is repeated.
 
-        The result is None if the partial chunk does not count.
+        Returns None if the partial chunk does not count.
         """
         is_completed = {
             "auto": self._is_first() or 2 * decided >= self.settings.alpha,

@@ -1,13 +1,11 @@
 //! The keys of format 2, which describes frame steps. It implements
 //! docs/model-package.md#frame-steps.
 
-use super::{
-    Keys, SelfTest, StateSpec, ToleranceEntry, check, check_agreement, check_logits, check_number,
-    create_self_test, invalid, limits,
-};
+use super::keys::{Keys, check_agreement, check_number, invalid};
+use super::self_test::parse_frame_self_test;
 use crate::error::Result;
-use crate::model::spec::{ChunkSelfTest, FrameSteps, Mode};
-use serde::Deserialize;
+use crate::model::limits;
+use crate::model::spec::{FrameSteps, Mode, SelfTest, StateSpec};
 use std::collections::HashSet;
 
 /// The keys of both formats.
@@ -38,33 +36,12 @@ const COMMON_KEYS: [&str; 21] = [
 /// The keys of format 2 alone.
 const FRAME_KEYS: [&str; 4] = ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows"];
 
-/// Minimum number of chunks in the self-test, so that it covers states and lateral windows that
-/// runs have written.
-const MIN_SELF_TEST_CHUNKS: usize = 3;
-
-/// Maximum number of chunks in the self-test, which runs before every start of an engine.
-const MAX_SELF_TEST_CHUNKS: usize = 16;
-
 /// The values of other keys that frame steps depend on.
 pub(super) struct Context<'a> {
     pub(super) mode: Mode,
     pub(super) alpha: usize,
     pub(super) has_slow_part: bool,
     pub(super) states: &'a [StateSpec],
-}
-
-#[derive(Deserialize)]
-struct ChunkEntry {
-    fast: Vec<f32>,
-    slow: Vec<f32>,
-    logits: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct FrameSelfTestEntry {
-    seed: u32,
-    chunks: Vec<ChunkEntry>,
-    tolerance: ToleranceEntry,
 }
 
 /// Checks the format and returns whether the package has frame steps. Each format refuses the rules
@@ -128,32 +105,8 @@ pub(super) fn parse(
         context.has_slow_part || lateral_windows.is_empty(),
         "must be empty in a network with one pathway",
     )?;
-    let (chunks, self_test) = parse_self_test(keys.parse_json("self_test")?, labels)?;
+    let (chunks, self_test) = parse_frame_self_test(keys, labels)?;
     let steps =
         FrameSteps { lateral_reach, fast_nodes, fast_states, lateral_windows, self_test: chunks };
     Ok((steps, self_test))
-}
-
-fn parse_self_test(
-    entry: FrameSelfTestEntry,
-    labels: usize,
-) -> Result<(Vec<ChunkSelfTest>, SelfTest)> {
-    let FrameSelfTestEntry { seed, chunks, tolerance } = entry;
-    let range = MIN_SELF_TEST_CHUNKS..=MAX_SELF_TEST_CHUNKS;
-    check_number("self_test", "a number of chunks", chunks.len(), range)?;
-    for ChunkEntry { fast, slow, logits } in &chunks {
-        for values in [fast, slow, logits] {
-            check_logits(values, labels)?;
-        }
-        let mut sums = fast.iter().zip(slow).zip(logits);
-        check(
-            "self_test",
-            sums.all(|((fast, slow), sum)| (fast + slow - sum).abs() <= tolerance.fp32),
-            "must have logits that are the sum of fast and slow",
-        )?;
-    }
-    let logits = chunks.first().map(|chunk| chunk.logits.clone()).unwrap_or_default();
-    let chunk = |ChunkEntry { fast, slow, logits }| ChunkSelfTest { fast, slow, logits };
-    let self_test = create_self_test(seed, logits, &tolerance)?;
-    Ok((chunks.into_iter().map(chunk).collect(), self_test))
 }

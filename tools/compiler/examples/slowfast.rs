@@ -1,10 +1,10 @@
 //! Writes a causal SlowFast R50 8x8 or R101 8x8 with seeded random weights, in the form that a
 //! training framework exports. The output is for measurements that need a full-size network.
 //!
-//! `slowfast FILE [50|101] [REACH]` writes a network of 3-D convolutions without batch norm. The network
-//! takes 32 samples of 224x224 pixels with three channels and has 21 logits. The layers follow
-//! table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019), with
-//! alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6. Temporal
+//! `slowfast FILE [50|101] [REACH]` writes a network of 3-D convolutions without batch norm. The
+//! network takes 32 samples of 224x224 pixels with three channels and has 21 logits. The layers
+//! follow table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019),
+//! with alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6. Temporal
 //! windows with stride 1 read no later frames. REACH is the number of later frames that the lateral
 //! connections read, from 0 to 3; without it, they are padded symmetrically and read 3.
 

@@ -5,10 +5,11 @@
 //! - `NAME.clip.onnx` is the same network with 2-D convolutions over `[T,C,H,W]`. It gives the same
 //!   result up to rounding.
 //! - `NAME.stream.onnx` runs one chunk with explicit states: in frame steps, with one run of the
-//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The mean of
-//!   its results over all chunks of a clip equals the result of the clip package. If there is a head
-//!   package, chunk steps output pooled features instead of logits, and the head package maps their
-//!   mean to the logits. The compiler writes the stream package if the network is chunk-causal.
+//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The mean
+//!   of its results over all chunks of a clip equals the result of the clip package. If there is a
+//!   head package, chunk steps output pooled features instead of logits, and the head package maps
+//!   their mean to the logits. The compiler writes the stream package if the network is
+//!   chunk-causal.
 //! - `NAME.head.onnx` maps the mean of the pooled features to logits. The compiler writes the head
 //!   package if the network can stream and its head is not linear.
 //!
@@ -80,6 +81,7 @@
 
 mod card;
 mod causality;
+mod chunk_logits;
 mod compile;
 #[cfg(feature = "self-test")]
 mod embedded;

@@ -1,10 +1,11 @@
 //! The `tteview.` metadata of a package. `docs/model-package.md` defines its keys.
 
+use crate::chunk_logits::ChunkLogits;
 use crate::error::{Result, fail_spec};
 use crate::lowered::State;
 use crate::options::{CompileOptions, Precision};
 use crate::pathways::Pathways;
-use crate::self_test::{ChunkLogits, SEED};
+use crate::self_test::SEED;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@ pub struct Package {
 pub struct CompiledNetwork {
     /// The clip package, which runs the network on a whole clip.
     pub clip: Package,
-    /// The stream package, which runs one chunk in frame steps or in one chunk step. It is `None` if
-    /// the network cannot stream.
+    /// The stream package, which runs one chunk in frame steps or in one chunk step. It is `None`
+    /// if the network cannot stream.
     pub stream: Option<Package>,
     /// The head package. It is present if the network can stream and its head is not linear.
     pub head: Option<Package>,

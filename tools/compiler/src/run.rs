@@ -1,8 +1,8 @@
 //! What runs a model: a runtime in the self-test, in `verify` and in the tests.
 
+use crate::chunk_logits::ChunkLogits;
 use crate::error::{CompileError, Result};
 use crate::parts::{Division, Parts, StateEntry};
-use crate::self_test::ChunkLogits;
 
 /// A float32 tensor with the name of a graph input or output.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +70,8 @@ impl<R: RunModel> FrameRunner<R> {
         Ok(Self { division, fast, slow })
     }
 
-    /// Runs one chunk. Each sample has the shape `[1,C,H,W]`. The samples of a chunk that ends early
-    /// must reach at least up to the lateral reach.
+    /// Runs one chunk. Each sample has the shape `[1,C,H,W]`. The samples of a chunk that ends
+    /// early must reach at least up to the lateral reach.
     pub(crate) fn run_chunk(
         &mut self,
         shape: &[usize],

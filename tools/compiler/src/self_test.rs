@@ -1,6 +1,7 @@
 //! Pass 8: computes the expected result of the self-test. The library uses the self-test to check a
 //! provider.
 
+use crate::chunk_logits::ChunkLogits;
 use crate::error::Result;
 use crate::lowered::State;
 use crate::parts::{Division, Parts};
@@ -11,22 +12,6 @@ pub(crate) const SEED: u32 = 1;
 /// Number of chunks in the self-test of a package with frame steps.
 #[cfg(feature = "self-test")]
 const CHUNKS: usize = 3;
-
-/// The logits of one chunk in frame steps.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ChunkLogits {
-    /// Mean of the logits of the fast part.
-    pub(crate) fast: Vec<f32>,
-    /// Logits of the slow part; zeros in a network with one pathway.
-    pub(crate) slow: Vec<f32>,
-}
-
-impl ChunkLogits {
-    /// Returns the logits of the chunk.
-    pub(crate) fn sum(&self) -> Vec<f32> {
-        self.fast.iter().zip(&self.slow).map(|(fast, slow)| fast + slow).collect()
-    }
-}
 
 /// Runs `model` once on random input generated from [`SEED`] and returns its first output. The
 /// states have their initial values. The model runs on one thread, so that the terms of a sum are
@@ -82,7 +67,7 @@ pub(crate) fn run_frame_self_test(
 
 #[cfg(not(feature = "self-test"))]
 fn fail_without_runtime<T>() -> Result<T> {
-    Err(crate::CompileError::Verify(
+    Err(crate::error::CompileError::Verify(
         "the compiler was built without the feature self-test; set CompileOptions::self_test to false".into(),
     ))
 }

@@ -134,8 +134,8 @@ fn run_source(runtime: &Runtime, source: Source, clip: &RandomClip) -> Result<Ve
     outputs.into_iter().nth(logits).map(|output| output.data).ok_or_else(|| no_output("the source"))
 }
 
-/// Compares a stream package in frame steps with one in chunk steps, chunk by chunk, on random input
-/// generated from `seed`. `clip` is the clip package of the same network. Returns the largest
+/// Compares a stream package in frame steps with one in chunk steps, chunk by chunk, on random
+/// input generated from `seed`. `clip` is the clip package of the same network. Returns the largest
 /// difference of a logit, relative to the largest absolute logit of all chunk steps.
 ///
 /// # Errors

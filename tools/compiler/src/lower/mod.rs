@@ -1,5 +1,5 @@
-//! Pass 6: lowers the source graph to the clip graph, the step graph, the head graph, and the graphs
-//! of the fast and the slow part.
+//! Pass 6: lowers the source graph to the clip graph, the step graph, the head graph, and the
+//! graphs of the fast and the slow part.
 //!
 //! The same rules build all graphs. Where a clip graph pads before the first frame, a step
 //! graph reads a state instead.

@@ -1,0 +1,89 @@
+//! Parser for the self-test of a package (docs/model-package.md#self-test).
+
+use super::keys::{Keys, check, check_agreement, check_number};
+use crate::error::Result;
+use crate::model::spec::{ChunkSelfTest, SelfTest};
+use serde::Deserialize;
+
+/// Minimum number of chunks in the self-test, so that it covers states and lateral windows that
+/// runs have written.
+const MIN_SELF_TEST_CHUNKS: usize = 3;
+
+/// Maximum number of chunks in the self-test, which runs before every start of an engine.
+const MAX_SELF_TEST_CHUNKS: usize = 16;
+
+#[derive(Deserialize)]
+struct ToleranceEntry {
+    fp32: f32,
+    fp16: f32,
+}
+
+#[derive(Deserialize)]
+struct SelfTestEntry {
+    seed: u32,
+    logits: Vec<f32>,
+    tolerance: ToleranceEntry,
+}
+
+#[derive(Deserialize)]
+struct ChunkEntry {
+    fast: Vec<f32>,
+    slow: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct FrameSelfTestEntry {
+    seed: u32,
+    chunks: Vec<ChunkEntry>,
+    tolerance: ToleranceEntry,
+}
+
+/// Parses the self-test of several chunks in frame steps.
+pub(super) fn parse_frame_self_test(
+    keys: &Keys<'_>,
+    labels: usize,
+) -> Result<(Vec<ChunkSelfTest>, SelfTest)> {
+    let FrameSelfTestEntry { seed, chunks, tolerance } = keys.parse_json("self_test")?;
+    let range = MIN_SELF_TEST_CHUNKS..=MAX_SELF_TEST_CHUNKS;
+    check_number("self_test", "a number of chunks", chunks.len(), range)?;
+    for ChunkEntry { fast, slow, logits } in &chunks {
+        for values in [fast, slow, logits] {
+            check_logits(values, labels)?;
+        }
+        let mut sums = fast.iter().zip(slow).zip(logits);
+        check(
+            "self_test",
+            sums.all(|((fast, slow), sum)| (fast + slow - sum).abs() <= tolerance.fp32),
+            "must have logits that are the sum of fast and slow",
+        )?;
+    }
+    let logits = chunks.first().map(|chunk| chunk.logits.clone()).unwrap_or_default();
+    let chunk = |ChunkEntry { fast, slow, logits }| ChunkSelfTest { fast, slow, logits };
+    let self_test = create_self_test(seed, logits, &tolerance)?;
+    Ok((chunks.into_iter().map(chunk).collect(), self_test))
+}
+
+/// Parses the self-test of one run.
+pub(super) fn parse_self_test(keys: &Keys<'_>, labels: usize) -> Result<SelfTest> {
+    let SelfTestEntry { seed, logits, tolerance } = keys.parse_json("self_test")?;
+    check_logits(&logits, labels)?;
+    create_self_test(seed, logits, &tolerance)
+}
+
+/// Checks logits of the self-test.
+fn check_logits(logits: &[f32], labels: usize) -> Result<()> {
+    check_agreement("self_test", logits.len() == labels, "must have one logit per label")?;
+    check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")
+}
+
+fn create_self_test(seed: u32, logits: Vec<f32>, tolerance: &ToleranceEntry) -> Result<SelfTest> {
+    check("self_test", seed != 0, "must have a seed other than 0")?;
+    let fits = |v: f32| v.is_finite() && v > 0.0;
+    check(
+        "self_test",
+        fits(tolerance.fp32) && fits(tolerance.fp16),
+        "must have positive tolerances",
+    )?;
+    Ok(SelfTest { seed, logits, tolerance_fp32: tolerance.fp32, tolerance_fp16: tolerance.fp16 })
+}
