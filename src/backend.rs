@@ -16,6 +16,7 @@ pub(crate) mod rten;
 pub(crate) mod self_test;
 #[cfg(any(feature = "ort", feature = "rten"))]
 pub(crate) mod signature;
+pub(crate) mod windows;
 
 use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};

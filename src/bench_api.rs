@@ -9,6 +9,7 @@ use crate::engine::cache::{EngineCache, Key};
 use crate::error::Result;
 use crate::frame::Geometry;
 use crate::model::ModelSpec;
+use crate::model::part::Part;
 use crate::preprocess::Preprocess;
 use crate::result::ViewResult;
 use crate::sampling::{Arrival, Sampler};
@@ -97,16 +98,34 @@ impl SampleGrid {
     }
 }
 
-/// An engine's network, which the caller runs step by step.
+/// A part of an engine's network, which the caller runs.
 pub struct Network(Box<dyn Session>);
 
 impl Network {
-    /// Allocates the network's tensors on the engine's provider.
+    /// Allocates the tensors of each part of the network on the engine's provider: of the whole
+    /// graph or, with frame steps, of the fast part and of the slow part.
+    ///
+    /// # Errors
+    /// Returns the error of the backend.
+    pub fn parts(engine: &Engine) -> Result<Vec<(&'static str, Self)>> {
+        let create = |part: &Part| {
+            let name = match part {
+                Part::Whole => "step",
+                Part::Fast => "fast run",
+                Part::Slow => "slow run",
+            };
+            engine.backend().create_session(*part).map(|session| (name, Self(session)))
+        };
+        engine.spec().parts().iter().map(create).collect()
+    }
+
+    /// Allocates the tensors of the network's first part on the engine's provider.
     ///
     /// # Errors
     /// Returns the error of the backend.
     pub fn new(engine: &Engine) -> Result<Self> {
-        engine.backend().create_session().map(Self)
+        let part = engine.spec().parts().first().copied().unwrap_or(Part::Whole);
+        engine.backend().create_session(part).map(Self)
     }
 
     /// Runs the graph once.

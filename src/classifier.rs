@@ -1,15 +1,17 @@
 //! Classification, which turns samples into a posterior.
 //!
-//! In stream mode, the network runs once per chunk and passes its temporal state on to the next
-//! chunk. In window mode, it runs on overlapping clips. In both modes, a history keeps the outputs,
-//! and the posterior is computed from their mean. This module implements
+//! In stream mode, the network runs once per chunk, or with frame steps once per sample, and passes
+//! its temporal state on. In window mode, it runs on overlapping clips. In all modes, a history
+//! keeps the outputs, and the posterior is computed from their mean. This module implements
 //! docs/stream-contract.md#label and docs/stream-contract.md#window-mode.
 
+mod frames;
 pub(crate) mod interface;
 mod mean;
 mod pathways;
 pub(crate) mod posterior;
 pub(crate) mod rules;
+pub(crate) mod slow_lane;
 mod stream;
 pub(crate) mod timing;
 mod window;
@@ -18,8 +20,17 @@ use crate::backend::interface::Session;
 use crate::error::Result;
 use crate::model::{Mode, ModelSpec};
 use interface::{Classifier, ClassifierSettings};
+use slow_lane::SlowLane;
 
-/// Creates the classifier for the mode of the model package.
+/// What runs the network of a classifier.
+pub(crate) enum Sessions {
+    /// A session of the whole graph, for chunk steps and windows.
+    Whole(Box<dyn Session>),
+    /// A session of the fast part, and the slow lane of a network with two pathways.
+    Frames(Box<dyn Session>, Option<SlowLane>),
+}
+
+/// Creates the classifier for the mode and the steps of the model package.
 ///
 /// # Errors
 /// Returns [`Status::ModelMismatch`](crate::Status::ModelMismatch) if the graph does not fit the
@@ -27,12 +38,19 @@ use interface::{Classifier, ClassifierSettings};
 /// allocated.
 pub(crate) fn create_classifier(
     spec: &ModelSpec,
-    session: Box<dyn Session>,
+    sessions: Sessions,
     settings: &ClassifierSettings,
 ) -> Result<Box<dyn Classifier>> {
-    Ok(match spec.mode {
-        Mode::Stream => Box::new(stream::StreamClassifier::new(spec, session, settings)?),
-        Mode::Window => Box::new(window::WindowClassifier::new(spec, session, settings)?),
+    Ok(match (sessions, spec.mode) {
+        (Sessions::Frames(fast, slow), _) => {
+            Box::new(frames::FrameClassifier::new(spec, fast, slow, settings)?)
+        }
+        (Sessions::Whole(session), Mode::Stream) => {
+            Box::new(stream::StreamClassifier::new(spec, session, settings)?)
+        }
+        (Sessions::Whole(session), Mode::Window) => {
+            Box::new(window::WindowClassifier::new(spec, session, settings)?)
+        }
     })
 }
 

@@ -13,12 +13,14 @@ pub(crate) mod self_test_gate;
 
 use crate::backend::interface::{Backend, Session};
 use crate::backend::report::RuntimeReport;
-use crate::backend::self_test::{measure_step, run_self_test};
+use crate::backend::self_test::{RunTimes, measure_runs, run_self_test};
 use crate::backend::{DEFAULT_PROVIDER, load_on};
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
 use crate::error::{Error, Result, Status, check_range};
+use crate::model::part::Part;
 use crate::model::{ModelPackage, ModelSpec};
 use crate::sys::fork::{CreatorOwned, count_forks};
+use crate::sys::priority::PriorityMutex;
 use config::{EngineConfig, MAX_THREADS};
 use origin::EngineOrigin;
 use progress::{Progress, ProgressReporter, Stage};
@@ -26,7 +28,6 @@ use scheduler::Scheduler;
 use self_test_gate::SelfTestGate;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// One model on one provider, shared by streams. An engine may be dropped before its streams, which
@@ -52,8 +53,8 @@ pub struct Engine {
     backend: CreatorOwned<Arc<dyn Backend>>,
     scheduler: Arc<Scheduler>,
     self_test: Arc<SelfTestGate>,
-    /// Time of a step as measured by [`Self::prepare`]; negative before the first measurement.
-    step_ns: AtomicI64,
+    /// Times of the runs as measured by [`Self::prepare`]; `None` before the first measurement.
+    times: PriorityMutex<Option<RunTimes>>,
 }
 
 impl Engine {
@@ -68,7 +69,6 @@ impl Engine {
         let default = [String::from(DEFAULT_PROVIDER)];
         let providers =
             if config.providers.is_empty() { &default[..] } else { &config.providers[..] };
-        check_steps(&package.spec)?;
         check_range("threads", config.threads, 0..=MAX_THREADS)?;
         options::check_options(config, providers)?;
         count_forks()?;
@@ -94,7 +94,7 @@ impl Engine {
             backend: CreatorOwned::new(backend),
             scheduler: Arc::default(),
             self_test: Arc::default(),
-            step_ns: AtomicI64::new(-1),
+            times: PriorityMutex::new(None),
         }
     }
 
@@ -103,7 +103,7 @@ impl Engine {
     ///
     /// The function first loads or builds the provider's engine if the provider needs one (see
     /// [`Self::origin`]), which may take minutes. It then runs the self-test of the model package,
-    /// which also warms up the provider. Finally, it measures the time of a step.
+    /// which also warms up the provider. Finally, it measures the times of the runs.
     ///
     /// If the self-test fails, the engine gives no labels until a later `prepare` succeeds:
     /// [`Stream::open`](crate::Stream::open), [`Acquirer::begin`](crate::Acquirer::begin) and
@@ -135,19 +135,18 @@ impl Engine {
         let mut reporter = ProgressReporter::new(callback);
         self.backend.prepare(&mut reporter)?;
         // Live streams take turns with every single run, so that none of them waits for a test.
-        let run = |session: &mut dyn Session| {
-            let _permit = self.scheduler.acquire_unless_paused()?;
+        let run = |part: Part, session: &mut dyn Session| {
+            let _permit = self.scheduler.acquire_unless_paused(part.into())?;
             let start = Instant::now();
             session.run()?;
             Ok(start.elapsed())
         };
         reporter.report(Stage::SelfTest)?;
-        let outcome = run_self_test(self.backend.as_ref(), &self.spec, run);
+        let outcome = run_self_test(self.backend.as_ref(), &self.spec, &run);
         self.self_test.record(&outcome);
         let error = outcome?;
         reporter.report(Stage::Measuring)?;
-        let step = measure_step(self.backend.as_ref(), run)?;
-        self.step_ns.store(i64::try_from(step.as_nanos()).unwrap_or(i64::MAX), Relaxed);
+        *self.times.lock() = Some(measure_runs(self.backend.as_ref(), &self.spec, &run)?);
         Ok(error)
     }
 
@@ -225,11 +224,22 @@ impl Engine {
         Err(Error::new(Status::WrongState, message))
     }
 
-    /// Returns the time of one step (stream mode) or one window (window mode) as measured by
-    /// [`Self::prepare`], or `None` before the first measurement.
+    /// Returns the computing time of one step (stream mode) or one window (window mode) as measured
+    /// by [`Self::prepare`], or `None` before the first measurement. With frame steps, it is the
+    /// sum of the times of the fast runs and of the slow run of a chunk, although both parts may
+    /// run at the same time.
     #[must_use]
     pub fn step_time(&self) -> Option<Duration> {
-        u64::try_from(self.step_ns.load(Relaxed)).ok().map(Duration::from_nanos)
+        let times = *self.times.lock();
+        times.map(|times| times.step(&self.spec))
+    }
+
+    /// Returns the part of [`Self::step_time`] that the slow run of frame steps takes, or 0 for
+    /// other packages.
+    #[must_use]
+    pub fn slow_run_time(&self) -> Option<Duration> {
+        let times = *self.times.lock();
+        times.map(|times| times.slow_run)
     }
 
     /// Returns the time from one step to the next: the duration of a chunk or, in window mode, of
@@ -241,12 +251,15 @@ impl Engine {
     }
 
     /// Returns whether the network keeps up with one stream, which is true if a step takes less
-    /// time than [`Self::step_interval`]. The result is `None` before [`Self::prepare`]. It does
+    /// time than [`Self::step_interval`]. With frame steps, this must hold for the fast runs of a
+    /// step and for its slow run; for a host-driven stream, whose thread makes both, it must hold
+    /// for their sum, [`Self::step_time`]. The result is `None` before [`Self::prepare`]. It does
     /// not depend on the frame rate, because samples are taken at fixed intervals. N streams that
     /// acquire at the same time need N times as much computing time.
     #[must_use]
     pub fn keeps_up(&self) -> Option<bool> {
-        self.step_time().map(|step| step < self.step_interval())
+        let times = *self.times.lock();
+        times.map(|times| times.longest_lane(&self.spec) < self.step_interval())
     }
 
     /// Returns the metadata of the model package.
@@ -279,18 +292,8 @@ impl Engine {
 
     #[cfg(test)]
     pub(crate) fn set_step_time(&self, time: Duration) {
-        self.step_ns.store(i64::try_from(time.as_nanos()).unwrap(), Relaxed);
+        *self.times.lock() = Some(RunTimes { run: time, slow_run: Duration::ZERO });
     }
-}
-
-/// Refuses packages with frame steps, because streams run chunk steps only.
-fn check_steps(spec: &ModelSpec) -> Result<()> {
-    if spec.frame_steps.is_none() {
-        return Ok(());
-    }
-    let message = "tteview.format must be 1, because this version does not run frame steps, got 2; \
-                   compile the package with --steps chunk";
-    Err(Error::new(Status::Unsupported, message))
 }
 
 impl Drop for Engine {

@@ -4,6 +4,7 @@ mod graph;
 mod limits;
 mod metadata;
 mod onnx_file;
+pub(crate) mod part;
 pub(crate) mod spec;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,9 @@ use crate::error::{Error, Result, Status};
 use crate::memory::{check_budget, out_of_memory};
 use crate::regular_file;
 use onnx_file::OnnxFile;
+use part::{Part, PartModel};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,9 +32,9 @@ pub struct ModelPackage {
     pub spec: ModelSpec,
     /// The contents of the whole file.
     pub bytes: Arc<[u8]>,
-    /// What a runtime needs for the graph, or for the fast part of a package with frame steps.
+    /// What a runtime needs for each part, in the order of [`ModelSpec::parts`].
     #[cfg_attr(not(feature = "rten"), allow(dead_code, reason = "only rten needs it"))]
-    pub(crate) cost: Arc<Cost>,
+    pub(crate) costs: Vec<Arc<Cost>>,
 }
 
 impl ModelPackage {
@@ -71,8 +74,8 @@ impl ModelPackage {
         let file = onnx_file::read(&bytes)?;
         let graph_sha256 = to_hex(&Sha256::digest(file.graph.bytes()));
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
-        let cost = check_graphs(&file, &spec)?;
-        Ok(Self { spec, bytes: bytes.into(), cost: Arc::new(cost) })
+        let costs = check_graphs(&file, &spec)?.into_iter().map(Arc::new).collect();
+        Ok(Self { spec, bytes: bytes.into(), costs })
     }
 
     /// Returns the models of both parts of a package with frame steps, or `None` for any other
@@ -84,6 +87,22 @@ impl ModelPackage {
         let Some(steps) = &self.spec.frame_steps else { return Ok(None) };
         let file = onnx_file::read(&self.bytes)?;
         graph::split_frame_models(&file, &self.spec, steps).map(Some)
+    }
+
+    /// Returns the models of the parts that run on their own, in the order of
+    /// [`ModelSpec::parts`].
+    ///
+    /// # Errors
+    /// Returns [`Status::OutOfMemory`] if the memory is not available.
+    pub(crate) fn part_models(&self) -> Result<Vec<PartModel<'_>>> {
+        Ok(match self.frame_models()? {
+            None => vec![PartModel { part: Part::Whole, bytes: Cow::Borrowed(&*self.bytes) }],
+            Some(FrameModels { fast, slow }) => {
+                let fast = PartModel { part: Part::Fast, bytes: Cow::Owned(fast) };
+                let slow = slow.map(|slow| PartModel { part: Part::Slow, bytes: Cow::Owned(slow) });
+                std::iter::once(fast).chain(slow).collect()
+            }
+        })
     }
 
     /// Checks a package that a tool has made, without loading it. In addition to the packages that
@@ -111,13 +130,13 @@ impl ModelPackage {
 }
 
 /// Checks the graph of a package and, if it has frame steps, both parts of the graph. Returns the
-/// cost of the graph, or of the fast part.
-fn check_graphs(file: &OnnxFile<'_>, spec: &ModelSpec) -> Result<Cost> {
+/// cost of each part that runs on its own.
+fn check_graphs(file: &OnnxFile<'_>, spec: &ModelSpec) -> Result<Vec<Cost>> {
     // The check of the whole graph also makes sure that the file is a valid ONNX model.
     let whole = graph::check(file.graph, file.opset, spec.mode)?;
     let Some(steps) = &spec.frame_steps else {
         check_run_bytes(spec, whole.tensor_bytes)?;
-        return Ok(whole);
+        return Ok(vec![whole]);
     };
     let models = graph::split_frame_models(file, spec, steps)?;
     let check_part = |model: &[u8]| {
@@ -126,10 +145,10 @@ fn check_graphs(file: &OnnxFile<'_>, spec: &ModelSpec) -> Result<Cost> {
     };
     let fast = check_part(&models.fast)?;
     let slow = models.slow.as_deref().map(check_part).transpose()?;
+    let costs: Vec<Cost> = std::iter::once(fast).chain(slow).collect();
     // Both parts may run at the same time.
-    let slow_bytes = slow.map_or(0, |slow| slow.tensor_bytes);
-    check_run_bytes(spec, fast.tensor_bytes.saturating_add(slow_bytes))?;
-    Ok(fast)
+    check_run_bytes(spec, costs.iter().map(|cost| cost.tensor_bytes).fold(0, u64::saturating_add))?;
+    Ok(costs)
 }
 
 /// Checks the size of a package in memory, before the package is copied or hashed.

@@ -77,11 +77,14 @@ pub struct ViewResult {
     pub queue_ns: i64,
     /// Total time spent in preprocessing during the acquisition.
     pub preprocess_ns: i64,
-    /// Total time spent in the network during the acquisition.
+    /// Total time spent in the network during the acquisition. With frame steps, it includes the
+    /// slow runs, which may overlap with the fast ones.
     pub inference_ns: i64,
     /// Number of chunks or windows of the acquisition that failed. In the result of a query, the
     /// number of those in the interval.
     pub failed_chunks: u64,
+    /// Part of `inference_ns` that the slow runs of frame steps took.
+    pub slow_inference_ns: i64,
 }
 
 impl ViewResult {
@@ -106,6 +109,7 @@ impl ViewResult {
             preprocess_ns: 0,
             inference_ns: 0,
             failed_chunks: 0,
+            slow_inference_ns: 0,
         }
     }
 

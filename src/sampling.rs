@@ -155,6 +155,25 @@ impl PartialChunk {
     }
 }
 
+impl PartialChunk {
+    /// Returns how often the last sample of a partial chunk is repeated in frame steps, or `None`
+    /// if the chunk is left out. `filled` of its `alpha` samples are decided, and its slow run is
+    /// due after sample `reach`.
+    pub(crate) fn repeats(
+        self,
+        filled: usize,
+        alpha: usize,
+        reach: usize,
+        is_first: bool,
+    ) -> Option<usize> {
+        match self {
+            _ if filled == 0 => None,
+            Self::Hold => Some(alpha.saturating_sub(filled)),
+            Self::Auto | Self::Drop => is_first.then(|| (reach + 1).saturating_sub(filled)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

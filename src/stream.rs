@@ -30,14 +30,17 @@ pub(crate) mod tests;
 mod worker;
 mod worker_thread;
 
-use crate::classifier::create_classifier;
+use crate::backend::interface::Session;
 use crate::classifier::interface::ClassifierSettings;
+use crate::classifier::slow_lane::{SlowLane, SlowLaneBuilder};
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
+use crate::classifier::{Sessions, create_classifier};
 use crate::engine::Engine;
 use crate::engine::scheduled_session::{Deadline, Priority, ScheduledSession};
 use crate::error::Result;
 use crate::memory::check_budget;
 use crate::model::ModelSpec;
+use crate::model::part::Part;
 use crate::preprocess::Preprocess;
 use crate::sampling::Sampler;
 use acquirer::Acquirer;
@@ -147,17 +150,19 @@ impl Stream {
         let restarts_times = config.frame_period_ns > 0;
         let shared = Shared::new(engine, history, exact, hop, restarts_times, stop)?;
         let shared = Arc::new(shared);
-        let session = ScheduledSession::new(
-            engine.backend().create_session()?,
-            engine.scheduler(),
-            Priority::Live(Arc::clone(&shared.stop)),
-        );
+        let signals = Arc::default();
+        let live = || Priority::Live(Arc::clone(&shared.stop));
+        let sessions = create_sessions(engine, live, |lane| match config.drive {
+            Drive::Host => Ok(lane.on_caller()),
+            _ => lane.on_thread(Arc::clone(&shared.stop), &signals, hooks.thread_start.clone()),
+        })?;
         let pipeline = Pipeline::new(
             Arc::clone(&shared),
             Preprocess::new(spec, config.max_width_px, config.max_height_px)?,
             Sampler::new(spec.sample_interval_ns, config.gap_ns),
-            create_classifier(spec, Box::new(session), &settings)?,
+            create_classifier(spec, sessions, &settings)?,
             OverloadPolicy::new(spec, interval_ns),
+            config.publish_each_sample,
             hooks.on_result,
         )?;
         let create_slot = |_| Slot::new(config.frame_bytes(), config.lock_memory);
@@ -171,6 +176,9 @@ impl Stream {
                 (Some(WorkerThread::start(worker, drive, scheduler, start)?), None)
             }
         };
+        if let Some(thread) = thread.as_ref().and_then(WorkerThread::thread) {
+            signals.set_fast_lane(thread);
+        }
         let acquirer = Acquirer::new(producer, Arc::clone(&shared), thread, config);
         Ok(Self { acquirer, driver, reader: Reader::new(shared) })
     }
@@ -211,6 +219,28 @@ fn choose_hop(engine: &Engine, config: &StreamConfig) -> usize {
     }
 }
 
+/// Creates the sessions of a classifier. `start_lane` decides which thread runs the slow lane.
+fn create_sessions(
+    engine: &Engine,
+    priority: impl Fn() -> Priority,
+    start_lane: impl FnOnce(SlowLaneBuilder) -> Result<SlowLane>,
+) -> Result<Sessions> {
+    let (backend, spec) = (engine.backend(), engine.spec());
+    let create = |part: Part| -> Result<Box<dyn Session>> {
+        let session = backend.create_session(part)?;
+        let scheduler = engine.scheduler();
+        Ok(Box::new(ScheduledSession::new(session, scheduler, part.into(), priority())))
+    };
+    match spec.parts() {
+        [fast, slow] => {
+            let lane = SlowLaneBuilder::new(backend.as_ref(), spec, create(*slow)?)?;
+            Ok(Sessions::Frames(create(*fast)?, Some(start_lane(lane)?)))
+        }
+        [Part::Fast] => Ok(Sessions::Frames(create(Part::Fast)?, None)),
+        _ => Ok(Sessions::Whole(create(Part::Whole)?)),
+    }
+}
+
 fn create_history(spec: &ModelSpec, config: &StreamConfig, interval_ns: i64) -> Result<History> {
     History::new(spec.labels.len(), config.history_span_ns(), interval_ns)
 }
@@ -225,9 +255,8 @@ fn create_exact_query(
     if span_ns == 0 {
         return Ok(None);
     }
-    let session = engine.backend().create_session()?;
-    let (deadline, scheduler) = (Deadline::default(), engine.scheduler());
-    let priority = Priority::Idle(Arc::clone(stop), Arc::clone(&deadline));
-    let session = ScheduledSession::new(session, scheduler, priority);
-    ExactQuery::new(engine.spec(), span_ns, session, deadline, settings).map(Some)
+    let deadline = Deadline::default();
+    let idle = || Priority::Idle(Arc::clone(stop), Arc::clone(&deadline));
+    let sessions = create_sessions(engine, idle, |lane| Ok(lane.on_caller()))?;
+    ExactQuery::new(engine.spec(), span_ns, sessions, deadline, settings).map(Some)
 }

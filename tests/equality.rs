@@ -32,7 +32,7 @@ use xorshift::Xorshift;
 const SAMPLE_SIDE: usize = 8;
 const FRAME_SIDE: u32 = 32;
 const INTERVAL_NS: i64 = 10_000_000;
-const TOLERANCE: f64 = 1e-4;
+const TOLERANCE: f64 = 1e-5;
 
 /// Creates a causal SlowFast network with `chunks` slow frames. The seed determines the layers.
 fn create_network(seed: u32, alpha: usize, chunks: usize) -> Source {
@@ -68,7 +68,7 @@ fn create_network(seed: u32, alpha: usize, chunks: usize) -> Source {
 
 /// Compiles the network for clips of `chunks` chunks. Returns the clip package and the step
 /// package.
-fn compile_packages(seed: u32, alpha: usize, chunks: usize) -> [Package; 2] {
+fn compile_packages(seed: u32, alpha: usize, chunks: usize, steps: Steps) -> [Package; 2] {
     let label = |i| Label {
         code: format!("L{i}"),
         name: format!("label {i}"),
@@ -77,8 +77,7 @@ fn compile_packages(seed: u32, alpha: usize, chunks: usize) -> [Package; 2] {
     };
     let mut options = CompileOptions::new("net", (0..LABELS).map(label).collect());
     options.spec = Spec { sample_interval_ns: INTERVAL_NS as u64, ..Spec::default() };
-    // The library does not run frame steps yet.
-    options.steps = Steps::Chunk;
+    options.steps = steps;
     let compiled = compile(create_network(seed, alpha, chunks).bytes(), &options).unwrap();
     [compiled.clip, compiled.stream.expect("the network is causal")]
 }
@@ -189,28 +188,32 @@ fn relative_error(got: &[f32], expected: &[f32]) -> f64 {
 }
 
 /// Returns the number of chunks in an acquisition.
-fn count_chunks(samples: usize, alpha: usize, partial_chunk: PartialChunk) -> usize {
+fn count_chunks(samples: usize, alpha: usize, partial_chunk: PartialChunk, steps: Steps) -> usize {
     let (whole, left) = (samples / alpha, samples % alpha);
-    let completes = match partial_chunk {
-        PartialChunk::Auto => 2 * left >= alpha || whole == 0,
-        PartialChunk::Drop => whole == 0,
-        PartialChunk::Hold => true,
+    let completes = match (partial_chunk, steps) {
+        (PartialChunk::Auto, Steps::Chunk) => 2 * left >= alpha || whole == 0,
+        (PartialChunk::Auto | PartialChunk::Drop, _) => whole == 0,
+        (PartialChunk::Hold, _) => true,
     };
     whole + usize::from(left > 0 && completes)
 }
 
 /// Compares streams with the clip graph for acquisitions of these lengths, in samples. Returns the
 /// largest relative error of the logits.
-fn compare(runtime: Runtime, seed: u32, alpha: usize, lengths: &[usize]) -> f64 {
-    let [_, step] = compile_packages(seed, alpha, 2);
+fn compare(runtime: Runtime, seed: u32, alpha: usize, lengths: &[usize], steps: Steps) -> f64 {
+    let [_, step] = compile_packages(seed, alpha, 2, steps);
     let engines = [1, 2].map(|threads| create_engine(runtime, &step, threads));
     let mut worst = 0.0f64;
     for (index, &samples) in lengths.iter().enumerate() {
-        let partial_chunk = [PartialChunk::Hold, PartialChunk::Auto, PartialChunk::Drop][index % 3];
-        let chunks = count_chunks(samples, alpha, partial_chunk);
+        let rules = [PartialChunk::Hold, PartialChunk::Auto, PartialChunk::Drop];
+        // With frame steps, a partial chunk that counts alone does not equal a clip, unless its
+        // last sample is repeated to the end.
+        let rule = if steps == Steps::Frame && samples < alpha { 0 } else { index % rules.len() };
+        let partial_chunk = rules[rule];
+        let chunks = count_chunks(samples, alpha, partial_chunk, steps);
         // The clip network runs on one window that covers the whole acquisition. The window repeats
         // the last sample as often as the stream's last chunk does.
-        let [clip, _] = compile_packages(seed, alpha, chunks);
+        let [clip, _] = compile_packages(seed, alpha, chunks, steps);
         let clip = create_engine(runtime, &clip, 1);
         let frames = samples.min(chunks * alpha);
         let mut window = open_stream(&clip, AT_ONCE, PartialChunk::Auto);
@@ -244,39 +247,52 @@ fn compare(runtime: Runtime, seed: u32, alpha: usize, lengths: &[usize]) -> f64 
     worst
 }
 
-fn compare_networks(runtime: Runtime) {
+fn compare_networks(runtime: Runtime, steps: Steps) {
     let mut random = Xorshift(20_240_607);
     for (seed, alpha) in [(1, 4), (2, 2), (3, 8), (4, 4), (5, 16), (6, 3)] {
         let mut lengths = vec![1, alpha, 2 * alpha + 1, 3 * alpha - 1];
         lengths.extend((0..2).map(|_| 1 + random.next() as usize % 200));
         lengths.push(if seed == 1 { 2000 } else { 1 + random.next() as usize % 2000 });
-        let worst = compare(runtime, seed, alpha, &lengths);
-        println!("{runtime:?}, network {seed}, alpha {alpha}, samples {lengths:?}: {worst:.1e}");
+        let worst = compare(runtime, seed, alpha, &lengths, steps);
+        println!(
+            "{runtime:?}, {steps:?}, network {seed}, alpha {alpha}, samples {lengths:?}: {worst:.1e}"
+        );
     }
 }
 
 #[test]
-fn streams_equal_one_clip_in_the_embedded_runtime() {
-    compare_networks(Runtime::Embedded);
+fn chunk_steps_equal_one_clip_in_the_embedded_runtime() {
+    compare_networks(Runtime::Embedded, Steps::Chunk);
+}
+
+#[test]
+fn frame_steps_equal_one_clip_in_the_embedded_runtime() {
+    compare_networks(Runtime::Embedded, Steps::Frame);
 }
 
 #[test]
 #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
-fn streams_equal_one_clip_in_onnx_runtime() {
-    compare_networks(Runtime::OnnxRuntime);
+fn chunk_steps_equal_one_clip_in_onnx_runtime() {
+    compare_networks(Runtime::OnnxRuntime, Steps::Chunk);
+}
+
+#[test]
+#[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
+fn frame_steps_equal_one_clip_in_onnx_runtime() {
+    compare_networks(Runtime::OnnxRuntime, Steps::Frame);
 }
 
 /// Compares exact queries with the clip graph over the samples of the interval.
-fn compare_exact_queries(runtime: Runtime) -> f64 {
+fn compare_exact_queries(runtime: Runtime, steps: Steps) -> f64 {
     let (seed, alpha, samples) = (7, 4, 180);
-    let [_, step] = compile_packages(seed, alpha, 2);
+    let [_, step] = compile_packages(seed, alpha, 2, steps);
     let engine = create_engine(runtime, &step, 1);
     let mut stream = open_stream(&engine, AT_ONCE, PartialChunk::Hold);
     acquire(&mut stream, AT_ONCE, seed, 0..samples);
     let (mut exact, mut plain) = ([0.0; LABELS], [0.0; LABELS]);
     let mut worst = 0.0f64;
     for interval in [100..180, 83..84, 91..98, 121..177] {
-        let [clip, _] = compile_packages(seed, alpha, interval.len().div_ceil(alpha));
+        let [clip, _] = compile_packages(seed, alpha, interval.len().div_ceil(alpha), steps);
         let clip = create_engine(runtime, &clip, 1);
         let mut window = open_stream(&clip, AT_ONCE, PartialChunk::Auto);
         let (expected, _) = acquire(&mut window, AT_ONCE, seed, interval.clone());
@@ -298,20 +314,26 @@ fn compare_exact_queries(runtime: Runtime) -> f64 {
 
 #[test]
 fn exact_queries_equal_one_clip_in_the_embedded_runtime() {
-    println!("exact, embedded: {:.1e}", compare_exact_queries(Runtime::Embedded));
+    for steps in [Steps::Chunk, Steps::Frame] {
+        let worst = compare_exact_queries(Runtime::Embedded, steps);
+        println!("exact, embedded, {steps:?}: {worst:.1e}");
+    }
 }
 
 #[test]
 #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
 fn exact_queries_equal_one_clip_in_onnx_runtime() {
-    println!("exact, ONNX Runtime: {:.1e}", compare_exact_queries(Runtime::OnnxRuntime));
+    for steps in [Steps::Chunk, Steps::Frame] {
+        let worst = compare_exact_queries(Runtime::OnnxRuntime, steps);
+        println!("exact, ONNX Runtime, {steps:?}: {worst:.1e}");
+    }
 }
 
 /// Checks that a different cine or length changes the scores by more than ten times the tolerance
 /// of the other comparisons.
 #[test]
 fn another_cine_or_length_gives_other_scores() {
-    let [_, step] = compile_packages(1, 4, 2);
+    let [_, step] = compile_packages(1, 4, 2, Steps::Frame);
     let engine = create_engine(Runtime::Embedded, &step, 1);
     let mut stream = open_stream(&engine, AT_ONCE, PartialChunk::Hold);
     let mut scores_of = |cine, frames| acquire(&mut stream, AT_ONCE, cine, 0..frames).0.scores;

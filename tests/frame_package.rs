@@ -190,15 +190,35 @@ fn both_models_give_the_results_of_the_self_test() {
     }
 }
 
+fn config() -> EngineConfig {
+    EngineConfig { providers: vec!["embedded".into()], ..EngineConfig::default() }
+}
+
 #[test]
-fn engine_refuses_frame_steps_and_runs_chunk_steps() {
-    let config = EngineConfig { providers: vec!["embedded".into()], ..EngineConfig::default() };
-    let error = Engine::new(load(frame_package()).unwrap(), &config).err().expect("refused");
-    assert_eq!(error.status(), Status::Unsupported);
-    assert!(error.message().contains("tteview.format must be 1"), "{error}");
-    let package = load(compile_stream(&create_network(true), Steps::Chunk)).unwrap();
-    assert!(package.frame_models().unwrap().is_none());
-    Engine::new(package, &config).unwrap().prepare().unwrap();
+fn the_self_test_of_an_engine_covers_both_parts() {
+    for steps in [Steps::Frame, Steps::Chunk] {
+        let package = load(compile_stream(&create_network(true), steps)).unwrap();
+        assert_eq!(package.frame_models().unwrap().is_some(), steps == Steps::Frame);
+        let error = Engine::new(package, &config()).unwrap().prepare().unwrap();
+        assert!(error < 1e-5, "{steps:?}: {error}");
+    }
+    let test = &load(frame_package()).unwrap().spec.frame_steps.unwrap().self_test;
+    assert!(test.len() >= 3);
+    for chunk in 0..test.len() {
+        for part in ["fast", "slow"] {
+            let mut package = load(frame_package()).unwrap();
+            let chunks = &mut package.spec.frame_steps.as_mut().unwrap().self_test;
+            let logits = match part {
+                "fast" => &mut chunks[chunk].fast,
+                _ => &mut chunks[chunk].slow,
+            };
+            logits[1] += 0.01;
+            let error = Engine::new(package, &config()).unwrap().prepare().unwrap_err();
+            assert_eq!(error.status(), Status::SelfTest);
+            let place = format!("{part} logit of chunk {chunk} 1 must be");
+            assert!(error.message().contains(&place), "{error}");
+        }
+    }
 }
 
 fn assert_refused(package: Vec<u8>, status: Status, part: &str) {

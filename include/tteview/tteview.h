@@ -341,7 +341,8 @@ typedef struct ttv_runtime_config {
   /**
    * Hook that every thread of the library calls when it starts, or NULL. The hook can set the
    * affinity and the priority of the thread. `role` is "tteview" for the worker thread of a
-   * stream, "tteview-helper" for a thread that helps to run the network of an engine with
+   * stream, "tteview-slow" for the thread of a stream that runs the slow part of a network with
+   * frame steps, "tteview-helper" for a thread that helps to run the network of an engine with
    * `threads` above 1, and "tteview-build" for the thread that builds a TensorRT engine.
    */
   void (*thread_start)(void *user, const char *role);
@@ -481,7 +482,9 @@ typedef struct ttv_engine_config {
   /**
    * Number of threads that run the network, at most 64; 0 selects one. One of them is the
    * thread that runs the stream, the exact query or ttv_engine_prepare. ttv_engine_create starts
-   * the others, which end when the engine and its streams are destroyed.
+   * the others, which end when the engine and its streams are destroyed. With frame steps, a
+   * stream has a thread for each of the two parts of the network, so two threads may compute
+   * even if this number is 1, and `threads` - 2 others help the slow part.
    */
   uint32_t threads;
   /**
@@ -552,14 +555,17 @@ typedef struct ttv_engine_info {
   int64_t self_test_error_ppm;
   /**
    * Time that a step (stream mode) or a window (window mode) takes, as measured by
-   * ttv_engine_prepare; -1 until that call succeeds.
+   * ttv_engine_prepare; -1 until that call succeeds. With frame steps, it is the sum of the
+   * times of the fast runs and of the slow run of a chunk.
    */
   int64_t step_ns;
   /**
    * Time from one step or window to the next: the duration of a chunk (stream mode) or of the
    * default hop of a new stream (window mode). The network keeps up with one stream, at any
    * frame rate, if `step_ns` is less than this time. The network keeps up with N streams that
-   * acquire at the same time if N times `step_ns` is less than this time.
+   * acquire at the same time if N times `step_ns` is less than this time. With frame steps and
+   * a worker of the library, it is enough if this holds for `slow_run_ns` and for the rest of
+   * `step_ns`.
    */
   int64_t step_interval_ns;
   /** Name of the provider. */
@@ -572,6 +578,11 @@ typedef struct ttv_engine_info {
   char model_version[64];
   /** SHA-256 of the model package in hexadecimal. */
   char model_sha256[72];
+  /**
+   * Part of `step_ns` that the slow run of frame steps takes; 0 for other packages; -1 until
+   * ttv_engine_prepare succeeds.
+   */
+  int64_t slow_run_ns;
 } ttv_engine_info;
 
 /**
@@ -863,6 +874,11 @@ enum ttv_stream_flags_bits {
    * allow the process to lock that much memory, ttv_stream_create returns TTV_ERR_SYSTEM.
    */
   TTV_STREAM_FLAG_LOCK_MEMORY = 1u << 0,
+  /**
+   * Publishes a provisional result after each sample instead of after each chunk. This has an
+   * effect only on packages with frame steps.
+   */
+  TTV_STREAM_FLAG_PUBLISH_EACH_SAMPLE = 1u << 1,
 };
 
 typedef struct ttv_result ttv_result;
@@ -1029,7 +1045,8 @@ void ttv_stream_destroy(ttv_stream *stream);
 
 /**
  * Processes the oldest entry that is waiting in the ring of a host-driven stream: a frame or the
- * end of an acquisition. The network runs on the calling thread, in the default floating-point
+ * end of an acquisition. With frame steps, a call for which no entry is waiting makes one slow run
+ * if one is due. The network runs on the calling thread, in the default floating-point
  * environment, which the call restores at its end. If the network fails, the result of the
  * acquisition reports the error.
  *
@@ -1417,7 +1434,10 @@ typedef struct ttv_result {
   int64_t queue_ns;
   /** Total time that preprocessing has taken in this acquisition so far. */
   int64_t preprocess_ns;
-  /** Total time that the network has taken in this acquisition so far. */
+  /**
+   * Total time that the network has taken in this acquisition so far. With frame steps, it
+   * includes the slow runs, which may overlap with the fast ones.
+   */
   int64_t inference_ns;
   /** Memory that the caller provides for the posterior (one value per label), or NULL. */
   float *scores;
@@ -1431,6 +1451,8 @@ typedef struct ttv_result {
    * TTV_RESULT_FLAG_FAILED_CHUNKS is set.
    */
   uint64_t failed_chunks;
+  /** Part of `inference_ns` that the slow runs of frame steps took. */
+  int64_t slow_inference_ns;
 } ttv_result;
 
 /**

@@ -7,9 +7,11 @@
 use super::helpers::ThreadStart;
 use super::interface::{Backend, Session};
 use super::report::RuntimeReport;
+use super::windows::LateralWindows;
 use crate::engine::origin::EngineOrigin;
 use crate::engine::progress::{ProgressReporter, Stage};
 use crate::error::{Error, Result, Status};
+use crate::model::part::Part;
 use crate::sys::thread::start_thread;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -146,8 +148,12 @@ impl<B: BackendBuilder> Backend for DeferredBackend<B> {
         self.shared.builder.report()
     }
 
-    fn create_session(&self) -> Result<Box<dyn Session>> {
-        self.wait_for_backend(&mut ProgressReporter::silent())?.create_session()
+    fn create_session(&self, part: Part) -> Result<Box<dyn Session>> {
+        self.wait_for_backend(&mut ProgressReporter::silent())?.create_session(part)
+    }
+
+    fn create_windows(&self) -> Result<LateralWindows> {
+        self.wait_for_backend(&mut ProgressReporter::silent())?.create_windows()
     }
 
     fn prepare(&self, reporter: &mut ProgressReporter<'_>) -> Result<()> {

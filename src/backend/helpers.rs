@@ -1,6 +1,7 @@
 //! The threads that help the calling thread to run the network.
 
 use crate::error::Result;
+use crate::model::part::Part;
 use crate::sys::thread::start_thread;
 use parking_lot::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -12,6 +13,17 @@ pub(crate) type ThreadStart = Option<fn(&str)>;
 
 /// Name of the threads, which is also their role.
 const NAME: &str = "tteview-helper";
+
+/// Returns the number of threads that run a part of the network, including the thread that asks for
+/// the run, if an engine has `threads` threads. Fast runs are short, so their helpers would cost
+/// more time than they save.
+pub(crate) fn threads_for(part: Part, threads: u32) -> u32 {
+    match part {
+        Part::Whole => threads.max(1),
+        Part::Fast => 1,
+        Part::Slow => threads.saturating_sub(1).max(1),
+    }
+}
 
 /// The work of a helper thread, which a runtime supplies. The function returns when the runtime no
 /// longer needs the thread.

@@ -2,6 +2,7 @@
 //! loaded from a shared library that the host supplies.
 
 mod captured;
+mod device_windows;
 mod graph;
 mod plain;
 #[cfg(feature = "tensorrt-rtx")]
@@ -50,8 +51,10 @@ pub(crate) fn load(
     provider: Provider,
     config: &EngineConfig,
 ) -> Result<Arc<dyn Backend>> {
-    // A part of ONNX Runtime ends the process if an allocation fails.
-    check_budget("loading the model", LOAD_BYTES + LOAD_FACTOR * package.bytes.len())?;
+    // A part of ONNX Runtime ends the process if an allocation fails. The models of frame steps are
+    // copies of the parts of the package.
+    let copies = usize::from(package.spec.frame_steps.is_some());
+    check_budget("loading the model", LOAD_BYTES + (LOAD_FACTOR + copies) * package.bytes.len())?;
     let runtime = runtime::get_runtime(config.runtime_library.as_deref())?;
     let settings = Settings::new(provider, package.spec.precision, config);
     match provider {

@@ -4,29 +4,33 @@ mod bounds;
 #[cfg(test)]
 mod tests;
 
-use super::helpers::{HelperThread, HelperThreads};
-use super::interface::{Backend, Inputs, Session};
+use super::helpers::{HelperThread, HelperThreads, threads_for};
+use super::interface::{Backend, Inputs, Session, missing_part_error};
 use super::report::RuntimeReport;
 use super::signature::{GraphTensor, check_inputs, check_outputs};
+use super::windows::LateralWindows;
 use crate::engine::config::EngineConfig;
 use crate::error::{Error, Result, Status};
 use crate::memory::step::StepMemory;
-use crate::memory::{check_budget, copy_values, fill_values};
-use crate::model::{ModelPackage, ModelSpec, Precision, StateSpec, check_run_bytes};
+use crate::memory::{check_budget, copy_values, fill_values, reserve_values};
+use crate::model::part::{Part, PartModel, PartSpec};
+use crate::model::{Cost, ModelPackage, ModelSpec, Precision, StateSpec, check_run_bytes};
 use bounds::Plan;
 use rten::{
     DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType,
 };
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
 /// Name and version of the runtime. The version must match the dependency in `Cargo.toml`.
 const RUNTIME: &str = "rten 0.27";
 
+/// A part of the network, loaded.
 struct Shared {
     model: Model,
     pool: Pool,
-    spec: ModelSpec,
+    spec: PartSpec,
     memory: StepMemory,
 }
 
@@ -38,56 +42,86 @@ struct Pool {
     _helpers: Vec<HelperThread>,
 }
 
-struct RtenBackend(Arc<Shared>);
+struct RtenBackend {
+    spec: ModelSpec,
+    parts: Vec<(Part, Arc<Shared>)>,
+}
 
 struct RtenSession {
     shared: Arc<Shared>,
-    /// Shapes of the slow and the fast samples.
-    shapes: [[usize; 4]; 2],
     slow: Vec<f32>,
     fast: Vec<f32>,
+    /// Lateral windows that the slow part reads.
+    windows: Vec<Vec<f32>>,
+    /// Tensors of the lateral windows during a run; empty between runs.
+    tensors: Vec<Value>,
     /// Current states. After a successful run, the graph's state outputs replace them.
     states: Vec<Value>,
     logits: Vec<f32>,
 }
 
-/// Loads the graph and checks its inputs and outputs against the metadata.
+/// Loads the parts of the network and checks their inputs and outputs against the metadata.
 ///
 /// # Errors
 /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or [`Status::ModelMismatch`] if
 /// an input or output does not match the metadata, [`Status::OutOfMemory`] if memory is missing, or
 /// [`Status::System`] if a thread cannot be started.
 pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
+    // The models of frame steps are copies of the parts of the package.
+    let copies = if package.spec.frame_steps.is_some() { package.bytes.len() } else { 0 };
+    check_budget("loading the model", copies)?;
+    let (mut parts, mut live_bytes) = (Vec::new(), 0u64);
+    for (model, cost) in package.part_models()?.into_iter().zip(&package.costs) {
+        let part = model.part;
+        let (shared, live) = load_part(&package.spec, model, cost, config)?;
+        // All parts may run at the same time.
+        live_bytes = live_bytes.saturating_add(live);
+        check_run_bytes(&package.spec, live_bytes)?;
+        parts.push((part, Arc::new(shared)));
+    }
+    Ok(Arc::new(RtenBackend { spec: package.spec.clone(), parts }))
+}
+
+/// Loads a part of the network. Also returns the memory that a run needs, in bytes.
+fn load_part(
+    spec: &ModelSpec,
+    model: PartModel<'_>,
+    cost: &Cost,
+    config: &EngineConfig,
+) -> Result<(Shared, u64)> {
+    let PartModel { part, bytes } = model;
     // rten ends the process if an allocation fails.
-    check_budget("loading the model", bounds::bound_load(package))?;
-    let model = Model::load(copy_values(&package.bytes, "the graph")?).map_err(|error| {
+    check_budget("loading the model", bounds::bound_load(bytes.len(), cost))?;
+    let bytes = match bytes {
+        Cow::Borrowed(bytes) => copy_values(bytes, "the graph")?,
+        Cow::Owned(bytes) => bytes,
+    };
+    let model = Model::load(bytes).map_err(|error| {
         Error::new(Status::ModelInvalid, format!("the graph cannot be loaded: {error}"))
     })?;
-    let spec = package.spec.clone();
+    let spec = PartSpec::new(spec, part);
     check_inputs(&spec, model.input_ids().iter().map(|&id| describe_tensor(&model, id)))?;
     check_outputs(&spec, model.output_ids().iter().map(|&id| describe_tensor(&model, id)))?;
-    let pool = create_pool(config)?;
-    let memory = StepMemory::new(bound_step_bytes(package, &model, config)?);
-    Ok(Arc::new(RtenBackend(Arc::new(Shared { model, pool, spec, memory }))))
+    let threads = threads_for(part, config.threads);
+    let pool = create_pool(threads, config)?;
+    let live_bytes = measure_live_bytes(&model, cost)?;
+    let memory = StepMemory::new(bounds::bound_step(cost, live_bytes, threads));
+    let needed_bytes = live_bytes.max(cost.scratch_bytes);
+    Ok((Shared { model, pool, spec, memory }, needed_bytes))
 }
 
-/// Returns an upper bound for the bytes that a step allocates.
+/// Returns the size of the computed values that exist at the same time in a run.
 ///
 /// # Errors
-/// Returns [`Status::ModelInvalid`] if the tensors of a run exceed the limit in rten's order, or if
-/// the memory of a node exceeds it.
-fn bound_step_bytes(package: &ModelPackage, model: &Model, config: &EngineConfig) -> Result<usize> {
-    let cost = &package.cost;
-    let live_bytes = match model.execution_plan() {
-        Some(plan) => bounds::measure_live(model, &plan, cost)?,
-        None => cost.tensor_bytes,
-    };
-    check_run_bytes(&package.spec, live_bytes.max(cost.scratch_bytes))?;
-    Ok(bounds::bound_step(cost, live_bytes, config.threads.max(1)))
+/// Returns [`Status::ModelInvalid`] if rten computes a value whose size is not known.
+fn measure_live_bytes(model: &Model, cost: &Cost) -> Result<u64> {
+    match model.execution_plan() {
+        Some(plan) => bounds::measure_live(model, &plan, cost),
+        None => Ok(cost.tensor_bytes),
+    }
 }
 
-fn create_pool(config: &EngineConfig) -> Result<Pool> {
-    let threads = config.threads.max(1);
+fn create_pool(threads: u32, config: &EngineConfig) -> Result<Pool> {
     let idle = HelperThreads::start(threads - 1, config.thread_start)?;
     let mut helpers = Vec::with_capacity(threads as usize);
     let pool = ThreadPool::with_caller_thread(threads as usize, |work| {
@@ -145,13 +179,13 @@ fn inference_error(message: impl Into<String>) -> Error {
     Error::new(Status::Inference, message)
 }
 
-fn create_states(spec: &ModelSpec) -> Result<Vec<Value>> {
+fn create_states(states: &[StateSpec]) -> Result<Vec<Value>> {
     let create = |state: &StateSpec| {
         let values = fill_values(state.shape.iter().product(), state.initial, "a state")?;
         Value::from_shape(&state.shape, values)
             .map_err(|error| inference_error(format!("state {}: {error:?}", state.name)))
     };
-    spec.states.iter().map(create).collect()
+    states.iter().map(create).collect()
 }
 
 impl Backend for RtenBackend {
@@ -165,18 +199,39 @@ impl Backend for RtenBackend {
         }
     }
 
-    fn create_session(&self) -> Result<Box<dyn Session>> {
-        let spec = &self.0.spec;
-        let shapes = spec.input_shapes();
+    fn create_session(&self, part: Part) -> Result<Box<dyn Session>> {
+        let found = self.parts.iter().find(|(found, _)| *found == part);
+        let (_, shared) = found.ok_or_else(missing_part_error)?;
+        let spec = &shared.spec;
+        let windows = spec.windows.iter().map(|window| {
+            fill_values(window.shape.iter().product(), window.initial, "the lateral windows")
+        });
         Ok(Box::new(RtenSession {
-            slow: fill_values(shapes[0].iter().product(), 0.0, "the slow input")?,
-            fast: fill_values(shapes[1].iter().product(), 0.0, "the fast input")?,
-            shapes,
-            states: create_states(spec)?,
-            logits: fill_values(spec.labels.len(), 0.0, "the logits")?,
-            shared: self.0.clone(),
+            slow: fill_values(spec.slow.iter().product(), 0.0, "the slow input")?,
+            fast: fill_values(spec.fast.iter().product(), 0.0, "the fast input")?,
+            windows: windows.collect::<Result<_>>()?,
+            tensors: reserve_values(spec.windows.len(), "the lateral windows")?,
+            states: create_states(&spec.states)?,
+            logits: fill_values(spec.labels, 0.0, "the logits")?,
+            shared: Arc::clone(shared),
         }))
     }
+
+    fn create_windows(&self) -> Result<LateralWindows> {
+        LateralWindows::in_host_memory(&self.spec)
+    }
+}
+
+/// Moves the values of an input into a tensor.
+fn take_tensor(shape: &[usize], values: &mut Vec<f32>) -> Result<Value> {
+    Value::from_shape(shape, std::mem::take(values))
+        .map_err(|error| inference_error(format!("{error:?}")))
+}
+
+/// Moves the values of an input out of its tensor.
+fn take_values(tensor: Value) -> Result<Vec<f32>> {
+    let parts = tensor.into_shape_vec::<f32, 4>();
+    parts.map(|(_, values)| values).map_err(|error| inference_error(format!("{error:?}")))
 }
 
 impl Session for RtenSession {
@@ -186,16 +241,17 @@ impl Session for RtenSession {
 
     fn run(&mut self) -> Result<()> {
         let shared = &self.shared;
-        // The vectors are moved into tensors for the run and moved back afterwards.
-        let tensor = |shape: &[usize; 4], values: &mut Vec<f32>| {
-            Value::from_shape(shape, std::mem::take(values))
-                .map_err(|error| inference_error(format!("{error:?}")))
-        };
-        let slow = tensor(&self.shapes[0], &mut self.slow)?;
-        let fast = tensor(&self.shapes[1], &mut self.fast)?;
-        let has_slow = self.shapes[0][0] > 0;
-        let samples = has_slow.then_some(&slow).into_iter().chain([&fast]);
-        let values = samples.chain(&self.states).map(ValueOrView::from);
+        let spec = &shared.spec;
+        // The vectors are moved into tensors for the run and moved back afterwards. An input that
+        // the part does not read has no values.
+        let slow = take_tensor(&spec.slow, &mut self.slow)?;
+        let fast = take_tensor(&spec.fast, &mut self.fast)?;
+        for (window, values) in spec.windows.iter().zip(&mut self.windows) {
+            self.tensors.push(take_tensor(&window.shape, values)?);
+        }
+        let samples = [(&slow, spec.slow), (&fast, spec.fast)].into_iter();
+        let samples = samples.filter(|(_, shape)| shape[0] > 0).map(|(tensor, _)| tensor);
+        let values = samples.chain(&self.tensors).chain(&self.states).map(ValueOrView::from);
         let inputs = shared.model.input_ids().iter().copied().zip(values).collect();
         let options =
             RunOptions::default().with_thread_pool(Some(Arc::clone(&shared.pool.threads)));
@@ -203,12 +259,11 @@ impl Session for RtenSession {
             let outputs = shared.model.run(inputs, shared.model.output_ids(), Some(options));
             outputs.map_err(|error| inference_error(error.to_string()))
         });
-        let values = |tensor: Value| {
-            let parts = tensor.into_shape_vec::<f32, 4>();
-            parts.map(|(_, values)| values).map_err(|error| inference_error(format!("{error:?}")))
-        };
-        self.slow = values(slow)?;
-        self.fast = values(fast)?;
+        self.slow = take_values(slow)?;
+        self.fast = take_values(fast)?;
+        for (values, tensor) in self.windows.iter_mut().zip(self.tensors.drain(..)) {
+            *values = take_values(tensor)?;
+        }
         let mut outputs = outputs?.into_iter();
         let logits = outputs.next().ok_or_else(|| inference_error("the graph has no output"))?;
         let (_, logits) = logits
@@ -235,6 +290,29 @@ impl Session for RtenSession {
                 return Err(inference_error(format!("the state {} must be float32", state.name)));
             };
             tensor.fill(state.initial);
+        }
+        Ok(())
+    }
+
+    fn copy_windows(&mut self, to: &mut LateralWindows) -> Result<()> {
+        let spec = &self.shared.spec;
+        for (to, &index) in to.host_mut()?.iter_mut().zip(&spec.written_windows) {
+            let (Some(value), Some(state)) = (self.states.get_mut(index), spec.states.get(index))
+            else {
+                continue;
+            };
+            // rten gives access to the values of a tensor only by moving them.
+            let empty = take_tensor(&[0, 0, 0, 0], &mut Vec::new())?;
+            let mut values = take_values(std::mem::replace(value, empty))?;
+            to.copy_from_slice(&values);
+            *value = take_tensor(&state.shape, &mut values)?;
+        }
+        Ok(())
+    }
+
+    fn set_windows(&mut self, from: &LateralWindows) -> Result<()> {
+        for (to, from) in self.windows.iter_mut().zip(from.host()?) {
+            to.copy_from_slice(from);
         }
         Ok(())
     }

@@ -1,11 +1,18 @@
-//! The self-test of a model package, and the measurement of a step's run time.
+//! The self-test of a model package, and the measurement of the run times.
 
-use super::interface::{Backend, Session};
+mod frames;
+mod tolerance;
+
+use super::interface::Backend;
 use crate::error::{Error, Result, Status};
 use crate::frame::{Geometry, PixelFormat};
-use crate::model::{Mode, ModelSpec, Precision, self_test_input};
+use crate::model::part::Part;
+use crate::model::{Mode, ModelSpec, self_test_input};
 use crate::preprocess::Preprocess;
+use frames::{Parts, check_chunks};
 use std::time::Duration;
+pub(crate) use tolerance::RunSession;
+use tolerance::Tolerance;
 
 /// Width and height of the images of the self-test, in pixels.
 const IMAGE_SIDE: u32 = 64;
@@ -13,15 +20,12 @@ const IMAGE_SIDE: u32 = 64;
 /// Number of images of the self-test.
 const IMAGES: usize = 4;
 
-/// Runs the package's self-test in a separate session. Returns the largest absolute error of a
-/// logit. `run` runs the session once and returns the time that the run took.
+/// Runs the package's self-test in separate sessions. Returns the largest absolute error of a
+/// logit.
 ///
 /// The input with which the package was compiled is already normalised. The self-test therefore
 /// also runs the network on images, which pass through the mean and the standard deviation of the
 /// package. It does not know the logits of these images, and checks only that they are finite.
-///
-/// The fp16 tolerance applies if the provider computes in fp16. It also applies to every fp16
-/// package, because the package's weights are rounded even if the provider computes in fp32.
 ///
 /// # Errors
 /// Returns [`Status::SelfTest`] if an error is larger than the tolerance, or if a logit is not
@@ -29,81 +33,73 @@ const IMAGES: usize = 4;
 pub(crate) fn run_self_test(
     backend: &dyn Backend,
     spec: &ModelSpec,
-    run: impl Fn(&mut dyn Session) -> Result<Duration>,
+    run: &RunSession<'_>,
 ) -> Result<f32> {
-    let mut session = backend.create_session()?;
+    let tolerance = Tolerance::new(spec, backend.report().precision);
+    if spec.frame_steps.is_some() {
+        let mut parts = Parts::new(backend, spec)?;
+        let largest = check_chunks(&mut parts, spec, tolerance, run)?;
+        parts.reset()?;
+        let mut fill = fill_images(spec)?;
+        for _ in 0..count_image_runs(spec) {
+            parts.run_chunk(&mut fill, run)?;
+            check_finite(parts.chunk_logits())?;
+        }
+        return Ok(largest);
+    }
+    let mut session = backend.create_session(Part::Whole)?;
     session.reset()?;
-    let largest = check_logits(session.as_mut(), backend, spec, &run)?;
-    session.reset()?;
-    check_images(session.as_mut(), spec, &run)?;
-    Ok(largest)
-}
-
-fn check_logits(
-    session: &mut dyn Session,
-    backend: &dyn Backend,
-    spec: &ModelSpec,
-    run: impl Fn(&mut dyn Session) -> Result<Duration>,
-) -> Result<f32> {
     let mut values = self_test_input(spec.self_test.seed);
     let inputs = session.inputs();
     inputs.slow.fill_with(|| values.next().unwrap_or_default());
     inputs.fast.fill_with(|| values.next().unwrap_or_default());
-    run(session)?;
-    let test = &spec.self_test;
-    let precisions = [spec.precision, backend.report().precision];
-    let (precision, tolerance) = if precisions.contains(&Precision::Fp16) {
-        (Precision::Fp16, test.tolerance_fp16)
-    } else {
-        (Precision::Fp32, test.tolerance_fp32)
-    };
-    let mut largest = 0.0f32;
-    for (index, (logit, expected)) in session.logits().iter().zip(&test.logits).enumerate() {
-        let error = (logit - expected).abs();
-        if error.is_nan() || error > tolerance {
-            let message = format!(
-                "logit {index} must be {expected} within {tolerance} ({precision}), got {logit}"
-            );
-            return Err(Error::new(Status::SelfTest, message));
-        }
-        largest = largest.max(error);
+    run(Part::Whole, session.as_mut())?;
+    let largest = tolerance.check("logit", session.logits(), &spec.self_test.logits)?;
+    session.reset()?;
+    let mut fill = fill_images(spec)?;
+    for _ in 0..count_image_runs(spec) {
+        let inputs = session.inputs();
+        fill(inputs.fast)?;
+        fill(inputs.slow)?;
+        run(Part::Whole, session.as_mut())?;
+        check_finite(session.logits().iter().copied())?;
     }
     Ok(largest)
 }
 
-/// Runs the network on black, white, chequered and noisy images, one after the other.
-fn check_images(
-    session: &mut dyn Session,
-    spec: &ModelSpec,
-    run: impl Fn(&mut dyn Session) -> Result<Duration>,
-) -> Result<()> {
+/// Returns the number of runs or chunks after which every image has been a sample. In stream mode,
+/// it is at least 2, so that a run reads the states that another one has written.
+fn count_image_runs(spec: &ModelSpec) -> usize {
+    match spec.mode {
+        Mode::Window => 1,
+        Mode::Stream => IMAGES.div_ceil(spec.alpha.max(1)).max(2),
+    }
+}
+
+/// Returns a function that fills samples with black, white, chequered and noisy images, one after
+/// the other.
+fn fill_images(spec: &ModelSpec) -> Result<impl FnMut(&mut [f32]) -> Result<()>> {
     let images = create_images(spec.self_test.seed);
     let geometry = Geometry::new(PixelFormat::Gray8, IMAGE_SIDE, IMAGE_SIDE)?;
     let mut preprocess = Preprocess::new(spec, IMAGE_SIDE, IMAGE_SIDE)?;
-    let mut numbered = images.iter().cycle();
-    let mut fill = |samples: &mut [f32]| {
-        let samples = samples.chunks_exact_mut(spec.sample_len());
-        samples
-            .zip(&mut numbered)
-            .try_for_each(|(sample, image)| preprocess.run(&geometry, image, sample))
-    };
-    // In stream mode, the second run reads the states that the first one wrote.
-    let runs = match spec.mode {
-        Mode::Window => 1,
-        Mode::Stream => IMAGES.div_ceil(spec.alpha.max(1)).max(2),
-    };
-    for _ in 0..runs {
-        let inputs = session.inputs();
-        fill(inputs.fast)?;
-        fill(inputs.slow)?;
-        run(session)?;
-        let mut logits = session.logits().iter().enumerate();
-        if let Some((index, logit)) = logits.find(|(_, logit)| !logit.is_finite()) {
-            let message = format!("logit {index} of an image must be finite, got {logit}");
-            return Err(Error::new(Status::SelfTest, message));
+    let sample_len = spec.sample_len();
+    let mut number = 0;
+    Ok(move |samples: &mut [f32]| {
+        for sample in samples.chunks_exact_mut(sample_len) {
+            let image = images.get(number % IMAGES).map_or(&[][..], Vec::as_slice);
+            preprocess.run(&geometry, image, sample)?;
+            number += 1;
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+fn check_finite(logits: impl Iterator<Item = f32>) -> Result<()> {
+    let Some((index, logit)) = logits.enumerate().find(|(_, logit)| !logit.is_finite()) else {
+        return Ok(());
+    };
+    let message = format!("logit {index} of an image must be finite, got {logit}");
+    Err(Error::new(Status::SelfTest, message))
 }
 
 fn create_images(seed: u32) -> [Vec<u8>; IMAGES] {
@@ -118,33 +114,65 @@ fn create_images(seed: u32) -> [Vec<u8>; IMAGES] {
     ]
 }
 
-/// Measures the time of one run in a separate session: the median of five runs after one warm-up
-/// run. `run` runs the session once and returns the time that the run took.
-pub(crate) fn measure_step(
-    backend: &dyn Backend,
-    run: impl Fn(&mut dyn Session) -> Result<Duration>,
-) -> Result<Duration> {
-    let mut session = backend.create_session()?;
-    let mut times = [Duration::ZERO; 5];
-    run(session.as_mut())?;
-    for time in &mut times {
-        *time = run(session.as_mut())?;
+/// Times of the runs of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RunTimes {
+    /// Time of a run of the whole graph, or of a fast run.
+    pub(crate) run: Duration,
+    /// Time of a slow run; 0 if the network has no slow part.
+    pub(crate) slow_run: Duration,
+}
+
+impl RunTimes {
+    /// Returns the time of the lane that takes longer for a step, or the time of a window. The
+    /// lanes of frame steps run at the same time.
+    pub(crate) fn longest_lane(self, spec: &ModelSpec) -> Duration {
+        (self.step(spec) - self.slow_run).max(self.slow_run)
     }
-    times.sort_unstable();
-    Ok(times[2])
+
+    /// Returns the computing time of a step or a window.
+    pub(crate) fn step(self, spec: &ModelSpec) -> Duration {
+        let runs = if spec.frame_steps.is_some() { spec.alpha } else { 1 };
+        self.run.saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX)) + self.slow_run
+    }
+}
+
+/// Measures the time of one run of each part in separate sessions: the median of five runs after
+/// one warm-up run.
+pub(crate) fn measure_runs(
+    backend: &dyn Backend,
+    spec: &ModelSpec,
+    run: &RunSession<'_>,
+) -> Result<RunTimes> {
+    let measure = |part: Part| -> Result<Duration> {
+        let mut session = backend.create_session(part)?;
+        let mut times = [Duration::ZERO; 5];
+        run(part, session.as_mut())?;
+        for time in &mut times {
+            *time = run(part, session.as_mut())?;
+        }
+        times.sort_unstable();
+        Ok(times[2])
+    };
+    match spec.parts() {
+        [fast, slow] => Ok(RunTimes { run: measure(*fast)?, slow_run: measure(*slow)? }),
+        [part, ..] => Ok(RunTimes { run: measure(*part)?, slow_run: Duration::ZERO }),
+        [] => Ok(RunTimes::default()),
+    }
 }
 
 #[cfg(all(test, feature = "rten"))]
 mod tests {
     use super::*;
+    use crate::backend::interface::Session;
     use crate::backend::rten;
     use crate::engine::config::EngineConfig;
-    use crate::model::ModelPackage;
+    use crate::model::{ModelPackage, Precision};
 
     const STREAM: &[u8] = include_bytes!("../../models/standin.stream.onnx");
     const CLIP: &[u8] = include_bytes!("../../models/standin.clip.onnx");
 
-    fn run(session: &mut dyn Session) -> Result<Duration> {
+    fn run(_: Part, session: &mut dyn Session) -> Result<Duration> {
         session.run().map(|()| Duration::ZERO)
     }
 
@@ -157,10 +185,31 @@ mod tests {
         for bytes in [STREAM, CLIP] {
             let mut package = package(bytes);
             let backend = rten::load(&package, &EngineConfig::default()).expect("loads");
-            assert!(run_self_test(backend.as_ref(), &package.spec, run).expect("passes") < 1e-3);
+            assert!(run_self_test(backend.as_ref(), &package.spec, &run).expect("passes") < 1e-3);
             package.spec.self_test.logits[3] += 1.0;
-            let error = run_self_test(backend.as_ref(), &package.spec, run).expect_err("fails");
+            let error = run_self_test(backend.as_ref(), &package.spec, &run).expect_err("fails");
             assert_eq!(error.status(), Status::SelfTest);
+        }
+    }
+
+    #[test]
+    fn the_lanes_of_frame_steps_run_at_the_same_time() {
+        let mut spec = package(STREAM).spec;
+        let ms = Duration::from_millis;
+        let times = RunTimes { run: ms(5), slow_run: Duration::ZERO };
+        assert_eq!([times.step(&spec), times.longest_lane(&spec)], [ms(5); 2]);
+        spec.frame_steps = Some(crate::model::FrameSteps {
+            lateral_reach: 0,
+            fast_nodes: 1,
+            fast_states: 0,
+            lateral_windows: Vec::new(),
+            self_test: Vec::new(),
+        });
+        assert_eq!(spec.alpha, 4);
+        for (slow_run, longest) in [(12, 20), (30, 30)] {
+            let times = RunTimes { run: ms(5), slow_run: ms(slow_run) };
+            assert_eq!(times.step(&spec), ms(20 + slow_run));
+            assert_eq!(times.longest_lane(&spec), ms(longest));
         }
     }
 
@@ -171,9 +220,9 @@ mod tests {
         let test = &mut package.spec.self_test;
         test.logits[0] += f32::midpoint(test.tolerance_fp32, test.tolerance_fp16);
         let error =
-            run_self_test(backend.as_ref(), &package.spec, run).expect_err("too far for fp32");
+            run_self_test(backend.as_ref(), &package.spec, &run).expect_err("too far for fp32");
         assert!(error.message().contains("fp32"), "{error}");
         package.spec.precision = Precision::Fp16;
-        run_self_test(backend.as_ref(), &package.spec, run).expect("near enough for fp16");
+        run_self_test(backend.as_ref(), &package.spec, &run).expect("near enough for fp16");
     }
 }

@@ -1,10 +1,7 @@
-//! Checks of a graph's inputs and outputs against the metadata of the package.
+//! Checks of a graph's inputs and outputs against the metadata of its package.
 
 use crate::error::{Error, Result, Status};
-use crate::model::ModelSpec;
-
-/// Name and shape of a tensor.
-pub(crate) type NamedShape = (String, Vec<usize>);
+use crate::model::part::{NamedShape, PartSpec};
 
 /// An input or output of a graph, as the runtime reports it.
 pub(crate) struct GraphTensor<'a> {
@@ -14,30 +11,15 @@ pub(crate) struct GraphTensor<'a> {
     pub(crate) is_float32: bool,
 }
 
-/// Returns the inputs that the graph must have, in order.
-pub(crate) fn expected_inputs(spec: &ModelSpec) -> Vec<NamedShape> {
-    let [slow, fast] = spec.input_shapes();
-    let slow = (slow[0] > 0).then(|| ("slow".to_owned(), slow.to_vec()));
-    let states = spec.states.iter().map(|state| (state.name.clone(), state.shape.clone()));
-    slow.into_iter().chain([("fast".to_owned(), fast.to_vec())]).chain(states).collect()
-}
-
-/// Returns the outputs that the graph must have, in order.
-pub(crate) fn expected_outputs(spec: &ModelSpec) -> Vec<NamedShape> {
-    let next = |name: &str| format!("{name}_next");
-    let states = spec.states.iter().map(|state| (next(&state.name), state.shape.clone()));
-    std::iter::once(("logits".to_owned(), vec![1, spec.labels.len()])).chain(states).collect()
-}
-
 /// Checks the inputs of a graph.
 ///
 /// # Errors
 /// Returns [`Status::ModelMismatch`] if an input does not match the metadata.
 pub(crate) fn check_inputs<'a>(
-    spec: &ModelSpec,
+    spec: &PartSpec,
     inputs: impl ExactSizeIterator<Item = GraphTensor<'a>>,
 ) -> Result<()> {
-    check("input", inputs, &expected_inputs(spec))
+    check("input", inputs, &spec.inputs())
 }
 
 /// Checks the outputs of a graph.
@@ -45,10 +27,10 @@ pub(crate) fn check_inputs<'a>(
 /// # Errors
 /// Returns [`Status::ModelMismatch`] if an output does not match the metadata.
 pub(crate) fn check_outputs<'a>(
-    spec: &ModelSpec,
+    spec: &PartSpec,
     outputs: impl ExactSizeIterator<Item = GraphTensor<'a>>,
 ) -> Result<()> {
-    check("output", outputs, &expected_outputs(spec))
+    check("output", outputs, &spec.outputs())
 }
 
 fn check<'a>(

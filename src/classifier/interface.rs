@@ -10,10 +10,20 @@ use std::sync::Arc;
 /// The outcome of committing a sample or ending a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The network did not run.
+    /// Nothing happened.
     Idle,
     /// The network ran, and there is a new posterior.
     Ran,
+    /// A fast run has ended, or its chunk has failed before. The posterior is the same.
+    Sampled {
+        /// Whether this was the last sample of its chunk.
+        ends_chunk: bool,
+    },
+    /// All runs of the oldest chunk have ended, and there is a new posterior.
+    Completed {
+        /// Duration of the slow run.
+        slow_ns: i64,
+    },
     /// A window was due and was skipped.
     Skipped,
     /// The runtime reported this error, or the logits were not finite. The chunk or the window has
@@ -21,13 +31,16 @@ pub(crate) enum Step {
     Failed(Error),
 }
 
-/// Runs the network on the inputs of the session. Returns the reason if the run failed or if its
-/// logits are not finite.
+/// Runs the network on the inputs of the session, which `run` does. Returns the reason if the run
+/// failed or if its logits are not finite.
 ///
 /// # Errors
 /// Returns the error of a run that the stream or the query has cancelled.
-pub(super) fn run_session(session: &mut dyn Session) -> Result<Option<Error>> {
-    match session.run() {
+pub(super) fn run_session(
+    session: &mut dyn Session,
+    run: impl FnOnce(&mut dyn Session) -> Result<()>,
+) -> Result<Option<Error>> {
+    match run(session) {
         Ok(()) if session.logits().iter().all(|logit| logit.is_finite()) => Ok(None),
         // The error has no message, so that it takes no memory.
         Ok(()) => Ok(Some(Status::Inference.into())),
@@ -55,11 +68,28 @@ pub(crate) trait Classifier: Send {
     fn repeat_sample(&mut self);
 
     /// Adds the sample that the caller has written, and runs the network if the sample completes a
-    /// chunk or a window. An error means that the segment cannot go on.
+    /// chunk or a window. With frame steps, runs the fast part. The caller then calls
+    /// [`Self::collect`] until nothing happens. An error means that the segment cannot go on.
     fn commit_sample(&mut self) -> Result<Step>;
 
-    /// Ends the segment. In stream mode, runs the network on the partial chunk if the chunk must be
-    /// completed. In window mode, runs the network on the last window if it has not run yet.
+    /// Completes the oldest chunk whose samples have all run, if its slow run has ended. Waits for
+    /// the slow run if the slow lane would otherwise lag by more than one chunk.
+    ///
+    /// Chunk steps and windows have no such chunks.
+    fn collect(&mut self) -> Result<Step> {
+        Ok(Step::Idle)
+    }
+
+    /// Runs the slow part once if a slow run is due and the calling thread runs the slow lane.
+    /// Returns whether it has.
+    fn run_slow(&mut self) -> bool {
+        false
+    }
+
+    /// Ends the segment; the caller calls this function until nothing happens. In stream mode, runs
+    /// the network on the partial chunk if the chunk must be completed. With frame steps, waits for
+    /// the slow runs of all chunks that count. In window mode, runs the network on the last window
+    /// if it has not run yet.
     fn end_segment(&mut self) -> Result<Step>;
 
     /// Sets whether the network has fallen behind the frames. While the network is behind, a
@@ -78,6 +108,13 @@ pub(crate) trait Classifier: Send {
     /// Writes the posterior, which has one value per label. Returns the number and the times of the
     /// outputs that it covers, or `None` if no output counts yet.
     fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered>;
+
+    /// Writes the posterior that the acquisition would have if it ended now, if no chunk counts yet
+    /// and a partial chunk would count alone. With frame steps, this is so between the slow run of
+    /// the first chunk and the end of the chunk.
+    fn read_partial(&mut self, _: &mut [f32]) -> Option<Covered> {
+        None
+    }
 }
 
 /// The stream settings that a classifier needs.

@@ -151,6 +151,11 @@ impl RunningMean {
         self.scratch = [mean, other];
     }
 
+    /// Converts the logits of an output to a posterior.
+    pub(super) fn apply_rule(&self, values: &mut [f32]) {
+        self.rule.apply(values);
+    }
+
     /// Computes the posterior from the mean and writes it to `posterior`. Returns the number and
     /// the times of the outputs that the mean covers, or `None` if no output counts yet.
     pub(super) fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {

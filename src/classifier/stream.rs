@@ -62,7 +62,7 @@ impl StreamClassifier {
     fn run_chunk(&mut self, repeated: usize) -> Result<Step> {
         let alpha = self.alpha;
         copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| slow * alpha);
-        let failure = run_session(self.session.as_mut())?;
+        let failure = run_session(self.session.as_mut(), |session| session.run())?;
         let first = self.chunk * self.chunk_samples as i64;
         let last = first + (self.chunk_samples - 1 - repeated) as i64;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };

@@ -6,6 +6,7 @@ use super::rules::{EarlyStop, RuleMonitor, Rules, ViewChange};
 use super::timing::{choose_window_hop, output_interval_ns};
 use super::*;
 use crate::error::{Error, Status};
+use crate::model::part::Part;
 use crate::sampling::{Grid, PartialChunk};
 use crate::stream::history::{History, Span};
 use crate::stream::tests::network::{CHUNK, CLIP, INTERVAL_NS, Network, create_spec};
@@ -170,8 +171,10 @@ fn a_clip_that_does_not_fit_the_graph_is_refused() {
     let network = Network::with_memory(Mode::Window, 0.0);
     let mut spec = network.spec.clone();
     spec.clip_samples = CLIP + 1;
-    let session = network.engine().backend().create_session().unwrap();
-    let error = create_classifier(&spec, session, &create_settings(1)).err().expect("refused");
+    let session = network.engine().backend().create_session(Part::Whole).unwrap();
+    let error = create_classifier(&spec, Sessions::Whole(session), &create_settings(1))
+        .err()
+        .expect("refused");
     assert_eq!(error.status(), Status::ModelMismatch);
     let message = "the input \"fast\" must hold 17 values for 17 samples, got 16";
     assert!(error.message().contains(message), "{error}");
@@ -187,8 +190,9 @@ fn a_window_that_fails_counts_until_the_mean_restarts() {
         false => Ok(()),
     }));
     let spec = network.spec.clone();
-    let session = network.engine().backend().create_session().unwrap();
-    let mut classifier = create_classifier(&spec, session, &create_settings(2)).unwrap();
+    let session = network.engine().backend().create_session(Part::Whole).unwrap();
+    let mut classifier =
+        create_classifier(&spec, Sessions::Whole(session), &create_settings(2)).unwrap();
     classifier.begin();
     classifier.start_segment(Grid { start_ns: 0, interval_ns: INTERVAL_NS }).unwrap();
     let mut commit = |grey: f32| {

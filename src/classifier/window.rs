@@ -88,7 +88,7 @@ impl WindowClassifier {
         copy_slow_samples(self.session.as_mut(), self.sample_len, |slow| {
             indices.get(slow).copied().unwrap_or_default()
         });
-        let failure = run_session(self.session.as_mut())?;
+        let failure = run_session(self.session.as_mut(), |session| session.run())?;
         if failure.is_none() {
             self.posterior.copy_from_slice(self.session.logits());
             softmax(&mut self.posterior, self.temperature);

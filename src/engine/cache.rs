@@ -1,9 +1,11 @@
 //! The engine cache, which keeps built engines on disk for later processes.
 //!
-//! An entry is a folder whose name is the hash of its [`Key`]. The folder is first filled under a
-//! temporary name and read back once by the provider. It is then sealed with a manifest of sizes
-//! and hashes, synced to disk and renamed. Even if the process is killed, a folder with its final
-//! name is therefore either complete or recognised as incomplete. Only complete entries are loaded.
+//! An entry is a folder whose name is the hash of its [`Key`]. It contains whatever files the
+//! provider writes; with TensorRT, these are one or more engines for each part of the network, and
+//! a timing cache. The folder is first filled under a temporary name and read back once by the
+//! provider. It is then sealed with a manifest of sizes and hashes, synced to disk and renamed.
+//! Even if the process is killed, a folder with its final name is therefore either complete or
+//! recognised as incomplete. Only complete entries are loaded.
 
 mod disk;
 mod entry;
@@ -46,9 +48,9 @@ impl EngineCache {
     }
 
     /// Loads the engine for this key, or builds it if the cache does not contain it. `load`
-    /// receives a folder. It loads the engine in this folder or, if the folder is empty, builds an
-    /// engine and writes it to the folder. An entry that is damaged or that `load` does not accept
-    /// is built again.
+    /// receives a folder. It loads the engines of all parts in this folder, and builds those that
+    /// are missing and writes them to the folder. An entry that is damaged or that `load` does not
+    /// accept or complete is built again.
     ///
     /// # Errors
     /// Returns [`Status::EngineCache`] if an engine must be built but the folder cannot be written
@@ -186,6 +188,8 @@ fn build_into<T>(folder: &Path, key: &Key, load: &impl Fn(&Path) -> Result<T>) -
     if before.is_empty() {
         return Err(cache_error("the provider wrote no engine; leave cache_folder unset"));
     }
+    // If the engine of any part cannot be read, the provider builds it again and changes the
+    // folder: it writes the engine or, if this fails, at least the timing cache.
     let loaded = load(folder)?;
     if take_snapshot(folder)? != before {
         let problem = "the provider does not accept the engine that it wrote; check whether the \

@@ -1,7 +1,8 @@
 //! A session that waits for the engine's scheduler before each run.
 
-use super::scheduler::{Scheduler, Turns};
+use super::scheduler::{Lane, Scheduler, Turns};
 use crate::backend::interface::{Inputs, Session};
+use crate::backend::windows::LateralWindows;
 use crate::error::{Result, Status};
 use crate::sys::fork::CreatorOwned;
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ pub(crate) enum Priority {
 pub(crate) struct ScheduledSession {
     session: CreatorOwned<Box<dyn Session>>,
     scheduler: Arc<Scheduler>,
+    lane: Lane,
     priority: Priority,
     turns: Turns,
 }
@@ -33,10 +35,28 @@ impl ScheduledSession {
     pub(crate) fn new(
         session: Box<dyn Session>,
         scheduler: &Arc<Scheduler>,
+        lane: Lane,
         priority: Priority,
     ) -> Self {
         let (session, scheduler) = (CreatorOwned::new(session), Arc::clone(scheduler));
-        Self { session, scheduler, priority, turns: Turns::default() }
+        Self { session, scheduler, lane, priority, turns: Turns::default() }
+    }
+}
+
+impl ScheduledSession {
+    /// Waits for the turn of this session and calls `work`, which uses the runtime.
+    fn with_permit(&mut self, work: impl FnOnce(&mut dyn Session) -> Result<()>) -> Result<()> {
+        let _permit = match &self.priority {
+            Priority::Live(stop) => self
+                .scheduler
+                .acquire_live(self.lane, &self.turns, stop)
+                .ok_or(Status::Cancelled)?,
+            Priority::Idle(stop, deadline) => {
+                let deadline = *deadline.lock();
+                self.scheduler.acquire_idle(self.lane, &self.turns, stop, deadline)?
+            }
+        };
+        work(self.session.as_mut())
     }
 }
 
@@ -46,16 +66,7 @@ impl Session for ScheduledSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        let _permit = match &self.priority {
-            Priority::Live(stop) => {
-                self.scheduler.acquire_live(&self.turns, stop).ok_or(Status::Cancelled)?
-            }
-            Priority::Idle(stop, deadline) => {
-                let deadline = *deadline.lock();
-                self.scheduler.acquire_idle(&self.turns, stop, deadline)?
-            }
-        };
-        self.session.run()
+        self.with_permit(|session| session.run())
     }
 
     fn logits(&self) -> &[f32] {
@@ -64,5 +75,21 @@ impl Session for ScheduledSession {
 
     fn reset(&mut self) -> Result<()> {
         self.session.reset()
+    }
+
+    fn copy_windows(&mut self, to: &mut LateralWindows) -> Result<()> {
+        self.session.copy_windows(to)
+    }
+
+    fn set_windows(&mut self, from: &LateralWindows) -> Result<()> {
+        self.session.set_windows(from)
+    }
+
+    fn run_and_copy_windows(&mut self, to: &mut LateralWindows) -> Result<()> {
+        self.with_permit(|session| session.run_and_copy_windows(to))
+    }
+
+    fn run_on_windows(&mut self, from: &LateralWindows) -> Result<()> {
+        self.with_permit(|session| session.run_on_windows(from))
     }
 }

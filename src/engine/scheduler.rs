@@ -3,21 +3,29 @@
 //! Live streams run in the order of their requests. Exact queries run only when no live stream is
 //! waiting. Nothing runs while the engine is paused.
 //!
+//! The slow runs of frame steps have a lane of their own, so that a fast run never waits for a slow
+//! one. All other runs are in the fast lane. One run of each lane may be in progress at a time.
+//!
 //! Each waiting thread waits for the turn of the thread before it, and lends its priority to that
 //! thread. The thread that runs the network therefore has at least the priority of every thread
 //! that waits, and the end of a run wakes only the next thread.
 
+mod turn;
+
 use crate::error::{Error, Result, Status};
-use crate::sys::priority::{Notice, PriorityGuard, PriorityLock, PriorityMutex};
+use crate::model::part::Part;
+use crate::sys::priority::{Notice, PriorityGuard, PriorityMutex};
 use crate::sys::thread::ThreadKey;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicBool,
+    Ordering::{Relaxed, Release},
 };
 use std::time::{Duration, Instant};
+use turn::Turn;
+pub(crate) use turn::Turns;
 
 /// Number of streams that can wait at the same time before the queue allocates more memory.
 const QUEUE_CAPACITY: usize = 64;
@@ -26,11 +34,27 @@ const QUEUE_CAPACITY: usize = 64;
 /// engine has been paused.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A scheduler that lets one session run at a time.
+/// The lane of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Fast,
+    Slow,
+}
+
+impl From<Part> for Lane {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Whole | Part::Fast => Self::Fast,
+            Part::Slow => Self::Slow,
+        }
+    }
+}
+
+/// A scheduler that lets one session run in each lane at a time.
 ///
-/// With N live streams, each stream waits for at most N - 1 runs of other streams, and for one run
-/// of an exact query if that run is in progress when the stream makes its request. A call that
-/// prepares the engine counts as a stream.
+/// With N live streams, each stream waits for at most N - 1 runs of other streams in the same lane,
+/// and for one run of an exact query if that run is in progress when the stream makes its request.
+/// A call that prepares the engine counts as a stream.
 pub(crate) struct Scheduler {
     state: PriorityMutex<State>,
     /// Wakes the threads in [`Self::sleep`].
@@ -42,8 +66,8 @@ struct State {
     tickets: u64,
     /// Waiting live streams in the order of their requests.
     queue: VecDeque<Waiting>,
-    /// Turn of the thread that runs the network.
-    running: Option<Arc<Turn>>,
+    /// Turns of the threads that run the network in each lane.
+    running: [Option<Arc<Turn>>; 2],
     is_paused: bool,
     /// Host threads that are inside `Driver::process`.
     driving: Vec<ThreadKey>,
@@ -53,45 +77,10 @@ struct State {
 
 struct Waiting {
     ticket: u64,
+    lane: Lane,
     /// Whether the waiting thread is inside `Driver::process`. A pause lets that call finish.
     is_driving: bool,
     turn: Arc<Turn>,
-}
-
-/// One turn of a session. The thread that runs the session holds the lock from its request to the
-/// end of its run.
-struct Turn {
-    lock: PriorityLock,
-    /// Number of threads that wait for the lock or are about to. Until they have finished, no other
-    /// request uses this turn, because they would then wait for a request that waits for them.
-    visitors: AtomicUsize,
-}
-
-impl Default for Turn {
-    fn default() -> Self {
-        Self { lock: PriorityLock::new(), visitors: AtomicUsize::new(0) }
-    }
-}
-
-/// Number of turns that a session allocates when it is created. A session uses the last one only
-/// while other threads have not yet noticed the ends of the seven turns before it.
-const TURNS: usize = 8;
-
-/// The turns of one session. While threads that waited for an earlier turn have not yet noticed its
-/// end, the session uses another one.
-#[derive(Default)]
-pub(crate) struct Turns([Arc<Turn>; TURNS]);
-
-impl Turns {
-    /// Returns a turn without visitors. It gets none until the session has used it, because a
-    /// thread finds a turn only among those of the current requests.
-    ///
-    /// The caller must not hold the lock of the scheduler's state: if other threads have not yet
-    /// noticed the end of any turn of the session, the function allocates a turn.
-    fn find_free(&self) -> Arc<Turn> {
-        let is_free = |turn: &&Arc<Turn>| turn.visitors.load(Acquire) == 0;
-        self.0.iter().find(is_free).map(Arc::clone).unwrap_or_default()
-    }
 }
 
 /// What a waiting thread must do next.
@@ -108,7 +97,7 @@ impl Default for Scheduler {
         let state = State {
             tickets: 0,
             queue: VecDeque::with_capacity(QUEUE_CAPACITY),
-            running: None,
+            running: [None, None],
             is_paused: false,
             driving: Vec::with_capacity(QUEUE_CAPACITY),
             sleeping: 0,
@@ -125,17 +114,23 @@ impl State {
 
     /// Returns whether nothing runs and no live stream that may run is waiting.
     fn is_idle(&self) -> bool {
-        self.running.is_none() && !self.queue.iter().any(|waiting| self.may_run(waiting))
+        self.is_stopped() && !self.queue.iter().any(|waiting| self.may_run(waiting))
+    }
+
+    /// Returns whether nothing runs.
+    fn is_stopped(&self) -> bool {
+        self.running.iter().all(Option::is_none)
     }
 
     /// Returns what the waiting thread with this ticket must do next.
-    fn next_step(&self, ticket: u64, is_driving: bool) -> Step {
+    fn next_step(&self, ticket: u64, lane: Lane, is_driving: bool) -> Step {
         if self.is_paused && !is_driving {
             return Step::Sleep;
         }
         let earlier = self.queue.iter().take_while(|waiting| waiting.ticket != ticket);
-        let before = earlier.filter(|waiting| self.may_run(waiting)).last();
-        let turn = before.map(|waiting| &waiting.turn).or(self.running.as_ref());
+        let may_run = |waiting: &&Waiting| waiting.lane == lane && self.may_run(waiting);
+        let running = || self.running.get(lane as usize).and_then(Option::as_ref);
+        let turn = earlier.filter(may_run).last().map(|waiting| &waiting.turn).or_else(running);
         turn.map_or(Step::Run, |turn| Step::WaitFor(Arc::clone(turn)))
     }
 
@@ -147,6 +142,7 @@ impl State {
 /// Permission to run the network. Dropping the permit ends the run.
 pub(crate) struct RunPermit<'a> {
     scheduler: &'a Scheduler,
+    lane: Lane,
     turn: Arc<Turn>,
     /// Only the thread that holds the turn can end it.
     not_send: PhantomData<*const ()>,
@@ -159,8 +155,13 @@ pub(crate) struct DrivingGuard<'a>(&'a Scheduler);
 impl Scheduler {
     /// Waits until it is this stream's turn and the engine is not paused. Returns `None` if `stop`
     /// is set. The code that sets `stop` must then call [`Self::wake_all`].
-    pub(crate) fn acquire_live(&self, turns: &Turns, stop: &AtomicBool) -> Option<RunPermit<'_>> {
-        self.acquire(turns.find_free(), |_| stop.load(Relaxed))
+    pub(crate) fn acquire_live(
+        &self,
+        lane: Lane,
+        turns: &Turns,
+        stop: &AtomicBool,
+    ) -> Option<RunPermit<'_>> {
+        self.acquire(lane, turns.find_free(), |_| stop.load(Relaxed))
     }
 
     /// Waits until a control call may run the network. During a pause, such a call fails instead of
@@ -168,8 +169,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// Returns [`Status::WrongState`] while the engine is paused.
-    pub(crate) fn acquire_unless_paused(&self) -> Result<RunPermit<'_>> {
-        self.acquire(Arc::default(), |state| state.is_paused).ok_or_else(paused_error)
+    pub(crate) fn acquire_unless_paused(&self, lane: Lane) -> Result<RunPermit<'_>> {
+        self.acquire(lane, Arc::default(), |state| state.is_paused).ok_or_else(paused_error)
     }
 
     /// Checks that the engine is not paused.
@@ -180,20 +181,25 @@ impl Scheduler {
         if self.state.lock().is_paused { Err(paused_error()) } else { Ok(()) }
     }
 
-    fn acquire(&self, turn: Arc<Turn>, gives_up: impl Fn(&State) -> bool) -> Option<RunPermit<'_>> {
+    fn acquire(
+        &self,
+        lane: Lane,
+        turn: Arc<Turn>,
+        gives_up: impl Fn(&State) -> bool,
+    ) -> Option<RunPermit<'_>> {
         let mut state = self.state.lock();
         let ticket = state.tickets;
         state.tickets += 1;
         let is_driving = state.is_this_thread_driving();
         turn.lock.acquire();
-        state.queue.push_back(Waiting { ticket, is_driving, turn: Arc::clone(&turn) });
+        state.queue.push_back(Waiting { ticket, lane, is_driving, turn: Arc::clone(&turn) });
         loop {
-            let step = state.next_step(ticket, is_driving);
+            let step = state.next_step(ticket, lane, is_driving);
             let leaves = gives_up(&state);
             if leaves || matches!(step, Step::Run) {
                 state.queue.retain(|waiting| waiting.ticket != ticket);
                 if !leaves {
-                    return Some(self.begin_run(&mut state, turn));
+                    return Some(self.begin_run(&mut state, lane, turn));
                 }
                 self.unlock_and_notify(state);
                 turn.lock.release();
@@ -214,6 +220,7 @@ impl Scheduler {
     /// have to wait after the deadline.
     pub(crate) fn acquire_idle(
         &self,
+        lane: Lane,
         turns: &Turns,
         stop: &AtomicBool,
         deadline: Option<Instant>,
@@ -227,7 +234,7 @@ impl Scheduler {
             }
             if state.is_idle() && (!state.is_paused || is_driving) {
                 turn.lock.acquire();
-                return Ok(self.begin_run(&mut state, turn));
+                return Ok(self.begin_run(&mut state, lane, turn));
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Status::TimedOut);
@@ -236,9 +243,11 @@ impl Scheduler {
         }
     }
 
-    fn begin_run(&self, state: &mut State, turn: Arc<Turn>) -> RunPermit<'_> {
-        state.running = Some(Arc::clone(&turn));
-        RunPermit { scheduler: self, turn, not_send: PhantomData }
+    fn begin_run(&self, state: &mut State, lane: Lane, turn: Arc<Turn>) -> RunPermit<'_> {
+        if let Some(running) = state.running.get_mut(lane as usize) {
+            *running = Some(Arc::clone(&turn));
+        }
+        RunPermit { scheduler: self, lane, turn, not_send: PhantomData }
     }
 
     /// Releases the lock, waits until the turn ends, at most [`CHECK_INTERVAL`], and locks again.
@@ -304,8 +313,8 @@ impl Scheduler {
             return Err(Error::new(Status::WrongThread, message));
         }
         state.is_paused = true;
-        while state.is_paused && (state.running.is_some() || !state.driving.is_empty()) {
-            state = match state.running.clone() {
+        while state.is_paused && (!state.is_stopped() || !state.driving.is_empty()) {
+            state = match state.running.iter().flatten().next().cloned() {
                 Some(turn) => self.visit(state, &turn),
                 None => self.sleep(state, None),
             };
@@ -347,7 +356,9 @@ fn paused_error() -> Error {
 impl Drop for RunPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.scheduler.state.lock();
-        state.running = None;
+        if let Some(running) = state.running.get_mut(self.lane as usize) {
+            *running = None;
+        }
         self.scheduler.unlock_and_notify(state);
         self.turn.lock.release();
     }

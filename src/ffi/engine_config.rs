@@ -55,7 +55,9 @@ pub struct ttv_engine_config {
     pub provider_count: u32,
     /// Number of threads that run the network, at most 64; 0 selects one. One of them is the
     /// thread that runs the stream, the exact query or ttv_engine_prepare. ttv_engine_create starts
-    /// the others, which end when the engine and its streams are destroyed.
+    /// the others, which end when the engine and its streams are destroyed. With frame steps, a
+    /// stream has a thread for each of the two parts of the network, so two threads may compute
+    /// even if this number is 1, and `threads` - 2 others help the slow part.
     pub threads: u32,
     /// Options of the providers. A key that begins with "trt_" belongs to "tensorrt", a key that
     /// begins with "nv_" belongs to "tensorrt-rtx", and any other key belongs to "cuda". The

@@ -28,12 +28,15 @@ pub struct ttv_engine_info {
     /// ttv_engine_prepare succeeds.
     pub self_test_error_ppm: i64,
     /// Time that a step (stream mode) or a window (window mode) takes, as measured by
-    /// ttv_engine_prepare; -1 until that call succeeds.
+    /// ttv_engine_prepare; -1 until that call succeeds. With frame steps, it is the sum of the
+    /// times of the fast runs and of the slow run of a chunk.
     pub step_ns: i64,
     /// Time from one step or window to the next: the duration of a chunk (stream mode) or of the
     /// default hop of a new stream (window mode). The network keeps up with one stream, at any
     /// frame rate, if `step_ns` is less than this time. The network keeps up with N streams that
-    /// acquire at the same time if N times `step_ns` is less than this time.
+    /// acquire at the same time if N times `step_ns` is less than this time. With frame steps and
+    /// a worker of the library, it is enough if this holds for `slow_run_ns` and for the rest of
+    /// `step_ns`.
     pub step_interval_ns: i64,
     /// Name of the provider.
     pub provider: [c_char; 32],
@@ -45,6 +48,9 @@ pub struct ttv_engine_info {
     pub model_version: [c_char; 64],
     /// SHA-256 of the model package in hexadecimal.
     pub model_sha256: [c_char; 72],
+    /// Part of `step_ns` that the slow run of frame steps takes; 0 for other packages; -1 until
+    /// ttv_engine_prepare succeeds.
+    pub slow_run_ns: i64,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and arrays of
 // numbers, for which every bit pattern is valid.
@@ -60,7 +66,8 @@ versioned!(ttv_engine_info {
     provider_version,
     runtime_version,
     model_version,
-    model_sha256
+    model_sha256,
+    slow_run_ns
 });
 
 /// Returns a description of what an engine actually runs.
@@ -91,6 +98,7 @@ pub unsafe extern "C" fn ttv_engine_get_info(
         found.self_test_error_ppm = handle.self_test_error.lock().map_or(-1, to_ppm);
         found.step_ns = engine.step_time().map_or(-1, to_ns);
         found.step_interval_ns = to_ns(engine.step_interval());
+        found.slow_run_ns = engine.slow_run_time().map_or(-1, to_ns);
         copy_text(&mut found.provider, &report.provider);
         copy_text(&mut found.provider_version, &report.provider_version);
         copy_text(&mut found.runtime_version, &report.runtime_version);

@@ -52,7 +52,8 @@ pub struct ttv_result {
     pub queue_ns: i64,
     /// Total time that preprocessing has taken in this acquisition so far.
     pub preprocess_ns: i64,
-    /// Total time that the network has taken in this acquisition so far.
+    /// Total time that the network has taken in this acquisition so far. With frame steps, it
+    /// includes the slow runs, which may overlap with the fast ones.
     pub inference_ns: i64,
     /// Memory that the caller provides for the posterior (one value per label), or NULL.
     pub scores: *mut f32,
@@ -64,6 +65,8 @@ pub struct ttv_result {
     /// In the result of a query, the number of those in the interval. If it is not 0,
     /// TTV_RESULT_FLAG_FAILED_CHUNKS is set.
     pub failed_chunks: u64,
+    /// Part of `inference_ns` that the slow runs of frame steps took.
+    pub slow_inference_ns: i64,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
@@ -89,7 +92,8 @@ versioned!(ttv_result {
     scores,
     scores_capacity,
     scores_length,
-    failed_chunks
+    failed_chunks,
+    slow_inference_ns
 });
 
 pub(super) const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
@@ -155,5 +159,6 @@ pub(super) fn convert_result(
         scores_capacity: buffer.capacity,
         scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
         failed_chunks: result.failed_chunks,
+        slow_inference_ns: result.slow_inference_ns,
     }
 }

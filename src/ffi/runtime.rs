@@ -65,7 +65,8 @@ pub struct ttv_runtime_config {
     >,
     /// Hook that every thread of the library calls when it starts, or NULL. The hook can set the
     /// affinity and the priority of the thread. `role` is "tteview" for the worker thread of a
-    /// stream, "tteview-helper" for a thread that helps to run the network of an engine with
+    /// stream, "tteview-slow" for the thread of a stream that runs the slow part of a network with
+    /// frame steps, "tteview-helper" for a thread that helps to run the network of an engine with
     /// `threads` above 1, and "tteview-build" for the thread that builds a TensorRT engine.
     pub thread_start: Option<unsafe extern "C" fn(user: *mut c_void, role: *const c_char)>,
     /// Path of the shared library of ONNX Runtime, or a name that the system's dynamic loader looks

@@ -83,7 +83,7 @@ pub unsafe extern "C" fn ttv_stream_create(
         let id = StreamId::new();
         let callback = Callback { stream: id, function: config.on_result, user: config.user };
         let hooks = Hooks {
-            thread_start: Some(Box::new(call_thread_start)),
+            thread_start: Some(Arc::new(call_thread_start)),
             on_result: Some(Box::new(announce_results(callback, event.clone()))),
         };
         let opened = Stream::open_with_hooks(&engine.engine, &config.parse()?, hooks)?;
@@ -190,7 +190,8 @@ pub unsafe extern "C" fn ttv_stream_destroy(stream: *mut ttv_stream) {
 }
 
 /// Processes the oldest entry that is waiting in the ring of a host-driven stream: a frame or the
-/// end of an acquisition. The network runs on the calling thread, in the default floating-point
+/// end of an acquisition. With frame steps, a call for which no entry is waiting makes one slow run
+/// if one is due. The network runs on the calling thread, in the default floating-point
 /// environment, which the call restores at its end. If the network fails, the result of the
 /// acquisition reports the error.
 ///

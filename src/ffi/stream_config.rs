@@ -20,6 +20,9 @@ bitflags::bitflags! {
         /// does not allow the process to lock that much memory, ttv_stream_create returns
         /// TTV_ERR_SYSTEM.
         const LOCK_MEMORY = 1 << 0;
+        /// Publishes a provisional result after each sample instead of after each chunk. This has
+        /// an effect only on packages with frame steps.
+        const PUBLISH_EACH_SAMPLE = 1 << 1;
     }
 }
 
@@ -160,6 +163,7 @@ impl ttv_stream_config {
             frame_period_ns: self.frame_period_ns,
             partial_chunk,
             drive,
+            publish_each_sample: flags.contains(StreamFlags::PUBLISH_EACH_SAMPLE),
             lock_memory: flags.contains(StreamFlags::LOCK_MEMORY),
         })
     }

@@ -167,20 +167,22 @@ impl ModelSpec {
         [slow, fast].map(|frames| [frames, self.channels, self.height_px, self.width_px])
     }
 
-    /// Returns the total size in bytes of the tensors in a session and its classifier. There are at
-    /// most three sets of states: the set that a run reads, the set that the run writes, and the
-    /// initial set.
+    /// Returns the total size in bytes of the tensors in the sessions of a classifier, and of its
+    /// own samples. There are at most three sets of states: the set that a run reads, the set that
+    /// the run writes, and the initial set.
     pub(crate) fn session_bytes(&self) -> usize {
         let len = |shape: &[usize]| shape.iter().product::<usize>();
         let inputs: usize = self.input_shapes().iter().map(|shape| len(shape)).sum();
         let states: usize = self.states.iter().map(|state| 3 * len(&state.shape)).sum();
-        // The slow part reads copies of the lateral windows, and may be one chunk behind.
-        let windows: usize = self.lateral_windows().map(|state| 2 * len(&state.shape)).sum();
-        let window = match self.mode {
+        // A session of the slow part has inputs for the lateral windows, and each of the two slow
+        // runs that may be outstanding has a copy of the windows and of its sample.
+        let windows: usize = self.lateral_windows().map(|state| 3 * len(&state.shape)).sum();
+        let kept = match self.mode {
             Mode::Window => self.clip_samples * self.sample_len(),
+            Mode::Stream if windows > 0 => 2 * self.sample_len(),
             Mode::Stream => 0,
         };
-        (inputs + states + windows + window) * size_of::<f32>()
+        (inputs + states + windows + kept) * size_of::<f32>()
     }
 
     /// Returns the states that are lateral windows, in the order in which the slow part reads them.

@@ -85,6 +85,9 @@ pub struct StreamConfig {
     pub partial_chunk: PartialChunk,
     /// Thread that runs the worker.
     pub drive: Drive,
+    /// Whether a provisional result is published after each sample instead of after each chunk.
+    /// This has an effect only on packages with frame steps.
+    pub publish_each_sample: bool,
     /// Whether the ring's frame buffers are locked into memory, so that they are never swapped out.
     pub lock_memory: bool,
 }
@@ -106,6 +109,7 @@ impl Default for StreamConfig {
             frame_period_ns: 0,
             partial_chunk: PartialChunk::Auto,
             drive: Drive::Wake,
+            publish_each_sample: false,
             lock_memory: false,
         }
     }

@@ -37,7 +37,7 @@ impl Driver {
     }
 
     /// Processes the oldest entry that is waiting in the ring: a frame or the end of an
-    /// acquisition.
+    /// acquisition. If no entry is waiting and a slow run of frame steps is due, makes one.
     ///
     /// # Errors
     /// Returns [`Status::NotReady`] if nothing is waiting or the engine is paused, or

@@ -3,10 +3,10 @@
 
 use super::history::{Coverage, Covered, History, Span};
 use super::sample_store::{Availability, ClockState, SampleStore};
-use crate::classifier::create_classifier;
 use crate::classifier::interface::{Classifier, ClassifierSettings, Step};
 use crate::classifier::rules::Rules;
-use crate::engine::scheduled_session::{Deadline, ScheduledSession};
+use crate::classifier::{Sessions, create_classifier};
+use crate::engine::scheduled_session::Deadline;
 use crate::error::{Result, Status};
 use crate::model::ModelSpec;
 use crate::sampling::Grid;
@@ -28,11 +28,11 @@ pub(super) struct ExactQuery {
 
 impl ExactQuery {
     /// Allocates a store for `span_ns` of samples and creates a classifier that only exact queries
-    /// use. `session` gives up at `deadline`, and `settings` are the stream's classifier settings.
+    /// use. `sessions` give up at `deadline`, and `settings` are the stream's classifier settings.
     pub(super) fn new(
         spec: &ModelSpec,
         span_ns: i64,
-        session: ScheduledSession,
+        sessions: Sessions,
         deadline: Deadline,
         settings: &ClassifierSettings,
     ) -> Result<Self> {
@@ -46,7 +46,7 @@ impl ExactQuery {
         Ok(Self {
             samples: SampleStore::new(span_ns, spec.sample_interval_ns, spec.sample_len())?,
             interval_ns: spec.sample_interval_ns,
-            classifier: Mutex::new(create_classifier(spec, Box::new(session), &settings)?),
+            classifier: Mutex::new(create_classifier(spec, sessions, &settings)?),
             deadline,
         })
     }
@@ -107,7 +107,7 @@ impl ExactQuery {
         deadline: Option<Instant>,
         failure: &mut Option<Status>,
     ) -> Result<(Coverage, bool)> {
-        let mut keep_failure = |step: Step| {
+        let mut keep_failure = |step: &Step| {
             if let Step::Failed(error) = step {
                 *failure = Some(error.status());
             }
@@ -159,7 +159,7 @@ impl ExactQuery {
                 continue;
             }
             if is_open && sample.is_none_or(|sample| sample.starts_segment) {
-                keep_failure(classifier.end_segment()?);
+                end_segment(classifier, &mut keep_failure)?;
                 is_open = false;
             }
             let Some(sample) = sample else {
@@ -174,22 +174,43 @@ impl ExactQuery {
                 is_open = true;
             }
             if self.samples.copy(sample, classifier.next_sample()) {
-                keep_failure(classifier.commit_sample()?);
+                keep_failure(&classifier.commit_sample()?);
+                collect(classifier, &mut keep_failure)?;
                 number += 1;
                 previous_ns = Some(sample.time_ns);
             } else {
                 // The stream is overwriting the sample. Trying again until the worker has finished
                 // would prevent it from finishing if this thread has a higher priority.
-                keep_failure(classifier.end_segment()?);
+                end_segment(classifier, &mut keep_failure)?;
                 (is_open, is_complete) = (false, false);
                 number = self.samples.oldest()?.max(number + 1);
             }
         }
         if is_open {
-            keep_failure(classifier.end_segment()?);
+            end_segment(classifier, &mut keep_failure)?;
         }
         clock.update(self.samples.clock(interval.last_ns, begun)?);
         Ok((Coverage::of(is_complete && !clock.may_lack_samples), is_cut_off))
+    }
+}
+
+/// Completes the chunks whose runs have ended.
+fn collect(classifier: &mut dyn Classifier, add: &mut impl FnMut(&Step)) -> Result<()> {
+    loop {
+        match classifier.collect()? {
+            Step::Idle => return Ok(()),
+            step => add(&step),
+        }
+    }
+}
+
+/// Ends the segment of the classifier.
+fn end_segment(classifier: &mut dyn Classifier, add: &mut impl FnMut(&Step)) -> Result<()> {
+    loop {
+        match classifier.end_segment()? {
+            Step::Idle => return Ok(()),
+            step => add(&step),
+        }
     }
 }
 

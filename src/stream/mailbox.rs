@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(super) const FINALS: u64 = 4;
 
 /// Number of words in a result without its posterior.
-const HEADER_WORDS: usize = 15;
+const HEADER_WORDS: usize = 16;
 
 /// Number of words of the results that a reader copies to a small array on the stack. Results with
 /// up to 68 labels fit.
@@ -207,6 +207,7 @@ fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
         result.preprocess_ns.cast_unsigned(),
         result.inference_ns.cast_unsigned(),
         result.failed_chunks,
+        result.slow_inference_ns.cast_unsigned(),
     ]
 }
 
@@ -225,7 +226,16 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         frames_dropped,
         times @ ..,
     ] = header;
-    let [first_time, last_time, latency, queue, preprocess, inference, failed_chunks] = times;
+    let [
+        first_time,
+        last_time,
+        latency,
+        queue,
+        preprocess,
+        inference,
+        failed_chunks,
+        slow_inference,
+    ] = times;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
     ViewResult {
         status: Status::from_code(high(status).cast_signed()).unwrap_or(Status::Internal),
@@ -246,6 +256,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         preprocess_ns: preprocess.cast_signed(),
         inference_ns: inference.cast_signed(),
         failed_chunks,
+        slow_inference_ns: slow_inference.cast_signed(),
     }
 }
 

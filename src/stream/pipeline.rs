@@ -1,28 +1,25 @@
 //! The processing of a ring slot: sampling, preprocessing, classification and publication of
 //! results.
 
+mod finish;
 mod step;
 
 use super::history::Span;
 use super::hooks::OnResult;
-use super::mailbox::FINALS;
 use super::overload::OverloadPolicy;
 use super::shared::Shared;
 use super::slot::Slot;
 use super::stats::count;
 use crate::classifier::interface::Classifier;
 use crate::clock::{self, elapsed_ns};
-use crate::engine::scheduler::Scheduler;
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
 use crate::frame::Geometry;
 use crate::memory::fill_values;
 use crate::preprocess::Preprocess;
 use crate::result::{ResultFlags, ViewResult};
 use crate::sampling::{Arrival, Sampler};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
 
 /// The processing pipeline of one stream.
 pub(super) struct Pipeline {
@@ -52,6 +49,10 @@ pub(super) struct Pipeline {
     view_changes: u64,
     /// Status of the last chunk or window that failed.
     failure: Status,
+    /// Whether a provisional result is published after each sample of frame steps.
+    publishes_samples: bool,
+    /// Time that the current chunk of frame steps has taken so far.
+    chunk_ns: i64,
 }
 
 impl Pipeline {
@@ -61,6 +62,7 @@ impl Pipeline {
         sampler: Sampler,
         classifier: Box<dyn Classifier>,
         overload: OverloadPolicy,
+        publishes_samples: bool,
         on_result: Option<OnResult>,
     ) -> Result<Self> {
         let posterior = fill_values(shared.spec.labels.len(), 0.0, "a posterior")?;
@@ -81,6 +83,8 @@ impl Pipeline {
             is_settled: false,
             view_changes: 0,
             failure: Status::Ok,
+            publishes_samples,
+            chunk_ns: 0,
         })
     }
 
@@ -111,6 +115,19 @@ impl Pipeline {
             self.result.queue_ns = elapsed_ns(ended, start);
             self.finish(ended);
         }
+    }
+
+    /// Completes the chunks whose slow runs have ended while no frame was waiting. If the calling
+    /// thread runs the slow lane, runs it once. Returns whether it has.
+    pub(super) fn continue_slow_lane(&mut self) -> bool {
+        if self.result.status != Status::Ok || self.result.is_final() {
+            return false;
+        }
+        let has_run = self.classifier.run_slow();
+        if let Err(error) = self.collect() {
+            self.abort(&error);
+        }
+        has_run
     }
 
     fn begin(&mut self, acquisition: u64) {
@@ -219,9 +236,7 @@ impl Pipeline {
     fn end_segment(&mut self) -> Result<()> {
         if self.sampler.grid().is_some() {
             self.sampler.end_segment();
-            if !self.is_settled {
-                self.run_network(|classifier| classifier.end_segment())?;
-            }
+            self.end_classification()?;
         }
         Ok(())
     }
@@ -248,6 +263,7 @@ impl Pipeline {
 
     fn start_segment(&mut self) -> Result<()> {
         self.segment_samples = 0;
+        self.chunk_ns = 0;
         self.overload.start_segment();
         match self.sampler.grid() {
             Some(grid) if !self.is_settled => self.classifier.start_segment(grid),
@@ -274,7 +290,7 @@ impl Pipeline {
             self.segment_samples += 1;
             count(&self.shared.counters.samples);
             if runs {
-                self.run_network(|classifier| classifier.commit_sample())?;
+                self.commit_sample()?;
             }
         }
         Ok(())
@@ -286,104 +302,5 @@ impl Pipeline {
         let sample = self.segment_samples;
         let (time_ns, next_ns) = (grid.time_ns(sample), grid.time_ns(sample + 1));
         exact.samples().keep(time_ns, next_ns, sample == 0, self.classifier.next_sample());
-    }
-
-    /// Ends the last segment and publishes the final result.
-    fn finish(&mut self, ended: Instant) {
-        if self.result.status == Status::Ok
-            && let Err(error) = self.end_segment()
-        {
-            self.result.status = self.report_error(&error);
-        }
-        if self.result.status == Status::Cancelled && self.shared.is_stopping() {
-            // The stream is being closed, so this acquisition gets no final result. The end of the
-            // stream ends the waits.
-            return;
-        }
-        self.close_history();
-        self.update_result();
-        let is_left = self.result.chunks > 0 || self.classifier.failed_outputs() == 0;
-        if self.result.status == Status::Ok && !is_left {
-            self.result.status = self.failure;
-        }
-        if self.result.status != Status::Ok {
-            self.result.label = None;
-        }
-        self.result.flags.remove(ResultFlags::PROVISIONAL);
-        self.result.flags |= ResultFlags::FINAL;
-        self.result.latency_ns = elapsed_ns(ended, clock::now());
-        self.publish();
-    }
-
-    fn publish(&mut self) {
-        self.shared.mailbox.publish(&self.result, &self.posterior);
-        // A callback that has panicked is not called again.
-        if let Some(on_result) = self.on_result.as_mut().filter(|_| !self.is_in_callback) {
-            self.is_in_callback = true;
-            on_result(&self.result, &self.posterior);
-            self.is_in_callback = false;
-        }
-    }
-
-    /// Announces to waiting queries that this acquisition has no further outputs or samples.
-    fn close_history(&self) {
-        self.shared.history.end(self.reached_ns());
-        if let Some(exact) = &self.shared.exact {
-            exact.samples().end(self.reached_ns());
-        }
-    }
-
-    /// Returns the time after which the frames of later acquisitions lie. If times start again in
-    /// every acquisition, there is no such time.
-    fn reached_ns(&self) -> Option<i64> {
-        self.frame_ns.filter(|_| !self.shared.restarts_times)
-    }
-
-    /// Makes the stream unusable after a panic. The acquisition in progress and later ones that
-    /// have begun get a final result, as many of them as the mailbox holds. Every other wait ends.
-    pub(super) fn poison(&mut self) {
-        self.shared.set_poisoned();
-        self.shared.record_event(Status::Poisoned);
-        // An acquisition whose final result has been published keeps it.
-        let first = self.result.acquisition + u64::from(self.result.is_final());
-        let first = first.max(1);
-        for acquisition in first..=self.shared.newest_acquisition().min(first + FINALS - 1) {
-            if acquisition != self.result.acquisition {
-                self.result = ViewResult::new(acquisition);
-                self.posterior.fill(0.0);
-            }
-            self.result.status = Status::Poisoned;
-            self.result.label = None;
-            self.result.flags.remove(ResultFlags::PROVISIONAL);
-            self.result.flags |= ResultFlags::FINAL;
-            // The callback of the host may panic, too.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.publish()));
-        }
-        self.shared.end_waits();
-    }
-
-    /// Stops the stream and ends every wait, because nothing will process further slots.
-    pub(super) fn stop(&self, scheduler: &Scheduler) {
-        self.shared.stop(scheduler);
-    }
-
-    /// Ends the processing of the acquisition after an error, and publishes the error, so that no
-    /// thread takes an earlier label for the current one.
-    fn abort(&mut self, error: &Error) {
-        self.result.status = self.report_error(error);
-        if !self.shared.is_stopping() {
-            self.close_history();
-            self.update_result();
-            self.result.label = None;
-            self.result.flags |= ResultFlags::PROVISIONAL;
-            self.publish();
-        }
-    }
-
-    fn report_error(&mut self, error: &Error) -> Status {
-        if !self.shared.is_stopping() {
-            log::error!("acquisition {}: {error}", self.result.acquisition);
-        }
-        self.shared.record_event(error.status())
     }
 }

@@ -64,11 +64,12 @@ impl Worker {
         self.pipeline.stop(scheduler);
     }
 
-    /// Processes the oldest slot that has not been processed. Returns false if no such slot exists.
+    /// Processes the oldest slot that has not been processed. If no such slot exists, continues the
+    /// slow lane. Returns false if there is nothing to do.
     fn process_next(&mut self) -> bool {
         let index = usize::from(self.holds_previous);
         if self.consumer.len() <= index {
-            return false;
+            return self.pipeline.continue_slow_lane();
         }
         let previous = if self.holds_previous { self.consumer.peek(0) } else { None };
         let Some(slot) = self.consumer.peek(index) else { return false };

@@ -10,7 +10,7 @@ use crate::sys::thread::start_thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 /// Time between two checks of the ring by a polling worker.
@@ -45,7 +45,7 @@ impl WorkerThread {
         let stop = worker.stop_flag();
         let is_stopping = Arc::clone(&stop);
         let run = move || {
-            if let Some(start) = thread_start
+            if let Some(start) = &thread_start
                 && catch_unwind(AssertUnwindSafe(|| start(NAME))).is_err()
             {
                 return worker.poison();
@@ -62,6 +62,11 @@ impl WorkerThread {
         let handle = CreatorOwned::new(Some(start_thread(NAME, run)?));
         let sleeps = drive == Drive::Wake;
         Ok(Self { handle, sleeps, stop, scheduler: Arc::clone(scheduler) })
+    }
+
+    /// Returns the thread, which the slow lane wakes.
+    pub(super) fn thread(&self) -> Option<Thread> {
+        self.handle.as_ref().map(|handle| handle.thread().clone())
     }
 
     /// Wakes the worker if it sleeps.

@@ -14,6 +14,8 @@ mod info;
 mod memory;
 #[cfg(feature = "ort")]
 mod queue;
+#[cfg(feature = "ort")]
+mod slice;
 mod stream;
 #[cfg(feature = "ort")]
 mod tensors;
@@ -25,7 +27,7 @@ pub(crate) use info::{GpuInfo, query_gpu, tensorrt_version};
 #[cfg(feature = "ort")]
 pub(crate) use memory::{GpuMemory, HostMemory};
 #[cfg(feature = "ort")]
-pub(crate) use queue::GpuQueue;
+pub(crate) use queue::{Access, GpuQueue};
 pub use stream::GpuStream;
 #[cfg(feature = "ort")]
 pub(crate) use tensors::{FixedTensors, Layout};

@@ -1,33 +1,47 @@
-//! A graph that the provider captures as a CUDA graph during the first run. Each later run launches
-//! the whole CUDA graph, with the buffers that were used during the capture.
+//! Graphs that the provider captures as CUDA graphs. The provider captures the graph of a part
+//! during the first run on each thread. Each later run launches the whole CUDA graph, with the
+//! buffers that were used during the capture.
 //!
-//! All streams share one captured graph and its buffers. Each step makes four copies: it copies the
-//! stream's samples and states into the buffers, and the logits and next states out of them. The
-//! states are copied within GPU memory. All copies are made on the CUDA stream that the provider
+//! All streams share the captured graph of a part and its buffers. Each run makes four copies: it
+//! copies the stream's samples and states into the buffers, and the logits and next states out of
+//! them. The slow part of frame steps also copies the lateral windows into the buffers. States and
+//! windows are copied within GPU memory. All copies are made on the CUDA stream that the provider
 //! uses.
+//!
+//! Both parts of frame steps can run at the same time, because each has its own session, buffers
+//! and CUDA stream. If the host gives a CUDA stream, both use it, and their work on the GPU takes
+//! turns.
+
+mod ranges;
+#[cfg(test)]
+mod tests;
 
 use super::provider::Settings;
 use super::runtime::Runtime;
 use super::session::load_session;
 use super::tensor::{describe_outlet, describe_runtime, inference_error};
-use crate::backend::interface::{Backend, Inputs, Session};
+use crate::backend::helpers::threads_for;
+use crate::backend::interface::{Backend, Inputs, Session, missing_part_error};
 use crate::backend::report::RuntimeReport;
-use crate::backend::signature::{check_inputs, check_outputs, expected_inputs, expected_outputs};
+use crate::backend::signature::{check_inputs, check_outputs};
+use crate::backend::windows::LateralWindows;
 use crate::error::Result;
-use crate::model::{ModelPackage, ModelSpec};
-use crate::sys::gpu::{FixedTensors, GpuMemory, GpuQueue, HostMemory, Layout};
+use crate::model::ModelPackage;
+use crate::model::part::{Part, PartModel, PartSpec};
+use crate::sys::gpu::{Access, FixedTensors, GpuMemory, GpuQueue, HostMemory};
 use parking_lot::Mutex;
-use std::ops::Range;
+use ranges::Ranges;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
+/// A part of the network, loaded.
 struct Shared {
-    /// The lock is held during a step, because all streams share one set of buffers.
+    /// The lock is held during a run, because all streams share one set of buffers.
     graph: Mutex<Graph>,
     initial_states: GpuMemory,
     ranges: Ranges,
-    labels: usize,
-    report: RuntimeReport,
+    spec: PartSpec,
     /// This field is the last one, so that it is dropped after the fields that use it.
     queue: Arc<GpuQueue>,
 }
@@ -37,53 +51,29 @@ struct Graph {
     tensors: FixedTensors,
 }
 
-/// Positions of the tensors in the buffers. The input buffer begins with the samples, and the
-/// output buffer with the logits. The states follow, with the same layout in both buffers.
-struct Ranges {
-    slow: Range<usize>,
-    fast: Range<usize>,
-    /// Start of the states in the input buffer, which equals the total length of the samples.
-    states_in_inputs: usize,
-    /// Start of the states in the output buffer.
-    states_in_outputs: usize,
-    /// Total length of the states in floats.
-    states_len: usize,
+pub(super) struct CapturedBackend {
+    report: RuntimeReport,
+    parts: Vec<(Part, Arc<Shared>)>,
 }
-
-impl Ranges {
-    /// Computes the positions from the layouts of the inputs and the outputs, and from the number
-    /// of states.
-    fn new((inputs, outputs): (&Layout, &Layout), states: usize) -> Self {
-        let samples = inputs.tensors.len() - states;
-        let range_of = |index: usize| {
-            let (start, len) = inputs.tensors.get(index).copied().unwrap_or_default();
-            start..start + len
-        };
-        Self {
-            slow: if samples == 2 { range_of(0) } else { 0..0 },
-            fast: range_of(samples - 1),
-            states_in_inputs: inputs.start_of(samples),
-            states_in_outputs: outputs.start_of(1),
-            states_len: inputs.len - inputs.start_of(samples),
-        }
-    }
-}
-
-pub(super) struct CapturedBackend(Arc<Shared>);
 
 struct CapturedSession {
     /// Slow and fast samples with the same layout as in the input buffer.
     samples: HostMemory,
     logits: HostMemory,
     states: GpuMemory,
+    /// Lateral windows that the next run reads; `None` if the part reads none.
+    windows: Option<GpuMemory>,
     /// Whether the next run starts from the initial states.
     is_fresh: bool,
+    /// The thread of the last run. A run on another thread may be the first one on that thread, in
+    /// which the provider captures the graph.
+    last_thread: Option<ThreadId>,
     shared: Arc<Shared>,
 }
 
 impl CapturedBackend {
-    /// Loads the graph and checks its inputs and outputs. The provider captures the graph during
-    /// the first run.
+    /// Loads the parts of the network and checks their inputs and outputs. The provider captures
+    /// the graphs later, during runs.
     ///
     /// # Errors
     /// Returns the same errors as [`super::load`], and
@@ -97,47 +87,83 @@ impl CapturedBackend {
         version: &str,
     ) -> Result<Self> {
         let queue = GpuQueue::new(settings.device_id, settings.gpu_stream())?;
-        let settings = settings.clone().with_gpu_stream(queue.stream());
-        let session = load_session(runtime, &package.bytes, &settings, engines)?;
-        let report = describe_runtime(&runtime.version, &settings, &package.spec, version);
-        Ok(Self(Shared::new(queue, session, &package.spec, report)?))
+        let load = |part: Part, bytes: &[u8], queue: &GpuQueue| {
+            let threads = threads_for(part, settings.threads);
+            let settings = settings.clone().with_gpu_stream(queue.stream()).with_threads(threads);
+            load_session(runtime, bytes, &settings, engines)
+        };
+        let parts = load_parts(&queue, package, load)?;
+        let report = describe_runtime(&runtime.version, settings, &package.spec, version);
+        Ok(Self { report, parts })
+    }
+
+    fn find(&self, part: Part) -> Result<&Arc<Shared>> {
+        let found = self.parts.iter().find(|(found, _)| *found == part);
+        found.map(|(_, shared)| shared).ok_or_else(missing_part_error)
     }
 }
 
+/// Loads the parts of the network with `load`, the first of them on `queue`.
+fn load_parts(
+    queue: &Arc<GpuQueue>,
+    package: &ModelPackage,
+    load: impl Fn(Part, &[u8], &GpuQueue) -> Result<ort::session::Session>,
+) -> Result<Vec<(Part, Arc<Shared>)>> {
+    let mut parts = Vec::new();
+    for PartModel { part, bytes } in package.part_models()? {
+        let queue = if parts.is_empty() { Arc::clone(queue) } else { queue.open_sibling()? };
+        let session = load(part, &bytes, &queue)?;
+        let spec = PartSpec::new(&package.spec, part);
+        parts.push((part, Arc::new(Shared::new(queue, session, spec)?)));
+    }
+    Ok(parts)
+}
+
 impl Shared {
-    fn new(
-        queue: Arc<GpuQueue>,
-        session: ort::session::Session,
-        spec: &ModelSpec,
-        report: RuntimeReport,
-    ) -> Result<Arc<Self>> {
-        check_inputs(spec, session.inputs().iter().map(describe_outlet))?;
-        check_outputs(spec, session.outputs().iter().map(describe_outlet))?;
-        let tensors = FixedTensors::new(&queue, &expected_inputs(spec), &expected_outputs(spec))?;
-        let layouts = tensors.layouts();
-        let ranges = Ranges::new(layouts, spec.states.len());
+    fn new(queue: Arc<GpuQueue>, session: ort::session::Session, spec: PartSpec) -> Result<Self> {
+        check_inputs(&spec, session.inputs().iter().map(describe_outlet))?;
+        check_outputs(&spec, session.outputs().iter().map(describe_outlet))?;
+        let tensors = FixedTensors::new(&queue, &spec.inputs(), &spec.outputs())?;
+        let ranges = Ranges::new(tensors.layouts(), &spec);
         let initial_states = queue.allocate_on_gpu(ranges.states_len)?;
         let mut values = queue.allocate_on_host(ranges.states_len)?;
-        let inputs = layouts.0.tensors.iter().rev();
-        for (state, &(start, len)) in spec.states.iter().rev().zip(inputs) {
-            let start = start - ranges.states_in_inputs;
-            values.get_mut(start..start + len).unwrap_or_default().fill(state.initial);
+        for (state, range) in spec.states.iter().zip(&ranges.states) {
+            values.get_mut(range.clone()).unwrap_or_default().fill(state.initial);
         }
-        queue.run_scope(|scope| scope.upload(&values, &initial_states, 0))?;
+        queue.run_scope(Access::Run, |scope| scope.upload(&values, &initial_states, 0))?;
         drop(values);
         let graph = Mutex::new(Graph { session, tensors });
-        let labels = spec.labels.len();
-        Ok(Arc::new(Self { graph, initial_states, ranges, labels, report, queue }))
+        Ok(Self { graph, initial_states, ranges, spec, queue })
+    }
+
+    /// Allocates the lateral windows of a session, with their initial values.
+    fn create_windows(&self) -> Result<Option<GpuMemory>> {
+        if self.spec.windows.is_empty() {
+            return Ok(None);
+        }
+        let memory = self.queue.allocate_on_gpu(self.ranges.windows_len)?;
+        self.queue.run_scope(Access::Run, |scope| {
+            for (window, range) in self.spec.windows.iter().zip(&self.ranges.windows) {
+                scope.fill(memory.slice(range.clone())?, window.initial)?;
+            }
+            Ok(())
+        })?;
+        Ok(Some(memory))
     }
 }
 
 impl Backend for CapturedBackend {
     fn report(&self) -> RuntimeReport {
-        self.0.report.clone()
+        self.report.clone()
     }
 
-    fn create_session(&self) -> Result<Box<dyn Session>> {
-        CapturedSession::new(&self.0).map(|session| Box::new(session) as Box<dyn Session>)
+    fn create_session(&self, part: Part) -> Result<Box<dyn Session>> {
+        CapturedSession::new(self.find(part)?).map(|session| Box::new(session) as Box<dyn Session>)
+    }
+
+    fn create_windows(&self) -> Result<LateralWindows> {
+        let Shared { queue, ranges, .. } = &**self.find(Part::Fast)?;
+        queue.allocate_on_gpu(ranges.written_len).map(LateralWindows::Gpu)
     }
 }
 
@@ -145,12 +171,25 @@ impl CapturedSession {
     fn new(shared: &Arc<Shared>) -> Result<Self> {
         let (queue, ranges) = (&shared.queue, &shared.ranges);
         Ok(Self {
-            samples: queue.allocate_on_host(ranges.states_in_inputs)?,
-            logits: queue.allocate_on_host(shared.labels)?,
+            samples: queue.allocate_on_host(ranges.samples_len)?,
+            logits: queue.allocate_on_host(shared.spec.labels)?,
             states: queue.allocate_on_gpu(ranges.states_len)?,
+            windows: shared.create_windows()?,
             is_fresh: true,
+            last_thread: None,
             shared: Arc::clone(shared),
         })
+    }
+
+    /// Returns what the next run may do on the GPU.
+    fn next_access(&self) -> Access {
+        let is_known = self.last_thread == Some(std::thread::current().id());
+        if is_known { Access::Run } else { Access::Capture }
+    }
+
+    /// Returns the states from which the next run starts.
+    fn current_states(&self) -> &GpuMemory {
+        if self.is_fresh { &self.shared.initial_states } else { &self.states }
     }
 }
 
@@ -165,20 +204,29 @@ impl Session for CapturedSession {
     }
 
     fn run(&mut self) -> Result<()> {
-        let Self { samples, logits, states, is_fresh, shared } = self;
-        let (ranges, len) = (&shared.ranges, shared.ranges.states_len);
-        let mut graph = shared.graph.lock();
+        let access = self.next_access();
+        let ranges = &self.shared.ranges;
+        let states = 0..ranges.states_len;
+        let mut graph = self.shared.graph.lock();
         let Graph { session, tensors } = &mut *graph;
-        let current_states = if *is_fresh { &shared.initial_states } else { &*states };
-        shared.queue.run_scope(|scope| {
-            scope.upload(samples, tensors.inputs(), 0)?;
-            let states_in = (tensors.inputs(), ranges.states_in_inputs);
-            scope.copy((current_states, 0), states_in, len)?;
+        let (inputs, outputs) = (tensors.inputs(), tensors.outputs());
+        // The borrows are of single fields, because the logits are borrowed mutably.
+        let current = if self.is_fresh { &self.shared.initial_states } else { &self.states };
+        let (samples, logits, windows) = (&self.samples, &mut self.logits, &self.windows);
+        let next = &self.states;
+        self.shared.queue.run_scope(access, |scope| {
+            scope.upload(samples, inputs, 0)?;
+            if let Some(windows) = windows {
+                let to = inputs.slice(ranges.windows_in_inputs())?;
+                scope.copy(windows.slice(0..ranges.windows_len)?, to)?;
+            }
+            scope.copy(current.slice(states.clone())?, inputs.slice(ranges.states_in_inputs())?)?;
             tensors.run(session).map_err(inference_error)?;
-            scope.download(tensors.outputs(), 0, logits)?;
-            scope.copy((tensors.outputs(), ranges.states_in_outputs), (states, 0), len)
+            scope.download(outputs, 0, logits)?;
+            scope.copy(outputs.slice(ranges.states_in_outputs())?, next.slice(states)?)
         })?;
-        *is_fresh = false;
+        self.is_fresh = false;
+        self.last_thread = Some(std::thread::current().id());
         Ok(())
     }
 
@@ -190,157 +238,40 @@ impl Session for CapturedSession {
         self.is_fresh = true;
         Ok(())
     }
+
+    fn copy_windows(&mut self, to: &mut LateralWindows) -> Result<()> {
+        let (to, states) = (to.gpu()?, self.current_states());
+        self.shared.queue.run_scope(Access::Run, |scope| {
+            for (from, range) in &self.shared.ranges.written_windows {
+                scope.copy(states.slice(from.clone())?, to.slice(range.clone())?)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn set_windows(&mut self, from: &LateralWindows) -> Result<()> {
+        let Some(windows) = &self.windows else { return Ok(()) };
+        let (all, from) = (0..self.shared.ranges.windows_len, from.gpu()?);
+        self.shared.queue.run_scope(Access::Run, |scope| {
+            scope.copy(from.slice(all.clone())?, windows.slice(all)?)
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::ort::plain::PlainSession;
-    use crate::backend::ort::{Provider, runtime};
-    use crate::engine::config::EngineConfig;
-    use crate::error::Status;
-    use crate::sys::gpu::FakeDriver;
-
-    /// A package on the CPU provider of ONNX Runtime, with a fake driver that provides the GPU
-    /// memory.
-    struct Fixture {
-        package: ModelPackage,
-        runtime: Runtime,
-        settings: Settings,
-        driver: FakeDriver,
-    }
-
-    fn set_up(name: &str, model: &[u8]) -> Fixture {
-        let library = std::env::var_os("TTEVIEW_ORT_DYLIB").expect("TTEVIEW_ORT_DYLIB is set");
-        let mut package = ModelPackage::from_bytes(model.to_vec(), None).unwrap();
-        // Give the states different initial values, so that a test fails if two states are swapped.
-        for (index, state) in package.spec.states.iter_mut().enumerate() {
-            state.initial = index as f32 / 8.0 - 0.5;
-        }
-        let runtime = runtime::get_runtime(Some(Path::new(&library))).unwrap();
-        let settings =
-            Settings::new(Provider::Cpu, package.spec.precision, &EngineConfig::default());
-        Fixture { package, runtime, settings, driver: FakeDriver::new(name) }
-    }
-
-    impl Fixture {
-        fn create_shared(&self) -> Result<Arc<Shared>> {
-            let session = load_session(&self.runtime, &self.package.bytes, &self.settings, None)?;
-            let report = describe_runtime("", &self.settings, &self.package.spec, "");
-            Shared::new(self.driver.queue(), session, &self.package.spec, report)
-        }
-
-        fn create_plain(&self) -> PlainSession {
-            PlainSession::on_cpu(&self.runtime, &self.package, &self.settings, None)
-        }
-    }
-
-    fn run_step(session: &mut dyn Session, number: usize) -> Vec<f32> {
-        let inputs = session.inputs();
-        for (index, value) in inputs.slow.iter_mut().chain(inputs.fast).enumerate() {
-            *value = ((index * (number + 3)) % 97) as f32 / 48.0 - 1.0;
-        }
-        session.run().unwrap();
-        session.logits().to_vec()
-    }
-
-    const STREAM: &[u8] = include_bytes!("../../../models/standin.stream.onnx");
-
-    #[test]
-    #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
-    fn streams_that_share_buffers_keep_their_own_states() {
-        let fixture = set_up("libshared.so", STREAM);
-        {
-            let shared = fixture.create_shared().unwrap();
-            let (mut first, mut second) = (fixture.create_plain(), fixture.create_plain());
-            let mut sessions =
-                [CapturedSession::new(&shared).unwrap(), CapturedSession::new(&shared).unwrap()];
-            for number in 0..12 {
-                // The second session runs only every other step, and each session is reset once.
-                assert_eq!(
-                    run_step(&mut sessions[0], number),
-                    run_step(&mut first, number),
-                    "step {number}"
-                );
-                if number % 2 == 1 {
-                    let other = 7 * number;
-                    assert_eq!(
-                        run_step(&mut sessions[1], other),
-                        run_step(&mut second, other),
-                        "step {number}"
-                    );
-                }
-                if number == 5 {
-                    sessions[0].reset().unwrap();
-                    first.reset().unwrap();
-                }
-                if number == 8 {
-                    sessions[1].reset().unwrap();
-                    second.reset().unwrap();
-                }
-            }
-            assert_ne!(
-                run_step(&mut sessions[0], 0),
-                run_step(&mut fixture.create_plain(), 0),
-                "the states were not carried over"
-            );
-            let before = fixture.driver.copies();
-            run_step(&mut sessions[0], 1);
-            assert_eq!(fixture.driver.copies() - before, 4, "copies per step");
-        }
-        assert_eq!(fixture.driver.alive(), 0, "contexts, streams and memory are freed");
-    }
-
-    #[test]
-    #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
-    fn a_clip_runs_without_states() {
-        let fixture = set_up("libclip.so", include_bytes!("../../../models/standin.clip.onnx"));
-        let mut session = CapturedSession::new(&fixture.create_shared().unwrap()).unwrap();
-        for number in 0..3 {
-            assert_eq!(
-                run_step(&mut session, number),
-                run_step(&mut fixture.create_plain(), number)
-            );
-        }
-    }
-
-    #[test]
-    #[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
-    fn every_failing_driver_call_is_an_error_and_leaks_nothing() {
-        let fixture = set_up("libfailing.so", STREAM);
-        // The first four driver calls allocate GPU memory for the inputs, the outputs and the
-        // initial states, and host memory for the initial values. The fifth call copies these
-        // values to the GPU, and the sixth waits for the copy.
-        for (call, status) in
-            [Status::OutOfMemory; 4].into_iter().chain([Status::Inference; 2]).enumerate()
-        {
-            fixture.driver.fail(call as i32 + 1);
-            let error = fixture.create_shared().err().expect("fails");
-            assert_eq!(error.status(), status, "call {}: {error}", call + 1);
-            assert_eq!(fixture.driver.alive(), 0);
-        }
-        let shared = fixture.create_shared().unwrap();
-        for call in 1..=3 {
-            fixture.driver.fail(call);
-            assert_eq!(CapturedSession::new(&shared).err().unwrap().status(), Status::OutOfMemory);
-        }
-        let mut session = CapturedSession::new(&shared).unwrap();
-        let mut plain = fixture.create_plain();
-        assert_eq!(run_step(&mut session, 0), run_step(&mut plain, 0));
-        // A step that fails before the next states are copied out of the buffers must leave the
-        // session's states unchanged.
-        for call in 1..=3 {
-            fixture.driver.fail(call);
-            let error = session.run().unwrap_err();
-            assert!(
-                error.status() == Status::Inference && error.message().contains("CUDA error"),
-                "{error}"
-            );
-        }
-        assert_eq!(run_step(&mut session, 1), run_step(&mut plain, 1));
-        fixture.driver.fail(5);
-        assert!(session.run().unwrap_err().message().contains("cuStreamSynchronize"));
-        drop((session, shared));
-        assert_eq!(fixture.driver.alive(), 0);
+impl CapturedBackend {
+    /// Loads the parts on the CPU provider, which captures nothing, with the buffers in the memory
+    /// of a fake driver.
+    pub(super) fn on_cpu(
+        queue: &Arc<GpuQueue>,
+        runtime: &Runtime,
+        package: &ModelPackage,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let load =
+            |_: Part, bytes: &[u8], _: &GpuQueue| load_session(runtime, bytes, settings, None);
+        let parts = load_parts(queue, package, load)?;
+        let report = describe_runtime(&runtime.version, settings, &package.spec, "");
+        Ok(Self { report, parts })
     }
 }

@@ -97,6 +97,11 @@ impl Settings {
         Self { gpu_stream: Some(stream), ..self }
     }
 
+    /// Sets the number of threads.
+    pub(super) fn with_threads(self, threads: u32) -> Self {
+        Self { threads, ..self }
+    }
+
     /// Returns whether the host has turned on CUDA graphs for this provider.
     pub(super) fn captures_graph(&self) -> bool {
         let option = match self.provider {

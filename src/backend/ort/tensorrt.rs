@@ -1,8 +1,10 @@
 //! The TensorRT providers.
 //!
-//! When a session is created, TensorRT builds an engine for the GPU, which takes minutes. The
-//! session is therefore created in `Engine::prepare` or for the first stream, and TensorRT's engine
-//! is kept in the engine cache.
+//! When a session of ONNX Runtime is created, TensorRT builds an engine for the GPU, which takes
+//! minutes. The session is therefore created in `Engine::prepare` or for the first stream, and
+//! TensorRT's engine is kept in the engine cache. With frame steps, each part has a session and an
+//! engine. ONNX Runtime derives the name of an engine's file from the names of the inputs and
+//! values of the graph, which differ between the parts, so both engines are in one folder.
 
 use super::graph::load_graph;
 #[cfg(any(feature = "tensorrt-rtx", test))]
@@ -29,8 +31,8 @@ use std::sync::Arc;
 struct TensorRtBuilder {
     runtime: Runtime,
     spec: ModelSpec,
-    /// Package from which the session is created. The package is dropped afterwards, because the
-    /// session has its own copy of the graph.
+    /// Package from which the sessions are created. The package is dropped afterwards, because the
+    /// sessions have their own copies of the graphs.
     package: Mutex<Option<ModelPackage>>,
     settings: Settings,
     /// Name and version of the provider, such as `TensorRT 10.3.0`.
@@ -91,7 +93,7 @@ pub(super) fn load_rtx(
 }
 
 /// Returns a backend that is built when the engine is prepared.
-fn defer(
+pub(super) fn defer(
     runtime: Runtime,
     package: &ModelPackage,
     settings: Settings,
@@ -104,8 +106,9 @@ fn defer(
     Arc::new(DeferredBackend::new(builder, config.thread_start))
 }
 
-/// Creates a key from everything that determines whether a built engine can be used. The driver is
-/// not part of the key, because TensorRT does not tie its engines to a driver.
+/// Creates a key from everything that determines whether a built engine can be used. The hash of
+/// the package covers the graphs of all parts. The driver is not part of the key, because TensorRT
+/// does not tie its engines to a driver.
 fn create_key(
     runtime: &str,
     package: &ModelPackage,
@@ -152,7 +155,7 @@ impl TensorRtBuilder {
 impl BackendBuilder for TensorRtBuilder {
     fn build(&self, stage: &dyn Fn(Stage)) -> Result<(Arc<dyn Backend>, EngineOrigin)> {
         let package = self.package.lock().clone();
-        let missing = || Error::new(Status::Internal, "the session was already created");
+        let missing = || Error::new(Status::Internal, "the sessions were already created");
         let package = package.ok_or_else(missing)?;
         let load = |engines: Option<&Path>| {
             load_graph(&self.runtime, &package, &self.settings, engines, &self.version)

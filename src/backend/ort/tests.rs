@@ -1,9 +1,10 @@
-//! Tests of the real NVIDIA providers on a machine without a GPU. If a file is missing, the
-//! provider's error must name the file.
+//! Tests of the real NVIDIA providers on a machine without a GPU, and of frame steps with a fake
+//! driver. If a file is missing, the provider's error must name the file.
 //!
 //! A process can load only one ONNX Runtime, and the dynamic loader reads its search path when the
-//! process starts. Each test therefore runs again in a child process.
+//! process starts. Each test of a real provider therefore runs again in a child process.
 
+mod frames;
 mod gpu;
 #[cfg(feature = "tensorrt-rtx")]
 mod plugin;

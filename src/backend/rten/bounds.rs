@@ -8,7 +8,7 @@
 //! other threads of the process, for which `check_budget` leaves a part of the available memory.
 
 use crate::error::{Error, Result, Status};
-use crate::model::{Cost, ModelPackage};
+use crate::model::Cost;
 use rten::{Model, NodeId};
 use std::collections::HashMap;
 
@@ -36,14 +36,14 @@ fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Returns an upper bound for the bytes that rten allocates while it loads a package.
+/// Returns an upper bound for the bytes that rten allocates while it loads a model of this size.
 ///
 /// The bound covers the copy of the file that rten reads, the texts and tensors of the file as rten
 /// decodes them, all constants as float32 (those of the file, those that rten computes, and the
 /// kernels into which it folds a batch normalization), the memory of the node that needs most, and
 /// the structures of the graph.
-pub(super) fn bound_load(package: &ModelPackage) -> usize {
-    let (file, cost) = (package.bytes.len() as u64, &package.cost);
+pub(super) fn bound_load(file_bytes: usize, cost: &Cost) -> usize {
+    let file = file_bytes as u64;
     let structures = cost.part_count.saturating_mul(LOADED_PART_BYTES);
     let sizes = [2 * file, cost.constant_bytes, cost.scratch_bytes, structures, FIXED_BYTES];
     to_usize(sizes.into_iter().fold(0, u64::saturating_add))

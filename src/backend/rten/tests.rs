@@ -15,7 +15,7 @@ fn package() -> ModelPackage {
 fn state_is_carried_and_reset_restores_the_first_result() {
     let mut session = load(&package(), &EngineConfig::default())
         .expect("loads")
-        .create_session()
+        .create_session(Part::Whole)
         .expect("a session");
     let inputs = session.inputs();
     inputs.slow.fill(0.5);
@@ -39,7 +39,7 @@ fn a_state_of_another_shape_is_refused_by_name() {
 }
 
 fn pool(threads: u32) -> Pool {
-    create_pool(&EngineConfig { threads, ..EngineConfig::default() }).expect("threads start")
+    create_pool(threads, &EngineConfig::default()).expect("threads start")
 }
 
 fn run_on_own_thread(pool: &ThreadPool) {
@@ -67,7 +67,7 @@ fn callers_of_one_pool_take_turns_and_compute_the_same() {
         let config = EngineConfig { threads, ..EngineConfig::default() };
         let backend = load(&package, &config).expect("loads");
         let run_once = || {
-            let mut session = backend.create_session().expect("a session");
+            let mut session = backend.create_session(Part::Whole).expect("a session");
             session.inputs().fast.fill(0.25);
             session.run().expect("runs");
             session.logits().to_vec()

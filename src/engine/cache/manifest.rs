@@ -14,8 +14,8 @@ pub(super) const MANIFEST_NAME: &str = "manifest";
 /// Maximum size of a manifest in bytes.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// Maximum number of files in an entry. A provider writes an engine for each part of the graph, and
-/// a timing cache.
+/// Maximum number of files in an entry. A provider writes one or more engines for each part of the
+/// network, and a timing cache for all of them.
 const MAX_FILES: usize = 256;
 
 /// Origin of an entry.

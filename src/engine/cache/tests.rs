@@ -1,8 +1,10 @@
 //! Tests of the cache with full disks, damaged files and, in the module `killed`, killed processes.
 //!
-//! The provider in these tests writes an engine and a timing cache, and loads the engine.
+//! The provider in these tests writes an engine and a timing cache, and loads the engine. In the
+//! module `parts`, it writes two engines.
 
 mod killed;
+mod parts;
 mod transfer;
 
 use super::disk::fault;

@@ -1,17 +1,18 @@
 use super::*;
 use parking_lot::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::thread::yield_now;
 use std::time::Duration;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn acquire(scheduler: &Scheduler) -> RunPermit<'_> {
-    scheduler.acquire_live(&Turns::default(), &NEVER).expect("nothing stops it")
+    scheduler.acquire_live(Lane::Fast, &Turns::default(), &NEVER).expect("nothing stops it")
 }
 
 /// Requests a run of an exact query.
 fn ask_idle(scheduler: &Scheduler, until: Option<Instant>) -> Result<RunPermit<'_>, Status> {
-    scheduler.acquire_idle(&Turns::default(), &NEVER, until)
+    scheduler.acquire_idle(Lane::Fast, &Turns::default(), &NEVER, until)
 }
 
 fn soon() -> Option<Instant> {
@@ -127,7 +128,8 @@ fn a_stopped_stream_leaves_the_queue_during_a_pause() {
     let (scheduler, stop) = (Scheduler::default(), AtomicBool::new(false));
     scheduler.pause().unwrap();
     std::thread::scope(|scope| {
-        let leaves = scope.spawn(|| scheduler.acquire_live(&Turns::default(), &stop).is_none());
+        let leaves =
+            scope.spawn(|| scheduler.acquire_live(Lane::Fast, &Turns::default(), &stop).is_none());
         while scheduler.waiting() < 1 {
             yield_now();
         }
@@ -149,7 +151,7 @@ fn an_exact_query_of_a_stopped_stream_gives_up_in_a_pause() {
     let (scheduler, stop) = (Scheduler::default(), AtomicBool::new(false));
     scheduler.pause().unwrap();
     std::thread::scope(|scope| {
-        let ask = || scheduler.acquire_idle(&Turns::default(), &stop, None).err();
+        let ask = || scheduler.acquire_idle(Lane::Fast, &Turns::default(), &stop, None).err();
         let asking = scope.spawn(ask);
         while scheduler.state.lock().sleeping < 1 {
             yield_now();
@@ -201,12 +203,15 @@ fn resume_ends_a_waiting_pause() {
         while !scheduler.state.lock().is_paused {
             yield_now();
         }
-        assert_eq!(scheduler.acquire_unless_paused().err().unwrap().status(), Status::WrongState);
+        assert_eq!(
+            scheduler.acquire_unless_paused(Lane::Fast).err().unwrap().status(),
+            Status::WrongState
+        );
         scheduler.resume();
         assert_eq!(pause.join().unwrap().unwrap_err().status(), Status::WrongState);
         drop(running);
     });
-    drop(scheduler.acquire_unless_paused().unwrap());
+    drop(scheduler.acquire_unless_paused(Lane::Fast).unwrap());
     assert_eq!(scheduler.waiting(), 0);
 }
 
@@ -218,7 +223,9 @@ fn threads_that_ask_again_at_once_never_wait_for_each_other() {
             scope.spawn(|| {
                 let turns = Turns::default();
                 for _ in 0..3000 {
-                    let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+                    let permit = scheduler
+                        .acquire_live(Lane::Fast, &turns, &NEVER)
+                        .expect("nothing stops it");
                     assert_eq!(running.fetch_add(1, Relaxed), 0, "two runs at the same time");
                     running.fetch_sub(1, Relaxed);
                     drop(permit);
@@ -240,15 +247,16 @@ fn threads_that_ask_again_at_once_never_wait_for_each_other() {
 fn a_session_uses_another_turn_while_threads_visit_one() {
     let (scheduler, turns) = (Scheduler::default(), Turns::default());
     for turn in &turns.0 {
-        let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+        let permit = scheduler.acquire_live(Lane::Fast, &turns, &NEVER).expect("nothing stops it");
         assert!(Arc::ptr_eq(&permit.turn, turn), "a visited or a new turn");
         turn.visitors.fetch_add(1, Relaxed);
     }
     let is_new = |turn| !turns.0.iter().any(|other| Arc::ptr_eq(other, turn));
-    let permit = scheduler.acquire_live(&turns, &NEVER).expect("nothing stops it");
+    let permit = scheduler.acquire_live(Lane::Fast, &turns, &NEVER).expect("nothing stops it");
     assert!(is_new(&permit.turn));
     drop(permit);
     turns.0[3].visitors.fetch_sub(1, Relaxed);
-    let permit = scheduler.acquire_idle(&turns, &NEVER, None).expect("nothing stops it");
+    let permit =
+        scheduler.acquire_idle(Lane::Fast, &turns, &NEVER, None).expect("nothing stops it");
     assert!(Arc::ptr_eq(&permit.turn, &turns.0[3]));
 }

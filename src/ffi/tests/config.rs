@@ -58,6 +58,7 @@ fn a_zero_selects_the_default_of_each_stream_setting() {
     let (config, default) = (parse_stream(|_| ()).unwrap(), StreamConfig::default());
     assert_eq!(format!("{config:?}"), format!("{default:?}"));
     assert!(config.early_stop.is_none() && config.view_change.is_none() && !config.lock_memory);
+    assert!(!config.publish_each_sample);
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn unknown_values_of_a_stream_are_refused_by_name() {
     };
     check(|config| config.drive = 3, Status::InvalidArgument, "drive");
     check(|config| config.partial_chunk = 77, Status::InvalidArgument, "partial_chunk");
-    check(|config| config.flags = 2, Status::UnknownFlags, "0x2");
+    check(|config| config.flags = 4, Status::UnknownFlags, "0x4");
     check(|config| config.flags = 1 << 31, Status::UnknownFlags, "flags");
 }
 

@@ -3,11 +3,13 @@
 use super::init;
 use crate::backend::interface::{Backend, Session};
 use crate::backend::report::RuntimeReport;
+use crate::backend::windows::LateralWindows;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Status};
 use crate::ffi::engine::{ttv_engine, ttv_engine_export, ttv_engine_import, ttv_engine_prepare};
 use crate::ffi::engine_info::{ttv_engine_get_info, ttv_engine_info};
 use crate::ffi::label::LabelTexts;
+use crate::model::part::Part;
 use crate::stream::tests::network::Network;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,11 @@ impl Backend for Recorder {
         Network::default().engine().report()
     }
 
-    fn create_session(&self) -> Result<Box<dyn Session>> {
+    fn create_session(&self, _: Part) -> Result<Box<dyn Session>> {
+        Err(Error::new(Status::SelfTest, "no network"))
+    }
+
+    fn create_windows(&self) -> Result<LateralWindows> {
         Err(Error::new(Status::SelfTest, "no network"))
     }
 

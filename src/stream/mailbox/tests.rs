@@ -35,6 +35,7 @@ fn every_field_arrives_as_it_was_published() {
         queue_ns: 9,
         preprocess_ns: 10,
         failed_chunks: 11,
+        slow_inference_ns: 12,
         ..result
     };
     mailbox.publish(&published, &posterior);

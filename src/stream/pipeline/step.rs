@@ -1,7 +1,7 @@
 //! Steps of the network and their effect on the result.
 
 use super::Pipeline;
-use crate::classifier::interface::{Classifier, Step};
+use crate::classifier::interface::Step;
 use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
 use crate::error::{Error, Result};
@@ -11,34 +11,91 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 impl Pipeline {
-    /// Calls a classifier function that may run the network. If the network ran, publishes the new
-    /// result.
-    pub(super) fn run_network(
-        &mut self,
-        call: impl FnOnce(&mut dyn Classifier) -> Result<Step>,
-    ) -> Result<()> {
+    /// Adds the sample that has been written to the classifier, which may run the network.
+    pub(super) fn commit_sample(&mut self) -> Result<()> {
         let start = clock::now();
-        match call(self.classifier.as_mut())? {
+        let step = self.classifier.commit_sample()?;
+        let ended_chunk = matches!(step, Step::Sampled { ends_chunk: true });
+        self.finish_step(step, start);
+        self.collect()?;
+        // The time in which the fast lane waits for the slow lane counts, too.
+        self.chunk_ns += elapsed_ns(start, clock::now());
+        if ended_chunk {
+            self.overload.add_step(std::mem::take(&mut self.chunk_ns));
+        }
+        Ok(())
+    }
+
+    /// Completes the chunks whose runs have ended, oldest first.
+    pub(super) fn collect(&mut self) -> Result<()> {
+        while !self.is_settled {
+            let start = clock::now();
+            match self.classifier.collect()? {
+                Step::Idle => break,
+                step => self.finish_step(step, start),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the segment of the classifier.
+    pub(super) fn end_classification(&mut self) -> Result<()> {
+        while !self.is_settled {
+            let start = clock::now();
+            match self.classifier.end_segment()? {
+                Step::Idle => break,
+                step => self.finish_step(step, start),
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what the classifier has done since `start`, and publishes the new result.
+    fn finish_step(&mut self, step: Step, start: Instant) {
+        match step {
             Step::Idle => {}
             Step::Skipped => {
                 count(&self.shared.counters.skipped_chunks);
                 self.result.flags |= ResultFlags::DEGRADED;
             }
+            Step::Sampled { .. } => {
+                self.result.inference_ns += elapsed_ns(start, clock::now());
+                self.result.flags |= ResultFlags::PROVISIONAL;
+                if self.publishes_samples {
+                    self.update_result();
+                    self.publish();
+                }
+            }
             Step::Ran => {
                 self.count_step(start);
-                count(&self.shared.counters.chunks);
-                self.apply_rules(self.classifier.rule_outcome());
-                self.update_result();
-                self.publish();
+                self.add_output();
+            }
+            Step::Completed { slow_ns } => {
+                self.result.inference_ns += slow_ns;
+                self.result.slow_inference_ns += slow_ns;
+                self.add_output();
             }
             Step::Failed(error) => {
-                self.count_step(start);
+                if !self.has_frame_steps() {
+                    self.count_step(start);
+                }
                 self.count_failure(&error);
                 self.update_result();
                 self.publish();
             }
         }
-        Ok(())
+    }
+
+    /// Counts an output and publishes the new result.
+    fn add_output(&mut self) {
+        count(&self.shared.counters.chunks);
+        self.apply_rules(self.classifier.rule_outcome());
+        self.update_result();
+        self.publish();
+    }
+
+    fn has_frame_steps(&self) -> bool {
+        self.shared.spec.frame_steps.is_some()
     }
 
     /// Records the duration of a step that began at `start`, whether or not it failed.
@@ -85,7 +142,11 @@ impl Pipeline {
         let result = &mut self.result;
         result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
         result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
-        let Some(covered) = self.classifier.read_posterior(&mut self.posterior) else {
+        let mut covered = self.classifier.read_posterior(&mut self.posterior);
+        if covered.is_none() && self.publishes_samples {
+            covered = self.classifier.read_partial(&mut self.posterior);
+        }
+        let Some(covered) = covered else {
             self.posterior.fill(0.0);
             (result.chunks, result.label) = (0, None);
             (result.confidence, result.margin) = (0.0, 0.0);

@@ -2,6 +2,7 @@
 //! not allocate. The worker runs on the thread of the test, whose allocations are counted, and the
 //! test network does not allocate either.
 
+use super::frame_network::FrameNetwork;
 use super::network::Network;
 use crate::classifier::rules::{EarlyStop, ViewChange};
 use crate::counting::allocations;
@@ -85,6 +86,35 @@ fn the_worker_allocates_nothing_after_the_first_acquisition() {
             for _ in 0..3 {
                 let (allocated, chunks) = acquire(&mut stream, &geometries);
                 assert_eq!(allocated, 0);
+                assert!(chunks > 5, "the network ran {chunks} times");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lanes_of_frame_steps_allocate_nothing_after_that() {
+    for alpha in [1, 4] {
+        let mut network = FrameNetwork::new(alpha, alpha / 2);
+        network.spec.sample_interval_ns = STEP_NS;
+        let engine = FrameNetwork { runs: None, ..network }.engine();
+        for publish_each_sample in [false, true] {
+            let config = StreamConfig {
+                ring_slots: 7,
+                max_width_px: 64,
+                max_height_px: 64,
+                drive: Drive::Host,
+                exact_history_ns: 1_000_000_000,
+                publish_each_sample,
+                ..StreamConfig::default()
+            };
+            let mut stream = Stream::open(&engine, &config).unwrap();
+            let geometries = [(PixelFormat::Gray8, 32), (PixelFormat::Nv12, 64)]
+                .map(|(format, width)| Geometry::new(format, width, 32).unwrap());
+            acquire(&mut stream, &geometries);
+            for _ in 0..3 {
+                let (allocated, chunks) = acquire(&mut stream, &geometries);
+                assert_eq!(allocated, 0, "alpha {alpha}");
                 assert!(chunks > 5, "the network ran {chunks} times");
             }
         }

@@ -58,7 +58,7 @@ fn compute_logits(slow: i64, fast: &[i64], state: &[f32]) -> [f32; LABELS] {
     })
 }
 
-fn config(ring_slots: usize) -> StreamConfig {
+pub(super) fn config(ring_slots: usize) -> StreamConfig {
     StreamConfig { ring_slots, max_width_px: SIDE, max_height_px: SIDE, ..StreamConfig::default() }
 }
 
@@ -140,7 +140,7 @@ fn run_case(case: &Value) {
     check_queries(name, expect, &reader);
 }
 
-fn check_label(name: &str, expect: &Value, result: &Labelled) {
+pub(super) fn check_label(name: &str, expect: &Value, result: &Labelled) {
     assert_eq!(
         result.label.map_or(-1, i64::from),
         expect["label"].as_i64().unwrap(),
@@ -162,7 +162,7 @@ fn check_label(name: &str, expect: &Value, result: &Labelled) {
     }
 }
 
-fn check_queries(name: &str, expect: &Value, reader: &Reader) {
+pub(super) fn check_queries(name: &str, expect: &Value, reader: &Reader) {
     for query in expect["queries"].as_array().unwrap() {
         let (from, to) = (query["from_ns"].as_i64().unwrap(), query["to_ns"].as_i64().unwrap());
         let mut scores = vec![0.0; LABELS];

@@ -157,7 +157,7 @@ fn a_callback_that_panicked_is_not_called_again() {
 #[test]
 fn a_panic_of_thread_start_poisons_the_stream() {
     let thread_start = |_: &str| panic!("on purpose");
-    let hooks = Hooks { thread_start: Some(Box::new(thread_start)), ..Hooks::default() };
+    let hooks = Hooks { thread_start: Some(Arc::new(thread_start)), ..Hooks::default() };
     let engine = Network::default().engine();
     let Stream { mut acquirer, reader, .. } =
         Stream::open_with_hooks(&engine, &config(), hooks).unwrap();

@@ -4,10 +4,12 @@
 
 use crate::backend::interface::{Backend, Inputs, Session};
 use crate::backend::report::RuntimeReport;
+use crate::backend::windows::LateralWindows;
 use crate::clock;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::frame::{FrameView, Geometry, Orientation, PixelFormat};
+use crate::model::part::Part;
 use crate::model::{Label, Mode, ModelSpec, Precision, SelfTest};
 use crate::result::ViewResult;
 use crate::stream::acquirer::{Acquirer, PushError};
@@ -159,7 +161,7 @@ impl Backend for NetworkBackend {
         }
     }
 
-    fn create_session(&self) -> Result<Box<dyn Session>> {
+    fn create_session(&self, _: Part) -> Result<Box<dyn Session>> {
         let spec = &self.0.spec;
         let [slow, fast] = spec.input_shapes().map(|shape| vec![0.0; shape.iter().product()]);
         Ok(Box::new(NetworkSession {
@@ -173,6 +175,10 @@ impl Backend for NetworkBackend {
             logits: vec![0.0; spec.labels.len()],
             is_fresh: false,
         }))
+    }
+
+    fn create_windows(&self) -> Result<LateralWindows> {
+        LateralWindows::in_host_memory(&self.0.spec)
     }
 }
 
@@ -210,6 +216,14 @@ impl Session for NetworkSession {
     fn reset(&mut self) -> Result<()> {
         self.state.fill(0.0);
         self.is_fresh = true;
+        Ok(())
+    }
+
+    fn copy_windows(&mut self, _: &mut LateralWindows) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_windows(&mut self, _: &LateralWindows) -> Result<()> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::network::{
     BRIGHT, DARK, INTERVAL_NS, Labelled, Network, acquire, acquire_once, config, push, wait,
 };
 use crate::engine::Engine;
-use crate::engine::scheduler::Turns;
+use crate::engine::scheduler::{Lane, Turns};
 use crate::error::{Result, Status};
 use crate::model::Mode;
 use crate::stream::Stream;
@@ -205,7 +205,7 @@ fn forgotten_missing_and_late_samples_have_their_status() {
     {
         // A live stream that never stops running the network leaves no time for an exact query.
         let never = AtomicBool::new(false);
-        let _permit = engine.scheduler().acquire_live(&Turns::default(), &never);
+        let _permit = engine.scheduler().acquire_live(Lane::Fast, &Turns::default(), &never);
         let answer = query_exact(&reader, 200..=230, Duration::from_millis(20));
         assert_eq!(status_of(answer), timed_out);
     }

@@ -1,10 +1,11 @@
 //! Copies to, from and within GPU memory, in the order of a CUDA stream.
 
 use super::driver::Symbol;
-use super::memory::{Address, FLOAT_BYTES, GpuMemory, HostMemory};
-use super::queue::GpuQueue;
-use crate::error::Result;
-use std::ffi::{c_int, c_void};
+use super::memory::{FLOAT_BYTES, GpuMemory, HostMemory};
+use super::queue::{Access, GpuQueue};
+use super::slice::{Address, GpuSlice};
+use crate::error::{Error, Result, Status};
+use std::ffi::{c_int, c_uint, c_void};
 use std::marker::PhantomData;
 
 /// A scope in which copies can be started. All copies end before [`GpuQueue::run_scope`] returns.
@@ -16,13 +17,16 @@ pub(crate) struct Scope<'env> {
 
 impl GpuQueue {
     /// Runs `work`, which may add copies and network runs to the stream. All of them have finished
-    /// when this function returns. `work` must neither allocate nor free this queue's memory.
+    /// when this function returns. `access` determines what other threads must not do meanwhile.
+    /// `work` must neither allocate nor free a queue's memory, nor call this function for a queue
+    /// of the same engine.
     ///
     /// # Errors
     /// Returns the error of `work`, or [`Status::Inference`](crate::Status::Inference) if the GPU
     /// fails.
     pub(crate) fn run_scope<'env>(
         &'env self,
+        access: Access,
         work: impl FnOnce(&Scope<'env>) -> Result<()>,
     ) -> Result<()> {
         /// Waits for the copies even if `work` panics, because the GPU accesses the borrowed memory
@@ -33,7 +37,7 @@ impl GpuQueue {
                 let _ = self.0.synchronize();
             }
         }
-        self.with_context(|| {
+        self.with_access(access, || {
             let guard = SynchronizeGuard(self);
             let outcome = work(&Scope { queue: self, env: PhantomData });
             std::mem::forget(guard);
@@ -68,24 +72,40 @@ impl<'env> Scope<'env> {
         )
     }
 
-    /// Copies `len` floats from one position in GPU memory to another.
+    /// Copies floats within GPU memory.
     ///
     /// # Errors
-    /// Returns the errors of [`Self::upload`].
-    pub(crate) fn copy(
-        &self,
-        (from, from_start): (&'env GpuMemory, usize),
-        (to, to_start): (&'env GpuMemory, usize),
-        len: usize,
-    ) -> Result<()> {
-        let (from, to) = (from.address_of(from_start, len)?, to.address_of(to_start, len)?);
-        let (bytes, stream) = (len * FLOAT_BYTES, self.queue.stream_handle());
+    /// Returns [`Status::Inference`](crate::Status::Inference) if the GPU fails, or
+    /// [`Status::Internal`](crate::Status::Internal) if the slices differ in length.
+    pub(crate) fn copy(&self, from: GpuSlice<'env>, to: GpuSlice<'env>) -> Result<()> {
+        if from.len() != to.len() {
+            let (from, to) = (from.len(), to.len());
+            let message = format!("a copy must write as many floats as it reads, {from}, got {to}");
+            return Err(Error::new(Status::Internal, message));
+        }
+        let (bytes, stream) = (from.len() * FLOAT_BYTES, self.queue.stream_handle());
         self.queue.call(
             c"cuMemcpyDtoDAsync_v2",
             |f: Symbol<unsafe extern "C" fn(Address, Address, usize, usize) -> c_int>| {
-                // SAFETY: `address_of` has checked both ranges, and `from` and `to` are borrowed
-                // until the scope has synchronized.
-                unsafe { f(to, from, bytes, stream) }
+                // SAFETY: both slices contain `bytes` bytes, and are borrowed until the scope has
+                // synchronized.
+                unsafe { f(to.address(), from.address(), bytes, stream) }
+            },
+        )
+    }
+
+    /// Sets all floats in `to` to `value`.
+    ///
+    /// # Errors
+    /// Returns [`Status::Inference`](crate::Status::Inference) if the GPU fails.
+    pub(crate) fn fill(&self, to: GpuSlice<'env>, value: f32) -> Result<()> {
+        let stream = self.queue.stream_handle();
+        self.queue.call(
+            c"cuMemsetD32Async",
+            |f: Symbol<unsafe extern "C" fn(Address, c_uint, usize, usize) -> c_int>| {
+                // SAFETY: the slice contains `to.len()` floats of 32 bits, and is borrowed until
+                // the scope has synchronized.
+                unsafe { f(to.address(), value.to_bits(), to.len(), stream) }
             },
         )
     }
@@ -115,7 +135,7 @@ impl<'env> Scope<'env> {
 
 #[cfg(test)]
 mod tests {
-    use crate::error::Status;
+    use super::*;
     use crate::sys::gpu::FakeDriver;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -131,13 +151,14 @@ mod tests {
                 (queue.allocate_on_gpu(16).unwrap(), queue.allocate_on_gpu(8).unwrap());
             let mut back = queue.allocate_on_host(3).unwrap();
             queue
-                .run_scope(|scope| {
+                .run_scope(Access::Run, |scope| {
                     scope.upload(&host, &first, 4)?;
-                    scope.copy((&first, 6), (&second, 1), 5)?;
+                    scope.copy(first.slice(6..11)?, second.slice(1..6)?)?;
+                    scope.fill(second.slice(4..5)?, -0.5)?;
                     scope.download(&second, 2, &mut back)
                 })
                 .unwrap();
-            assert_eq!(*back, [4.0, 5.0, 6.0]);
+            assert_eq!(*back, [4.0, 5.0, -0.5]);
         }
         assert_eq!(driver.alive(), 0);
     }
@@ -150,10 +171,17 @@ mod tests {
             (queue.allocate_on_host(8).unwrap(), queue.allocate_on_gpu(8).unwrap());
         let mut back = queue.allocate_on_host(8).unwrap();
         for outcome in [
-            queue.run_scope(|scope| scope.upload(&host, &memory, 1)),
-            queue.run_scope(|scope| scope.copy((&memory, 0), (&memory, 4), 5)),
-            queue.run_scope(|scope| scope.copy((&memory, usize::MAX), (&memory, 4), 2)),
-            queue.run_scope(|scope| scope.download(&memory, 1, &mut back)),
+            queue.run_scope(Access::Run, |scope| scope.upload(&host, &memory, 1)),
+            queue.run_scope(Access::Run, |scope| {
+                scope.copy(memory.slice(0..4)?, memory.slice(4..9)?)
+            }),
+            queue.run_scope(Access::Run, |scope| {
+                scope.copy(memory.slice(0..4)?, memory.slice(4..7)?)
+            }),
+            queue.run_scope(Access::Run, |scope| {
+                scope.fill(memory.slice(usize::MAX - 1..usize::MAX)?, 0.0)
+            }),
+            queue.run_scope(Access::Run, |scope| scope.download(&memory, 1, &mut back)),
         ] {
             assert_eq!(outcome.unwrap_err().status(), Status::Internal);
         }
@@ -168,9 +196,9 @@ mod tests {
         host.fill(7.0);
         let (memory, mut back) =
             (queue.allocate_on_gpu(4).unwrap(), queue.allocate_on_host(4).unwrap());
-        queue.run_scope(|scope| scope.upload(&host, &memory, 0)).unwrap();
+        queue.run_scope(Access::Run, |scope| scope.upload(&host, &memory, 0)).unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            queue.run_scope(|scope| {
+            queue.run_scope(Access::Run, |scope| {
                 scope.download(&memory, 0, &mut back)?;
                 panic!("on purpose")
             })

@@ -1,10 +1,12 @@
 //! The fake driver for tests, `tests/c/fake_driver.c`.
 
 use super::queue::GpuQueue;
+use super::stream::GpuStream;
 use libloading::Library;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// Builds `tests/c/fake_driver.c` as a library with this name, and returns the path of the library.
 pub(crate) fn build_fake_driver(name: &str, defines: &[&str]) -> PathBuf {
@@ -34,8 +36,14 @@ impl FakeDriver {
         Self { library, file }
     }
 
+    /// Returns a queue with a new CUDA stream.
     pub(crate) fn queue(&self) -> Arc<GpuQueue> {
-        GpuQueue::on_fake_driver(&self.file).unwrap()
+        GpuQueue::on_fake_driver(&self.file, None).unwrap()
+    }
+
+    /// Returns a queue with a CUDA stream of the host.
+    pub(crate) fn queue_on(&self, stream: GpuStream) -> Arc<GpuQueue> {
+        GpuQueue::on_fake_driver(&self.file, Some(stream)).unwrap()
     }
 
     /// Returns the number of contexts, streams and allocations that have not been freed.
@@ -55,21 +63,32 @@ impl FakeDriver {
     }
 
     /// Makes one of the next allocations, copies and waits fail: the first if `call` is 1, the
-    /// second if it is 2, and so on.
-    pub(crate) fn fail(&self, call: i32) {
+    /// second if it is 2, and so on. No call fails if `call` is 0. Returns the number that was left
+    /// of an earlier call of this function, or 0 if that call has failed.
+    pub(crate) fn fail(&self, call: i32) -> i32 {
+        let left = self.counter(b"fake_fails\0", None);
         self.counter(b"fake_fails\0", Some(call));
+        left
+    }
+
+    /// Sets whether a graph is captured, so that allocations and releases are wrong.
+    pub(crate) fn set_capturing(&self, is_capturing: bool) {
+        self.counter(b"fake_captures\0", Some(i32::from(is_capturing)));
+    }
+
+    /// Returns the number of allocations and releases during captures.
+    pub(crate) fn wrong_calls(&self) -> i32 {
+        self.counter(b"fake_wrong\0", None)
     }
 
     fn counter(&self, name: &[u8], set: Option<i32>) -> i32 {
-        // SAFETY: the library is open and defines a variable with this name and type. Only one
-        // thread at a time accesses the variable.
-        unsafe {
-            let counter = *self.library.get::<*mut i32>(name).unwrap();
-            if let Some(value) = set {
-                *counter = value;
-            }
-            *counter
+        // SAFETY: the library is open and defines an atomic variable with this name, whose type has
+        // the layout of `AtomicI32`.
+        let counter = unsafe { &**self.library.get::<*const AtomicI32>(name).unwrap() };
+        if let Some(value) = set {
+            counter.store(value, SeqCst);
         }
+        counter.load(SeqCst)
     }
 }
 

@@ -2,14 +2,12 @@
 
 use super::driver::Symbol;
 use super::queue::GpuQueue;
+use super::slice::{Address, GpuSlice};
 use crate::error::{Error, Result, Status};
 use std::ffi::{c_int, c_void};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
-
-/// An address in GPU memory, which CUDA calls `CUdeviceptr`.
-pub(super) type Address = u64;
 
 /// Size of a float in bytes.
 pub(super) const FLOAT_BYTES: usize = size_of::<f32>();
@@ -73,7 +71,7 @@ impl GpuQueue {
     }
 
     fn allocate(&self, len: usize, call: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.with_context(call).map_err(|error| {
+        self.with_memory_lock(call).map_err(|error| {
             let (bytes, number) = (len * FLOAT_BYTES, self.number());
             let message = format!("{bytes} bytes cannot be allocated on GPU {number}: {error}");
             Error::new(Status::OutOfMemory, message)
@@ -82,6 +80,16 @@ impl GpuQueue {
 }
 
 impl GpuMemory {
+    /// Returns the floats in a range of this memory.
+    ///
+    /// # Errors
+    /// Returns [`Status::Internal`] if the range extends beyond this memory.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Result<GpuSlice<'_>> {
+        let address = self.address_of(range.start, range.len())?;
+        // SAFETY: this memory contains the range, and the slice borrows it.
+        Ok(unsafe { GpuSlice::from_raw(address, range.len()) })
+    }
+
     pub(super) fn queue(&self) -> &Arc<GpuQueue> {
         &self.queue
     }
@@ -102,7 +110,7 @@ impl GpuMemory {
 impl Drop for GpuMemory {
     fn drop(&mut self) {
         let queue = &self.queue;
-        let _ = queue.with_context(|| {
+        let _ = queue.with_memory_lock(|| {
             queue.call(c"cuMemFree_v2", |f: Symbol<unsafe extern "C" fn(Address) -> c_int>| {
                 // SAFETY: this value owns the memory, and nothing accesses it any more.
                 unsafe { f(self.address) }
@@ -138,7 +146,7 @@ impl DerefMut for HostMemory {
 impl Drop for HostMemory {
     fn drop(&mut self) {
         let queue = &self.queue;
-        let _ = queue.with_context(|| {
+        let _ = queue.with_memory_lock(|| {
             queue.call(c"cuMemFreeHost", |f: Symbol<unsafe extern "C" fn(*mut c_void) -> c_int>| {
                 // SAFETY: this value owns the memory, and no copy is in progress.
                 unsafe { f(self.pointer()) }

@@ -26,10 +26,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Computes the layout of tensors with these names and shapes.
-    fn new(named: &[(String, Vec<usize>)]) -> Self {
+    /// Computes the layout of tensors with these shapes.
+    pub(crate) fn new<'a>(shapes: impl IntoIterator<Item = &'a Vec<usize>>) -> Self {
         let mut layout = Self { tensors: Vec::new(), len: 0 };
-        for (_, shape) in named {
+        for shape in shapes {
             let len = shape.iter().product::<usize>();
             layout.tensors.push((layout.len, len));
             layout.len += len.next_multiple_of(ALIGNMENT);
@@ -66,7 +66,9 @@ impl FixedTensors {
         inputs: &[(String, Vec<usize>)],
         outputs: &[(String, Vec<usize>)],
     ) -> Result<Self> {
-        let (read, written) = (Layout::new(inputs), Layout::new(outputs));
+        let layout =
+            |named: &[(String, Vec<usize>)]| Layout::new(named.iter().map(|(_, shape)| shape));
+        let (read, written) = (layout(inputs), layout(outputs));
         let (input_memory, output_memory) =
             (queue.allocate_on_gpu(read.len)?, queue.allocate_on_gpu(written.len)?);
         let mut values = Vec::with_capacity(inputs.len());
@@ -159,8 +161,7 @@ mod tests {
 
     #[test]
     fn tensors_are_aligned_and_do_not_overlap() {
-        let named = |shape: &[usize]| ("x".to_owned(), shape.to_vec());
-        let layout = Layout::new(&[named(&[1, 3]), named(&[2, 64]), named(&[1]), named(&[65])]);
+        let layout = Layout::new(&[vec![1, 3], vec![2, 64], vec![1], vec![65]]);
         assert_eq!(layout.tensors, [(0, 3), (64, 128), (192, 1), (256, 65)]);
         assert_eq!(layout.len, 384);
         assert_eq!((layout.start_of(2), layout.start_of(4)), (192, 384));

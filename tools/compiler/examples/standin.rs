@@ -1,8 +1,9 @@
 //! Writes the stand-in packages of `models/`: a small causal SlowFast with seeded random weights.
 //!
-//! `standin VIEWS.json FOLDER` writes `FOLDER/standin.clip.onnx` and `FOLDER/standin.stream.onnx`.
-//! The packages have the form of real packages, but their network was never trained. They are for
-//! tests and for trying out the library without a trained network.
+//! `standin VIEWS.json FOLDER` writes `standin.clip.onnx`, `standin.stream.onnx` with chunk steps,
+//! and `standin.frames.onnx` with frame steps to FOLDER. The packages have the form of real
+//! packages, but their network was never trained. They are for tests and for trying out the library
+//! without a trained network.
 
 use std::error::Error;
 use std::path::Path;
@@ -72,14 +73,25 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .into(),
         ..Spec::default()
     };
-    options.steps = Steps::Chunk;
-    let network = compile(source, &options)?;
-    if let Some(reason) = network.window_only_reason {
-        return Err(reason.into());
-    }
-    for package in network.packages() {
-        std::fs::write(Path::new(folder).join(&package.file_name), &package.bytes)?;
-        println!("{} {} bytes", package.file_name, package.bytes.len());
+    let write = |file_name: &str, bytes: &[u8]| {
+        println!("{file_name} {} bytes", bytes.len());
+        std::fs::write(Path::new(folder).join(file_name), bytes)
+    };
+    for steps in [Steps::Chunk, Steps::Frame] {
+        options.steps = steps;
+        let network = compile(source.clone(), &options)?;
+        if let Some(reason) = network.window_only_reason {
+            return Err(reason.into());
+        }
+        for package in network.packages() {
+            match steps {
+                Steps::Chunk => write(&package.file_name, &package.bytes)?,
+                Steps::Frame if package.file_name.contains("stream") => {
+                    write("standin.frames.onnx", &package.bytes)?;
+                }
+                Steps::Frame => {}
+            }
+        }
     }
     Ok(())
 }

@@ -27,8 +27,8 @@ const NETWORK: &[u8] = include_bytes!("abi/network.onnx");
 /// Number of labels of the network.
 const LABELS: usize = 5;
 
-/// The engines that all inputs share: one in stream mode and one in window mode.
-struct Engines([*mut ttv_engine; 2]);
+/// The engines that all inputs share: with chunk steps, in window mode, and with frame steps.
+struct Engines([*mut ttv_engine; 3]);
 // SAFETY: functions of the C ABI may be called with the same engine on any thread.
 unsafe impl Send for Engines {}
 // SAFETY: as above.
@@ -41,15 +41,18 @@ static ENGINES: LazyLock<Engines> = LazyLock::new(|| {
         scheme: None,
         scheme_code: None,
     };
-    let mut options = CompileOptions::new("abi", (0..LABELS).map(label).collect());
-    // The library does not run frame steps yet.
-    options.steps = Steps::Chunk;
-    let network = compile(NETWORK.to_vec(), &options).expect("the network can be compiled");
-    let create = |mode: &str| {
+    let options = CompileOptions::new("abi", (0..LABELS).map(label).collect());
+    let create = |mode: &str, steps: Steps| {
+        let options = CompileOptions { steps, ..options.clone() };
+        let network = compile(NETWORK.to_vec(), &options).expect("the network can be compiled");
         let package = network.packages().find(|package| package.file_name.contains(mode));
         create_engine(&package.expect("the network has both packages").bytes)
     };
-    Engines([create("stream"), create("clip")])
+    Engines([
+        create("stream", Steps::Chunk),
+        create("clip", Steps::Chunk),
+        create("stream", Steps::Frame),
+    ])
 });
 
 /// Creates and prepares an engine.
@@ -71,7 +74,10 @@ fn create_engine(package: &[u8]) -> *mut ttv_engine {
 pub(crate) fn run_abi(bytes: &[u8]) {
     let mut input = Input(bytes);
     let settings = input.settings();
-    let engine = ENGINES.0[usize::from(settings.is_window)];
+    let engine = match (settings.is_window, settings.has_frame_steps) {
+        (true, _) => ENGINES.0[1],
+        (false, has_frame_steps) => ENGINES.0[if has_frame_steps { 2 } else { 0 }],
+    };
     let Some(mut host) = Host::open(engine, &settings) else { return };
     while let Some(op) = input.op() {
         run_op(&mut host, op);
@@ -98,10 +104,11 @@ fn run_op(host: &mut Host, op: Op) {
     }
 }
 
-/// Creates inputs that begin with ordinary acquisitions: one for each drive and each mode.
+/// Creates inputs that begin with ordinary acquisitions: one for each drive, with chunk steps, with
+/// frame steps and in window mode.
 pub(crate) fn create_seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for settings in 0..6 {
+    for settings in [0, 1, 2, 3, 4, 5, 32, 34, 100] {
         let push = |grey: u8| [1, 0, grey, 40];
         let frames: Vec<u8> =
             (0..24).flat_map(|frame| [&push(frame)[..], &[6, 2]].concat()).collect();

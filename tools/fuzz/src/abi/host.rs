@@ -32,6 +32,9 @@ const TIMEOUT_NS: i64 = 20_000_000_000;
 /// Number of final results that a stream keeps.
 const KEPT_FINALS: u64 = 4;
 
+/// The flag with which a stream publishes a result after each sample.
+const PUBLISH_EACH_SAMPLE: u32 = 1 << 1;
+
 /// The drive of a stream that the host drives.
 const DRIVE_HOST: u32 = 2;
 
@@ -57,6 +60,7 @@ impl Host {
         let finals = Box::<Finals>::default();
         let mut config: ttv_stream_config = init();
         config.ring_slots = settings.ring_slots;
+        config.flags = if settings.publishes_samples { PUBLISH_EACH_SAMPLE } else { 0 };
         (config.max_width_px, config.max_height_px) = (SIDE_PX, SIDE_PX);
         config.drive = settings.drive;
         config.partial_chunk = settings.partial_chunk;

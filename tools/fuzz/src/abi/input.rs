@@ -13,6 +13,8 @@ pub(super) struct Input<'a>(pub(super) &'a [u8]);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) is_window: bool,
+    pub(super) has_frame_steps: bool,
+    pub(super) publishes_samples: bool,
     /// One of the drives of the ABI.
     pub(super) drive: u32,
     pub(super) ring_slots: u32,
@@ -84,6 +86,8 @@ impl Input<'_> {
         let margin = |on: bool| if on { f32::from(rules >> 4) / 15.0 } else { 0.0 };
         Settings {
             is_window: kind & 1 == 1,
+            has_frame_steps: kind & 32 != 0,
+            publishes_samples: kind & 64 != 0,
             // Most inputs use the drive that needs no thread, because they run faster.
             drive: [2, 0, 1, 2, 2, 2, 2, 2][usize::from(kind >> 1 & 7)],
             ring_slots: 2 + u32::from(slots % 16),

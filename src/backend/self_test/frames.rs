@@ -1,0 +1,114 @@
+//! The self-test of a package with frame steps.
+
+use super::tolerance::{RunSession, Tolerance};
+use crate::backend::interface::{Backend, Session};
+use crate::backend::windows::LateralWindows;
+use crate::error::Result;
+use crate::memory::fill_values;
+use crate::model::part::Part;
+use crate::model::{ModelSpec, self_test_input};
+
+/// Sessions of both parts, which run one after the other.
+pub(super) struct Parts {
+    fast: Box<dyn Session>,
+    /// The slow part and its input; `None` for a network with one pathway.
+    slow: Option<(Box<dyn Session>, LateralWindows)>,
+    alpha: usize,
+    reach: usize,
+    /// Logits of the last chunk: the mean of the fast runs, and those of the slow run.
+    logits: [Vec<f32>; 2],
+}
+
+impl Parts {
+    pub(super) fn new(backend: &dyn Backend, spec: &ModelSpec) -> Result<Self> {
+        let slow = match spec.parts() {
+            [_, slow] => Some((backend.create_session(*slow)?, backend.create_windows()?)),
+            _ => None,
+        };
+        let logits = || fill_values(spec.labels.len(), 0.0, "the logits");
+        Ok(Self {
+            fast: backend.create_session(Part::Fast)?,
+            slow,
+            alpha: spec.alpha,
+            reach: spec.frame_steps.as_ref().map_or(0, |steps| steps.lateral_reach),
+            logits: [logits()?, logits()?],
+        })
+    }
+
+    pub(super) fn reset(&mut self) -> Result<()> {
+        self.fast.reset()?;
+        self.slow.as_mut().map_or(Ok(()), |(slow, _)| slow.reset())
+    }
+
+    /// Runs one chunk, whose samples `fill` writes one after the other.
+    pub(super) fn run_chunk(
+        &mut self,
+        mut fill: impl FnMut(&mut [f32]) -> Result<()>,
+        run: &RunSession<'_>,
+    ) -> Result<()> {
+        let [fast_logits, slow_logits] = &mut self.logits;
+        fast_logits.fill(0.0);
+        for sample in 0..self.alpha {
+            fill(self.fast.inputs().fast)?;
+            if let (0, Some((slow, _))) = (sample, &mut self.slow) {
+                slow.inputs().slow.copy_from_slice(self.fast.inputs().fast);
+            }
+            run(Part::Fast, self.fast.as_mut())?;
+            for (sum, logit) in fast_logits.iter_mut().zip(self.fast.logits()) {
+                *sum += logit;
+            }
+            if let Some((slow, windows)) = self.slow.as_mut().filter(|_| sample == self.reach) {
+                self.fast.copy_windows(windows)?;
+                slow.set_windows(windows)?;
+                run(Part::Slow, slow.as_mut())?;
+                slow_logits.copy_from_slice(slow.logits());
+            }
+        }
+        fast_logits.iter_mut().for_each(|sum| *sum /= self.alpha as f32);
+        Ok(())
+    }
+
+    /// Returns the logits of the last chunk, which are the sums of those of both parts.
+    pub(super) fn chunk_logits(&self) -> impl Iterator<Item = f32> {
+        let [fast, slow] = &self.logits;
+        fast.iter().zip(slow).map(|(fast, slow)| fast + slow)
+    }
+}
+
+/// Runs the chunks of the self-test, and the first chunk a second time from the initial state.
+/// Returns the largest absolute error of a logit.
+///
+/// # Errors
+/// Returns [`Status::SelfTest`](crate::Status::SelfTest) if an error is larger than the tolerance.
+pub(super) fn check_chunks(
+    parts: &mut Parts,
+    spec: &ModelSpec,
+    tolerance: Tolerance,
+    run: &RunSession<'_>,
+) -> Result<f32> {
+    let chunks = spec.frame_steps.as_ref().map_or(&[][..], |steps| &steps.self_test);
+    let mut largest = 0.0f32;
+    for repeated in [chunks, chunks.get(..1).unwrap_or_default()] {
+        parts.reset()?;
+        let mut values = self_test_input(spec.self_test.seed);
+        for (number, chunk) in repeated.iter().enumerate() {
+            let fill = |sample: &mut [f32]| {
+                sample.fill_with(|| values.next().unwrap_or_default());
+                Ok(())
+            };
+            parts.run_chunk(fill, run)?;
+            let [fast, slow] = &parts.logits;
+            let error =
+                tolerance.check(&format!("fast logit of chunk {number}"), fast, &chunk.fast)?;
+            largest = largest.max(error);
+            let error =
+                tolerance.check(&format!("slow logit of chunk {number}"), slow, &chunk.slow)?;
+            largest = largest.max(error);
+            let logits: Vec<f32> = parts.chunk_logits().collect();
+            let error =
+                tolerance.check(&format!("logit of chunk {number}"), &logits, &chunk.logits)?;
+            largest = largest.max(error);
+        }
+    }
+    Ok(largest)
+}

@@ -1,0 +1,127 @@
+//! The parts of a network that run on their own, and their inputs and outputs.
+
+use super::spec::{Mode, ModelSpec, StateSpec};
+use std::borrow::Cow;
+
+/// The part of a network that a session runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The whole graph, which runs once for each chunk or window.
+    Whole,
+    /// The fast part of frame steps, which runs once for each sample.
+    Fast,
+    /// The slow part of frame steps, which runs once for each chunk.
+    Slow,
+}
+
+/// Name and shape of a tensor.
+pub(crate) type NamedShape = (String, Vec<usize>);
+
+/// The inputs and outputs of a part.
+#[derive(Clone, Debug)]
+pub(crate) struct PartSpec {
+    /// Shape of the slow samples, `[Ts, C, H, W]`; `Ts` is 0 if the part reads none.
+    pub(crate) slow: [usize; 4],
+    /// Shape of the fast samples, `[Tf, C, H, W]`; `Tf` is 0 if the part reads none.
+    pub(crate) fast: [usize; 4],
+    /// The lateral windows that the slow part reads.
+    pub(crate) windows: Vec<StateSpec>,
+    /// The states that the part reads and writes.
+    pub(crate) states: Vec<StateSpec>,
+    /// Indices in `states` of the lateral windows that the fast part writes.
+    pub(crate) written_windows: Vec<usize>,
+    /// Number of logits.
+    pub(crate) labels: usize,
+    /// Name of the output that contains the logits.
+    logits: &'static str,
+}
+
+impl PartSpec {
+    /// Describes a part of a package.
+    pub(crate) fn new(spec: &ModelSpec, part: Part) -> Self {
+        let [slow, fast] = spec.input_shapes();
+        let none = |[_, channels, height, width]: [usize; 4]| [0, channels, height, width];
+        let windows = || spec.lateral_windows().cloned().collect::<Vec<_>>();
+        let (fast_states, slow_states) = spec.part_states();
+        let whole = Self {
+            slow,
+            fast,
+            windows: Vec::new(),
+            states: spec.states.clone(),
+            written_windows: Vec::new(),
+            labels: spec.labels.len(),
+            logits: "logits",
+        };
+        match part {
+            Part::Whole => whole,
+            Part::Fast => {
+                let index = |window: StateSpec| {
+                    fast_states.iter().position(|state| state.name == window.name)
+                };
+                Self {
+                    slow: none(slow),
+                    states: fast_states.to_vec(),
+                    written_windows: windows().into_iter().filter_map(index).collect(),
+                    logits: "fast_logits",
+                    ..whole
+                }
+            }
+            Part::Slow => Self {
+                fast: none(fast),
+                windows: windows(),
+                states: slow_states.to_vec(),
+                logits: "slow_logits",
+                ..whole
+            },
+        }
+    }
+
+    /// Returns the inputs that the graph of the part must have, in order.
+    pub(crate) fn inputs(&self) -> Vec<NamedShape> {
+        let samples = [("slow", self.slow), ("fast", self.fast)].into_iter();
+        let samples = samples.filter(|(_, shape)| shape[0] > 0);
+        let windows = self.windows.iter().map(|state| (next_name(state), state.shape.clone()));
+        let states = self.states.iter().map(|state| (state.name.clone(), state.shape.clone()));
+        samples
+            .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
+            .chain(windows)
+            .chain(states)
+            .collect()
+    }
+
+    /// Returns the outputs that the graph of the part must have, in order.
+    pub(crate) fn outputs(&self) -> Vec<NamedShape> {
+        let states = self.states.iter().map(|state| (next_name(state), state.shape.clone()));
+        std::iter::once((self.logits.to_owned(), vec![1, self.labels])).chain(states).collect()
+    }
+}
+
+fn next_name(state: &StateSpec) -> String {
+    format!("{}_next", state.name)
+}
+
+/// The ONNX model of a part.
+pub(crate) struct PartModel<'a> {
+    pub(crate) part: Part,
+    pub(crate) bytes: Cow<'a, [u8]>,
+}
+
+impl ModelSpec {
+    /// Returns the states of the fast part and those of the slow part. Without frame steps, all
+    /// states belong to the fast part.
+    fn part_states(&self) -> (&[StateSpec], &[StateSpec]) {
+        let all = self.states.len();
+        let fast = self.frame_steps.as_ref().map_or(all, |steps| steps.fast_states.min(all));
+        self.states.split_at(fast)
+    }
+
+    /// Returns the parts that run on their own.
+    pub(crate) fn parts(&self) -> &'static [Part] {
+        let has_slow_part = !self.slow_indices.is_empty();
+        match (self.mode, &self.frame_steps) {
+            (Mode::Stream, Some(_)) if has_slow_part => &[Part::Fast, Part::Slow],
+            (Mode::Stream, Some(_)) => &[Part::Fast],
+            _ => &[Part::Whole],
+        }
+    }
+}

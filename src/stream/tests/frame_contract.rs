@@ -1,0 +1,214 @@
+//! Tests of streams with frame steps against the fixtures of the stream contract
+//! (docs/stream-contract.md#fixtures).
+
+use super::contract::{check_label, check_queries, config};
+use super::frame_network::{FrameNetwork, LABELS};
+use super::network::{Labelled, push_at, wait};
+use crate::error::Status;
+use crate::model::part::Part;
+use crate::result::ResultFlags;
+use crate::sampling::PartialChunk;
+use crate::stream::Stream;
+use crate::stream::acquirer::PushError;
+use crate::stream::config::{Drive, StreamConfig};
+use crate::stream::driver::Driver;
+use crate::stream::hooks::Hooks;
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn integers(value: &Value) -> Vec<i64> {
+    let values = value.as_array().map_or(&[][..], Vec::as_slice);
+    values.iter().map(|value| value.as_i64().unwrap()).collect()
+}
+
+fn create_network(settings: &Value) -> FrameNetwork {
+    let number = |key: &str| settings[key].as_u64().unwrap_or(0) as usize;
+    let mut network = FrameNetwork::new(number("alpha"), number("reach"));
+    network.spec.sample_interval_ns = settings["interval_ns"].as_i64().unwrap();
+    network.spec.clip_samples = number("clip_samples");
+    network.fails_fast = integers(&settings["fails_fast"]);
+    network.fails_slow = integers(&settings["fails_slow"]);
+    network
+}
+
+fn create_config(settings: &Value) -> StreamConfig {
+    StreamConfig {
+        label_span_ns: settings["span_ns"].as_i64().unwrap_or(0),
+        gap_ns: settings["gap_ns"].as_i64().unwrap_or(StreamConfig::default().gap_ns),
+        partial_chunk: match settings["partial"].as_str() {
+            None | Some("auto") => PartialChunk::Auto,
+            Some("drop") => PartialChunk::Drop,
+            Some("hold") => PartialChunk::Hold,
+            Some(other) => panic!("partial {other}"),
+        },
+        ..config(512)
+    }
+}
+
+/// How long the runs of each part take.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    Even,
+    SlowPartLags,
+    FastPartLags,
+}
+
+fn set_pace(network: &mut FrameNetwork, pace: Pace) {
+    network.during = Box::new(move |part, grey| {
+        let delay = match (pace, part) {
+            (Pace::SlowPartLags, Part::Slow) => 300 * (grey as u64 % 3),
+            (Pace::FastPartLags, Part::Fast) => 100 * (grey as u64 % 3),
+            _ => return Ok(()),
+        };
+        std::thread::sleep(Duration::from_micros(delay));
+        Ok(())
+    });
+}
+
+fn run_case(case: &Value, pace: Pace, drive: Drive) {
+    let name = format!("{} ({pace:?}, {drive:?})", case["name"].as_str().unwrap());
+    let (settings, expect) = (&case["settings"], &case["expect"]);
+    let mut network = create_network(settings);
+    set_pace(&mut network, pace);
+    let engine = network.engine();
+    let config = StreamConfig { drive, ..create_config(settings) };
+    let Stream { mut acquirer, mut driver, reader } = Stream::open(&engine, &config).unwrap();
+    let acquisition = acquirer.begin().unwrap();
+    let mut accepted = 0u8;
+    for event in case["events"].as_array().unwrap() {
+        match event[0].as_str().unwrap() {
+            "frame" => match push_at(&mut acquirer, event[1].as_i64().unwrap(), accepted) {
+                Ok(()) => accepted += 1,
+                Err(error) => assert_eq!(error, PushError::Refused, "{name}"),
+            },
+            "change" => assert_eq!(acquirer.mark(), Ok(())),
+            "end" => assert_eq!(acquirer.end(), Ok(())),
+            other => panic!("event {other}"),
+        }
+    }
+    while driver.as_mut().is_some_and(|driver| driver.process().is_ok()) {}
+    let result = wait(&reader, acquisition);
+    let stats = reader.stats();
+    let chunks = expect["chunks"].as_array().unwrap();
+    let failed = chunks.iter().filter(|chunk| chunk["logits"].is_null()).count() as u64;
+    assert_eq!((result.failed_chunks, stats.failed_chunks), (failed, failed), "{name}");
+    assert_eq!(stats.chunks, chunks.len() as u64 - failed, "{name}: chunks");
+    let samples: usize = expect["segments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|segment| segment["samples"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(stats.samples, samples as u64, "{name}: samples");
+    assert_eq!(result.flags.contains(ResultFlags::FAILED_CHUNKS), failed > 0, "{name}");
+    let has_error = expect["final"]["error"].as_bool().unwrap();
+    assert_eq!(result.status == Status::Inference, has_error, "{name}: {:?}", result.status);
+    check_label(&name, &expect["final"], &result);
+    check_queries(&name, expect, &reader);
+}
+
+fn fixtures() -> Value {
+    let text = include_str!("../../../tests/contract/stream_fixtures.json");
+    let fixtures: Value = serde_json::from_str(text).unwrap();
+    assert!(fixtures["frame_cases"].as_array().is_some_and(|cases| !cases.is_empty()));
+    fixtures
+}
+
+#[test]
+fn every_frame_fixture_passes_at_any_pace_and_with_any_drive() {
+    for case in fixtures()["frame_cases"].as_array().unwrap() {
+        for pace in [Pace::Even, Pace::SlowPartLags, Pace::FastPartLags] {
+            for drive in [Drive::Wake, Drive::Poll, Drive::Host] {
+                run_case(case, pace, drive);
+            }
+        }
+    }
+}
+
+/// Processes everything that is waiting.
+fn process_all(driver: &mut Driver) {
+    while driver.process().is_ok() {}
+}
+
+#[test]
+fn a_live_label_is_the_label_of_an_acquisition_that_ends_there() {
+    let mut checked = 0;
+    for case in fixtures()["frame_cases"].as_array().unwrap() {
+        let (settings, expect) = (&case["settings"], &case["expect"]);
+        // With `hold`, every end completes its chunk, which a live label must not do.
+        if settings["partial"] == "hold" {
+            continue;
+        }
+        let name = case["name"].as_str().unwrap();
+        let engine = create_network(settings).engine();
+        let config = StreamConfig {
+            drive: Drive::Host,
+            publish_each_sample: true,
+            ..create_config(settings)
+        };
+        let newest = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&newest);
+        let hooks = Hooks {
+            on_result: Some(Box::new(move |result, scores| {
+                *seen.lock() = Some(Labelled { result: *result, scores: scores.to_vec() });
+            })),
+            ..Hooks::default()
+        };
+        let stream = Stream::open_with_hooks(&engine, &config, hooks).unwrap();
+        let Stream { mut acquirer, driver, .. } = stream;
+        let mut driver = driver.unwrap();
+        acquirer.begin().unwrap();
+        let mut accepted = 0u8;
+        for (event, live) in
+            case["events"].as_array().unwrap().iter().zip(expect["live"].as_array().unwrap())
+        {
+            if event[0] == "change" {
+                acquirer.mark().unwrap();
+                break;
+            }
+            if push_at(&mut acquirer, event[1].as_i64().unwrap(), accepted).is_ok() {
+                accepted += 1;
+            }
+            process_all(&mut driver);
+            // There is no live label before the slow run of the first chunk that counts.
+            let newest = newest.lock();
+            let Some(result) = newest.as_ref().filter(|result| result.chunks > 0) else {
+                continue;
+            };
+            check_label(&format!("{name}, frame {accepted}"), live, result);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "only {checked} live labels");
+}
+
+#[test]
+fn the_same_frames_give_the_same_label_bit_for_bit() {
+    let label = |seed: u64| {
+        let mut network = FrameNetwork::new(4, 1);
+        network.during = Box::new(move |_, grey| {
+            let mixed = (seed ^ grey as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+            match mixed {
+                0..=99 => {}
+                100..=179 => std::thread::yield_now(),
+                _ => std::thread::sleep(Duration::from_micros(mixed)),
+            }
+            Ok(())
+        });
+        let mut stream = Stream::open(&network.engine(), &config(512)).unwrap();
+        let acquisition = stream.acquirer.begin().unwrap();
+        for index in 0..43u8 {
+            push_at(&mut stream.acquirer, i64::from(index) * 10_000_000, index).unwrap();
+        }
+        stream.acquirer.end().unwrap();
+        let result = wait(&stream.reader, acquisition);
+        assert_eq!((result.chunks, result.scores.len()), (10, LABELS));
+        result.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>()
+    };
+    let expected = label(0);
+    for seed in 1..1000 {
+        assert_eq!(label(seed), expected, "run {seed}");
+    }
+}
