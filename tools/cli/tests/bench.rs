@@ -29,7 +29,10 @@ fn every_case_is_in_the_table_the_json_and_the_plot() {
     );
     let cases = json["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 8);
-    assert_eq!(table.lines().filter(|line| line.starts_with("| ")).count(), 2 + 8);
+    let (by_case, by_end) = table.split_once("\n\nBy the samples of the last chunk").unwrap();
+    let count_rows = |table: &str| table.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(count_rows(by_case), 2 + 8);
+    let mut rows = 0;
     for case in cases {
         let latency = &case["label_latency"];
         assert_eq!(latency["count"], 4);
@@ -37,6 +40,10 @@ fn every_case_is_in_the_table_the_json_and_the_plot() {
             ["p50_ns", "p99_ns", "max_ns"].map(|name| latency[name].as_f64().unwrap());
         assert!(percentiles[0] > 0.0 && percentiles.is_sorted(), "{percentiles:?}");
         assert_eq!(case["label_latency_by_phase"].as_array().unwrap().len(), 4);
+        let by_end = case["label_latency_by_partial_samples"].as_array().unwrap();
+        let ends: Vec<u64> = by_end.iter().map(|times| times["count"].as_u64().unwrap()).collect();
+        assert!(ends.len() <= 4 && ends.iter().sum::<u64>() == 4, "{ends:?}");
+        rows += ends.iter().filter(|&&count| count > 0).count();
         let ratio = percentiles[0] / case["one_clip"]["time"]["p50_ns"].as_f64().unwrap();
         assert!((case["one_clip"]["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
         assert_eq!(case["source"], Value::Null);
@@ -45,6 +52,7 @@ fn every_case_is_in_the_table_the_json_and_the_plot() {
         // Each acquisition has at least three chunks of 0.133 s.
         assert!(case["chunks"].as_u64().unwrap() >= 4 * 3, "{case}");
     }
+    assert_eq!(count_rows(by_end), 2 + rows);
     assert!(json["step_ns"].as_u64().unwrap() > 0);
     assert!(
         plot.starts_with("<svg")

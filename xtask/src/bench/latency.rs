@@ -18,10 +18,17 @@ struct Measurement {
 
 const MEASUREMENTS: &[Measurement] = &[
     Measurement {
-        title: "SlowFast R50 8x8 at 224x224, three channels, random weights",
+        title: "SlowFast R50 8x8 at 224x224, three channels, random weights, frame steps",
         name: "r50-cpu",
         arguments: "--model r50.stream.onnx --clip r50.clip.onnx --source r50.onnx --provider cpu \
-                    --threads 2 --rate 30 --partial auto,drop,hold --seconds 1.2",
+                    --threads 2 --rate 30 --partial auto,hold --load 0,1 --seconds 0.4 \
+                    --acquisitions 100",
+    },
+    Measurement {
+        title: "the same network, chunk steps",
+        name: "r50-chunk-cpu",
+        arguments: "--model r50-chunk.stream.onnx --source r50.onnx --provider cpu --threads 2 \
+                    --rate 30 --partial auto --seconds 0.4",
     },
     Measurement {
         title: "demo model at 112x112, ONNX Runtime",
@@ -66,11 +73,13 @@ fn prepare_networks(tteview: &Path) -> Result<PathBuf> {
         copy_file(&root().join("models").join(name), &folder.join(name))?;
     }
     let source = folder.join("r50.onnx");
-    run(cargo("run --release -p tteview-compiler --example slowfast --").arg(&source))?;
-    let mut compile = command(tteview, ["compile"]);
-    // The library does not run frame steps yet.
-    compile.args(["--steps", "chunk"]).arg(&source);
-    compile.arg("--labels").arg(root().join("models/views.json"));
-    run(compile.arg("-o").arg(folder.join("r50")))?;
+    // Depth 50, and lateral connections that read no later frame.
+    let mut example = cargo("run --release -p tteview-compiler --example slowfast --");
+    run(example.arg(&source).args(["50", "0"]))?;
+    for (steps, name) in [("frame", "r50"), ("chunk", "r50-chunk")] {
+        let mut compile = command(tteview, ["compile", "--steps", steps]);
+        compile.arg(&source).arg("--labels").arg(root().join("models/views.json"));
+        run(compile.arg("-o").arg(folder.join(name)))?;
+    }
     Ok(folder)
 }

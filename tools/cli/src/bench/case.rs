@@ -55,6 +55,8 @@ pub(super) struct Case {
     /// The phase and the latency of each acquisition. The phase is the fraction of a chunk that had
     /// elapsed since the last whole chunk when the acquisition ended.
     pub(super) by_phase: Vec<(f64, Duration)>,
+    /// The latencies by the number of decided samples of the last chunk, which is the index.
+    pub(super) by_partial_samples: Vec<Times>,
     pub(super) latency: Times,
     /// The latency as measured by the library.
     pub(super) library_latency: Times,
@@ -75,6 +77,7 @@ impl Case {
         Self {
             conditions,
             by_phase: Vec::new(),
+            by_partial_samples: Vec::new(),
             latency: Times::new(),
             library_latency: Times::new(),
             label_age: Times::new(),
@@ -92,6 +95,13 @@ impl Case {
         self.latency.add(observation.latency);
         self.library_latency.add(observation.library_latency);
         self.by_phase.push((observation.phase, observation.latency));
+        let partial_samples = usize::try_from(observation.partial_samples).unwrap_or(0);
+        while self.by_partial_samples.len() <= partial_samples {
+            self.by_partial_samples.push(Times::new());
+        }
+        if let Some(times) = self.by_partial_samples.get_mut(partial_samples) {
+            times.add(observation.latency);
+        }
         self.frames += observation.frames;
         self.chunks += u64::from(observation.chunks);
         self.dropped += observation.dropped;

@@ -3,7 +3,7 @@
 use super::case::{Case, Measurement};
 use super::times::Times;
 use serde_json::{Value, json};
-use tteview::Engine;
+use tteview::{Engine, Mode};
 
 /// Renders the human-readable table, preceded by the model, the provider and the machine.
 pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> Vec<String> {
@@ -27,11 +27,59 @@ pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> Vec<St
         format!("   then  {}", measurement.after.to_line()),
         String::new(),
     ];
+    if engine.spec().frame_steps.is_some() {
+        let slow_ns = engine.slow_run_time().unwrap_or_default().as_nanos() as f64;
+        let fast_ns = measurement.step.as_nanos() as f64 - slow_ns;
+        let fast_ns = fast_ns / engine.spec().alpha as f64;
+        let line = format!("runs     fast {}, slow {}", format_ns(fast_ns), format_ns(slow_ns));
+        lines.insert(3, line);
+    }
     let step_ns = measurement.step.as_nanos() as f64;
     let mut rows = vec![HEADINGS.map(String::from)];
     rows.extend(measurement.cases.iter().map(|case| create_row(case, step_ns)));
     lines.extend(align_columns(&rows));
+    if engine.spec().mode == Mode::Stream {
+        lines.extend([String::new(), "By the samples of the last chunk that were decided:".into()]);
+        let mut rows = vec![PARTIAL_HEADINGS.map(String::from)];
+        rows.extend(measurement.cases.iter().flat_map(create_partial_rows));
+        lines.extend(align_columns(&rows));
+    }
     lines
+}
+
+const PARTIAL_HEADINGS: [&str; 9] = [
+    "frames",
+    "partial",
+    "load",
+    "samples",
+    "ends",
+    "latency p50",
+    "max",
+    "p50 / 3-D source",
+    "max / 3-D source",
+];
+
+/// Returns a row for each number of samples of the last chunk that were decided at the end.
+fn create_partial_rows(case: &Case) -> Vec<[String; 9]> {
+    let source = case.source.as_ref().map(Times::median_ns);
+    let compare = |ns: f64| source.map_or("-".into(), |source| format!("{:.4}", ns / source));
+    let measured =
+        case.by_partial_samples.iter().enumerate().filter(|(_, times)| !times.is_empty());
+    measured
+        .map(|(samples, times)| {
+            [
+                case.conditions.rate.to_string(),
+                case.conditions.partial.to_string(),
+                case.conditions.load.to_string(),
+                if samples == 0 { "whole chunk".into() } else { samples.to_string() },
+                times.len().to_string(),
+                format_ns(times.median_ns()),
+                format_ns(times.max_ns()),
+                compare(times.median_ns()),
+                compare(times.max_ns()),
+            ]
+        })
+        .collect()
 }
 
 /// Returns the version of the model or, if it has no version, the first digits of its package's
@@ -171,6 +219,8 @@ fn case_to_json(case: &Case) -> Value {
         "label_latency": case.latency.to_json(),
         "label_latency_in_library": case.library_latency.to_json(),
         "label_latency_by_phase": by_phase,
+        "label_latency_by_partial_samples":
+            case.by_partial_samples.iter().map(Times::to_json).collect::<Vec<_>>(),
         "live_label_age": (!case.label_age.is_empty()).then(|| case.label_age.to_json()),
         "one_clip": one_shot(&case.clip),
         "source": one_shot(&case.source),

@@ -42,6 +42,9 @@ pub(super) struct Observation {
     pub(super) library_latency: Duration,
     /// Fraction of a chunk that had elapsed since the last whole chunk when the acquisition ended.
     pub(super) phase: f64,
+    /// Number of samples of the last chunk that were decided when the acquisition ended; 0 if it
+    /// ended with a whole chunk.
+    pub(super) partial_samples: u64,
     pub(super) frames: u64,
     pub(super) chunks: u32,
     pub(super) dropped: u64,
@@ -96,6 +99,7 @@ impl Scanner {
         let chunk_ns = (self.interval_ns * self.chunk_samples) as f64;
         let chunks = (seconds * 1e9 / chunk_ns).ceil();
         let length_ns = ((chunks + phase) * chunk_ns) as i64;
+        let samples_before = self.reader.stats().samples;
         let acquisition = self.acquirer.begin()?;
         let frames = match self.rate {
             Rate::Hertz(hertz) => self.push_by_clock(length_ns, (1e9 / hertz) as i64)?,
@@ -112,6 +116,8 @@ impl Scanner {
             latency,
             library_latency: Duration::from_nanos(result.latency_ns.max(0).unsigned_abs()),
             phase,
+            partial_samples: (self.reader.stats().samples - samples_before)
+                % self.chunk_samples.unsigned_abs(),
             frames,
             chunks: result.chunks,
             dropped: result.frames_dropped,
