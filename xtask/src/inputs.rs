@@ -11,8 +11,9 @@ pub(crate) const DEMO_MODEL: &str = "models/demo.stream.onnx";
 /// A small package with random weights, for tests.
 pub(crate) const STANDIN_MODEL: &str = "models/standin.stream.onnx";
 
-/// The packages with random weights, one for each mode.
-pub(crate) const STANDIN_MODELS: [&str; 2] = [STANDIN_MODEL, "models/standin.clip.onnx"];
+/// The packages with random weights: with chunk steps, for window mode, and with frame steps.
+pub(crate) const STANDIN_MODELS: [&str; 3] =
+    [STANDIN_MODEL, "models/standin.clip.onnx", "models/standin.frames.onnx"];
 
 /// Frame period of the cine that [`write_phantom_cine`] writes, for 30 frames per second.
 pub(crate) const PERIOD_NS: &str = "33333333";
