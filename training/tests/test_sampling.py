@@ -13,7 +13,9 @@ from tteview_train.sampling import (
 )
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "contract" / "stream_fixtures.json"
-CASES = json.loads(FIXTURES.read_text())["cases"]
+CASES = [
+    case for cases in ("cases", "frame_cases") for case in json.loads(FIXTURES.read_text())[cases]
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
@@ -36,8 +38,9 @@ def test_samples_and_chunks_match_the_contract(case):
         gap_ns,
         settings.get("partial", "auto"),
         changes,
+        settings.get("reach", 0) if "live" in expect else None,
     )
-    if settings.get("fails"):
+    if any(settings.get(key) for key in ("fails", "fails_fast", "fails_slow")):
         # The kit plans the steps before any of them runs, so that no step has failed yet.
         return
     assert [(s.t0_ns, s.samples) for s in got.segments] == [

@@ -123,8 +123,12 @@ def plan_chunks(
     gap_ns: int = GAP_NS,
     partial: str = "auto",
     changes: Sequence[int] = (),
+    reach: int | None = None,
 ) -> Plan:
-    """Plans the samples and chunks of the frames that `select_accepted` returns."""
+    """Plans the samples and chunks of the frames that `select_accepted` returns.
+
+    `reach` is the lateral reach of frame steps, or None for chunk steps.
+    """
     times = np.asarray(times_ns, np.int64)
     starts = find_segment_starts(times, gap_ns, changes)
     result = Plan([], [], 0)
@@ -139,27 +143,38 @@ def plan_chunks(
         for c in range(len(samples) // alpha):
             result.chunks.append(_build_chunk(segment, number, c, alpha, interval_ns))
         is_first = len(result.chunks) == since_change
-        if decided and _should_complete(partial, decided, alpha, is_first):
-            c = len(samples) // alpha
-            result.chunks.append(_build_chunk(segment, number, c, alpha, interval_ns))
+        if decided:
+            held = _count_held(partial, decided, alpha, reach, is_first)
+            if held is not None:
+                c = len(samples) // alpha
+                result.chunks.append(_build_chunk(segment, number, c, alpha, interval_ns, held))
     return Plan(result.segments, result.chunks, since_change)
 
 
-def _should_complete(partial: str, decided: int, alpha: int, is_first: bool) -> bool:
-    """Returns whether the rule `partial` completes a chunk with `decided` of its `alpha` samples.
+def _count_held(
+    partial: str, decided: int, alpha: int, reach: int | None, is_first: bool
+) -> int | None:
+    """Returns how often the last sample of a partial chunk is repeated, or None to leave it out.
 
-    A chunk is always completed if no other chunk counts for the label yet.
+    `decided` of its `alpha` samples are decided. A chunk is always kept if no other chunk counts
+    for the label yet; with frame steps, it then counts alone, and has samples up to the reach.
     """
     if partial not in ("auto", "drop", "hold"):
         raise ValueError(f"partial must be auto, drop or hold, got {partial!r}")
-    return is_first or partial == "hold" or (partial == "auto" and 2 * decided >= alpha)
+    if partial == "hold":
+        return alpha - decided
+    if reach is not None:
+        return max(0, reach + 1 - decided) if is_first else None
+    is_completed = is_first or (partial == "auto" and 2 * decided >= alpha)
+    return alpha - decided if is_completed else None
 
 
-def _build_chunk(segment: Segment, number: int, c: int, alpha: int, interval_ns: int) -> Chunk:
+def _build_chunk(
+    segment: Segment, number: int, c: int, alpha: int, interval_ns: int, held: int = 0
+) -> Chunk:
     fast = segment.samples[c * alpha : (c + 1) * alpha]
-    held = alpha - len(fast)
     first_ns = segment.t0_ns + c * alpha * interval_ns
-    last_ns = first_ns + (alpha - 1 - held) * interval_ns
+    last_ns = first_ns + (len(fast) - 1) * interval_ns
     return Chunk(number, fast + [fast[-1]] * held, first_ns, last_ns, held)
 
 
