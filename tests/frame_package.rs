@@ -215,7 +215,7 @@ fn the_self_test_of_an_engine_covers_both_parts() {
             logits[1] += 0.01;
             let error = Engine::new(package, &config()).unwrap().prepare().unwrap_err();
             assert_eq!(error.status(), Status::SelfTest);
-            let place = format!("{part} logit of chunk {chunk} 1 must be");
+            let place = format!("{part} logit 1 of chunk {chunk} must be");
             assert!(error.message().contains(&place), "{error}");
         }
     }

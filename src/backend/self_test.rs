@@ -54,7 +54,7 @@ pub(crate) fn run_self_test(
     inputs.slow.fill_with(|| values.next().unwrap_or_default());
     inputs.fast.fill_with(|| values.next().unwrap_or_default());
     run(Part::Whole, session.as_mut())?;
-    let largest = tolerance.check("logit", session.logits(), &spec.self_test.logits)?;
+    let largest = tolerance.check(("logit", ""), session.logits(), &spec.self_test.logits)?;
     session.reset()?;
     let mut fill = fill_images(spec)?;
     for _ in 0..count_image_runs(spec) {

@@ -97,17 +97,17 @@ pub(super) fn check_chunks(
                 Ok(())
             };
             parts.run_chunk(fill, run)?;
-            let [fast, slow] = &parts.logits;
-            let error =
-                tolerance.check(&format!("fast logit of chunk {number}"), fast, &chunk.fast)?;
-            largest = largest.max(error);
-            let error =
-                tolerance.check(&format!("slow logit of chunk {number}"), slow, &chunk.slow)?;
-            largest = largest.max(error);
             let logits: Vec<f32> = parts.chunk_logits().collect();
-            let error =
-                tolerance.check(&format!("logit of chunk {number}"), &logits, &chunk.logits)?;
-            largest = largest.max(error);
+            let [fast, slow] = &parts.logits;
+            let place = format!(" of chunk {number}");
+            for (name, logits, expected) in [
+                ("fast logit", fast, &chunk.fast),
+                ("slow logit", slow, &chunk.slow),
+                ("logit", &logits, &chunk.logits),
+            ] {
+                let error = tolerance.check((name, &place), logits, expected)?;
+                largest = largest.max(error);
+            }
         }
     }
     Ok(largest)

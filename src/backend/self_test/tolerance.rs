@@ -28,15 +28,21 @@ impl Tolerance {
         }
     }
 
-    /// Compares logits with the expected ones, and returns the largest error.
-    pub(super) fn check(self, name: &str, logits: &[f32], expected: &[f32]) -> Result<f32> {
+    /// Compares logits with the expected ones, and returns the largest error. A message names a
+    /// logit by `name`, its index and `place`.
+    pub(super) fn check(
+        self,
+        (name, place): (&str, &str),
+        logits: &[f32],
+        expected: &[f32],
+    ) -> Result<f32> {
         let Self { precision, value: tolerance } = self;
         let mut largest = 0.0f32;
         for (index, (logit, expected)) in logits.iter().zip(expected).enumerate() {
             let error = (logit - expected).abs();
             if error.is_nan() || error > tolerance {
                 let message = format!(
-                    "{name} {index} must be {expected} within {tolerance} ({precision}), got {logit}"
+                    "{name} {index}{place} must be {expected} within {tolerance} ({precision}), got {logit}"
                 );
                 return Err(Error::new(Status::SelfTest, message));
             }
