@@ -105,13 +105,13 @@ impl PlainBackend {
         engines: Option<&Path>,
         version: &str,
     ) -> Result<Self> {
-        let memory = StateMemory::choose(settings, &package.spec)?;
-        Self::load_with(&memory, runtime, package, settings, engines, version)
+        let choose = || StateMemory::choose(settings, &package.spec);
+        Self::load_with(choose, runtime, package, settings, engines, version)
     }
 
-    /// Loads the parts with their states in `memory`.
+    /// Loads the parts with their states in the memory that `choose_memory` returns.
     pub(super) fn load_with(
-        memory: &StateMemory,
+        choose_memory: impl FnOnce() -> Result<StateMemory>,
         runtime: &Runtime,
         package: &ModelPackage,
         settings: &Settings,
@@ -119,15 +119,20 @@ impl PlainBackend {
         version: &str,
     ) -> Result<Self> {
         let spec = package.spec.clone();
-        let mut parts = Vec::new();
+        let mut sessions = Vec::new();
         for PartModel { part, bytes } in package.part_models()? {
             let settings = settings.clone().with_threads(threads_for(part, settings.threads));
-            let session = load_session(runtime, &bytes, &settings, engines)?;
+            sessions.push((part, load_session(runtime, &bytes, &settings, engines)?));
+        }
+        // The provider comes first, because its errors say more about what is missing.
+        let memory = choose_memory()?;
+        let mut parts = Vec::new();
+        for (part, session) in sessions {
             let shared = Shared::new(session, PartSpec::new(&spec, part), memory.clone())?;
             parts.push((part, Arc::new(shared)));
         }
         let report = describe_runtime(&runtime.version, settings, &spec, version);
-        Ok(Self { report, spec, memory: memory.clone(), parts })
+        Ok(Self { report, spec, memory, parts })
     }
 }
 
@@ -349,9 +354,16 @@ mod tests {
         let runtime = runtime::get_runtime(Some(Path::new(&library))).unwrap();
         let config = EngineConfig::default();
         let settings = Settings::new(Provider::Cpu, package.spec.precision, &config);
-        let create = |memory| {
-            let backend =
-                PlainBackend::load_with(&memory, &runtime, &package, &settings, None, "").unwrap();
+        let create = |memory: StateMemory| {
+            let backend = PlainBackend::load_with(
+                || Ok(memory.clone()),
+                &runtime,
+                &package,
+                &settings,
+                None,
+                "",
+            )
+            .unwrap();
             backend.create_session(Part::Whole).unwrap()
         };
         let expected = run_five_steps(create(StateMemory::default()).as_mut());

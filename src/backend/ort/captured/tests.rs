@@ -36,7 +36,8 @@ impl Fixture {
     fn create_plain(&self) -> Box<dyn Session> {
         let (runtime, package, settings) = (&self.runtime, &self.package, &self.settings);
         let memory = StateMemory::default();
-        let backend = PlainBackend::load_with(&memory, runtime, package, settings, None, "");
+        let backend =
+            PlainBackend::load_with(|| Ok(memory.clone()), runtime, package, settings, None, "");
         backend.unwrap().create_session(Part::Whole).unwrap()
     }
 }

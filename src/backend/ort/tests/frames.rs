@@ -68,7 +68,8 @@ impl Fixture {
                 return Ok(Box::new(backend));
             }
         };
-        let backend = PlainBackend::load_with(&memory, runtime, package, settings, None, "")?;
+        let backend =
+            PlainBackend::load_with(|| Ok(memory.clone()), runtime, package, settings, None, "")?;
         Ok(Box::new(backend))
     }
 }
