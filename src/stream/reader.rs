@@ -118,6 +118,7 @@ impl Reader {
     /// # Errors
     /// Returns [`Status::WrongThread`] if an output of the interval is still to come, or the same
     /// errors as [`Self::query`].
+    #[cfg(feature = "capi")]
     pub(crate) fn query_without_wait(
         &self,
         from_ns: i64,
