@@ -53,6 +53,7 @@ pub(crate) trait Backend: Send + Sync {
 }
 
 /// Returns the error for a session of a part that the network does not have.
+#[cfg(any(feature = "ort", feature = "rten"))]
 pub(super) fn missing_part_error() -> Error {
     Error::new(Status::Internal, "the network does not have this part")
 }
