@@ -15,8 +15,8 @@ pub(crate) type ThreadStart = Option<fn(&str)>;
 const NAME: &str = "tteview-helper";
 
 /// Returns the number of threads that run a part of the network, including the thread that asks for
-/// the run, if an engine has `threads` threads. Fast runs are short, so their helpers would cost
-/// more time than they save.
+/// the run, if an engine has `threads` threads. Helpers help only the slow part, because fast runs
+/// are short.
 pub(crate) fn threads_for(part: Part, threads: u32) -> u32 {
     match part {
         Part::Whole => threads.max(1),

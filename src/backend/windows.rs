@@ -1,6 +1,11 @@
 //! Copies of the lateral windows of a network with frame steps. The fast part hands them over to
 //! the slow part, which may run at the same time as later runs of the fast part.
 
+#![cfg_attr(
+    not(any(feature = "ort", feature = "rten")),
+    allow(dead_code, reason = "only the backends create windows")
+)]
+
 use crate::error::Result;
 #[cfg(feature = "ort")]
 use crate::error::Status;

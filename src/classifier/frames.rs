@@ -287,7 +287,10 @@ impl Classifier for FrameClassifier {
             None => return None,
             Some(_) => self.current.job?,
         };
-        if !self.mean.is_empty() || self.ended.len() > 0 || self.current.failure.is_some() {
+        // With `hold`, the chunk would be completed by runs whose states are thrown away.
+        let is_held = self.partial == PartialChunk::Hold;
+        let may_count = self.mean.is_empty() && self.ended.len() == 0;
+        if is_held || !may_count || self.current.failure.is_some() {
             return None;
         }
         let outcome = self.slow.as_mut()?.outcome(job)?;

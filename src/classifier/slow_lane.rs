@@ -12,13 +12,14 @@ use crate::backend::interface::{Backend, Session};
 use crate::error::{Result, Status};
 use crate::memory::fill_values;
 use crate::model::ModelSpec;
+use crate::stream::hooks::ThreadStart;
 use hand_over::{JobSender, create_hand_over};
 use job::{Job, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+pub(crate) use thread::LaneSignals;
 use thread::SlowThread;
-pub(crate) use thread::{LaneSignals, StartHook};
 use worker::SlowWorker;
 
 /// Time after which the fast lane checks whether its stream has been closed while it waits for the
@@ -83,7 +84,7 @@ impl SlowLaneBuilder {
         self,
         stop: Arc<AtomicBool>,
         signals: &Arc<LaneSignals>,
-        hook: Option<StartHook>,
+        hook: Option<ThreadStart>,
     ) -> Result<SlowLane> {
         let thread = SlowThread::start(self.worker, signals, hook)?;
         Ok(SlowLane { jobs: self.jobs, runner: Runner::Thread(thread, stop) })

@@ -33,7 +33,7 @@ pub(crate) struct PartSpec {
     /// Number of logits.
     pub(crate) labels: usize,
     /// Name of the output that contains the logits.
-    logits: &'static str,
+    pub(crate) logits: &'static str,
 }
 
 impl PartSpec {
@@ -80,7 +80,8 @@ impl PartSpec {
     pub(crate) fn inputs(&self) -> Vec<NamedShape> {
         let samples = [("slow", self.slow), ("fast", self.fast)].into_iter();
         let samples = samples.filter(|(_, shape)| shape[0] > 0);
-        let windows = self.windows.iter().map(|state| (next_name(state), state.shape.clone()));
+        let windows =
+            self.windows.iter().map(|state| (next_name(&state.name), state.shape.clone()));
         let states = self.states.iter().map(|state| (state.name.clone(), state.shape.clone()));
         samples
             .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
@@ -91,13 +92,14 @@ impl PartSpec {
 
     /// Returns the outputs that the graph of the part must have, in order.
     pub(crate) fn outputs(&self) -> Vec<NamedShape> {
-        let states = self.states.iter().map(|state| (next_name(state), state.shape.clone()));
+        let states = self.states.iter().map(|state| (next_name(&state.name), state.shape.clone()));
         std::iter::once((self.logits.to_owned(), vec![1, self.labels])).chain(states).collect()
     }
 }
 
-fn next_name(state: &StateSpec) -> String {
-    format!("{}_next", state.name)
+/// Returns the name of the output that contains the next value of a state.
+pub(crate) fn next_name(state: &str) -> String {
+    format!("{state}_next")
 }
 
 /// The ONNX model of a part.

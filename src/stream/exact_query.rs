@@ -159,7 +159,7 @@ impl ExactQuery {
                 continue;
             }
             if is_open && sample.is_none_or(|sample| sample.starts_segment) {
-                end_segment(classifier, &mut keep_failure)?;
+                repeat(classifier, |classifier| classifier.end_segment(), &mut keep_failure)?;
                 is_open = false;
             }
             let Some(sample) = sample else {
@@ -175,39 +175,33 @@ impl ExactQuery {
             }
             if self.samples.copy(sample, classifier.next_sample()) {
                 keep_failure(&classifier.commit_sample()?);
-                collect(classifier, &mut keep_failure)?;
+                repeat(classifier, |classifier| classifier.collect(), &mut keep_failure)?;
                 number += 1;
                 previous_ns = Some(sample.time_ns);
             } else {
                 // The stream is overwriting the sample. Trying again until the worker has finished
                 // would prevent it from finishing if this thread has a higher priority.
-                end_segment(classifier, &mut keep_failure)?;
+                repeat(classifier, |classifier| classifier.end_segment(), &mut keep_failure)?;
                 (is_open, is_complete) = (false, false);
                 number = self.samples.oldest()?.max(number + 1);
             }
         }
         if is_open {
-            end_segment(classifier, &mut keep_failure)?;
+            repeat(classifier, |classifier| classifier.end_segment(), &mut keep_failure)?;
         }
         clock.update(self.samples.clock(interval.last_ns, begun)?);
         Ok((Coverage::of(is_complete && !clock.may_lack_samples), is_cut_off))
     }
 }
 
-/// Completes the chunks whose runs have ended.
-fn collect(classifier: &mut dyn Classifier, add: &mut impl FnMut(&Step)) -> Result<()> {
+/// Calls a function of the classifier until nothing happens.
+fn repeat(
+    classifier: &mut dyn Classifier,
+    call: fn(&mut dyn Classifier) -> Result<Step>,
+    add: &mut impl FnMut(&Step),
+) -> Result<()> {
     loop {
-        match classifier.collect()? {
-            Step::Idle => return Ok(()),
-            step => add(&step),
-        }
-    }
-}
-
-/// Ends the segment of the classifier.
-fn end_segment(classifier: &mut dyn Classifier, add: &mut impl FnMut(&Step)) -> Result<()> {
-    loop {
-        match classifier.end_segment()? {
+        match call(classifier)? {
             Step::Idle => return Ok(()),
             step => add(&step),
         }

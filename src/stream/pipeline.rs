@@ -124,8 +124,14 @@ impl Pipeline {
             return false;
         }
         let has_run = self.classifier.run_slow();
-        if let Err(error) = self.collect() {
+        if let Err(error) = self.repeat(|classifier| classifier.collect()) {
             self.abort(&error);
+        } else if self.publishes_samples && self.result.chunks == 0 {
+            // The slow run of the first chunk may have given a label before the chunk is complete.
+            self.update_result();
+            if self.result.chunks > 0 {
+                self.publish();
+            }
         }
         has_run
     }
@@ -236,7 +242,7 @@ impl Pipeline {
     fn end_segment(&mut self) -> Result<()> {
         if self.sampler.grid().is_some() {
             self.sampler.end_segment();
-            self.end_classification()?;
+            self.repeat(|classifier| classifier.end_segment())?;
         }
         Ok(())
     }

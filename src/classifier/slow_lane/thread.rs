@@ -2,6 +2,7 @@
 
 use super::worker::SlowWorker;
 use crate::error::Result;
+use crate::stream::hooks::ThreadStart;
 use crate::sys::fork::CreatorOwned;
 use crate::sys::thread::start_thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +15,6 @@ use std::thread::{JoinHandle, Thread};
 
 /// Name of the thread, which is also the role that is passed to `thread_start`.
 const NAME: &str = "tteview-slow";
-
-/// A host function that receives the role of the thread that calls it.
-pub(crate) type StartHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The state that the threads of both lanes share.
 #[derive(Default)]
@@ -59,7 +57,7 @@ impl SlowThread {
     pub(super) fn start(
         mut worker: SlowWorker,
         signals: &Arc<LaneSignals>,
-        hook: Option<StartHook>,
+        hook: Option<ThreadStart>,
     ) -> Result<Self> {
         let shared = Arc::clone(signals);
         let run = move || {

@@ -10,7 +10,8 @@ use crate::error::{Error, Result, Status};
 use crate::memory::{copy_values, push_value, reserve_values};
 use crate::model::limits;
 use crate::model::onnx_file::OnnxFile;
-use crate::model::spec::{FrameSteps, ModelSpec, StateSpec};
+use crate::model::part::{NamedShape, PartSpec, next_name};
+use crate::model::spec::{FrameSteps, ModelSpec};
 use crate::model::wire::Reader;
 use std::collections::HashSet;
 
@@ -84,8 +85,8 @@ pub(in crate::model) fn split_frame_models(
         let message = format!("tteview.fast_nodes must be {least} to {most}, got {fast}");
         return Err(mismatch(message));
     }
-    check_values("input", &graph.inputs, &expected_inputs(spec, steps))?;
-    check_values("output", &graph.outputs, &expected_outputs(spec, steps))?;
+    check_values("input", &graph.inputs, &expected_inputs(spec))?;
+    check_values("output", &graph.outputs, &expected_outputs(spec))?;
     let (fast_nodes, slow_nodes) = graph.nodes.split_at(steps.fast_nodes);
     check_division(&graph, steps, fast_nodes, slow_nodes)?;
     let (fast_raw, slow_raw) = raw.nodes.split_at(steps.fast_nodes);
@@ -201,40 +202,19 @@ fn find_windows(
     Ok(windows)
 }
 
-fn next_name(state: &str) -> String {
-    format!("{state}_next")
+/// Returns the parts of a package with frame steps, in the order of the graph.
+fn describe_parts(spec: &ModelSpec) -> impl Iterator<Item = PartSpec> + '_ {
+    spec.parts().iter().map(|&part| PartSpec::new(spec, part))
 }
 
-/// Name and shape of a value.
-type NamedShape = (String, Vec<usize>);
-
-/// Splits the states into those of the fast and of the slow part.
-fn split_states<'a>(spec: &'a ModelSpec, steps: &FrameSteps) -> (&'a [StateSpec], &'a [StateSpec]) {
-    spec.states.split_at(steps.fast_states.min(spec.states.len()))
+fn expected_inputs(spec: &ModelSpec) -> Vec<NamedShape> {
+    // The slow part reads the lateral windows directly as outputs of the fast part.
+    let own = |part: PartSpec| PartSpec { windows: Vec::new(), ..part }.inputs();
+    describe_parts(spec).flat_map(own).collect()
 }
 
-fn expected_inputs(spec: &ModelSpec, steps: &FrameSteps) -> Vec<NamedShape> {
-    let (fast, slow) = split_states(spec, steps);
-    let [slow_shape, fast_shape] = spec.input_shapes();
-    let state = |state: &StateSpec| (state.name.clone(), state.shape.clone());
-    let slow_sample = (slow_shape[0] > 0).then(|| ("slow".to_owned(), slow_shape.to_vec()));
-    std::iter::once(("fast".to_owned(), fast_shape.to_vec()))
-        .chain(fast.iter().map(state))
-        .chain(slow_sample)
-        .chain(slow.iter().map(state))
-        .collect()
-}
-
-fn expected_outputs(spec: &ModelSpec, steps: &FrameSteps) -> Vec<NamedShape> {
-    let (fast, slow) = split_states(spec, steps);
-    let logits = |name: &str| (name.to_owned(), vec![1, spec.labels.len()]);
-    let next = |state: &StateSpec| (next_name(&state.name), state.shape.clone());
-    let slow_logits = (!spec.slow_indices.is_empty()).then(|| logits("slow_logits"));
-    std::iter::once(logits("fast_logits"))
-        .chain(fast.iter().map(next))
-        .chain(slow_logits)
-        .chain(slow.iter().map(next))
-        .collect()
+fn expected_outputs(spec: &ModelSpec) -> Vec<NamedShape> {
+    describe_parts(spec).flat_map(|part| part.outputs()).collect()
 }
 
 /// Compares the inputs or outputs of the graph with the metadata.

@@ -1,7 +1,7 @@
 //! Steps of the network and their effect on the result.
 
 use super::Pipeline;
-use crate::classifier::interface::Step;
+use crate::classifier::interface::{Classifier, Step};
 use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ impl Pipeline {
         let step = self.classifier.commit_sample()?;
         let ended_chunk = matches!(step, Step::Sampled { ends_chunk: true });
         self.finish_step(step, start);
-        self.collect()?;
+        self.repeat(|classifier| classifier.collect())?;
         // The time in which the fast lane waits for the slow lane counts, too.
         self.chunk_ns += elapsed_ns(start, clock::now());
         if ended_chunk {
@@ -26,23 +26,11 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Completes the chunks whose runs have ended, oldest first.
-    pub(super) fn collect(&mut self) -> Result<()> {
+    /// Calls a function of the classifier until nothing happens or the label is settled.
+    pub(super) fn repeat(&mut self, call: fn(&mut dyn Classifier) -> Result<Step>) -> Result<()> {
         while !self.is_settled {
             let start = clock::now();
-            match self.classifier.collect()? {
-                Step::Idle => break,
-                step => self.finish_step(step, start),
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the segment of the classifier.
-    pub(super) fn end_classification(&mut self) -> Result<()> {
-        while !self.is_settled {
-            let start = clock::now();
-            match self.classifier.end_segment()? {
+            match call(self.classifier.as_mut())? {
                 Step::Idle => break,
                 step => self.finish_step(step, start),
             }

@@ -10,7 +10,7 @@ use crate::model::{Mode, ModelSpec};
 use crate::result::ResultFlags;
 use crate::sampling::PartialChunk;
 use crate::stream::Stream;
-use crate::stream::acquirer::PushError;
+use crate::stream::acquirer::{Acquirer, PushError};
 use crate::stream::config::{Drive, StreamConfig};
 use crate::stream::history::Coverage;
 use crate::stream::reader::Reader;
@@ -62,13 +62,9 @@ pub(super) fn config(ring_slots: usize) -> StreamConfig {
     StreamConfig { ring_slots, max_width_px: SIDE, max_height_px: SIDE, ..StreamConfig::default() }
 }
 
-fn run_case(case: &Value) {
-    let name = case["name"].as_str().unwrap();
-    let (settings, expect) = (&case["settings"], &case["expect"]);
-    let network = create_network(settings);
-    let runs = network.runs.clone().unwrap();
-    let engine = network.engine();
-    let config = StreamConfig {
+/// Creates a stream's settings from those of a case.
+pub(super) fn create_config(settings: &Value) -> StreamConfig {
+    StreamConfig {
         label_span_ns: settings["span_ns"].as_i64().unwrap_or(0),
         gap_ns: settings["gap_ns"].as_i64().unwrap_or(StreamConfig::default().gap_ns),
         partial_chunk: match settings["partial"].as_str() {
@@ -78,14 +74,16 @@ fn run_case(case: &Value) {
             Some(other) => panic!("partial {other}"),
         },
         ..config(512)
-    };
-    let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config).unwrap();
+    }
+}
 
-    let acquisition = acquirer.begin().unwrap();
+/// Makes the calls of a case. The grey value of a frame is its number among the accepted ones.
+pub(super) fn push_events(acquirer: &mut Acquirer, case: &Value) {
+    let name = case["name"].as_str().unwrap();
     let mut accepted = 0u8;
     for event in case["events"].as_array().unwrap() {
         match event[0].as_str().unwrap() {
-            "frame" => match push_at(&mut acquirer, event[1].as_i64().unwrap(), accepted) {
+            "frame" => match push_at(acquirer, event[1].as_i64().unwrap(), accepted) {
                 Ok(()) => accepted += 1,
                 Err(error) => assert_eq!(error, PushError::Refused, "{name}"),
             },
@@ -94,6 +92,19 @@ fn run_case(case: &Value) {
             other => panic!("event {other}"),
         }
     }
+}
+
+fn run_case(case: &Value) {
+    let name = case["name"].as_str().unwrap();
+    let (settings, expect) = (&case["settings"], &case["expect"]);
+    let network = create_network(settings);
+    let runs = network.runs.clone().unwrap();
+    let engine = network.engine();
+    let config = create_config(settings);
+    let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config).unwrap();
+
+    let acquisition = acquirer.begin().unwrap();
+    push_events(&mut acquirer, case);
     let result = wait(&reader, acquisition);
     let stats = reader.stats();
 

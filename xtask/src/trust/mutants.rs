@@ -100,7 +100,8 @@ fn measure_module(module: &Module) -> Result<Mutants> {
     create_empty_folder(&output)?;
     // The library without ONNX Runtime builds faster and has all modules in the list.
     let mut mutants = cargo("mutants -p tteview --no-default-features --features capi,rten");
-    // The tests of a module take a few seconds, also on a busy machine.
+    // On a busy machine, the tests of a module took up to 16 s. A mutant whose tests take longer
+    // than this limit keeps them from ending.
     mutants.args(["--colors", "never", "--no-shuffle", "--profile", "mutants", "--timeout", "40"]);
     for file in module.files {
         mutants.args(["--file", file]);
