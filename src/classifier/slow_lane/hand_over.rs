@@ -169,7 +169,9 @@ mod loom_tests {
     /// most once and in order, and every outcome belongs to its job.
     #[test]
     fn outcomes_belong_to_their_jobs_in_every_interleaving() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let (mut sender, mut receiver) =
                 create_hand_over(|| Ok(0u64), || Ok(u64::MAX)).unwrap();
             let slow = loom::thread::spawn(move || {
