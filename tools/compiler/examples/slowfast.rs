@@ -1,12 +1,18 @@
-//! Writes a causal SlowFast R50 8x8 or R101 8x8 with seeded random weights, in the form that a
-//! training framework exports. The output is for measurements that need a full-size network.
+//! Writes a causal SlowFast network with seeded random weights, in the form that a training
+//! framework exports. The output is for measurements of latency, which do not depend on the weights.
 //!
-//! `slowfast FILE [50|101] [REACH]` writes a network of 3-D convolutions without batch norm. The
-//! network takes 32 samples of 224x224 pixels with three channels and has 21 logits. The layers
-//! follow table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019),
-//! with alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6. Temporal
-//! windows with stride 1 read no later frames. REACH is the number of later frames that the lateral
-//! connections read, from 0 to 3; without it, they are padded symmetrically and read 3.
+//! `slowfast FILE [50|101|demo] [REACH]` writes a network of 3-D convolutions without batch norm.
+//! The network takes 32 samples and has 21 logits.
+//!
+//! - `50` and `101` are R50 8x8 and R101 8x8 with 224x224 pixels and three channels. The layers
+//!   follow table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019),
+//!   with alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6.
+//! - `demo` has the layers of the demo model: 112x112 pixels, grey, a quarter of the channels of
+//!   R50, one block in each stage and lateral kernel 5.
+//!
+//! Temporal windows with stride 1 read no later frames. REACH is the number of later frames that
+//! the lateral connections read, from 0 to 3; without it, they are padded symmetrically and read
+//! half of their kernel.
 
 use std::error::Error;
 
@@ -23,20 +29,32 @@ mod xorshift;
 
 use source::{Padding, Source, Val};
 
-const SIDE: usize = 224;
 const ALPHA: usize = 4;
 const SLOW_FRAMES: usize = 8;
 const LABELS: usize = 21;
-const LATERAL_KERNEL: usize = 7;
 
-/// The residual stages of R50. Each entry contains the number of blocks, the number of channels
-/// inside a block of the slow pathway, the temporal kernel of the slow pathway, and the spatial
-/// stride.
-const STAGES: [(usize, usize, usize, usize); 4] =
-    [(3, 64, 1, 1), (4, 128, 1, 2), (6, 256, 3, 2), (3, 512, 3, 2)];
+/// What distinguishes one network from another.
+struct Network {
+    /// Height and width of a sample in pixels.
+    side: usize,
+    /// Number of channels of a sample.
+    channels: usize,
+    /// Number of channels of the slow stem.
+    width: usize,
+    /// Number of blocks in each of the residual stages.
+    blocks: [usize; 4],
+    lateral_kernel: usize,
+}
 
-/// Index of res4 in the stages.
-const RES4: usize = 2;
+const R50: Network =
+    Network { side: 224, channels: 3, width: 64, blocks: [3, 4, 6, 3], lateral_kernel: 7 };
+const R101: Network = Network { blocks: [3, 4, 23, 3], ..R50 };
+const DEMO: Network =
+    Network { side: 112, channels: 1, width: 16, blocks: [1, 1, 1, 1], lateral_kernel: 5 };
+
+/// The temporal kernel of the slow pathway and the spatial stride of each residual stage. Each
+/// stage has twice the channels of the one before it.
+const STAGES: [(usize, usize); 4] = [(1, 1), (1, 2), (3, 2), (3, 2)];
 
 /// Ratio of slow channels to fast channels, which is 1 / beta.
 const CHANNEL_RATIO: usize = 8;
@@ -74,23 +92,22 @@ fn add_stem(s: &mut Source, x: &Val, outputs: usize, temporal: usize) -> Val {
 }
 
 /// Appends a lateral connection from the fast pathway to the slow one.
-fn add_lateral(s: &mut Source, slow: &Val, fast: &Val, padding: Padding) -> Val {
-    let kernel = [LATERAL_KERNEL, 1, 1];
-    let y = s.conv(fast, 2 * fast.shape[1], kernel, [ALPHA, 1, 1], 1, padding);
+fn add_lateral(s: &mut Source, slow: &Val, fast: &Val, kernel: usize, padding: Padding) -> Val {
+    let y = s.conv(fast, 2 * fast.shape[1], [kernel, 1, 1], [ALPHA, 1, 1], 1, padding);
     let y = s.unary("Relu", &y);
     s.concat(&[slow, &y], 1)
 }
 
-/// Builds a network whose stage res4 has `res4_blocks` blocks.
-fn build_network(res4_blocks: usize, lateral: Padding) -> Source {
+fn build_network(network: &Network, lateral: Padding) -> Source {
+    let &Network { side, channels, width, blocks, lateral_kernel } = network;
     let mut s = Source::new(20_240_601);
-    let slow = s.input("slow", &[1, 3, SLOW_FRAMES, SIDE, SIDE]);
-    let fast = s.input("fast", &[1, 3, SLOW_FRAMES * ALPHA, SIDE, SIDE]);
-    let mut slow = add_stem(&mut s, &slow, 64, 1);
-    let mut fast = add_stem(&mut s, &fast, 64 / CHANNEL_RATIO, 5);
-    for (index, (blocks, inside, temporal, stride)) in STAGES.into_iter().enumerate() {
-        let blocks = if index == RES4 { res4_blocks } else { blocks };
-        slow = add_lateral(&mut s, &slow, &fast, lateral);
+    let slow = s.input("slow", &[1, channels, SLOW_FRAMES, side, side]);
+    let fast = s.input("fast", &[1, channels, SLOW_FRAMES * ALPHA, side, side]);
+    let mut slow = add_stem(&mut s, &slow, width, 1);
+    let mut fast = add_stem(&mut s, &fast, width / CHANNEL_RATIO, 5);
+    for (index, (blocks, (temporal, stride))) in blocks.into_iter().zip(STAGES).enumerate() {
+        let inside = width << index;
+        slow = add_lateral(&mut s, &slow, &fast, lateral_kernel, lateral);
         for block in 0..blocks {
             let stride = if block == 0 { stride } else { 1 };
             slow = add_bottleneck(&mut s, &slow, inside, temporal, stride, block == 0);
@@ -104,23 +121,24 @@ fn build_network(res4_blocks: usize, lateral: Padding) -> Source {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (file, depth, reach) = match arguments[..] {
+    let (file, name, reach) = match arguments[..] {
         [file] => (file, "50", None),
-        [file, depth] => (file, depth, None),
-        [file, depth, reach] => (file, depth, Some(reach.parse::<usize>()?)),
-        _ => return Err("usage: slowfast FILE [50|101] [REACH]".into()),
+        [file, name] => (file, name, None),
+        [file, name, reach] => (file, name, Some(reach.parse::<usize>()?)),
+        _ => return Err("usage: slowfast FILE [50|101|demo] [REACH]".into()),
     };
-    let res4_blocks = match depth {
-        "50" => STAGES[RES4].0,
-        "101" => 23,
-        _ => return Err(format!("the depth must be 50 or 101, got {depth:?}").into()),
+    let network = match name {
+        "50" => &R50,
+        "101" => &R101,
+        "demo" => &DEMO,
+        _ => return Err(format!("the network must be 50, 101 or demo, got {name:?}").into()),
     };
     let lateral = match reach {
         None => Padding::Left,
         Some(reach) if reach < ALPHA => Padding::Reach(reach),
         Some(reach) => return Err(format!("REACH must be 0 to 3, got {reach}").into()),
     };
-    let bytes = build_network(res4_blocks, lateral).bytes();
+    let bytes = build_network(network, lateral).bytes();
     std::fs::write(file, &bytes)?;
     println!("{file}: {} bytes", bytes.len());
     Ok(())
