@@ -102,6 +102,11 @@ impl FrameClassifier {
         if self.current.failure.is_some() {
             return Ok(());
         }
+        // A slow run does not begin before the frames that are waiting have been processed up to
+        // the next fast run. If one of them ends the acquisition, the slow run may not be needed.
+        if let Some(slow) = &mut self.slow {
+            slow.start_jobs();
+        }
         if let (0, Some(slow)) = (index, &mut self.slow) {
             let job = slow.wait_for_job(self.ended.first_job())?;
             job.sample.copy_from_slice(self.fast.inputs().fast);
@@ -238,7 +243,7 @@ impl Classifier for FrameClassifier {
     }
 
     fn run_slow(&mut self) -> bool {
-        self.slow.as_mut().is_some_and(SlowLane::run_on_caller)
+        self.slow.as_mut().is_some_and(SlowLane::run_or_start)
     }
 
     /// Does nothing, because in stream mode the pipeline itself skips chunks.

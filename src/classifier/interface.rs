@@ -80,8 +80,8 @@ pub(crate) trait Classifier: Send {
         Ok(Step::Idle)
     }
 
-    /// Runs the slow part once if a slow run is due and the calling thread runs the slow lane.
-    /// Returns whether it has.
+    /// Starts a slow run that is due. The caller calls this function when no frame is waiting. If
+    /// the calling thread runs the slow lane, runs the slow part once and returns true.
     fn run_slow(&mut self) -> bool {
         false
     }

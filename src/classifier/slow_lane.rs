@@ -38,6 +38,8 @@ enum Runner {
 pub(crate) struct SlowLane {
     jobs: JobSender<Job, Outcome>,
     runner: Runner,
+    /// Whether a job has been submitted since the thread was last woken.
+    must_wake: bool,
 }
 
 /// The parts of a slow lane before its thread starts.
@@ -73,7 +75,7 @@ impl SlowLaneBuilder {
 
     /// Lets the thread of the fast lane run the slow part.
     pub(crate) fn on_caller(self) -> SlowLane {
-        SlowLane { jobs: self.jobs, runner: Runner::Caller(self.worker) }
+        SlowLane { jobs: self.jobs, runner: Runner::Caller(self.worker), must_wake: false }
     }
 
     /// Starts a thread for the slow lane. `stop` is the flag that is set when the stream is closed.
@@ -87,7 +89,7 @@ impl SlowLaneBuilder {
         hook: Option<ThreadStart>,
     ) -> Result<SlowLane> {
         let thread = SlowThread::start(self.worker, signals, hook)?;
-        Ok(SlowLane { jobs: self.jobs, runner: Runner::Thread(thread, stop) })
+        Ok(SlowLane { jobs: self.jobs, runner: Runner::Thread(thread, stop), must_wake: false })
     }
 }
 
@@ -114,17 +116,25 @@ impl SlowLane {
         self.jobs.job()
     }
 
-    /// Submits the next job and returns its number.
+    /// Submits the next job and returns its number. The thread of the slow lane starts it after the
+    /// next call of [`Self::start_jobs`].
     pub(super) fn submit(&mut self) -> u64 {
-        let number = self.jobs.submit();
-        if let Runner::Thread(thread, _) = &self.runner {
+        self.must_wake = true;
+        self.jobs.submit()
+    }
+
+    /// Lets the thread of the slow lane start the jobs that have been submitted.
+    pub(super) fn start_jobs(&mut self) {
+        if std::mem::take(&mut self.must_wake)
+            && let Runner::Thread(thread, _) = &self.runner
+        {
             thread.wake();
         }
-        number
     }
 
     /// Gives up all jobs so far. Those that have not begun are not run.
     pub(super) fn give_up(&mut self) {
+        self.must_wake = false;
         let next = self.jobs.next_number();
         self.jobs.give_up_before(next);
     }
@@ -146,9 +156,10 @@ impl SlowLane {
         Ok(())
     }
 
-    /// Runs a job on the calling thread, if the slow lane has no thread and a job is waiting.
-    /// Returns whether it has.
-    pub(super) fn run_on_caller(&mut self) -> bool {
+    /// Starts the jobs that have been submitted. If the slow lane has no thread, runs one of them
+    /// and returns whether there was one.
+    pub(super) fn run_or_start(&mut self) -> bool {
+        self.start_jobs();
         match &mut self.runner {
             Runner::Caller(worker) => worker.run_next(),
             Runner::Thread(..) => false,
@@ -157,6 +168,7 @@ impl SlowLane {
 
     /// Runs a job, or waits until the thread of the slow lane has ended a run.
     fn wait(&mut self) -> Result<()> {
+        self.start_jobs();
         match &mut self.runner {
             Runner::Caller(worker) => {
                 if worker.run_next() {

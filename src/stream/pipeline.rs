@@ -117,8 +117,8 @@ impl Pipeline {
         }
     }
 
-    /// Completes the chunks whose slow runs have ended while no frame was waiting. If the calling
-    /// thread runs the slow lane, runs it once. Returns whether it has.
+    /// While no frame is waiting, starts a slow run that is due and completes the chunks whose slow
+    /// runs have ended. If the calling thread runs the slow lane, runs it once and returns true.
     pub(super) fn continue_slow_lane(&mut self) -> bool {
         if self.result.status != Status::Ok || self.result.is_final() {
             return false;

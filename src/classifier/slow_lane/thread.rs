@@ -4,7 +4,7 @@ use super::worker::SlowWorker;
 use crate::error::Result;
 use crate::stream::hooks::ThreadStart;
 use crate::sys::fork::CreatorOwned;
-use crate::sys::thread::start_thread;
+use crate::sys::thread::{set_batch_policy, start_thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{
     AtomicBool,
@@ -62,6 +62,9 @@ impl SlowThread {
         let shared = Arc::clone(signals);
         let run = move || {
             let work = || {
+                // Otherwise, a system that puts this thread on the core of the worker lets it
+                // interrupt the worker, which has just woken it.
+                set_batch_policy();
                 if let Some(hook) = &hook {
                     hook(NAME);
                 }

@@ -95,6 +95,35 @@ fn an_end_does_not_wait_for_a_chunk_that_is_left_out() {
     assert_eq!((again.chunks, &again.scores), (1, &fresh.scores));
 }
 
+#[test]
+fn a_slow_run_that_no_longer_counts_does_not_begin() {
+    let gate = Arc::<Gate>::default();
+    let held = Arc::clone(&gate);
+    let mut network = FrameNetwork::new(ALPHA, 0);
+    network.during = Box::new(move |part, grey| {
+        if part == Part::Fast {
+            held.pass(grey);
+        }
+        Ok(())
+    });
+    let runs = network.runs.clone().unwrap();
+    let mut stream = Stream::open(&network.engine(), &config()).unwrap();
+    gate.open_below(4);
+    let acquisition = stream.acquirer.begin().unwrap();
+    push_frames(&mut stream.acquirer, 0..4);
+    wait_until("the chunk counts", || stream.reader.stats().chunks == 1);
+    push_frames(&mut stream.acquirer, 4..5);
+    wait_until("the fast run begins", || runs.lock().iter().any(|run| run.grey == 4));
+    // The acquisition ends during the fast run after which the second slow run would be due.
+    stream.acquirer.end().unwrap();
+    gate.open_below(100);
+    assert_eq!(wait(&stream.reader, acquisition).chunks, 1);
+    std::thread::sleep(SOON);
+    let slow: Vec<i64> =
+        runs.lock().iter().filter(|run| run.part == Part::Slow).map(|run| run.grey).collect();
+    assert_eq!(slow, [0]);
+}
+
 /// Acquires frames on a stream of their own.
 fn acquire_alone(frames: std::ops::Range<u8>) -> Labelled {
     let engine = FrameNetwork::new(ALPHA, 0).engine();
