@@ -167,6 +167,9 @@ pub(super) fn add_stacked_outputs_step(
     x: LoweredId,
     conv: &TemporalConv,
 ) -> Option<LoweredId> {
+    if conv.count == 1 && l.part.is_some() {
+        return add_stacked_partial_sums(l, x, conv);
+    }
     if conv.count == 1 {
         return add_partial_sums(l, x, conv);
     }
@@ -189,7 +192,7 @@ fn slice_tap(l: &mut Lowering, out: LoweredId, conv: &TemporalConv, tap: usize) 
     l.lowered.add_slice(out, 1, tap * outputs, (tap + 1) * outputs, 1)
 }
 
-/// Appends a convolution for a step of one frame. Each state is the sum of the contributions of
+/// Appends a convolution for a chunk step of one frame. Each state is the sum of the contributions of
 /// earlier frames to a later output. Each tap needs one convolution and at most one addition, and
 /// nothing is copied.
 fn add_partial_sums(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Option<LoweredId> {
@@ -213,6 +216,28 @@ fn add_partial_sums(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Opti
         result.get_or_insert(sum);
     }
     result
+}
+
+/// Appends a convolution for a run of one frame in frame steps. The state holds, for each of the
+/// next `kernel - 1` outputs, the sum of the contributions of earlier frames. One convolution
+/// computes the products of the frame with all taps, the newest tap first, so one addition gives the
+/// output and the next value of the state. This copies the state, but reads the frame only once and
+/// fills the output blocks of the CPU kernels better than one convolution for each tap.
+fn add_stacked_partial_sums(
+    l: &mut Lowering,
+    x: LoweredId,
+    conv: &TemporalConv,
+) -> Option<LoweredId> {
+    let (outputs, kernel) = (conv.outputs(), conv.kernel());
+    let weights = conv.stacked_outputs_newest_first()?;
+    let products = l.lowered.add_conv(x, weights, conv.stacked_bias(0), conv.space, 1);
+    let [_, channels, height, width] = l.lowered.shape4(products);
+    let state = l.add_state(vec![1, channels - outputs, height, width], 0.0);
+    let padded = l.lowered.add_pad(state, [0; 4], [0, outputs as i64, 0, 0], 0.0);
+    let sums = l.lowered.add_binary(LoweredOp::Add, products, padded);
+    let next = l.lowered.add_slice(sums, 1, outputs, kernel * outputs, 1);
+    l.set_next_state(state, next);
+    Some(l.lowered.add_slice(sums, 1, 0, outputs, 1))
 }
 
 /// Appends a convolution in the form "separate taps".

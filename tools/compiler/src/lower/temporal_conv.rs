@@ -178,6 +178,14 @@ impl TemporalConv<'_> {
         self.to_weights(taps, self.outputs() * self.kernel(), self.inputs())
     }
 
+    /// Returns all taps, stacked along the output channels, beginning with the tap that reads the
+    /// newest frame.
+    pub(super) fn stacked_outputs_newest_first(&self) -> Option<Tensor> {
+        let mut taps = self.weights.view().permuted_axes([2, 0, 1, 3, 4]);
+        taps.invert_axis(Axis(0));
+        self.to_weights(taps, self.outputs() * self.kernel(), self.inputs())
+    }
+
     /// Returns the bias for [`Self::stacked_outputs`]. It is zero for every tap except `tap`.
     pub(super) fn stacked_bias(&self, tap: usize) -> Option<Vec<f32>> {
         let bias = self.bias.as_ref()?;
