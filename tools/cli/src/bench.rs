@@ -7,7 +7,7 @@
 //! | `case` | the conditions of a measurement, and the measured values |
 //! | `scanner`, `rate` | consecutive acquisitions, and their frame rate |
 //! | `one_shot` | the network on a whole clip, for comparison |
-//! | `load` | other work on the machine's cores |
+//! | `load` | other work on the machine's cores, and other streams |
 //! | `times` | percentiles of times |
 //! | `report`, `plot` | table and JSON, and the plot |
 

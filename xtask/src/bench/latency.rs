@@ -21,14 +21,38 @@ const MEASUREMENTS: &[Measurement] = &[
         title: "SlowFast R50 8x8 at 224x224, three channels, random weights, frame steps",
         name: "r50-cpu",
         arguments: "--model r50.stream.onnx --clip r50.clip.onnx --source r50.onnx --provider cpu \
-                    --threads 2 --rate 30 --partial auto,hold --load 0,1 --seconds 0.4 \
+                    --threads 2 --rate 30 --partial auto --load 0,1 --seconds 0.4 \
                     --acquisitions 100",
+    },
+    Measurement {
+        title: "the same, ends at any time after the last frame",
+        name: "r50-any-time-cpu",
+        arguments: "--model r50.stream.onnx --source r50.onnx --provider cpu --threads 2 \
+                    --rate 30 --partial auto --seconds 0.4 --acquisitions 100 --end any-time",
+    },
+    Measurement {
+        title: "the same, beside a second stream",
+        name: "r50-two-streams-cpu",
+        arguments: "--model r50.stream.onnx --source r50.onnx --provider cpu --threads 2 \
+                    --rate 30 --partial auto --seconds 0.4 --acquisitions 100 --streams 2",
     },
     Measurement {
         title: "the same network, chunk steps",
         name: "r50-chunk-cpu",
         arguments: "--model r50-chunk.stream.onnx --source r50.onnx --provider cpu --threads 2 \
                     --rate 30 --partial auto --seconds 0.4",
+    },
+    Measurement {
+        title: "layers of the demo model at 112x112, random weights, frame steps, rten",
+        name: "layers-embedded",
+        arguments: "--model layers.stream.onnx --clip layers.clip.onnx --provider embedded \
+                    --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",
+    },
+    Measurement {
+        title: "the same, ONNX Runtime",
+        name: "layers-cpu",
+        arguments: "--model layers.stream.onnx --clip layers.clip.onnx --provider cpu \
+                    --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",
     },
     Measurement {
         title: "demo model at 112x112, ONNX Runtime",
@@ -64,21 +88,26 @@ pub(super) fn measure_latency(arguments: &[&str]) -> Result {
     Ok(())
 }
 
-/// Copies the demo model to a folder, compiles the large network into the same folder, and returns
-/// the path of the folder. Each run compiles the large network again, because the compiler may have
-/// changed.
+/// Copies the demo model to a folder, compiles the networks with random weights into the same
+/// folder, and returns the path of the folder. Each run compiles the networks again, because the
+/// compiler may have changed.
 fn prepare_networks(tteview: &Path) -> Result<PathBuf> {
     let folder = work_dir().join("latency");
     for name in ["demo.stream.onnx", "demo.clip.onnx"] {
         copy_file(&root().join("models").join(name), &folder.join(name))?;
     }
-    let source = folder.join("r50.onnx");
-    // Depth 50, and lateral connections that read no later frame.
-    let mut example = cargo("run --release -p tteview-compiler --example slowfast --");
-    run(example.arg(&source).args(["50", "0"]))?;
-    for (steps, name) in [("frame", "r50"), ("chunk", "r50-chunk")] {
+    for (network, source) in [("50", "r50.onnx"), ("demo", "layers.onnx")] {
+        // The lateral connections read no later frame.
+        let mut example = cargo("run --release -p tteview-compiler --example slowfast --");
+        run(example.arg(folder.join(source)).args([network, "0"]))?;
+    }
+    for (source, steps, name) in [
+        ("r50.onnx", "frame", "r50"),
+        ("r50.onnx", "chunk", "r50-chunk"),
+        ("layers.onnx", "frame", "layers"),
+    ] {
         let mut compile = command(tteview, ["compile", "--steps", steps]);
-        compile.arg(&source).arg("--labels").arg(root().join("models/views.json"));
+        compile.arg(folder.join(source)).arg("--labels").arg(root().join("models/views.json"));
         run(compile.arg("-o").arg(folder.join(name)))?;
     }
     Ok(folder)

@@ -1,7 +1,7 @@
 //! The conditions of a measurement, and the measured values.
 
 use super::rate::Rate;
-use super::scanner::Observation;
+use super::scanner::{Ending, Observation};
 use super::times::Times;
 use crate::machine::Machine;
 use clap::ValueEnum;
@@ -12,7 +12,7 @@ use tteview::PartialChunk;
 /// The treatment of a partial chunk at the end of an acquisition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PartialArgument {
-    /// Complete the chunk if it is at least half full
+    /// Leave the chunk out (frame steps), or complete it if it is at least half full (chunk steps)
     Auto,
     /// Drop the chunk
     Drop,
@@ -120,6 +120,9 @@ pub(super) struct Measurement {
     /// State of the machine after the cases.
     pub(super) after: Machine,
     pub(super) threads: u32,
+    /// Number of streams that acquired at the same time.
+    pub(super) streams: u32,
+    pub(super) ending: Ending,
     /// Width and height of the frames in pixels.
     pub(super) frame_px: [u32; 2],
     /// Minimum length of an acquisition in seconds.

@@ -1,12 +1,12 @@
 //! `tteview bench latency`.
 
 use super::case::{Case, Conditions, Measurement, PartialArgument};
-use super::load::Load;
+use super::load::{Load, OtherStreams};
 use super::one_shot::OneShot;
 use super::plot::render_plot;
 use super::rate::Rate;
 use super::report::{render_table, to_json};
-use super::scanner::Scanner;
+use super::scanner::{Ending, Scanner};
 use crate::engine_arguments::EngineArguments;
 use crate::failure::Failure;
 use crate::machine::Machine;
@@ -41,6 +41,12 @@ pub(crate) struct Latency {
     /// Comma-separated numbers of additional threads that load the cores during the measurement
     #[arg(long, value_delimiter = ',', default_value = "0")]
     load: Vec<usize>,
+    /// Number of streams of the engine that acquire at the same time; one of them is measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    streams: u32,
+    /// When the host ends an acquisition
+    #[arg(long, value_name = "WHEN", default_value = "last-frame")]
+    end: Ending,
     /// Number of acquisitions per case; their ends are spread evenly over a chunk
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     acquisitions: u32,
@@ -84,6 +90,8 @@ impl Latency {
             after: Machine::read(),
             threads: self.engine.threads,
             frame_px: self.frame,
+            streams: self.streams,
+            ending: self.end,
             seconds: self.seconds,
         };
         print_lines(render_table(&engine, &measurement))?;
@@ -138,9 +146,13 @@ impl Latency {
         bar: &ProgressBar,
     ) -> Result<Case, Failure> {
         let partial_chunk = conditions.partial.partial_chunk();
-        let mut scanner = Scanner::new(engine, self.frame, conditions.rate, partial_chunk)?;
+        let create_scanner =
+            || Scanner::new(engine, self.frame, conditions.rate, self.end, partial_chunk);
+        let mut scanner = create_scanner()?;
         // The first acquisition touches all memory for the first time, so it is not measured.
         scanner.acquire(0.0, 0.0)?;
+        let others = (1..self.streams).map(|_| create_scanner()).collect::<Result<_, Failure>>()?;
+        let others = OtherStreams::start(others, self.seconds);
         let mut case = Case::new(conditions);
         for number in 0..self.acquisitions {
             case.add(&scanner.acquire(self.seconds, choose_phase(number, self.acquisitions))?);
@@ -149,6 +161,7 @@ impl Latency {
             }
             bar.inc(1);
         }
+        others.stop()?;
         case.label_age = scanner.into_label_ages();
         let [clip, source] = one_shots;
         case.clip = clip.as_mut().map(OneShot::take_times);

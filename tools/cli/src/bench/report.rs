@@ -23,6 +23,7 @@ pub(super) fn render_table(engine: &Engine, measurement: &Measurement) -> Vec<St
                 "does NOT keep up with the frames: chunks will be skipped"
             }
         ),
+        format!("streams  {}, whose acquisitions end {}", measurement.streams, measurement.ending),
         format!("machine  {}", measurement.before.to_line()),
         format!("   then  {}", measurement.after.to_line()),
         String::new(),
@@ -189,6 +190,8 @@ pub(super) fn to_json(engine: &Engine, measurement: &Measurement) -> Value {
         "provider": report.provider,
         "runtime": report.runtime_version,
         "threads": measurement.threads,
+        "streams": measurement.streams,
+        "end": measurement.ending.to_string(),
         "frame_px": measurement.frame_px,
         "seconds": measurement.seconds,
         "step_ns": u64::try_from(measurement.step.as_nanos()).unwrap_or(u64::MAX),

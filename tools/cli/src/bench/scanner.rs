@@ -3,6 +3,7 @@
 use super::rate::Rate;
 use super::times::Times;
 use crate::failure::Failure;
+use clap::ValueEnum;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tteview::frame::{FrameView, Geometry, PixelFormat};
@@ -26,6 +27,7 @@ pub(super) struct Scanner {
     geometry: Geometry,
     images: Vec<Vec<u8>>,
     rate: Rate,
+    ending: Ending,
     interval_ns: i64,
     chunk_samples: i64,
     /// Moment that corresponds to the frame time 0.
@@ -33,9 +35,27 @@ pub(super) struct Scanner {
     label_ages: Arc<Mutex<Times>>,
 }
 
+/// When an acquisition ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Ending {
+    /// Directly after the last frame
+    LastFrame,
+    /// At any time, up to one frame after the last one, as when a user freezes the image
+    AnyTime,
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::LastFrame => "directly after the last frame",
+            Self::AnyTime => "at any time after the last frame",
+        })
+    }
+}
+
 /// The values that the host observes in one acquisition.
 pub(super) struct Observation {
-    /// Time from the call of `end`, which follows the last frame, to the label.
+    /// Time from the call of `end` to the label.
     pub(super) latency: Duration,
     /// The latency as measured by the library. It does not include the time until the host's thread
     /// wakes up.
@@ -57,6 +77,7 @@ impl Scanner {
         engine: &Engine,
         [width_px, height_px]: [u32; 2],
         rate: Rate,
+        ending: Ending,
         partial_chunk: PartialChunk,
     ) -> Result<Self, Failure> {
         let geometry = Geometry::new(PixelFormat::Gray8, width_px, height_px)?;
@@ -86,6 +107,7 @@ impl Scanner {
             geometry,
             images: create_images(geometry.frame_bytes()),
             rate,
+            ending,
             interval_ns: spec.sample_interval_ns,
             chunk_samples: spec.alpha as i64,
             clock,
@@ -100,10 +122,15 @@ impl Scanner {
         let chunks = (seconds * 1e9 / chunk_ns).ceil();
         let length_ns = ((chunks + phase) * chunk_ns) as i64;
         let samples_before = self.reader.stats().samples;
+        let start_ns = to_ns(self.clock.elapsed());
         let acquisition = self.acquirer.begin()?;
         let frames = match self.rate {
             Rate::Hertz(hertz) => self.push_by_clock(length_ns, (1e9 / hertz) as i64)?,
             Rate::Max => self.push_at_once(length_ns)?,
+        };
+        let phase = match self.rate {
+            Rate::Hertz(_) => (to_ns(self.clock.elapsed()) - start_ns) as f64 / chunk_ns,
+            Rate::Max => phase,
         };
         let end = Instant::now();
         self.acquirer.end()?;
@@ -115,7 +142,7 @@ impl Scanner {
         Ok(Observation {
             latency,
             library_latency: Duration::from_nanos(result.latency_ns.max(0).unsigned_abs()),
-            phase,
+            phase: phase.fract(),
             partial_samples: (self.reader.stats().samples - samples_before)
                 % self.chunk_samples.unsigned_abs(),
             frames,
@@ -125,7 +152,7 @@ impl Scanner {
         })
     }
 
-    /// Pushes frames in real time until `length_ns` has passed. Returns the number of frames.
+    /// Pushes frames in real time for `length_ns`. Returns the number of frames.
     fn push_by_clock(&mut self, length_ns: i64, period_ns: i64) -> Result<u64, Failure> {
         let start_ns = to_ns(self.clock.elapsed());
         let mut pushed = 0;
@@ -138,7 +165,9 @@ impl Scanner {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.sleep_until(start_ns + length_ns);
+        if self.ending == Ending::AnyTime {
+            self.sleep_until(start_ns + length_ns);
+        }
         Ok(pushed)
     }
 
