@@ -1,9 +1,7 @@
-//! Benchmarks of the ring with 16 slots of 8 or 64 bytes, compared with rtrb and crossbeam's
-//! `ArrayQueue`.
+//! The ring with 16 slots of 8 or 64 bytes, compared with rtrb and crossbeam's `ArrayQueue`.
 
-mod compare;
-
-use criterion::{Criterion, criterion_group, criterion_main};
+use crate::compare::{self, Bench, Group, Timed};
+use criterion::Criterion;
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +31,9 @@ impl Message for Line {
         Self([number; 8])
     }
 }
+
+const RTRB: &str = "rtrb";
+const ARRAY_QUEUE: &str = "ArrayQueue";
 
 const SLOTS: usize = 16;
 /// Number of messages in one timed call with one thread.
@@ -133,55 +134,56 @@ fn time_two_threads<M: Message>(
     }
 }
 
-fn bench_messages<M: Message>(criterion: &mut Criterion, bytes: usize) {
-    let empty = M::new(0);
-    for peer in ["rtrb", "ArrayQueue"] {
-        let (mut producer, mut consumer) =
-            bench_api::create_test_ring(SLOTS, &empty).expect("a ring");
-        let mut ours = time_one_thread(move |m: M| producer.push(m), move || consumer.pop());
-        let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
-            let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
-            Box::new(time_one_thread(
-                move |m: M| producer.push(m).is_ok(),
-                move || consumer.pop().ok(),
-            ))
-        } else {
-            let queue = ArrayQueue::new(SLOTS);
-            let queue = Arc::new(queue);
-            let popped = queue.clone();
-            Box::new(time_one_thread(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
-        };
-        let what = format!("ring {bytes} B, one thread, {peer}");
-        compare::compare(criterion, &what, ONE_THREAD, &mut ours, (peer, &mut other), None);
-    }
-    for (peer, bar) in [("rtrb", Some(1.1)), ("ArrayQueue", None)] {
-        let (mut producer, mut consumer) =
-            bench_api::create_test_ring(SLOTS, &empty).expect("a ring");
-        let mut ours = time_two_threads(move |m: M| producer.push(m), move || consumer.pop());
-        let mut other: Box<dyn FnMut() -> Duration> = if peer == "rtrb" {
-            let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
-            Box::new(time_two_threads(
-                move |m: M| producer.push(m).is_ok(),
-                move || consumer.pop().ok(),
-            ))
-        } else {
-            let queue = Arc::new(ArrayQueue::new(SLOTS));
-            let popped = queue.clone();
-            Box::new(time_two_threads(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
-        };
-        let what = format!("ring {bytes} B, two threads, {peer}");
-        compare::compare(criterion, &what, TWO_THREADS, &mut ours, (peer, &mut other), bar);
+/// Returns functions that measure the ring and the queue `peer` with one thread.
+fn compare_one_thread<'a, M: Message>(peer: &str) -> (Timed<'a>, Timed<'a>) {
+    let (mut producer, mut consumer) =
+        bench_api::create_test_ring(SLOTS, &M::new(0)).expect("a ring");
+    let ours = time_one_thread(move |m: M| producer.push(m), move || consumer.pop());
+    let other: Timed<'a> = if peer == RTRB {
+        let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
+        Box::new(time_one_thread(move |m: M| producer.push(m).is_ok(), move || consumer.pop().ok()))
+    } else {
+        let queue = Arc::new(ArrayQueue::new(SLOTS));
+        let popped = queue.clone();
+        Box::new(time_one_thread(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
+    };
+    (Box::new(ours), other)
+}
+
+/// Returns functions that measure the ring and the queue `peer` with two threads.
+fn compare_two_threads<'a, M: Message>(peer: &str) -> (Timed<'a>, Timed<'a>) {
+    let (mut producer, mut consumer) =
+        bench_api::create_test_ring(SLOTS, &M::new(0)).expect("a ring");
+    let ours = time_two_threads(move |m: M| producer.push(m), move || consumer.pop());
+    let other: Timed<'a> = if peer == RTRB {
+        let (mut producer, mut consumer) = rtrb::RingBuffer::new(SLOTS);
+        Box::new(time_two_threads(
+            move |m: M| producer.push(m).is_ok(),
+            move || consumer.pop().ok(),
+        ))
+    } else {
+        let queue = Arc::new(ArrayQueue::new(SLOTS));
+        let popped = queue.clone();
+        Box::new(time_two_threads(move |m: M| queue.push(m).is_ok(), move || popped.pop()))
+    };
+    (Box::new(ours), other)
+}
+
+fn bench_messages<M: Message>(group: &mut Group<'_>, bytes: usize) {
+    for (peer, limit) in [(RTRB, Some(1.1)), (ARRAY_QUEUE, None)] {
+        let name = format!("{bytes} B, one thread, {peer}");
+        let bench = Bench { group: "ring", name: &name, each: ONE_THREAD };
+        compare::compare(group, bench, peer, None, || compare_one_thread::<M>(peer));
+        let name = format!("{bytes} B, two threads, {peer}");
+        let bench = Bench { group: "ring", name: &name, each: TWO_THREADS };
+        compare::compare(group, bench, peer, limit, || compare_two_threads::<M>(peer));
     }
 }
 
-fn bench_ring(criterion: &mut Criterion) {
-    bench_messages::<u64>(criterion, 8);
-    bench_messages::<Line>(criterion, 64);
+/// Measures the ring, which does not depend on the settings.
+pub(crate) fn bench_ring(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ring");
+    bench_messages::<u64>(&mut group, 8);
+    bench_messages::<Line>(&mut group, 64);
+    group.finish();
 }
-
-criterion_group! {
-    name = benches;
-    config = compare::create_criterion();
-    targets = bench_ring
-}
-criterion_main!(benches);

@@ -98,6 +98,17 @@ impl SampleGrid {
     }
 }
 
+/// Returns the names of a network's parts, in the order of [`Network::parts`].
+#[must_use]
+pub fn part_names(spec: &ModelSpec) -> Vec<&'static str> {
+    let name = |part: &Part| match part {
+        Part::Whole => "step",
+        Part::Fast => "fast run",
+        Part::Slow => "slow run",
+    };
+    spec.parts().iter().map(name).collect()
+}
+
 /// A part of an engine's network, which the caller runs.
 pub struct Network(Box<dyn Session>);
 
@@ -107,15 +118,8 @@ impl Network {
     ///
     /// # Errors
     /// Returns the error of the backend.
-    pub fn parts(engine: &Engine) -> Result<Vec<(&'static str, Self)>> {
-        let create = |part: &Part| {
-            let name = match part {
-                Part::Whole => "step",
-                Part::Fast => "fast run",
-                Part::Slow => "slow run",
-            };
-            engine.backend().create_session(*part).map(|session| (name, Self(session)))
-        };
+    pub fn parts(engine: &Engine) -> Result<Vec<Self>> {
+        let create = |part: &Part| engine.backend().create_session(*part).map(Self);
         engine.spec().parts().iter().map(create).collect()
     }
 

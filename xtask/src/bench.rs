@@ -3,30 +3,38 @@
 mod graphs;
 mod latency;
 
+use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::{read_text, write_file};
 use crate::paths::work_dir;
 use crate::process::{Result, cargo, run};
 
-/// Runs the benches whose names contain the filter, or all benches if there is no filter. The
-/// arguments `graphs` and `latency` run separate measurements instead.
+/// The environment variable that names the ONNX Runtime for the benches.
+const RUNTIME: &str = "TTEVIEW_BENCH_RUNTIME";
+
+/// Runs the benches. The arguments go to the program `tteview-bench`, so a filter selects benches by
+/// their names, and the options of the program and of criterion apply. The arguments `graphs` and
+/// `latency` run separate measurements instead.
 ///
 /// A ratio over its limit is marked in the table but is not an error, because the machine may be
 /// busy.
 pub(crate) fn run_bench(arguments: &[&str]) -> Result {
-    let filter = match arguments {
+    match arguments {
         ["graphs", rest @ ..] => return graphs::measure_graphs(rest),
         ["latency", rest @ ..] => return latency::measure_latency(rest),
-        [] => "",
-        [filter] => filter,
-        _ => return Err("usage: cargo xtask bench [FILTER | graphs | latency]".into()),
-    };
+        _ => (),
+    }
     let table = work_dir().join("benches.tsv");
     write_file(&table, "")?;
-    let mut benches = cargo("bench -p tteview --features bench --benches --");
-    run(benches.args(["--noplot", filter]).env("TTEVIEW_BENCH_TABLE", &table))?;
+    let mut benches = cargo("bench -p tteview --features bench --bench tteview-bench --");
+    benches.args(arguments).env("TTEVIEW_BENCH_TABLE", &table);
+    if std::env::var_os(RUNTIME).is_none() {
+        benches.env(RUNTIME, fetch_newest()?).env("ORT_DISABLE_TELEMETRY", "1");
+    }
+    run(&mut benches)?;
     let rows = read_text(&table)?;
     if rows.is_empty() {
-        return Err(format!("the filter {filter:?} must match the name of a bench, but does not"));
+        println!("\nno bench was measured; a filter must be part of the name of a bench");
+        return Ok(());
     }
     println!("\n{}", format_table(&rows)?);
     Ok(())

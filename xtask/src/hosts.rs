@@ -17,7 +17,7 @@ use crate::cargo_test::Selection;
 use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::write_file;
 use crate::host_build::{ADDRESS_SANITIZER, build_host, compiler, hosts_dir};
-use crate::inputs::{STANDIN_MODEL, STANDIN_MODELS};
+use crate::inputs::{FRAMES_MODEL, STANDIN_MODEL, STANDIN_MODELS};
 use crate::package::archive::{END_OF_WHOLE_ARCHIVE, SYSTEM_LIBRARIES, WHOLE_ARCHIVE};
 use crate::package::install_for_tests;
 use crate::paths::root;
@@ -51,14 +51,15 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/cpp/static_objects.cpp", &[]),
 ];
 
-/// The test programs about threads. Each runs once for each provider; `environment.c` is only for
+/// The test programs about threads, and their model packages. Each runs once for each provider; `environment.c` is only for
 /// the provider `embedded`.
-const THREAD_PROGRAMS: [&str; 5] = [
-    "tests/c/threads.c",
-    "tests/c/no_threads.c",
-    "tests/c/priority.c",
-    "tests/c/fork.c",
-    "tests/c/environment.c",
+const THREAD_PROGRAMS: [(&str, &str); 6] = [
+    ("tests/c/threads.c", STANDIN_MODEL),
+    ("tests/c/lanes.c", FRAMES_MODEL),
+    ("tests/c/no_threads.c", STANDIN_MODEL),
+    ("tests/c/priority.c", STANDIN_MODEL),
+    ("tests/c/fork.c", STANDIN_MODEL),
+    ("tests/c/environment.c", STANDIN_MODEL),
 ];
 
 /// The test that compares the scores of `tests/c/scores.c` with those of the Rust interface.
@@ -122,11 +123,11 @@ fn run_programs(prefix: &Path) -> Result {
 /// Runs the programs about threads.
 fn run_thread_programs(prefix: &Path) -> Result {
     let library = fetch_newest()?;
-    for source in THREAD_PROGRAMS {
+    for (source, model) in THREAD_PROGRAMS {
         let program = build_host(prefix, source, &["-pthread"])?;
-        let mut runs = vec![command(&program, [STANDIN_MODEL])];
+        let mut runs = vec![command(&program, [model])];
         if !source.contains("environment") {
-            let mut with_library = command(&program, [STANDIN_MODEL]);
+            let mut with_library = command(&program, [model]);
             with_library.arg(&library);
             runs.push(with_library);
         }

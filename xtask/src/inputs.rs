@@ -11,9 +11,12 @@ pub(crate) const DEMO_MODEL: &str = "models/demo.stream.onnx";
 /// A small package with random weights, for tests.
 pub(crate) const STANDIN_MODEL: &str = "models/standin.stream.onnx";
 
+/// A small package with frame steps and random weights, for tests.
+pub(crate) const FRAMES_MODEL: &str = "models/standin.frames.onnx";
+
 /// The packages with random weights: with chunk steps, for window mode, and with frame steps.
 pub(crate) const STANDIN_MODELS: [&str; 3] =
-    [STANDIN_MODEL, "models/standin.clip.onnx", "models/standin.frames.onnx"];
+    [STANDIN_MODEL, "models/standin.clip.onnx", FRAMES_MODEL];
 
 /// Frame period of the cine that [`write_phantom_cine`] writes, for 30 frames per second.
 pub(crate) const PERIOD_NS: &str = "33333333";

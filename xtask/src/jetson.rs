@@ -13,6 +13,7 @@ mod toolchain;
 use crate::files::remove_folder;
 use crate::host_build::{EXAMPLES, build_host_for};
 use crate::package::install_package;
+use crate::package::programs::install_bench;
 use crate::package::sizes::measure_sizes;
 use crate::platform::Platform;
 use crate::process::{Result, command, run};
@@ -77,7 +78,7 @@ struct CrossBuild {
     platform: Platform,
     /// The prefix of the installed package.
     prefix: PathBuf,
-    /// The paths of the command-line program and of the examples.
+    /// The paths of the command-line program, of the examples and of the benches.
     programs: Vec<PathBuf>,
 }
 
@@ -91,12 +92,13 @@ fn cross_build(record: &mut Record, glibc: &str) -> Result<CrossBuild> {
     let platform = found.ok_or("there is no cross toolchain")?;
     let prefix = platform.work_dir().join("sdk");
     let mut programs = Vec::new();
-    record.run_stage("library, command line and examples", "cross-built", || {
+    record.run_stage("library, command line, examples and benches", "cross-built", || {
         // The archive must not contain files from an earlier run.
         remove_folder(&prefix)?;
         install_package(&prefix, &platform, &[])?;
         programs = build_examples(&platform, &prefix)?;
         programs.push(platform.build_command_line()?);
+        programs.push(install_bench(&prefix, &platform, &[])?);
         Ok(format!("{} programs", programs.len()))
     })?;
     Ok(CrossBuild { platform, prefix, programs })

@@ -1,6 +1,6 @@
 //! `cargo xtask install`: installs the package that a host links. The package contains the static
 //! library, the shared library, the headers, files for pkg-config and CMake, the examples, the
-//! licences and a bill of materials.
+//! benches, the licences and a bill of materials.
 
 pub(crate) mod archive;
 mod checker;
@@ -8,6 +8,7 @@ mod components;
 pub(crate) mod crates;
 mod licences;
 pub(crate) mod patched;
+pub(crate) mod programs;
 mod sbom;
 pub(crate) mod shared;
 pub(crate) mod sizes;
@@ -23,6 +24,7 @@ use crate::platform::Platform;
 use crate::process::Result;
 use archive::{SYSTEM_LIBRARIES, build_archive};
 use checker::build_checker;
+use programs::install_bench;
 use std::path::{Path, PathBuf};
 pub(crate) use version::{MAJOR, MINOR, VERSION};
 
@@ -50,6 +52,7 @@ pub(crate) fn run_install(arguments: &[&str]) -> Result {
         std::path::absolute(prefix).map_err(|error| format!("prefix {prefix}: {error}"))?;
     let platform = Platform::native();
     install_package(&prefix, &platform, &options)?;
+    install_bench(&prefix, &platform, &options)?;
     if has_checker {
         install_checker(&prefix, &platform)?;
     }
@@ -68,7 +71,8 @@ pub(crate) fn install_for_tests() -> Result<PathBuf> {
     Ok(prefix)
 }
 
-/// Builds the library with the Cargo options `options` and installs the package under `prefix`.
+/// Builds the library with the Cargo options `options` and installs the package under `prefix`,
+/// without the programs.
 pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&str]) -> Result {
     header::check()?;
     let archive = build_archive(platform, options)?;
@@ -92,7 +96,10 @@ pub(crate) fn install_package(prefix: &Path, platform: &Platform, options: &[&st
     write_file(&documents.join("sbom.cdx.json"), sbom::write_sbom(&crates, &list_models()?)?)?;
     let dependencies = read_text(&root().join("docs/develop/dependencies.md"))?;
     write_file(&documents.join("vex.cdx.json"), vex::write_vex(&crates, &dependencies)?)?;
-    write_file(&documents.join("THIRD-PARTY-LICENSES.txt"), licences::collect_licences(&crates)?)?;
+    write_file(
+        &documents.join("THIRD-PARTY-LICENSES.txt"),
+        licences::collect_licences("libtteview.a", &crates)?,
+    )?;
     for (name, template) in [("tteview", PKG_CONFIG), ("tteview-shared", PKG_CONFIG_SHARED)] {
         let path = prefix.join("lib/pkgconfig").join(name).with_extension("pc");
         write_file(&path, fill_template(template))?;

@@ -1,7 +1,8 @@
 //! The target platform of a build: this machine, or aarch64 with a cross toolchain.
 
 use crate::paths::{target_dir, work_dir};
-use crate::process::{Result, cargo, command, read_host_triple, run};
+use crate::process::{Result, cargo, command, read_host_triple, read_output, run};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,6 +72,16 @@ impl Platform {
     pub(crate) fn build_command_line(&self) -> Result<PathBuf> {
         run(&mut self.cargo("build", "--release -p tteview-cli"))?;
         Ok(self.release_dir().join("tteview"))
+    }
+
+    /// Builds the benches in release mode with the Cargo options `options`, and returns the path of
+    /// their program.
+    pub(crate) fn build_bench(&self, options: &[&str]) -> Result<PathBuf> {
+        let fixed = "--release -p tteview --features bench --bench tteview-bench \
+                     --message-format json-render-diagnostics";
+        let messages = read_output(self.cargo("build", fixed).args(options))?;
+        parse_executable(&messages)
+            .ok_or_else(|| "cargo must name the program of the benches, but does not".into())
     }
 
     /// Returns the name of the compiler. In a native build, `CC` or `CXX` can set it.
@@ -143,9 +154,26 @@ impl Platform {
     }
 }
 
+/// Returns the path of the program in the messages of `cargo build --message-format json`.
+fn parse_executable(messages: &str) -> Option<PathBuf> {
+    messages.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn program_of_a_build_is_found_in_its_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":\"/a/b\"}\n\
+                        {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(parse_executable(messages), Some("/a/b".into()));
+        assert_eq!(parse_executable("{}"), None);
+    }
 
     #[test]
     fn emulator_runs_programs_of_the_other_platform_only() {

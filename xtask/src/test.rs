@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs every check and test of the repository, in steps.
 
+mod benches;
 mod features;
 mod instrumented;
 mod report;
@@ -31,6 +32,7 @@ const STEPS: &[Step] = &[
         "the library with fewer and with more features",
         features::check_features,
     ),
+    Step::full("benches", "the installed benches, each once", benches::test_benches),
     Step::full("runtimes", "the library on older versions of ONNX Runtime", runtimes::test_older)
         .skip_if(runtimes::explain_no_older),
     Step::full("gpu", "the GPU build of ONNX Runtime without a GPU", runtimes::test_gpu_build)

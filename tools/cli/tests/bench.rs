@@ -79,6 +79,29 @@ fn the_source_runs_in_the_onnx_runtime_of_the_process() {
 }
 
 #[test]
+fn other_streams_acquire_beside_the_measured_one() {
+    let common = ["--acquisitions", "6", "--rate", "30", "--partial", "auto"];
+    let measure = |name, other: &[&str]| {
+        let (table, json, _) = measure(name, &[&common[..], other].concat());
+        let phases = json["cases"][0]["label_latency_by_phase"].as_array().unwrap().clone();
+        assert!(phases.iter().all(|phase| (0.0..1.0).contains(&phase[0].as_f64().unwrap())));
+        (table, json)
+    };
+    let (table, json) = measure("bench-streams", &["--streams", "3", "--end", "any-time"]);
+    assert!(table.contains("streams  3, whose acquisitions end at any time"), "{table}");
+    assert_eq!(
+        (&json["streams"], &json["end"]),
+        (&3.into(), &"at any time after the last frame".into())
+    );
+    let (table, json) = measure("bench-one-stream", &[]);
+    assert!(table.contains("streams  1, whose acquisitions end directly"), "{table}");
+    assert_eq!(
+        (&json["streams"], &json["end"]),
+        (&1.into(), &"directly after the last frame".into())
+    );
+}
+
+#[test]
 fn wrong_arguments_are_refused_before_anything_runs() {
     for wrong in [
         ["--rate", "0"],
@@ -87,6 +110,8 @@ fn wrong_arguments_are_refused_before_anything_runs() {
         ["--frame", "16x16"],
         ["--seconds", "-1"],
         ["--acquisitions", "0"],
+        ["--streams", "0"],
+        ["--end", "never"],
     ] {
         let outcome = run_tteview(["bench", "latency", "--model", STAND_IN].iter().chain(&wrong));
         assert_eq!(outcome.exit, 2, "{wrong:?}: {}", outcome.stderr);

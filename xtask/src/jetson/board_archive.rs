@@ -2,6 +2,7 @@
 
 use crate::files::{copy_file, file_bytes, list_files, remove_file, write_file};
 use crate::package::VERSION;
+use crate::package::programs::{install_command_line_licences, install_program};
 use crate::paths::root;
 use crate::platform::Platform;
 use crate::process::{Result, command, read_output, run};
@@ -21,11 +22,11 @@ const README: &str = include_str!("board_archive/README.txt");
 /// and packs the prefix into an archive. Returns a phrase with the name and the size of the
 /// archive.
 pub(super) fn pack(platform: &Platform, prefix: &Path, programs: &[PathBuf]) -> Result<String> {
-    for program in programs {
-        let copy = prefix.join("bin").join(program.file_name().unwrap_or_default());
-        copy_file(program, &copy)?;
-        run(command(platform.tool("strip"), ["--strip-unneeded"]).arg(&copy))?;
+    for program in programs.iter().filter(|program| !program.starts_with(prefix)) {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        install_program(program, &name, prefix, platform)?;
     }
+    install_command_line_licences(prefix, platform)?;
     let share = prefix.join("share/tteview");
     for model in MODELS {
         copy_file(&root().join("models").join(model), &share.join("models").join(model))?;

@@ -56,10 +56,15 @@ pub(crate) fn read_standard_library() -> Result<StandardLibrary> {
 
 /// Returns the library and all crates that are linked with it on the Rust target `triple`, sorted.
 pub(crate) fn list_linked_crates(triple: &str) -> Result<Vec<LinkedCrate>> {
+    list_crates_of("-p tteview -e normal", triple)
+}
+
+/// Returns the crates that `cargo tree` lists with these options, sorted.
+pub(super) fn list_crates_of(options: &str, triple: &str) -> Result<Vec<LinkedCrate>> {
     // The list comes from `cargo tree`, because only this command resolves the features for this
     // one package. Everything else comes from `cargo metadata`.
-    let options = "tree -p tteview -e normal --prefix none --locked --format {p} --target";
-    let tree = read_output(cargo(options).arg(triple))?;
+    let options = format!("tree {options} --prefix none --locked --format {{p}} --target");
+    let tree = read_output(cargo(&options).arg(triple))?;
     let linked: BTreeSet<(String, String)> = tree.lines().filter_map(parse_tree_line).collect();
     let options = "metadata --format-version 1 --locked --filter-platform";
     let metadata = read_output(cargo(options).arg(triple))?;

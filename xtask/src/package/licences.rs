@@ -1,4 +1,4 @@
-//! Collects the licence texts of all code in the static library.
+//! Collects the licence texts of all code in the static library and in the programs.
 
 use super::crates::{LinkedCrate, STANDARD_LIBRARY_LICENCE, read_standard_library};
 use crate::files::{list_folder, read_bytes};
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 const FILE_NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
 /// Returns the contents of the licence files of all crates and of the Rust standard library as one
-/// string.
-pub(super) fn collect_licences(crates: &[LinkedCrate]) -> Result<String> {
-    let mut text = String::from(
-        "Licences of the parts of libtteview.a. Each heading gives the name, the version and the licence of \
-         a part.\n",
+/// string. `file` is the name of the library or program that contains them.
+pub(super) fn collect_licences(file: &str, crates: &[LinkedCrate]) -> Result<String> {
+    let mut text = format!(
+        "Licences of the parts of {file}. Each heading gives the name, the version and the licence of a \
+         part.\n",
     );
     for entry in crates {
         text += &format_part(&entry.name, &entry.version, &entry.licence, &entry.folder)?;
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn every_linked_crate_has_a_licence_text() {
         let crates = list_linked_crates(&read_host_triple().unwrap()).unwrap();
-        let text = collect_licences(&crates).unwrap();
+        let text = collect_licences("libtteview.a", &crates).unwrap();
         for entry in &crates {
             assert!(
                 text.contains(&format!("\n{} {}: ", entry.name, entry.version)),
