@@ -4,14 +4,18 @@
 //! the same name, such as `--model`, sets the variable.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
+#[cfg(feature = "ort")]
+use tteview::bench_api::RawGraph;
 use tteview::frame::{Geometry, PixelFormat};
 use tteview::{Engine, EngineConfig, ModelPackage, ModelSpec};
 
 /// The options of this program: the name, the variable, and the help text.
-const OPTIONS: [(&str, &str, &str); 9] = [
+const OPTIONS: [(&str, &str, &str); 10] = [
     ("--model", "TTEVIEW_BENCH_MODEL", "model package (default: the demo model)"),
     ("--clip", "TTEVIEW_BENCH_CLIP", "clip package of the same network, for comparison"),
+    ("--source", "TTEVIEW_BENCH_SOURCE", "source of the same network, to compare its runs with"),
     ("--provider", "TTEVIEW_BENCH_PROVIDER", "providers, such as embedded,cpu (default: all)"),
     ("--runtime", "TTEVIEW_BENCH_RUNTIME", "ONNX Runtime shared library"),
     (
@@ -109,6 +113,10 @@ pub(crate) struct Provider {
 pub(crate) struct Settings {
     package: Vec<u8>,
     clip: Option<Vec<u8>>,
+    /// The source of the network, which ONNX Runtime runs.
+    source: Option<PathBuf>,
+    threads: u32,
+    runtime: Option<PathBuf>,
     pub(crate) spec: ModelSpec,
     /// The providers that run on this machine.
     pub(crate) providers: Vec<Provider>,
@@ -137,11 +145,12 @@ impl Settings {
         };
         let spec = load_package(&package)?.spec;
         let threads = get("THREADS").unwrap_or_else(|| "1".into());
+        let threads =
+            threads.parse().map_err(|_| format!("threads must be a number, got {threads}"))?;
+        let runtime: Option<PathBuf> = get("RUNTIME").map(Into::into);
         let base = EngineConfig {
-            threads: threads
-                .parse()
-                .map_err(|_| format!("threads must be a number, got {threads}"))?,
-            runtime_library: get("RUNTIME").map(Into::into),
+            threads,
+            runtime_library: runtime.clone(),
             options: parse_options(&get("OPTIONS").unwrap_or_default())?,
             cache_folder: get("CACHE").map(Into::into),
             ..EngineConfig::default()
@@ -161,7 +170,8 @@ impl Settings {
             }
         }
         let geometry = parse_geometry(get("FRAME"), get("FORMAT"))?;
-        Ok(Self { package, clip, spec, providers, geometry, is_demo })
+        let source = get("SOURCE").map(Into::into);
+        Ok(Self { package, clip, source, threads, runtime, spec, providers, geometry, is_demo })
     }
 
     /// Creates an engine and prepares it.
@@ -172,6 +182,18 @@ impl Settings {
     /// Creates and prepares an engine for the clip package, if there is one.
     pub(crate) fn create_clip_engine(&self, provider: &Provider) -> Option<Engine> {
         self.clip.as_ref().map(|package| prepare(package, provider))
+    }
+
+    /// Returns whether there is a source network.
+    pub(crate) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Loads the source network in ONNX Runtime, with the same number of threads.
+    #[cfg(feature = "ort")]
+    pub(crate) fn load_source(&self) -> RawGraph {
+        let file = self.source.as_deref().expect("a source network");
+        RawGraph::load(file, self.threads, self.runtime.as_deref()).expect("a source network")
     }
 
     /// Returns whether there is a clip package.

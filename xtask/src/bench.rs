@@ -11,9 +11,9 @@ use crate::process::{Result, cargo, run};
 /// The environment variable that names the ONNX Runtime for the benches.
 const RUNTIME: &str = "TTEVIEW_BENCH_RUNTIME";
 
-/// Runs the benches. The arguments go to the program `tteview-bench`, so a filter selects benches by
-/// their names, and the options of the program and of criterion apply. The arguments `graphs` and
-/// `latency` run separate measurements instead.
+/// Runs the benches. The arguments go to the program `tteview-bench`, so a filter selects benches
+/// by their names, and the options of the program and of criterion apply. The arguments `graphs`
+/// and `latency` run separate measurements instead.
 ///
 /// A ratio over its limit is marked in the table but is not an error, because the machine may be
 /// busy.

@@ -48,14 +48,14 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "[FILTER | graphs | latency]",
+        arguments: "[FILTER] [OPTIONS] | graphs | latency",
         summary: "run the benches whose names contain FILTER and print a table of the results",
         run: bench::run_bench,
     },
     Task {
         name: "install",
         arguments: "--prefix P [--features F] [--check]",
-        summary: "install the library, the headers, and files for pkg-config and CMake",
+        summary: "install the library, the headers, the benches, and files for pkg-config and CMake",
         run: package::run_install,
     },
     Task {

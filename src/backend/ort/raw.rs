@@ -17,14 +17,14 @@ pub struct RawGraph {
 }
 
 impl RawGraph {
-    /// Uses the process's ONNX Runtime to load a graph from a file. Dimensions that are not static
-    /// become 1, and all input values are 0.5.
+    /// Loads a graph from a file with the ONNX Runtime in `library` or, without it, with that of
+    /// the process. Dimensions that are not static become 1, and all input values are 0.5.
     ///
     /// # Errors
     /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or another error if ONNX
     /// Runtime cannot be used.
-    pub fn load(file: &Path, threads: u32) -> Result<Self> {
-        let runtime = runtime::get_runtime(None)?;
+    pub fn load(file: &Path, threads: u32, library: Option<&Path>) -> Result<Self> {
+        let runtime = runtime::get_runtime(library)?;
         let load = || -> ort::Result<Session> {
             let builder = Session::builder(&runtime.environment)?;
             builder.with_intra_threads(threads as usize)?.commit_from_file(file)

@@ -47,6 +47,16 @@ fn forgotten_and_future_outputs_make_a_query_partial() {
 }
 
 #[test]
+fn a_closed_history_cancels_only_queries_that_would_wait() {
+    let history = create_filled(8, 2);
+    history.expect(29);
+    history.close();
+    assert_eq!(query(&history, 0, 19), Ok((Coverage::Complete, 0.5)));
+    assert_eq!(query(&history, 1, 8), Err(Status::Empty));
+    assert_eq!(query(&history, 20, 29), Err(Status::Cancelled));
+}
+
+#[test]
 fn a_query_waits_for_an_expected_output() {
     let history = create_filled(8, 1);
     history.expect(19);

@@ -22,7 +22,7 @@ pub(crate) struct EngineArguments {
     pub(crate) threads: u32,
     /// ONNX Runtime shared library for all providers except embedded
     #[arg(long, value_name = "LIBRARY")]
-    runtime: Option<PathBuf>,
+    pub(crate) runtime: Option<PathBuf>,
     /// Provider option, for example trt_builder_optimization_level=5; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
     provider_option: Vec<(String, String)>,

@@ -1,5 +1,6 @@
 //! Writes a causal SlowFast network with seeded random weights, in the form that a training
-//! framework exports. The output is for measurements of latency, which do not depend on the weights.
+//! framework exports. The output is for measurements of latency, which does not depend on the
+//! weights.
 //!
 //! `slowfast FILE [50|101|demo] [REACH]` writes a network of 3-D convolutions without batch norm.
 //! The network takes 32 samples and has 21 logits.

@@ -78,7 +78,7 @@ impl Latency {
         let source = self
             .source
             .as_deref()
-            .map(|file| OneShot::load_source(file, self.engine.threads))
+            .map(|file| OneShot::load_source(file, &self.engine))
             .transpose()?;
         let before = Machine::read();
         let cases = self.measure_cases(&engine, [clip, source])?;

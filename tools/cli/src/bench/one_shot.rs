@@ -32,9 +32,10 @@ impl OneShot {
     }
 
     /// Loads a source network.
-    pub(super) fn load_source(file: &Path, threads: u32) -> Result<Self, Failure> {
+    pub(super) fn load_source(file: &Path, arguments: &EngineArguments) -> Result<Self, Failure> {
         regular_file::check(file).map_err(|error| Failure::model(file, error))?;
-        let graph = RawGraph::load(file, threads).map_err(|error| Failure::model(file, error))?;
+        let graph = RawGraph::load(file, arguments.threads, arguments.runtime.as_deref())
+            .map_err(|error| Failure::model(file, error))?;
         Self::warm_up(Graph::Source(graph))
     }
 

@@ -19,6 +19,7 @@
 use super::lowering::Lowering;
 use super::temporal_conv::{PairReading, TemporalConv};
 use crate::lowered::{LoweredId, LoweredOp};
+use crate::options::Winograd;
 
 /// Appends a convolution in the form "stacked inputs". Returns `None` if the shape of the
 /// weights does not match the window.
@@ -167,7 +168,8 @@ pub(super) fn add_stacked_outputs_step(
     x: LoweredId,
     conv: &TemporalConv,
 ) -> Option<LoweredId> {
-    if conv.count == 1 && l.part.is_some() {
+    // Plain products are meant for runtimes for GPUs, which fuse a convolution with an addition.
+    if conv.count == 1 && l.part.is_some() && l.source.winograd != Winograd::Never {
         return add_stacked_partial_sums(l, x, conv);
     }
     if conv.count == 1 {
@@ -192,7 +194,7 @@ fn slice_tap(l: &mut Lowering, out: LoweredId, conv: &TemporalConv, tap: usize) 
     l.lowered.add_slice(out, 1, tap * outputs, (tap + 1) * outputs, 1)
 }
 
-/// Appends a convolution for a chunk step of one frame. Each state is the sum of the contributions of
+/// Appends a convolution for a run of one frame. Each state is the sum of the contributions of
 /// earlier frames to a later output. Each tap needs one convolution and at most one addition, and
 /// nothing is copied.
 fn add_partial_sums(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Option<LoweredId> {
@@ -218,11 +220,11 @@ fn add_partial_sums(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Opti
     result
 }
 
-/// Appends a convolution for a run of one frame in frame steps. The state holds, for each of the
-/// next `kernel - 1` outputs, the sum of the contributions of earlier frames. One convolution
-/// computes the products of the frame with all taps, the newest tap first, so one addition gives the
-/// output and the next value of the state. This copies the state, but reads the frame only once and
-/// fills the output blocks of the CPU kernels better than one convolution for each tap.
+/// Appends a convolution for a run of one frame in frame steps on a CPU. The state holds, for each
+/// of the next `kernel - 1` outputs, the sum of the contributions of earlier frames. One convolution
+/// computes the products of the frame with all taps, the newest tap first, so one addition gives
+/// the output and the next value of the state. This copies the state, but reads the frame only once
+/// and fills the output blocks of the CPU kernels better than one convolution for each tap.
 fn add_stacked_partial_sums(
     l: &mut Lowering,
     x: LoweredId,
