@@ -51,8 +51,8 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/cpp/static_objects.cpp", &[]),
 ];
 
-/// The test programs about threads, and their model packages. Each runs once for each provider; `environment.c` is only for
-/// the provider `embedded`.
+/// The test programs about threads, and their model packages. Each runs once for each provider;
+/// `environment.c` is only for the provider `embedded`.
 const THREAD_PROGRAMS: [(&str, &str); 6] = [
     ("tests/c/threads.c", STANDIN_MODEL),
     ("tests/c/lanes.c", FRAMES_MODEL),

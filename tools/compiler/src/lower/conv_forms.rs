@@ -221,10 +221,11 @@ fn add_partial_sums(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Opti
 }
 
 /// Appends a convolution for a run of one frame in frame steps on a CPU. The state holds, for each
-/// of the next `kernel - 1` outputs, the sum of the contributions of earlier frames. One convolution
-/// computes the products of the frame with all taps, the newest tap first, so one addition gives
-/// the output and the next value of the state. This copies the state, but reads the frame only once
-/// and fills the output blocks of the CPU kernels better than one convolution for each tap.
+/// of the next `kernel - 1` outputs, the sum of the contributions of earlier frames. One
+/// convolution computes the products of the frame with all taps, the newest tap first, so one
+/// addition gives the output and the next value of the state. This copies the state, but reads the
+/// frame only once and fills the output blocks of the CPU kernels better than one convolution for
+/// each tap.
 fn add_stacked_partial_sums(
     l: &mut Lowering,
     x: LoweredId,
