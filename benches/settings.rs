@@ -9,7 +9,7 @@ use std::process::Command;
 #[cfg(feature = "ort")]
 use tteview::bench_api::RawGraph;
 use tteview::frame::{Geometry, PixelFormat};
-use tteview::{Engine, EngineConfig, ModelPackage, ModelSpec};
+use tteview::{Engine, EngineConfig, ModelPackage, ModelSpec, Status};
 
 /// The options of this program: the name, the variable, and the help text.
 const OPTIONS: [(&str, &str, &str); 10] = [
@@ -161,13 +161,21 @@ impl Settings {
             None => PROVIDERS.to_vec(),
         };
         let mut providers = Vec::new();
+        let mut without_runtime = Vec::new();
         for name in names {
             let config = EngineConfig { providers: vec![name.into()], ..base.clone() };
             match Engine::new(load_package(&package)?, &config) {
                 Ok(_) => providers.push(Provider { name: name.into(), config }),
                 Err(error) if named.is_some() => return Err(error.to_string()),
+                Err(error) if error.status() == Status::RuntimeMissing => {
+                    without_runtime.push(name)
+                }
                 Err(error) => eprintln!("not measured: {error}"),
             }
+        }
+        if !without_runtime.is_empty() {
+            let names = without_runtime.join(", ");
+            eprintln!("not measured: {names}, which need ONNX Runtime; name it with --runtime");
         }
         let geometry = parse_geometry(get("FRAME"), get("FORMAT"))?;
         let source = get("SOURCE").map(Into::into);
@@ -247,5 +255,6 @@ fn parse_geometry(
     let Some((Ok(width), Ok(height))) = parts else {
         return Err(format!("the frame size must have the form WIDTHxHEIGHT, got {size:?}"));
     };
-    Geometry::new(format, width, height).map(Some).map_err(|error| error.to_string())
+    let geometry = Geometry::new(format, width, height);
+    geometry.map(Some).map_err(|error| format!("frame {size} in {name}: {error}"))
 }
