@@ -273,11 +273,11 @@ fn compute_growth(resident_bytes: &[i64]) -> i64 {
     median(end) - median(&start[start.len() / 2..])
 }
 
-/// Runs the three hosts for `time`, while engines are paused and replaced.
+/// Runs the three hosts for `time`, while engines are paused and replaced. In the second half, the
+/// package has frame steps.
 fn run_round(hosts: &mut [Host], time: Duration, random: &mut Random) -> Counts {
     let end = Instant::now() + time;
-    let create = || Arc::new(create_engine("standin.stream.onnx"));
-    let engine = Mutex::new(create());
+    let engine = Mutex::new(Arc::new(create_engine("standin.stream.onnx")));
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             hosts.iter_mut().map(|host| scope.spawn(|| host.run(&engine, end))).collect();
@@ -290,7 +290,7 @@ fn run_round(hosts: &mut [Host], time: Duration, random: &mut Random) -> Counts 
             current.resume();
             if !is_replaced && end.saturating_duration_since(Instant::now()) < time / 2 {
                 is_replaced = true;
-                *engine.lock().unwrap() = create();
+                *engine.lock().unwrap() = Arc::new(create_engine("standin.frames.onnx"));
             }
         }
         let mut total = Counts::default();
