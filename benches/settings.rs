@@ -3,6 +3,7 @@
 //! Each setting is an environment variable, because criterion reads the command line. An option of
 //! the same name, such as `--model`, sets the variable.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +12,9 @@ use tteview::bench_api::RawGraph;
 use tteview::frame::{Geometry, PixelFormat};
 use tteview::{Engine, EngineConfig, ModelPackage, ModelSpec, Status};
 
+/// The variable that contains the options of the provider, separated by commas.
+const PROVIDER_OPTIONS: &str = "TTEVIEW_BENCH_OPTIONS";
+
 /// The options of this program: the name, the variable, and the help text.
 const OPTIONS: [(&str, &str, &str); 10] = [
     ("--model", "TTEVIEW_BENCH_MODEL", "model package (default: the demo model)"),
@@ -18,12 +22,8 @@ const OPTIONS: [(&str, &str, &str); 10] = [
     ("--source", "TTEVIEW_BENCH_SOURCE", "source of the same network, to compare its runs with"),
     ("--provider", "TTEVIEW_BENCH_PROVIDER", "providers, such as embedded,cpu (default: all)"),
     ("--runtime", "TTEVIEW_BENCH_RUNTIME", "ONNX Runtime shared library"),
-    (
-        "--option",
-        "TTEVIEW_BENCH_OPTIONS",
-        "provider options, such as enable_cuda_graph=1,KEY=VALUE",
-    ),
-    ("--cache", "TTEVIEW_BENCH_CACHE", "folder for engines that TensorRT builds"),
+    ("--provider-option", PROVIDER_OPTIONS, "option of the provider: KEY=VALUE (repeatable)"),
+    ("--engine-cache", "TTEVIEW_BENCH_CACHE", "folder for engines that TensorRT builds"),
     ("--threads", "TTEVIEW_BENCH_THREADS", "threads that run the network (default: 1)"),
     ("--frame", "TTEVIEW_BENCH_FRAME", "frame size in pixels, such as 800x600"),
     ("--format", "TTEVIEW_BENCH_FORMAT", "pixel format, such as gray8 or nv12 (default: gray8)"),
@@ -38,25 +38,12 @@ const PROVIDERS: &[&str] = if cfg!(feature = "tensorrt-rtx") {
     &["embedded"]
 };
 
-const FORMATS: [PixelFormat; 10] = [
-    PixelFormat::Gray8,
-    PixelFormat::Gray16Le,
-    PixelFormat::Rgb24,
-    PixelFormat::Bgr24,
-    PixelFormat::Rgba32,
-    PixelFormat::Bgra32,
-    PixelFormat::Yuyv,
-    PixelFormat::Uyvy,
-    PixelFormat::Nv12,
-    PixelFormat::I420,
-];
-
 /// Moves the options of this program from the command line to the environment.
 ///
 /// Criterion refuses options that it does not know, and it measures only with `--bench`, which
 /// `cargo bench` adds. So the program starts itself again with the other arguments.
 pub(crate) fn take_arguments() {
-    let mut ours = Vec::new();
+    let mut ours: BTreeMap<&str, String> = BTreeMap::new();
     let mut others = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -66,7 +53,11 @@ pub(crate) fn take_arguments() {
         };
         match OPTIONS.iter().find(|option| option.0 == name) {
             Some((_, variable, _)) => match value.or_else(|| arguments.next()) {
-                Some(value) if !value.starts_with("--") => ours.push((variable, value)),
+                Some(value) if !value.starts_with("--") => {
+                    let earlier = ours.remove(variable).filter(|_| *variable == PROVIDER_OPTIONS);
+                    let values: Vec<String> = earlier.into_iter().chain([value]).collect();
+                    ours.insert(variable, values.join(","));
+                }
                 _ => exit_with(&format!("{name} needs a value")),
             },
             None => others.push(argument),
@@ -98,7 +89,7 @@ fn exit_with(message: &str) -> ! {
 fn print_help() {
     println!("Measures tteview on this machine. Options that select what is measured:\n");
     for (name, variable, text) in OPTIONS {
-        println!("  {name:<12} {text}\n{:<15}environment variable: {variable}", "");
+        println!("  {name:<18} {text}\n{:<21}environment variable: {variable}", "");
     }
     println!("\nOptions of criterion, which measures and writes the report:\n");
 }
@@ -243,11 +234,12 @@ fn parse_geometry(
     format: Option<String>,
 ) -> Result<Option<Geometry>, String> {
     let name = format.as_deref().unwrap_or("gray8");
-    let format = *FORMATS
+    let format_name = |format: &PixelFormat| format!("{format:?}").to_lowercase();
+    let format = *PixelFormat::ALL
         .iter()
-        .find(|format| format!("{format:?}").eq_ignore_ascii_case(name))
+        .find(|format| format_name(format) == name.to_lowercase())
         .ok_or_else(|| {
-            let names = FORMATS.map(|format| format!("{format:?}").to_lowercase());
+            let names: Vec<String> = PixelFormat::ALL.iter().map(format_name).collect();
             format!("the pixel format must be one of {}, got {name}", names.join(", "))
         })?;
     let Some(size) = size else { return Ok(None) };

@@ -11,18 +11,7 @@ use tteview::{Drive, PushError, Status, Stream, StreamConfig};
 const SIDE: u32 = 64;
 const STEP_NS: i64 = 33_333_333;
 
-const FORMATS: [PixelFormat; 10] = [
-    PixelFormat::Gray8,
-    PixelFormat::Gray16Le,
-    PixelFormat::Rgb24,
-    PixelFormat::Bgr24,
-    PixelFormat::Rgba32,
-    PixelFormat::Bgra32,
-    PixelFormat::Yuyv,
-    PixelFormat::Uyvy,
-    PixelFormat::Nv12,
-    PixelFormat::I420,
-];
+const FORMATS: &[PixelFormat] = PixelFormat::ALL;
 
 fn open_stream(drive: Drive, ring_slots: usize) -> Stream {
     let config = StreamConfig {
@@ -57,7 +46,7 @@ fn real_time_calls_allocate_nothing_with_any_drive() {
         assert_eq!(check(|| reader.poll(&mut scores)), Err(Status::NotReady));
         for acquisition in 1..=2 {
             assert_eq!(check(|| acquirer.begin()), Ok(acquisition));
-            for (index, format) in (0..).zip(FORMATS) {
+            for (index, &format) in (0..).zip(FORMATS) {
                 let geometry = Geometry::new(format, SIDE, SIDE).unwrap();
                 let frame =
                     FrameView::new(geometry, &pixels).unwrap().with_time_ns(index * STEP_NS);

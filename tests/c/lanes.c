@@ -9,7 +9,6 @@
 #define _GNU_SOURCE /* syscall, setresuid */
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,15 +39,6 @@ static void count_start(void *user, const char *role) {
     slow_lanes++;
   }
 }
-
-static double cpu_ms(clockid_t clock) {
-  struct timespec time = {0, 0};
-  clock_gettime(clock, &time);
-  return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
-}
-
-/* Returns the CPU time of a thread. The clock's identifier is computed as in the Linux kernel. */
-static double thread_ms(int thread) { return cpu_ms((clockid_t)(~(unsigned)thread << 3 | 6u)); }
 
 /* Waits until `count` has the expected value, at most a second. */
 static void expect_count(int expected, atomic_int *count) {
@@ -124,13 +114,6 @@ static void check_provider(const char *model, const char *provider, int threads)
   EXPECT(before, count_threads(before));
 }
 
-static void limit_threads(rlim_t count) {
-  struct rlimit limit;
-  getrlimit(RLIMIT_NPROC, &limit);
-  limit.rlim_cur = count;
-  EXPECT(0, setrlimit(RLIMIT_NPROC, &limit));
-}
-
 /* A stream of which only some threads can start is not created, and leaves no thread behind. */
 static void check_limits(const char *model, const char *provider) {
   if (getuid() == 0 && (setresgid(NO_PROCESSES, NO_PROCESSES, NO_PROCESSES) ||
@@ -143,9 +126,9 @@ static void check_limits(const char *model, const char *provider) {
   ttv_stream_config config = small_stream();
   for (rlim_t limit = 0; limit < 8; limit++) {
     ttv_stream *stream = NULL;
-    limit_threads(limit);
+    EXPECT(0, limit_threads(limit));
     ttv_status status = ttv_stream_create(engine, &config, &stream);
-    limit_threads(4096);
+    EXPECT(0, limit_threads(4096));
     if (status == TTV_OK) {
       created++;
       ttv_stream_destroy(stream);

@@ -6,7 +6,6 @@
  * The exit status is 0 if every check passed, and 77 if the system does not limit threads. */
 #define _GNU_SOURCE /* setresuid, fileno */
 #include <pthread.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -15,22 +14,15 @@
 /* A user that has no other processes, for tests that run as root. */
 enum { NO_PROCESSES = 54321 };
 
-static void limit_threads(rlim_t count) {
-  struct rlimit limit;
-  getrlimit(RLIMIT_NPROC, &limit);
-  limit.rlim_cur = count;
-  EXPECT(0, setrlimit(RLIMIT_NPROC, &limit));
-}
-
 static void check_provider(const char *model, const char *provider, int is_root) {
   /* Without a limit, to load everything that is loaded once. */
   ttv_engine *engine = NULL;
-  limit_threads(4096);
+  EXPECT(0, limit_threads(4096));
   EXPECT(TTV_OK, try_engine(model, provider, 3, &engine));
   ttv_engine_destroy(engine);
   int before = count_threads(1);
 
-  limit_threads(0);
+  EXPECT(0, limit_threads(0));
   EXPECT(TTV_ERR_SYSTEM, try_engine(model, provider, 2, &engine));
   EXPECT(1, engine == NULL);
   expect_message("cannot be started");
@@ -56,11 +48,11 @@ static void check_provider(const char *model, const char *provider, int is_root)
 
   /* Only some of the threads can be started. The limit counts all threads of the user. */
   for (rlim_t limit = 2; is_root && limit < 8; limit++) {
-    limit_threads(limit);
+    EXPECT(0, limit_threads(limit));
     EXPECT(TTV_ERR_SYSTEM, try_engine(model, provider, 9, &engine));
     EXPECT(before, count_threads(before));
   }
-  limit_threads(4096);
+  EXPECT(0, limit_threads(4096));
   EXPECT(TTV_ERR_INVALID_ARGUMENT, try_engine(model, provider, 65, &engine));
   EXPECT(TTV_ERR_INVALID_ARGUMENT, try_engine(model, provider, UINT32_MAX, &engine));
   EXPECT(TTV_OK, try_engine(model, provider, 64, &engine));
@@ -80,7 +72,7 @@ int main(int argc, char **argv) {
     puts("skipped: root cannot become another user here");
     return SKIPPED;
   }
-  limit_threads(0);
+  EXPECT(0, limit_threads(0));
   pthread_t thread;
   if (pthread_create(&thread, NULL, do_nothing, NULL) == 0) {
     pthread_join(thread, NULL);

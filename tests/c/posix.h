@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* The exit status of a test that this machine cannot run. The test prints "skipped: " and the
@@ -23,6 +24,26 @@ static inline void sleep_ns(int64_t time_ns) {
 }
 
 static inline void sleep_ms(int64_t time_ms) { sleep_ns(time_ms * 1000000); }
+
+/* Returns the time of a clock that counts CPU time, in milliseconds. */
+static inline double cpu_ms(clockid_t clock) {
+  struct timespec time = {0, 0};
+  clock_gettime(clock, &time);
+  return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
+}
+
+/* Returns the CPU time of a thread. The clock's identifier is computed as in the Linux kernel. */
+static inline double thread_ms(int thread) {
+  return cpu_ms((clockid_t)(~(unsigned)thread << 3 | 6u));
+}
+
+/* Limits the number of threads of this user. Returns 0, or -1 if the limit cannot be set. */
+static inline int limit_threads(rlim_t count) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NPROC, &limit);
+  limit.rlim_cur = count;
+  return setrlimit(RLIMIT_NPROC, &limit);
+}
 
 /* Counts the threads of the process. A thread that has been joined may be listed for a moment, so
  * the function waits until there are at most `expected`. */

@@ -28,15 +28,6 @@ static void count_start(void *user, const char *role) {
   }
 }
 
-static double cpu_ms(clockid_t clock) {
-  struct timespec time = {0, 0};
-  clock_gettime(clock, &time);
-  return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
-}
-
-/* Returns the CPU time of a thread. The clock's identifier is computed as in the Linux kernel. */
-static double thread_ms(int thread) { return cpu_ms((clockid_t)(~(unsigned)thread << 3 | 6u)); }
-
 /* CPU time of the process and of the calling thread at the beginning of a measurement. */
 static double process_start, caller_start;
 

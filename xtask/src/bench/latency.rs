@@ -49,7 +49,13 @@ const MEASUREMENTS: &[Measurement] = &[
                     --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",
     },
     Measurement {
-        title: "the same, ONNX Runtime",
+        title: "the same, ends at any time after the last frame",
+        name: "layers-any-time-embedded",
+        arguments: "--model layers.stream.onnx --provider embedded --threads 2 --rate 30 \
+                    --partial auto --seconds 0.4 --acquisitions 100 --end any-time",
+    },
+    Measurement {
+        title: "the layers of the demo model, ONNX Runtime",
         name: "layers-cpu",
         arguments: "--model layers.stream.onnx --clip layers.clip.onnx --provider cpu \
                     --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",

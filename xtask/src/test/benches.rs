@@ -32,8 +32,13 @@ pub(super) fn test_benches() -> Result {
     let runtime = fetch_newest()?;
     let start = || {
         let mut bench = command(&program, [""; 0]);
-        // Cargo sets this variable for the programs that it runs.
-        bench.env_remove("CARGO").env("ORT_DISABLE_TELEMETRY", "1").current_dir(&folder);
+        // Cargo sets the first variable for the programs that it runs, and a developer may have set
+        // the second.
+        bench
+            .env_remove("CARGO")
+            .env_remove("CRITERION_HOME")
+            .env("ORT_DISABLE_TELEMETRY", "1")
+            .current_dir(&folder);
         bench.arg("--runtime").arg(&runtime);
         bench
     };

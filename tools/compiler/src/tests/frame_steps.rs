@@ -120,15 +120,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn frame_steps_of_random_networks_equal_chunk_steps(network in random_network()) {
+    fn frame_steps_of_random_networks_equal_chunk_steps(
+        network in random_network(),
+        has_plain_products in any::<bool>(),
+    ) {
         let mut network = network;
         network.chunk = 1;
         let source = build_network(&network);
         let mut options = frame_options();
         options.self_test = true;
-        if network.always_winograd {
-            options.winograd = Winograd::Always;
-        }
+        options.winograd = match (network.always_winograd, has_plain_products) {
+            (true, _) => Winograd::Always,
+            (false, true) => Winograd::Never,
+            (false, false) => options.winograd,
+        };
         let frames = compile(source.bytes(), &options).map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert_eq!(frames.stream.is_some(), is_causal(&network), "{:?}", frames.window_only_reason);
         if frames.stream.is_none() {
@@ -192,6 +197,21 @@ fn lateral_pools_and_slices_have_windows_of_their_own() {
     let windows: Vec<_> = division.lateral_windows.iter().map(windows).collect();
     // The newest frame is that of sample 1. The mean and the slice share the window of `fast`.
     assert_eq!(windows, [(6, f32::MIN), (4, 0.0), (6, 0.0)]);
+}
+
+#[test]
+fn taps_are_stacked_unless_the_products_are_plain() {
+    let source = lateral_network(|s, fast| {
+        let wide = s.conv(fast, 6, [1, 1, 1], [1, 1, 1], 1, Padding::Left);
+        let narrow = s.conv(&wide, 2, [3, 1, 1], [1, 1, 1], 1, Padding::Left);
+        vec![s.conv(&narrow, 4, [5, 1, 1], [4, 1, 1], 1, Padding::Reach(0))]
+    });
+    let count_states = |winograd| {
+        let options = CompileOptions { winograd, ..frame_options() };
+        assert_equal_steps(&source, &options, TOLERANCE).fast_states.len()
+    };
+    // With plain products, the sums of the two taps that read earlier frames are separate states.
+    assert_eq!(count_states(Winograd::Never), count_states(Winograd::WhereFaster) + 1);
 }
 
 #[test]
