@@ -8,12 +8,9 @@ fn main() -> std::io::Result<()> {
     let path = args.next().unwrap_or_else(|| "contact.png".into());
     let seed = args.next().and_then(|s| s.parse().ok()).unwrap_or(1);
     let frame = args.next().and_then(|s| s.parse::<usize>().ok()).unwrap_or(0);
-    let scanner = match args.next().as_deref() {
-        Some("training") => Scanner::Training,
-        Some("field") => Scanner::Field,
-        Some("broad") => Scanner::Broad,
-        _ => Scanner::Bench,
-    };
+    let name = args.next().unwrap_or_default();
+    let scanner = Scanner::ALL.into_iter().find(|scanner| scanner.name() == name);
+    let scanner = scanner.unwrap_or_default();
     let settings = Settings { width: 224, height: 224, frames: 24, scanner, ..Settings::default() };
     let set =
         Set { views: View::ALL.to_vec(), patients: 1, seed, settings, seconds: None, split: None };

@@ -1,6 +1,7 @@
 //! The settings of a cine, and the rendered cine.
 
 use crate::image::conditions::ImagingConditions;
+use crate::image::other::kind::OtherKind;
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
 
@@ -23,6 +24,9 @@ pub struct Settings {
     pub colour: bool,
     /// Ejection fraction, from 0 to 1, that replaces the one drawn for the heart.
     pub ejection_fraction: Option<f32>,
+    /// The kinds of content that cines labelled `OTHER` from `Scanner::Wild` and `Scanner::Unlike`
+    /// can have. Without any, all kinds occur.
+    pub other_kinds: Vec<OtherKind>,
 }
 
 impl Default for Settings {
@@ -36,6 +40,7 @@ impl Default for Settings {
             burn_in: true,
             colour: false,
             ejection_fraction: None,
+            other_kinds: Vec::new(),
         }
     }
 }
@@ -58,6 +63,8 @@ pub struct Cine {
     pub um_per_px: u32,
     /// The view that the cine shows.
     pub view: View,
+    /// The kind of content: `heart` for a view, and the name of the kind for `OTHER`.
+    pub content: &'static str,
     /// The seed of the heart and of the imaging conditions.
     pub seed: u64,
     /// The scanner's settings and the properties of the patient's body.

@@ -11,12 +11,19 @@ use crate::image::polar::{PolarFrame, PolarRenderer};
 use crate::image::scan_conversion::{SectorPixel, compute_mm_per_px, map_sector};
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
+use crate::render_organic::render_organic;
 use crate::rng::Rng;
 use crate::vector::Vec3;
 use ndarray::{Array2, Array3, Axis};
 
+/// The content of every cine that is not labelled `OTHER`.
+pub(crate) const HEART: &str = "heart";
+
 /// Renders one cine. The same arguments give the same bytes in every run and on every thread.
 pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
+    if let Some(family) = settings.scanner.family() {
+        return render_organic(view, seed, settings, family);
+    }
     let heart = draw_heart(seed, settings);
     // The order of the random draws must not change, because it determines which cine each seed
     // gives.
@@ -59,6 +66,7 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
             as u32,
         view,
         seed,
+        content: content.map_or(HEART, OtherContent::name),
         depth_mm: plane.depth_mm,
         angle_deg: 2.0 * plane.half_angle_rad.to_degrees(),
         conditions,
