@@ -35,6 +35,15 @@ impl Vessel {
         ]
     }
 
+    /// Moves the lower end of the descending aorta. Its last segment is the last one in `vessels` of
+    /// this structure.
+    pub(crate) fn bend_descending_aorta(vessels: &mut [Vessel], end: Vec3) {
+        let is_aorta = |vessel: &&mut Vessel| vessel.structure == Structure::DescendingAorta;
+        if let Some(last) = vessels.iter_mut().filter(is_aorta).next_back() {
+            last.end = end;
+        }
+    }
+
     /// Multiplies the radius by `factor` and the thickness of the wall by `wall`.
     pub(crate) fn scale(&mut self, factor: f32, wall: f32) {
         self.start_radius_mm *= factor;

@@ -38,7 +38,7 @@ impl Valve {
             ring_mm,
             long,
             eccentricity,
-            hang: (0.22 + 0.98 * beat.av_open).sin_cos(),
+            hang: (shape.tenting + (1.2 - shape.tenting) * beat.av_open).sin_cos(),
             half_thickness_mm: shape.leaflet_mm,
             // A closed leaflet bulges towards the atrium.
             bow: shape.bow - 0.1 * (1.0 - beat.av_open),

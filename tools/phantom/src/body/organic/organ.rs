@@ -9,9 +9,11 @@ use crate::body::vessel::Vessel;
 use crate::rng::Rng;
 use crate::vector::{Vec3, dot, subtract};
 
-/// Distance by which the left ventricle may reach farther than the middle of the right one, less
-/// the width of the narrowest crescent.
-const LEAST_RV_REACH_MM: f32 = 14.0;
+/// Least width of the crescent of the right ventricle beside the left one.
+const LEAST_CRESCENT_MM: f32 = 16.0;
+
+/// Distance between the axis of the left ventricle and the middle of the right one.
+const RV_DISTANCE_MM: f32 = 30.0;
 
 /// The family of shapes from which an organic heart is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,13 @@ pub(crate) struct Shape {
     /// Bow of a leaflet, relative to its length.
     pub(crate) bow: f32,
     pub(crate) annulus_mm: f32,
+    /// Distance by which the tricuspid valve is nearer to the apex than the mitral valve.
+    pub(crate) tricuspid_mm: f32,
+    /// Height of an atrium's widest part above its middle, relative to the rest of the atrium. An
+    /// atrium with a high value is as wide at the valve as in its middle.
+    pub(crate) atrial_lift: f32,
+    /// Angle between closed leaflets and the plane of their ring, in radians.
+    pub(crate) tenting: f32,
     pub(crate) noise_seed: u32,
 }
 
@@ -76,9 +85,9 @@ impl OrganicHeart {
         let round = same(0.92, 1.08);
         let length = same(0.93, 1.06);
         let rv = [heart.rv[0] * same(0.85, 1.12), heart.rv[1] * same(0.9, 1.08), same(50.0, 56.0)];
-        // The right ventricle is at least this much wider than the part that the left one displaces,
-        // and very large atria would appear in views that do not show them.
-        let rv = [rv[0].max(heart.lv[0] + heart.wall - LEAST_RV_REACH_MM), rv[1].max(31.0), rv[2]];
+        let narrowest = heart.lv[0] + heart.wall + LEAST_CRESCENT_MM - RV_DISTANCE_MM;
+        let rv = [rv[0].max(narrowest), rv[1].max(31.0), rv[2]];
+        // Very large atria would appear in views that do not show them.
         heart.la = clamp_axes(heart.la, [22.0, 20.0, 27.0]);
         heart.ra = clamp_axes(heart.ra, [24.0, 24.0, 28.0]);
         let wall_mm = [same(2.0, 4.5), same(1.4, 3.0)];
@@ -86,6 +95,9 @@ impl OrganicHeart {
             [same(0.3, 2.6), same(4.0, 9.0), same(4.0, 7.0), same(0.45, 0.95), same(0.55, 1.2)];
         let annulus_mm = same(1.5, 3.6);
         let bow = same(-0.16, 0.16);
+        let tricuspid_mm = same(2.0, 8.0);
+        let atrial_lift = same(1.2, 2.4);
+        let tenting = same(0.08, 0.42);
         let shape = Shape {
             lv: [heart.lv[0] * round, heart.lv[1] / round, heart.lv[2] * length],
             taper: pick((0.22, 0.42), (0.05, 0.18)),
@@ -103,8 +115,14 @@ impl OrganicHeart {
             leaflet_mm: small[4],
             bow,
             annulus_mm,
+            tricuspid_mm,
+            atrial_lift,
+            tenting,
             noise_seed: (seed as u32).wrapping_mul(0x9E37_79B9),
         };
+        // The descending aorta leaves the plane of the parasternal long axis behind the atrium.
+        let end = [rng.draw_uniform(-8.0, 16.0), rng.draw_uniform(-95.0, -75.0), 30.0];
+        Vessel::bend_descending_aorta(&mut heart.vessels, end);
         heart.vessels.extend(Vessel::build_pulmonary_veins());
         for vessel in &mut heart.vessels {
             vessel.scale(rng.draw_uniform(0.88, 1.12), rng.draw_uniform(0.8, 1.5));
@@ -120,9 +138,10 @@ impl OrganicHeart {
     pub(crate) fn at<'a>(&'a self, seconds: f32, vessels: &'a [Vessel]) -> Moment<'a> {
         let beat = self.heart.beat(seconds);
         let shape = &self.shape;
+        let tricuspid = [TRICUSPID[0], TRICUSPID[1], shape.tricuspid_mm];
         let valves = [
             Valve::new(MITRAL, 17.0, [-0.45, 0.89], 0.3, beat, shape),
-            Valve::new(TRICUSPID, 16.0, [0.3, 0.95], 0.12, beat, shape),
+            Valve::new(tricuspid, 16.0, [0.3, 0.95], 0.12, beat, shape),
         ];
         let scale = beat.cavity_scale * self.shape.lv[0] / 22.5;
         let muscle = |[x, y]: [f32; 2]| Capsule {

@@ -41,7 +41,7 @@ impl<'a> Surfaces<'a> {
         let towards_apex = ((p[2] - 14.0) / shape.rv[2]).clamp(0.0, 1.2);
         let middle = [-30.0 + shape.rv_bend_mm * towards_apex * towards_apex, 9.0, 14.0];
         let axes = [shape.rv[0] * squeeze, shape.rv[1] * squeeze, shape.rv[2]];
-        let rv_whole = measure_bullet(p, middle, axes, shape.rv_taper).max(-p[2]);
+        let rv_whole = measure_bullet(p, middle, axes, shape.rv_taper).max(shape.tricuspid_mm - p[2]);
         let mut rv = rv_whole.max(-lv_outer);
         // Trabeculae are bars of muscle in the apical half of the ventricles.
         if lv.abs().min(rv.abs()) < 5.0 {
@@ -53,8 +53,12 @@ impl<'a> Surfaces<'a> {
             rv += 2.0 * height * bars;
         }
         let fill = 1.0 + 0.08 * beat.systole;
-        let la = measure_bullet(p, [3.0, -13.0, -19.0], heart.la.map(|v| v * fill), 0.0).max(p[2]);
-        let ra = measure_bullet(p, [-43.0, 0.0, -18.0], heart.ra.map(|v| v * fill), 0.0).max(p[2]);
+        let atrium = |centre: Vec3, axes: Vec3| {
+            let lift = if p[2] > centre[2] { shape.atrial_lift } else { 1.0 };
+            measure_bullet(p, centre, [axes[0] * fill, axes[1] * fill, axes[2] * fill * lift], 0.0)
+        };
+        let la = atrium([3.0, -13.0, -19.0], heart.la).max(p[2]);
+        let ra = atrium([-43.0, 0.0, -18.0], heart.ra).max(p[2] - shape.tricuspid_mm);
         let (mut vessel, mut vessel_wall, mut nearest_vessel) = (f32::MAX, f32::MAX, None);
         for candidate in moment.vessels {
             let d = candidate.distance(p);

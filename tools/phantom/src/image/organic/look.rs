@@ -34,6 +34,9 @@ pub(crate) struct Look {
     pub(crate) bright_level: f32,
     /// Grey value of each level.
     pub(crate) grey_curve: Vec<f32>,
+    /// Least difference between the levels of blood and of the walls, as a binary logarithm. The
+    /// haze is reduced until the difference is as large.
+    pub(crate) least_contrast: f32,
     /// Depth of the part below the probe that the display cuts off.
     pub(crate) footprint_mm: f32,
     /// Distance that breathing or an unsteady hand moves the heart in the plane.
@@ -84,6 +87,7 @@ impl Look {
             dark_level: pick(-0.25, 0.22),
             bright_level: pick(0.6, 1.0),
             grey_curve,
+            least_contrast: pick(0.5, 2.0),
             footprint_mm: if pick(0.0, 1.0) < 0.3 { pick(1.0, 9.0) } else { 0.0 },
             drift_mm: pick(-1.0, 3.0).max(0.0),
             is_still,
@@ -106,12 +110,15 @@ fn widen_conditions(conditions: &mut ImagingConditions, rng: &mut Rng) {
         top: (1.0 - scale) * pick(0.0, 1.0),
         stretch: if pick(0.0, 1.0) < 0.5 { pick(0.75, 1.3) } else { 1.0 },
     };
-    conditions.depth_scale = pick(0.8, 1.35);
+    // Three of four examiners set the depth so that the heart fills the sector.
+    conditions.depth_scale =
+        if pick(0.0, 1.0) < 0.75 { pick(0.8, 1.08) } else { pick(1.0, 1.35) };
     conditions.angle_scale = pick(0.68, 1.15);
     conditions.shift_mm = 2.5;
     conditions.tilt_rad = 0.035;
     conditions.in_plane_shift_mm = pick(-10.0, 10.0);
     conditions.in_plane_turn_rad = pick(-0.17, 0.17);
+    conditions.rib = if pick(0.0, 1.0) < 0.12 { pick(-1.0, 1.0) } else { 2.0 };
     // The free part of the window always contains most of the view.
     conditions.lung.free_left = pick(0.45, 2.2);
     conditions.lung.free_right = pick(0.45, 2.2);

@@ -50,6 +50,8 @@ pub(crate) struct Scan<'a> {
     haze_texture: Array2<f32>,
     lateral: Array2<f32>,
     amplitude: Array2<f32>,
+    /// Whether a sample is in blood or in the wall of the heart, or `None` for all others.
+    is_blood: Array2<Option<bool>>,
     blurred: Array2<f32>,
     log_texture: Array2<f32>,
     /// Speed of the blood or of the tissue towards the probe, in metres per second.
@@ -97,6 +99,7 @@ impl<'a> Scan<'a> {
             haze_texture,
             lateral: compute_lateral_spread(conditions, &plane, grid),
             amplitude: zeros(),
+            is_blood: Array2::from_elem(grid, None),
             blurred: zeros(),
             log_texture: zeros(),
             speed: zeros(),
@@ -171,7 +174,33 @@ impl<'a> Scan<'a> {
             Subject::Section(section) => self.sample_section(section, t),
         }
         self.blur();
+        if self.range.is_none() {
+            self.limit_haze();
+        }
         self.compress(noise);
+    }
+
+    /// Reduces the haze until blood and walls differ as much as the look demands, because an
+    /// examiner does not record a cine in which nothing can be seen.
+    fn limit_haze(&mut self) {
+        for _ in 0..10 {
+            let mut sums = [(0.0f32, 1e-3f32); 2];
+            Zip::from(&self.is_blood).and(&self.blurred).and(&self.haze).for_each(
+                |&is_blood, &tissue, &haze| {
+                    if let Some(is_blood) = is_blood {
+                        let (sum, count) = &mut sums[usize::from(is_blood)];
+                        *sum += (tissue + haze + 1e-5).log2();
+                        *count += 1.0;
+                    }
+                },
+            );
+            let [wall, blood] = sums.map(|(sum, count)| sum / count);
+            let is_empty = sums.iter().any(|&(_, count)| count < 20.0);
+            if is_empty || (wall - blood).abs() >= self.look.least_contrast {
+                return;
+            }
+            self.haze.mapv_inplace(|haze| 0.7 * haze);
+        }
     }
 
     fn sample_heart(&mut self, organ: &OrganicHeart, t: f32, noise: &mut Rng) {
@@ -192,6 +221,7 @@ impl<'a> Scan<'a> {
                 let p = add_scaled(self.points[at], drift, 1.0);
                 if self.still[at] >= 0.0 {
                     *place = None;
+                    self.is_blood[at] = None;
                     self.log_texture[at] = self.find_texture(p, 0.0);
                     self.speed[at] = 0.0;
                     continue;
@@ -200,6 +230,7 @@ impl<'a> Scan<'a> {
                 let found = find_place(undone, &moment);
                 let tissue = organ.heart.undo_thickening(undone, moment.beat);
                 let is_blood = found.is_blood();
+                self.is_blood[at] = (is_blood || found.outside_mm < 3.0).then_some(is_blood);
                 self.log_texture[at] =
                     self.find_texture(tissue, if is_blood { fresh } else { 0.0 });
                 self.speed[at] = if is_blood {
