@@ -60,8 +60,10 @@ impl<'a> Surfaces<'a> {
         let la = atrium([3.0, -13.0, -19.0], heart.la).max(p[2]);
         let ra = atrium([-43.0, 0.0, -18.0], heart.ra).max(p[2] - shape.tricuspid_mm);
         let (mut vessel, mut vessel_wall, mut nearest_vessel) = (f32::MAX, f32::MAX, None);
+        // The walls of vessels are not straight.
+        let wobble = 1.6 * compute_noise(p.map(|v| 0.07 * v), shape.noise_seed ^ 0x5A5A);
         for candidate in moment.vessels {
-            let d = candidate.distance(p);
+            let d = candidate.distance(p) + wobble;
             if d < vessel {
                 (vessel, nearest_vessel) = (d, Some(candidate));
             }

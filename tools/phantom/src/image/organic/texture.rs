@@ -38,7 +38,7 @@ impl Texture {
         if kind == SpeckleKind::Clustered {
             // The power of clusters varies over a few grains.
             let clusters = normalise(blur(&imaginary, 2.0, 2.0));
-            power.zip_mut_with(&clusters, |power, cluster| *power *= (1.1 * cluster).exp());
+            power.zip_mut_with(&clusters, |power, cluster| *power *= (0.8 * cluster).exp());
         }
         let mut log_speckle = power.mapv(|power| 0.5 * (power + 1e-3).log2());
         let mean = log_speckle.sum() / log_speckle.len() as f32;
