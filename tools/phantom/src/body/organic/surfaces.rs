@@ -41,7 +41,8 @@ impl<'a> Surfaces<'a> {
         let towards_apex = ((p[2] - 14.0) / shape.rv[2]).clamp(0.0, 1.2);
         let middle = [-30.0 + shape.rv_bend_mm * towards_apex * towards_apex, 9.0, 14.0];
         let axes = [shape.rv[0] * squeeze, shape.rv[1] * squeeze, shape.rv[2]];
-        let rv_whole = measure_bullet(p, middle, axes, shape.rv_taper).max(shape.tricuspid_mm - p[2]);
+        let rv_whole =
+            measure_bullet(p, middle, axes, shape.rv_taper).max(shape.tricuspid_mm - p[2]);
         let mut rv = rv_whole.max(-lv_outer);
         // Trabeculae are bars of muscle in the apical half of the ventricles.
         if lv.abs().min(rv.abs()) < 5.0 {

@@ -111,8 +111,7 @@ fn widen_conditions(conditions: &mut ImagingConditions, rng: &mut Rng) {
         stretch: if pick(0.0, 1.0) < 0.5 { pick(0.75, 1.3) } else { 1.0 },
     };
     // Three of four examiners set the depth so that the heart fills the sector.
-    conditions.depth_scale =
-        if pick(0.0, 1.0) < 0.75 { pick(0.8, 1.08) } else { pick(1.0, 1.35) };
+    conditions.depth_scale = if pick(0.0, 1.0) < 0.75 { pick(0.8, 1.08) } else { pick(1.0, 1.35) };
     conditions.angle_scale = pick(0.68, 1.15);
     conditions.shift_mm = 2.5;
     conditions.tilt_rad = 0.035;

@@ -32,14 +32,23 @@ pub(crate) fn place_probe(view: View, conditions: &ImagingConditions, rng: &mut 
         shift[2] *= 0.7;
         tilt[0] *= 0.7;
     }
+    if view == View::Sc4c {
+        // The exact plane cuts the edge of the left atrium, so the probe is tilted towards it.
+        tilt = [0.4 * tilt[0] + 0.04, tilt[1], 0.6 * tilt[2]];
+        shift[2] *= 0.5;
+    }
     if exact.zoom.is_none() {
-        shift[1] += conditions.in_plane_shift_mm;
+        // The structures that tell these views apart are at the sides of the sector.
+        let part = if is_level(view) || is_subcostal(view) { 0.5 } else { 1.0 };
+        shift[1] += part * conditions.in_plane_shift_mm;
         // The examiner turns the probe back to the heart, but not exactly.
-        tilt[1] += conditions.in_plane_turn_rad - conditions.in_plane_shift_mm / 120.0;
+        tilt[1] += part * (conditions.in_plane_turn_rad - conditions.in_plane_shift_mm / 120.0);
     }
     let mut plane = exact.displace(shift, tilt);
-    plane.depth_mm *= conditions.depth_scale;
-    plane.half_angle_rad *= conditions.angle_scale;
+    // The heart fills the width at the bottom of subcostal views.
+    let [least_depth, least_angle] = if is_subcostal(view) { [0.95, 0.9] } else { [0.0; 2] };
+    plane.depth_mm *= conditions.depth_scale.max(least_depth);
+    plane.half_angle_rad *= conditions.angle_scale.max(least_angle);
     if let Some(zoom) = &mut plane.zoom {
         zoom.magnification *= conditions.depth_scale * rng.draw_uniform(0.8, 1.25);
     }
@@ -48,6 +57,10 @@ pub(crate) fn place_probe(view: View, conditions: &ImagingConditions, rng: &mut 
 
 fn is_apical(view: View) -> bool {
     matches!(view, View::A4c | View::A4cLa | View::A2c | View::A3c | View::A5c)
+}
+
+fn is_subcostal(view: View) -> bool {
+    matches!(view, View::Sc4c | View::ScSax | View::ScIvc)
 }
 
 fn is_level(view: View) -> bool {

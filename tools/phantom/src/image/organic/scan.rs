@@ -21,6 +21,9 @@ const BOUNDARY_MM: f32 = 1.1;
 /// Least distance from all that moves at which a sample is computed only once.
 const STILL_MM: f32 = 14.0;
 
+/// Largest speed of tissue in metres per second. It is below the speeds that colour Doppler shows.
+pub(crate) const LARGEST_TISSUE_SPEED: f32 = 0.079;
+
 /// Least dynamic range, as a binary logarithm. An image without contrast stays without contrast.
 const LEAST_RANGE: f32 = 5.0;
 
@@ -73,7 +76,11 @@ impl<'a> Scan<'a> {
         rng: &mut Rng,
     ) -> Self {
         let texture = Texture::draw(look.speckle, rng);
-        let haze = look.haze.compute_amplitude(&plane, grid);
+        let mut haze = look.haze.compute_amplitude(&plane, grid);
+        if matches!(subject, Subject::Section(_)) {
+            // Nothing in a section limits the haze, so it is lower from the start.
+            haze.mapv_inplace(|haze| 0.35 * haze);
+        }
         let gain = look.haze.compute_gain(conditions, &plane, grid);
         let [across, along] = look.grain;
         let haze_texture = Array2::from_shape_fn(grid, |(b, s)| {
@@ -120,6 +127,11 @@ impl<'a> Scan<'a> {
     pub(crate) fn find_levels(&self) -> (f32, f32) {
         let [black, white] = self.range.unwrap_or([-LEAST_RANGE, 0.0]);
         (-6.0206 * white, 6.0206 * (white - black))
+    }
+
+    /// Returns whether a sample of the current frame is in the wall of the heart.
+    pub(crate) fn is_wall(&self, beam: usize, sample: usize) -> bool {
+        self.is_blood[[beam, sample]] == Some(false)
     }
 
     /// Moves the scan to another plane of the same depth and angle.
@@ -257,7 +269,7 @@ impl<'a> Scan<'a> {
     ) -> f32 {
         // Undoing less motion leaves the tissue ahead, so this difference is the motion since then.
         let moved = subtract(organ.heart.undo_descent(p, before.beat), undone);
-        (-dot(moved, beam) / 20.0).clamp(-0.079, 0.079)
+        (-dot(moved, beam) / 20.0).clamp(-LARGEST_TISSUE_SPEED, LARGEST_TISSUE_SPEED)
     }
 
     /// Sets the amplitudes of one beam from the places of its samples.

@@ -4,7 +4,7 @@ use crate::body::heart::Heart;
 use crate::body::organic::organ::OrganicHeart;
 use crate::image::colour_doppler::ColourBox;
 use crate::image::organic::look::Look;
-use crate::image::organic::scan::Scan;
+use crate::image::organic::scan::{LARGEST_TISSUE_SPEED, Scan};
 use crate::image::other::rendering::Rendering;
 use crate::image::other::strip::Strip;
 use crate::image::other_content::OtherContent;
@@ -97,7 +97,10 @@ impl<'a> SectorPane<'a> {
                     let speed = pixel.interpolate(&self.scan.speed);
                     colour_box.colour_pixel(pixel, speed, grey, noise.draw_uniform(-1.0, 1.0))
                 }
-                Colour::Tissue => colour_tissue(pixel.interpolate(&self.scan.speed), grey),
+                Colour::Tissue if self.scan.is_wall(pixel.beam, pixel.sample) => {
+                    colour_tissue(pixel.interpolate(&self.scan.speed), grey)
+                }
+                Colour::Tissue => None,
             };
             let value = colour.unwrap_or([grey; 3]);
             for (channel, value) in value.into_iter().take(channels).enumerate() {
@@ -109,7 +112,7 @@ impl<'a> SectorPane<'a> {
 
 /// Returns the colour of tissue that moves at `speed` metres per second towards the probe.
 fn colour_tissue(speed: f32, grey: u8) -> Option<[u8; 3]> {
-    if grey < 45 || speed == 0.0 {
+    if grey < 30 || speed == 0.0 || speed.abs() > LARGEST_TISSUE_SPEED {
         return None;
     }
     let strength = (speed.abs() / 0.06).min(1.0);

@@ -1,5 +1,6 @@
 //! Shaded three-dimensional renderings of the heart, as volume scanners show them.
 
+use crate::body::organic::noise::compute_noise;
 use crate::body::organic::organ::OrganicHeart;
 use crate::body::organic::structures::find_place;
 use crate::body::structure::Structure;
@@ -85,7 +86,11 @@ impl Rendering {
                 // The light comes from the upper left.
                 let slope = (at(1.0, 0.0) - at(-1.0, 0.0)) + (at(0.0, 1.0) - at(0.0, -1.0));
                 let near = 1.0 - here;
-                let shade = (self.light * (0.25 + 0.75 * near) - 2.0 * slope).clamp(0.0, 1.0);
+                // Cut surfaces are darker than the surfaces of the chambers.
+                let cut = if here < 0.5 / STEPS as f32 { 0.45 } else { 1.0 };
+                let grain = compute_noise([x * 0.9, y * 0.9, 0.0], 77);
+                let shade = cut * self.light * (0.3 + 0.7 * near) * (0.85 + 0.3 * grain);
+                let shade = (shade - 3.0 * slope).clamp(0.0, 1.0);
                 let colour = if self.is_coloured {
                     // Near surfaces are orange, and far ones are blue.
                     [
