@@ -201,7 +201,7 @@ impl<'a> Director<'a> {
         area: Area,
         turn: Turn,
     ) -> SectorPane<'a> {
-        let grid = if self.film.shape[1] > 200 { [128, 300] } else { [64, 104] };
+        let grid = if self.film.shape[1] > 200 { [128, 300] } else { [84, 112] };
         let (look, conditions) = (self.look, self.conditions);
         let scan = Scan::new(subject, plane, conditions, look, grid, &mut self.rng);
         SectorPane::new(scan, &plane, placement, look.footprint_mm, area, turn)
