@@ -1,6 +1,6 @@
 //! `contact_sheet FILE [SEED] [FRAME] [SCANNER] [other]` writes a picture with one frame of every
-//! view, in the order of the labels and with seven frames per row. With `other`, it shows every kind
-//! of content of OTHER instead, which only organic scanners have.
+//! view, in the order of the labels and with seven frames per row. With `other`, it shows every
+//! kind of content of OTHER instead, which only organic scanners have.
 
 use tteview_phantom::{OtherKind, Scanner, Set, Settings, View, render, write_contact_sheet};
 

@@ -40,7 +40,8 @@ fn map_plane(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::organic::organ::{Family, OrganicHeart};
+    use crate::body::organic::organ::OrganicHeart;
+    use crate::body::organic::shape::Family;
     use crate::body::organic::structures::find_place;
     use crate::image::organic::look::Look;
     use crate::image::organic::probe::place_probe;
@@ -48,8 +49,8 @@ mod tests {
     use crate::rng::Rng;
     use std::cell::Cell;
 
-    /// Lists the structures that the maps of the views lack or wrongly have. The expected structures come from textbook
-    /// descriptions of each view.
+    /// Lists the structures that the maps of the views lack or wrongly have. The expected structures
+    /// come from textbook descriptions of each view.
     fn list_errors(name: &str, map: impl Fn(View) -> Array2<Option<Structure>>) -> Vec<String> {
         use Structure::{
             Aorta as Ao, DescendingAorta as DAo, InferiorVenaCava as Ivc, LeftAtrium as La,

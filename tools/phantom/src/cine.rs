@@ -5,6 +5,9 @@ use crate::image::other::kind::OtherKind;
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
 
+/// The content of every cine that is not labelled `OTHER`.
+pub(crate) const HEART: &str = "heart";
+
 /// The settings of a cine.
 #[derive(Clone, Debug)]
 pub struct Settings {

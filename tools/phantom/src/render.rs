@@ -1,7 +1,7 @@
 //! Rendering of one cine, from the choice of a random heart to the finished frames.
 
 use crate::body::heart::Heart;
-use crate::cine::{Cine, Settings};
+use crate::cine::{Cine, HEART, Settings};
 use crate::image::colour_doppler::ColourBox;
 use crate::image::conditions::ImagingConditions;
 use crate::image::other_content::OtherContent;
@@ -15,9 +15,6 @@ use crate::render_organic::render_organic;
 use crate::rng::Rng;
 use crate::vector::Vec3;
 use ndarray::{Array2, Array3, Axis};
-
-/// The content of every cine that is not labelled `OTHER`.
-pub(crate) const HEART: &str = "heart";
 
 /// Renders one cine. The same arguments give the same bytes in every run and on every thread.
 pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {

@@ -1,7 +1,8 @@
 //! Rendering of one cine of an organic heart.
 
-use crate::body::organic::organ::{Family, OrganicHeart};
-use crate::cine::{Cine, Settings};
+use crate::body::organic::organ::OrganicHeart;
+use crate::body::organic::shape::Family;
+use crate::cine::{Cine, HEART, Settings};
 use crate::image::colour_doppler::ColourBox;
 use crate::image::conditions::ImagingConditions;
 use crate::image::organic::look::Look;
@@ -22,7 +23,6 @@ use crate::image::other_content::OtherContent;
 use crate::image::plane::Plane;
 use crate::image::scan_conversion::{Placement, compute_mm_per_px};
 use crate::image::view::View;
-use crate::render::HEART;
 use crate::rng::Rng;
 
 /// Renders one cine from `Scanner::Wild` or `Scanner::Unlike`.

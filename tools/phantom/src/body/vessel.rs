@@ -35,11 +35,11 @@ impl Vessel {
         ]
     }
 
-    /// Moves the lower end of the descending aorta. Its last segment is the last one in `vessels` of
-    /// this structure.
+    /// Moves the lower end of the descending aorta, which is the end of its last segment in
+    /// `vessels`.
     pub(crate) fn bend_descending_aorta(vessels: &mut [Vessel], end: Vec3) {
         let is_aorta = |vessel: &&mut Vessel| vessel.structure == Structure::DescendingAorta;
-        if let Some(last) = vessels.iter_mut().filter(is_aorta).next_back() {
+        if let Some(last) = vessels.iter_mut().rfind(is_aorta) {
             last.end = end;
         }
     }

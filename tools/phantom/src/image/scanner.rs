@@ -1,6 +1,6 @@
 //! The kinds of scanners from which a cine can come.
 
-use crate::body::organic::organ::Family;
+use crate::body::organic::shape::Family;
 use crate::rng::Rng;
 
 /// A family of ultrasound scanners and patients.
@@ -59,8 +59,8 @@ impl Scanner {
     }
 
     /// Chooses a random frame period in nanoseconds. The frame rate is 30 Hz for `Bench`, 22 to
-    /// 55 Hz for `Training` and `Broad`, 14 to 20 Hz or 60 to 90 Hz for `Field`, and 14 to 90 Hz for
-    /// `Wild` and `Unlike`.
+    /// 55 Hz for `Training` and `Broad`, 14 to 20 Hz or 60 to 90 Hz for `Field`, and 14 to 90 Hz
+    /// for `Wild` and `Unlike`.
     pub fn draw_frame_period_ns(self, seed: u64) -> u64 {
         let mut rng = Rng::new(seed ^ 0xF4A3_E0C1);
         let (slow, fast) = (rng.draw_uniform(14.0, 20.0), rng.draw_uniform(60.0, 90.0));

@@ -1,7 +1,7 @@
 //! The curved leaflets of the mitral and the tricuspid valve.
 
 use crate::body::beat::Beat;
-use crate::body::organic::organ::Shape;
+use crate::body::organic::shape::Shape;
 use crate::vector::Vec3;
 
 /// A valve between an atrium and a ventricle. Its leaflets hang on a ring and meet at a point that

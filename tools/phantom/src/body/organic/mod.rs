@@ -8,5 +8,6 @@ pub(crate) mod leaflets;
 pub(crate) mod noise;
 pub(crate) mod organ;
 pub(crate) mod palette;
+pub(crate) mod shape;
 pub(crate) mod structures;
 pub(crate) mod surfaces;

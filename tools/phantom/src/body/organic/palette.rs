@@ -1,6 +1,6 @@
 //! The brightness of the structures of an organic heart.
 
-use crate::body::organic::organ::Family;
+use crate::body::organic::shape::Family;
 use crate::body::organic::structures::Place;
 use crate::body::structure::Structure;
 use crate::rng::Rng;

@@ -1,6 +1,6 @@
 //! What happens to a frame after the scan conversion: filters of displays, grabbers and codecs.
 
-use crate::body::organic::organ::Family;
+use crate::body::organic::shape::Family;
 use crate::rng::Rng;
 use ndarray::Array2;
 

@@ -1,6 +1,6 @@
 //! The curve from the level of the log compression to the grey value.
 
-use crate::body::organic::organ::Family;
+use crate::body::organic::shape::Family;
 use crate::rng::Rng;
 
 /// Draws the grey value of each of 256 levels, and the exponent that describes the curve roughly.
@@ -13,7 +13,7 @@ pub(crate) fn draw_grey_curve(family: Family, rng: &mut Rng) -> (Vec<f32>, f32) 
     let highest = pick(190.0, 300.0).min(255.0);
     match family {
         Family::Wild => {
-            let exponent = pick(0.6, 1.7);
+            let exponent = pick(0.65, 1.9);
             let ripple = pick(-0.08, 0.12).max(0.0) * 0.6;
             let (waves, phase) = (pick(0.6, 2.6), pick(0.0, std::f32::consts::TAU));
             let is_inverted = pick(0.0, 1.0) < 0.03;

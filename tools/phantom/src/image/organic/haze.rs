@@ -1,7 +1,7 @@
 //! Haze: echoes that are not from the place where they are shown, and uneven gain.
 
-use crate::body::organic::organ::Family;
 use crate::body::organic::palette::decibels;
+use crate::body::organic::shape::Family;
 use crate::image::conditions::ImagingConditions;
 use crate::image::plane::Plane;
 use crate::image::polar::{compute_beam_gain, compute_free_window};

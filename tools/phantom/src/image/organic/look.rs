@@ -1,7 +1,7 @@
 //! The look of a cine: everything between the body and the stored frame.
 
-use crate::body::organic::organ::Family;
 use crate::body::organic::palette::Palette;
+use crate::body::organic::shape::Family;
 use crate::image::conditions::ImagingConditions;
 use crate::image::organic::display::Capture;
 use crate::image::organic::grey_curve::draw_grey_curve;
@@ -84,8 +84,8 @@ impl Look {
             heterogeneity_mm: pick(4.0, 16.0),
             log_noise: pick(-9.0, -3.5),
             persistence: pick(-0.5, 0.7).max(0.0),
-            dark_level: pick(-0.25, 0.22),
-            bright_level: pick(0.6, 1.0),
+            dark_level: pick(-0.5, 0.2),
+            bright_level: pick(0.62, 1.05),
             grey_curve,
             least_contrast: pick(0.5, 2.0),
             footprint_mm: if pick(0.0, 1.0) < 0.3 { pick(1.0, 9.0) } else { 0.0 },

@@ -1,6 +1,6 @@
 //! Burned-in marks of the organic scanners. Each cine has its own arrangement of marks.
 
-use crate::body::organic::organ::Family;
+use crate::body::organic::shape::Family;
 use crate::image::overlay::{Canvas, Ecg, Overlay};
 use crate::rng::Rng;
 

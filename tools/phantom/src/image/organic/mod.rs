@@ -3,6 +3,7 @@
 pub(crate) mod display;
 pub(crate) mod grey_curve;
 pub(crate) mod haze;
+pub(crate) mod levels;
 pub(crate) mod look;
 pub(crate) mod marks;
 pub(crate) mod probe;

@@ -6,6 +6,7 @@ use crate::body::organic::structures::{Place, find_place};
 use crate::body::structure::Structure;
 use crate::body::vessel::Vessel;
 use crate::image::conditions::ImagingConditions;
+use crate::image::organic::levels::{LEAST_RANGE, find_range};
 use crate::image::organic::look::Look;
 use crate::image::organic::texture::Texture;
 use crate::image::other::section::Section;
@@ -23,9 +24,6 @@ const STILL_MM: f32 = 14.0;
 
 /// Largest speed of tissue in metres per second. It is below the speeds that colour Doppler shows.
 pub(crate) const LARGEST_TISSUE_SPEED: f32 = 0.079;
-
-/// Least dynamic range, as a binary logarithm. An image without contrast stays without contrast.
-const LEAST_RANGE: f32 = 5.0;
 
 /// What a scan shows.
 #[derive(Clone, Copy, Debug)]
@@ -384,21 +382,4 @@ impl<'a> Scan<'a> {
             *grey = kept * *grey + (1.0 - kept) * look.grey_curve[index];
         });
     }
-}
-
-/// Returns the levels that become black and white.
-fn find_range(level: &Array2<f32>, look: &Look) -> [f32; 2] {
-    let samples = level.ncols();
-    // The samples near the probe cover few pixels.
-    let mut sorted: Vec<f32> = level
-        .indexed_iter()
-        .filter(|((_, s), _)| s * 6 > samples)
-        .map(|(_, &level)| level)
-        .collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let percentile = |part: f32| sorted[(sorted.len() as f32 * part) as usize];
-    let (dark, bright) = (percentile(0.3), percentile(0.97));
-    let range = ((bright - dark) / (look.bright_level - look.dark_level)).max(LEAST_RANGE);
-    let white = bright + range * (1.0 - look.bright_level);
-    [white - range, white]
 }

@@ -30,8 +30,8 @@ pub(crate) struct Rendering {
 
 impl Rendering {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        // The cameras look from the left atrium at the mitral valve, from the apex at the base, from
-        // the side into an opened heart, and along the outflow tract.
+        // The cameras look from the left atrium at the mitral valve, from the apex at the base,
+        // from the side into an opened heart, and along the outflow tract.
         let places: [(Vec3, Vec3, Vec3); 4] = [
             ([4.0, -12.0, -34.0], [4.0, -6.0, 10.0], [1.0, 0.0, 0.0]),
             ([0.0, 0.0, 60.0], [-4.0, 0.0, 0.0], [1.0, 0.0, 0.0]),
