@@ -21,18 +21,21 @@ pub fn map_anatomy(
 ) -> Array2<Option<Structure>> {
     let beat = heart.beat(seconds);
     let snapshot = Snapshot { heart, beat, vessels: &heart.vessels };
-    map_plane(&view.plane(), side, |p| find_structure(heart.undo_descent(p, beat), snapshot))
+    map_plane(&view.plane(), Placement::FULL, side, |p| {
+        find_structure(heart.undo_descent(p, beat), snapshot)
+    })
 }
 
 /// Maps the plane with a function that returns the structure at a point.
 fn map_plane(
     plane: &Plane,
+    placement: Placement,
     side: usize,
     find: impl Fn(Vec3) -> Structure,
 ) -> Array2<Option<Structure>> {
     Array2::from_shape_fn([side, side], |(row, column)| {
         let PlanePoint { across, along } =
-            locate_pixel(plane, Placement::FULL, [side, side], [row, column])?;
+            locate_pixel(plane, placement, [side, side], [row, column])?;
         Some(find(add_scaled(add_scaled(plane.probe, plane.axis, along), plane.right, across)))
     })
 }
@@ -49,8 +52,8 @@ mod tests {
     use crate::rng::Rng;
     use std::cell::Cell;
 
-    /// Lists the structures that the maps of the views lack or wrongly have. The expected structures
-    /// come from textbook descriptions of each view.
+    /// Lists the structures that the maps of the views lack or wrongly have. The expected
+    /// structures come from textbook descriptions of each view.
     fn list_errors(name: &str, map: impl Fn(View) -> Array2<Option<Structure>>) -> Vec<String> {
         use Structure::{
             Aorta as Ao, DescendingAorta as DAo, InferiorVenaCava as Ivc, LeftAtrium as La,
@@ -109,7 +112,7 @@ mod tests {
             let moment = organ.at(0.6, &organ.heart.vessels);
             errors.extend(list_errors(&format!("{family:?} heart {seed}"), |view| {
                 let plane = view.plane();
-                map_plane(&plane, 112, |p| {
+                map_plane(&plane, Placement::FULL, 112, |p| {
                     let p = organ.deformation.undo_in_plane(p, plane.normal());
                     find_place(organ.heart.undo_descent(p, moment.beat), &moment).structure
                 })
@@ -133,7 +136,7 @@ mod tests {
                 let (_, conditions) = Look::draw(scanner, family, false, &mut rng);
                 let plane = place_probe(view, &conditions, &mut rng);
                 count.set(count.get() + 1);
-                map_plane(&plane, 112, |p| {
+                map_plane(&plane, conditions.placement, 112, |p| {
                     let p = organ.deformation.undo_in_plane(p, plane.normal());
                     find_place(organ.heart.undo_descent(p, moment.beat), &moment).structure
                 })

@@ -32,8 +32,11 @@ pub(crate) fn render_organic(view: View, seed: u64, settings: &Settings, family:
         organ.heart.ejection_fraction = fraction.clamp(0.05, 0.85);
     }
     let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(view as u64) ^ 0x0B5E_55ED);
-    let (look, mut conditions) = Look::draw(settings.scanner, family, settings.burn_in, &mut rng);
+    let (mut look, mut conditions) =
+        Look::draw(settings.scanner, family, settings.burn_in, &mut rng);
     let kind = (view == View::Other).then(|| draw_kind(&settings.other_kinds, &mut rng));
+    // A still frame of a sweep could show a view.
+    look.is_still &= kind != Some(OtherKind::Sweep);
     let start = kind.map_or(view, |kind| choose_view(kind, &mut rng));
     let plane = place_probe(start, &conditions, &mut rng);
     let plane = kind.map_or(plane, |kind| choose_plane(kind, plane, &mut rng));

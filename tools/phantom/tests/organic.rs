@@ -68,6 +68,24 @@ fn every_kind_of_other_content_has_its_name_and_its_own_image() {
 }
 
 #[test]
+fn organic_cines_have_any_size() {
+    for [width, height] in [[32, 32], [64, 48], [47, 90], [300, 200]] {
+        for scanner in ORGANIC {
+            let settings = Settings { width, height, frames: 1, scanner, ..Settings::default() };
+            for &kind in OtherKind::ALL {
+                let settings = Settings { other_kinds: vec![kind], ..settings.clone() };
+                let cine = render(View::Other, 11, &settings);
+                assert_eq!(cine.frames[0].len(), width * height * cine.channels);
+            }
+            for view in [View::A4c, View::PlaxZmv] {
+                let settings = Settings { colour: true, ..settings.clone() };
+                assert_eq!(render(view, 11, &settings).frames[0].len(), width * height * 3);
+            }
+        }
+    }
+}
+
+#[test]
 fn other_cines_have_only_the_kinds_asked_for() {
     let kinds = vec![OtherKind::Report, OtherKind::Biplane, OtherKind::Kidney];
     let settings = Settings { other_kinds: kinds.clone(), ..short_settings(Scanner::Wild) };

@@ -102,16 +102,19 @@ impl Look {
 fn widen_conditions(conditions: &mut ImagingConditions, rng: &mut Rng) {
     let mut pick = |low: f32, high: f32| rng.draw_uniform(low, high);
     let is_cut = pick(0.0, 1.0) < 0.25;
-    let scale = if is_cut { pick(1.05, 1.4) } else { pick(0.72, 1.04) };
+    let scale = if is_cut { pick(1.05, 1.35) } else { pick(0.72, 1.04) };
     let room = (1.0 - scale).abs();
     conditions.placement = Placement {
         scale,
         middle: 0.5 + pick(-0.5, 0.5) * room.max(0.06),
-        top: (1.0 - scale) * pick(0.0, 1.0),
+        // The tip of the sector stays near the frame, because a zoom is another view.
+        top: ((1.0 - scale) * pick(0.0, 1.0)).max(-0.1),
         stretch: if pick(0.0, 1.0) < 0.5 { pick(0.75, 1.3) } else { 1.0 },
     };
     // Three of four examiners set the depth so that the heart fills the sector.
-    conditions.depth_scale = if pick(0.0, 1.0) < 0.75 { pick(0.8, 1.08) } else { pick(1.0, 1.35) };
+    let depth_scale = if pick(0.0, 1.0) < 0.75 { pick(0.8, 1.08) } else { pick(1.0, 1.35) };
+    // A sector that the display cuts is deep enough to show the view.
+    conditions.depth_scale = depth_scale.max(0.8 * scale);
     conditions.angle_scale = pick(0.68, 1.15);
     conditions.shift_mm = 2.5;
     conditions.tilt_rad = 0.035;

@@ -112,7 +112,7 @@ pub(crate) fn add_small_print(canvas: &mut Canvas, [x, y]: [f32; 2], rng: &mut R
         for column in 0..(5 + rng.draw_below(18)) * scale {
             for row in 0..2 * scale {
                 if rng.draw_below(4) > 0 {
-                    let grey = (bright / 2 + rng.draw_below(bright)) as u8;
+                    let grey = (bright / 2 + rng.draw_below(bright)).min(255) as u8;
                     canvas.add_pixel(top + line * 4 * scale + row, left + column, grey);
                 }
             }

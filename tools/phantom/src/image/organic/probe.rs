@@ -34,7 +34,7 @@ pub(crate) fn place_probe(view: View, conditions: &ImagingConditions, rng: &mut 
     }
     if view == View::Sc4c {
         // The exact plane cuts the edge of the left atrium, so the probe is tilted towards it.
-        tilt = [0.4 * tilt[0] + 0.04, tilt[1], 0.6 * tilt[2]];
+        tilt = [0.3 * tilt[0] + 0.022, tilt[1], 0.6 * tilt[2]];
         shift[2] *= 0.5;
     }
     if exact.zoom.is_none() {
@@ -50,7 +50,7 @@ pub(crate) fn place_probe(view: View, conditions: &ImagingConditions, rng: &mut 
     plane.depth_mm *= conditions.depth_scale.max(least_depth);
     plane.half_angle_rad *= conditions.angle_scale.max(least_angle);
     if let Some(zoom) = &mut plane.zoom {
-        zoom.magnification *= conditions.depth_scale * rng.draw_uniform(0.8, 1.25);
+        zoom.magnification *= conditions.depth_scale * rng.draw_uniform(0.88, 1.25);
     }
     plane
 }
