@@ -23,8 +23,10 @@ impl OrganicHeart {
     pub(crate) fn draw(seed: u64, family: Family) -> Self {
         let mut heart = Heart::draw(seed).vary_size(seed);
         let mut rng = Rng::new(seed ^ 0x0E6A_41C5);
-        // Very large atria would appear in views that do not show them.
-        heart.la = clamp_axes(heart.la, [22.0, 20.0, 27.0]);
+        // The left atrium is wider than deep. Very large atria would appear in views that do not
+        // show them.
+        heart.la[0] *= rng.draw_uniform(1.0, 1.22);
+        heart.la = clamp_axes(heart.la, [23.5, 20.0, 27.0]);
         heart.ra = clamp_axes(heart.ra, [24.0, 24.0, 28.0]);
         let shape = Shape::draw(&heart, seed as u32, family, &mut rng);
         // The descending aorta leaves the plane of the parasternal long axis behind the atrium.

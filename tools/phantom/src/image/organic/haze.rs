@@ -20,6 +20,8 @@ pub(crate) struct Haze {
     repeats: f32,
     repeat_mm: f32,
     patches: Vec<Patch>,
+    /// Layers of the chest wall.
+    layers: Vec<Layer>,
     bias: Vec<BiasWave>,
     /// Errors of the time gain compensation at five depths, in decibels.
     depth_gain_db: [f32; 5],
@@ -32,6 +34,16 @@ struct Patch {
     depth: f32,
     width: f32,
     height: f32,
+    amplitude: f32,
+}
+
+/// A bright layer between the skin and the heart.
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    depth_mm: f32,
+    /// Change of the depth from the middle to the right edge of the sector.
+    slope_mm: f32,
+    half_mm: f32,
     amplitude: f32,
 }
 
@@ -67,6 +79,13 @@ impl Haze {
             amplitude: decibels(pick(-18.0, -3.0)),
         });
         let patches = patches.collect();
+        let layers = (0..pick(0.0, 5.0) as usize).map(|_| Layer {
+            depth_mm: pick(3.0, 22.0),
+            slope_mm: pick(-4.0, 4.0),
+            half_mm: pick(0.6, 2.5),
+            amplitude: decibels(pick(-14.0, 3.0)),
+        });
+        let layers = layers.collect();
         let bias = (0..4).map(|_| BiasWave {
             across: pick(-2.5, 2.5),
             depth: pick(-5.0, 5.0),
@@ -82,6 +101,7 @@ impl Haze {
             repeats,
             repeat_mm,
             patches,
+            layers,
             bias,
             depth_gain_db,
         }
@@ -99,7 +119,15 @@ impl Haze {
                 let y = (depth - patch.depth) / patch.height;
                 patch.amplitude * (-x * x - y * y).exp()
             });
-            self.floor + self.near * (-r / self.near_mm).exp() + line + patches.sum::<f32>()
+            let layers = self.layers.iter().map(|layer| {
+                let away = (r - layer.depth_mm - layer.slope_mm * across) / layer.half_mm;
+                layer.amplitude * (-away * away).exp()
+            });
+            layers.sum::<f32>()
+                + self.floor
+                + self.near * (-r / self.near_mm).exp()
+                + line
+                + patches.sum::<f32>()
         })
     }
 
