@@ -1,15 +1,12 @@
 //! `tteview phantom`: renders cines of the phantom.
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::print_line;
 use crate::output_file::FolderLock;
 use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
-use tteview_phantom::{Scanner, Set, Settings, View};
-
-/// The scanners that `--scanner` accepts.
-const SCANNERS: [Scanner; 4] = [Scanner::Bench, Scanner::Training, Scanner::Field, Scanner::Broad];
+use tteview_phantom::{OtherKind, Scanner, Set, Settings, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Phantom {
@@ -29,9 +26,13 @@ pub(crate) struct Phantom {
     #[arg(long, value_name = "SECONDS", conflicts_with = "frames", value_parser = parse_seconds)]
     seconds: Option<f32>,
     /// Imaging conditions: bench is one well-adjusted scanner; training, field and broad choose
-    /// random conditions for each cine
+    /// random conditions for each cine; wild and unlike also choose organic hearts
     #[arg(long, value_name = "SCANNER", default_value = "bench", value_parser = parse_scanner)]
     scanner: Scanner,
+    /// Comma-separated kinds of content of the cines labelled OTHER, for the scanners wild and
+    /// unlike [default: all kinds]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = parse_kind)]
+    other_kinds: Vec<OtherKind>,
     /// Split to which all hearts belong [default: of every ten hearts, eight in train, one in val
     /// and one in test]
     #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
@@ -50,6 +51,11 @@ pub(crate) struct Phantom {
 
 impl Phantom {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        if !self.other_kinds.is_empty() && !self.scanner.is_organic() {
+            let name = self.scanner.name();
+            let message = format!("--other-kinds needs the scanner wild or unlike, got {name}");
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let is_selected = |view: &View| self.views.iter().any(|views| views.0.contains(view));
         let set = Set {
             // This selection puts the views in the order of the labels and removes duplicates.
@@ -61,6 +67,7 @@ impl Phantom {
                 height: self.height.into(),
                 frames: self.frames.into(),
                 scanner: self.scanner,
+                other_kinds: self.other_kinds,
                 ..Settings::default()
             },
             seconds: self.seconds,
@@ -96,9 +103,16 @@ fn join_codes() -> String {
 }
 
 fn parse_scanner(name: &str) -> Result<Scanner, String> {
-    SCANNERS.into_iter().find(|scanner| scanner.name() == name).ok_or_else(|| {
-        let names = SCANNERS.map(|scanner| scanner.name());
+    Scanner::ALL.into_iter().find(|scanner| scanner.name() == name).ok_or_else(|| {
+        let names = Scanner::ALL.map(|scanner| scanner.name());
         format!("the scanner must be one of {}", names.join(", "))
+    })
+}
+
+fn parse_kind(name: &str) -> Result<OtherKind, String> {
+    OtherKind::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = OtherKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("the kind must be one of {}", names.join(", "))
     })
 }
 

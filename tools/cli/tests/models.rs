@@ -236,6 +236,30 @@ fn phantom_renders_all_views_by_default() {
 }
 
 #[test]
+fn phantom_renders_the_kinds_of_other_that_are_named() {
+    let folder = create_folder("phantom-kinds");
+    let run = |scanner: &str, kinds: &str| {
+        let out = folder.to_str().unwrap();
+        let size = ["--frames", "1", "--width", "32", "--height", "32"];
+        let set = ["phantom", "--views", "OTHER", "--count", "8", "--out", out];
+        let options = ["--scanner", scanner, "--other-kinds", kinds];
+        run_tteview(set.iter().chain(&options).chain(&size))
+    };
+    let outcome = run("wild", "kidney,report");
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let manifest = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let count = |kind: &str| manifest.lines().filter(|line| line.contains(kind)).count();
+    assert_eq!((count(",kidney,") + count(",report,"), manifest.lines().count()), (8, 9));
+    let refused = run("broad", "kidney");
+    assert_eq!(refused.exit, 2);
+    let reason = "--other-kinds needs the scanner wild or unlike, got broad";
+    assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+    let unknown = run("wild", "spleen");
+    assert_eq!(unknown.exit, 2);
+    assert!(unknown.stderr.contains("the kind must be one of air, gel"), "{}", unknown.stderr);
+}
+
+#[test]
 fn phantom_draws_a_frame_rate_for_each_field_cine() {
     let folder = create_folder("phantom-field");
     let out = folder.to_str().unwrap();

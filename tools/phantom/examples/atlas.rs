@@ -60,7 +60,7 @@ fn main() -> std::io::Result<()> {
 fn choose_colour(structure: Structure) -> [u8; 3] {
     use Structure::*;
     match structure {
-        LeftVentricle | LeftAtrium => [214, 94, 88],
+        LeftVentricle | LeftAtrium | PulmonaryVein => [214, 94, 88],
         Aorta | DescendingAorta | ArchBranch => [232, 128, 116],
         RightVentricle | RightAtrium | Outflow => [92, 132, 196],
         PulmonaryArtery | RightPulmonaryArtery | LeftPulmonaryArtery => [124, 162, 214],

@@ -1,8 +1,12 @@
 //! The settings of a cine, and the rendered cine.
 
 use crate::image::conditions::ImagingConditions;
+use crate::image::other::kind::OtherKind;
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
+
+/// The content of every cine that is not labelled `OTHER`.
+pub(crate) const HEART: &str = "heart";
 
 /// The settings of a cine.
 #[derive(Clone, Debug)]
@@ -23,6 +27,9 @@ pub struct Settings {
     pub colour: bool,
     /// Ejection fraction, from 0 to 1, that replaces the one drawn for the heart.
     pub ejection_fraction: Option<f32>,
+    /// The kinds of content that cines labelled `OTHER` from `Scanner::Wild` and `Scanner::Unlike`
+    /// can have. Without any, all kinds occur.
+    pub other_kinds: Vec<OtherKind>,
 }
 
 impl Default for Settings {
@@ -36,6 +43,7 @@ impl Default for Settings {
             burn_in: true,
             colour: false,
             ejection_fraction: None,
+            other_kinds: Vec::new(),
         }
     }
 }
@@ -58,6 +66,8 @@ pub struct Cine {
     pub um_per_px: u32,
     /// The view that the cine shows.
     pub view: View,
+    /// The kind of content: `heart` for a view, and the name of the kind for `OTHER`.
+    pub content: &'static str,
     /// The seed of the heart and of the imaging conditions.
     pub seed: u64,
     /// The scanner's settings and the properties of the patient's body.

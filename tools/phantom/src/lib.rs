@@ -12,6 +12,7 @@ mod cine;
 mod files;
 mod image;
 mod render;
+mod render_organic;
 mod rng;
 mod vector;
 
@@ -25,6 +26,7 @@ pub use files::dicom::write_dicom;
 pub use files::png::write_png;
 pub use files::set::Set;
 pub use image::conditions::ImagingConditions;
+pub use image::other::kind::OtherKind;
 pub use image::scanner::Scanner;
 pub use image::view::View;
 pub use render::render;

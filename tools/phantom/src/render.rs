@@ -1,7 +1,7 @@
 //! Rendering of one cine, from the choice of a random heart to the finished frames.
 
 use crate::body::heart::Heart;
-use crate::cine::{Cine, Settings};
+use crate::cine::{Cine, HEART, Settings};
 use crate::image::colour_doppler::ColourBox;
 use crate::image::conditions::ImagingConditions;
 use crate::image::other_content::OtherContent;
@@ -11,12 +11,16 @@ use crate::image::polar::{PolarFrame, PolarRenderer};
 use crate::image::scan_conversion::{SectorPixel, compute_mm_per_px, map_sector};
 use crate::image::scanner::Scanner;
 use crate::image::view::View;
+use crate::render_organic::render_organic;
 use crate::rng::Rng;
 use crate::vector::Vec3;
 use ndarray::{Array2, Array3, Axis};
 
 /// Renders one cine. The same arguments give the same bytes in every run and on every thread.
 pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
+    if let Some(family) = settings.scanner.family() {
+        return render_organic(view, seed, settings, family);
+    }
     let heart = draw_heart(seed, settings);
     // The order of the random draws must not change, because it determines which cine each seed
     // gives.
@@ -59,6 +63,7 @@ pub fn render(view: View, seed: u64, settings: &Settings) -> Cine {
             as u32,
         view,
         seed,
+        content: content.map_or(HEART, OtherContent::name),
         depth_mm: plane.depth_mm,
         angle_deg: 2.0 * plane.half_angle_rad.to_degrees(),
         conditions,

@@ -5,6 +5,7 @@ pub(crate) mod beat;
 pub(crate) mod distances;
 pub(crate) mod echo;
 pub(crate) mod heart;
+pub(crate) mod organic;
 pub(crate) mod rhythm;
 pub(crate) mod structure;
 pub(crate) mod tissue;

@@ -19,6 +19,7 @@ pub enum Structure {
     InferiorVenaCava,
     SuperiorVenaCava,
     HepaticVein,
+    PulmonaryVein,
     /// The wall of the left ventricle, the papillary muscles and the moderator band.
     Muscle,
     /// The walls of the right ventricle and of the atria.
@@ -49,6 +50,7 @@ impl Structure {
             Self::InferiorVenaCava => "IVC",
             Self::SuperiorVenaCava => "SVC",
             Self::HepaticVein => "HV",
+            Self::PulmonaryVein => "PV",
             Self::Liver => "liver",
             Self::ArchBranch
             | Self::Muscle

@@ -3,9 +3,9 @@
 use crate::body::beat::Beat;
 use crate::vector::{Vec3, add_scaled, dot, subtract};
 
-const MITRAL: Vec3 = [4.0, -6.0, 0.0];
-const TRICUSPID: Vec3 = [-42.0, 2.0, 2.0];
-const AORTIC: Vec3 = [-8.0, 18.0, -9.0];
+pub(crate) const MITRAL: Vec3 = [4.0, -6.0, 0.0];
+pub(crate) const TRICUSPID: Vec3 = [-42.0, 2.0, 2.0];
+pub(crate) const AORTIC: Vec3 = [-8.0, 18.0, -9.0];
 pub(crate) const PULMONARY: Vec3 = [13.0, 34.0, -18.0];
 
 /// Returns whether `p`, a point returned by `Heart::undo_descent`, lies on a valve leaflet.
@@ -32,7 +32,7 @@ fn is_on_atrioventricular_leaflet(p: Vec3, beat: Beat) -> bool {
 
 /// Returns whether `p` lies on a cusp of the aortic or the pulmonary valve. These cusps lie along
 /// the wall while the valve is open.
-fn is_on_semilunar_cusp(p: Vec3, beat: Beat) -> bool {
+pub(crate) fn is_on_semilunar_cusp(p: Vec3, beat: Beat) -> bool {
     for (centre, axis, radius) in
         [(AORTIC, [-0.17, 0.15, -0.97], 12.5f32), (PULMONARY, [0.27, -0.34, -0.9], 11.0)]
     {

@@ -18,6 +18,39 @@ pub(crate) struct Vessel {
 }
 
 impl Vessel {
+    /// Builds the mouths of three pulmonary veins.
+    pub(crate) fn build_pulmonary_veins() -> [Vessel; 3] {
+        let vein = |start, end, start_radius_mm| Vessel {
+            structure: Structure::PulmonaryVein,
+            start,
+            end,
+            start_radius_mm,
+            end_radius_mm: 0.8 * start_radius_mm,
+            wall_mm: 1.2,
+        };
+        [
+            vein([14.0, -18.0, -34.0], [34.0, -32.0, -50.0], 5.0),
+            vein([-8.0, -20.0, -34.0], [-24.0, -40.0, -46.0], 5.0),
+            vein([18.0, -16.0, -26.0], [38.0, -38.0, -30.0], 4.0),
+        ]
+    }
+
+    /// Moves the lower end of the descending aorta, which is the end of its last segment in
+    /// `vessels`.
+    pub(crate) fn bend_descending_aorta(vessels: &mut [Vessel], end: Vec3) {
+        let is_aorta = |vessel: &&mut Vessel| vessel.structure == Structure::DescendingAorta;
+        if let Some(last) = vessels.iter_mut().rfind(is_aorta) {
+            last.end = end;
+        }
+    }
+
+    /// Multiplies the radius by `factor` and the thickness of the wall by `wall`.
+    pub(crate) fn scale(&mut self, factor: f32, wall: f32) {
+        self.start_radius_mm *= factor;
+        self.end_radius_mm *= factor;
+        self.wall_mm *= wall;
+    }
+
     /// Returns the signed distance from `p` to the lumen in millimetres. The distance is negative
     /// inside the lumen.
     pub(crate) fn distance(&self, p: Vec3) -> f32 {

@@ -157,8 +157,12 @@ impl Set {
     fn format_row(&self, name: &str, patient: usize, cine: &Cine) -> String {
         let own_split = ["train", "val", "test"][(patient % 10).saturating_sub(7)];
         let conditions = &cine.conditions;
-        let layout =
-            conditions.layout.map_or_else(|| "none".to_owned(), |layout| format!("layout{layout}"));
+        let layout = match conditions.layout {
+            Some(layout) => format!("layout{layout}"),
+            // An organic scanner has no fixed layouts.
+            None if self.settings.burn_in && self.settings.scanner.is_organic() => "drawn".into(),
+            None => "none".into(),
+        };
         let values: [String; MANIFEST_COLUMNS.len()] = [
             name.to_owned(),
             cine.view.code().to_owned(),
@@ -175,6 +179,7 @@ impl Set {
             format!("{:.2}", conditions.habitus),
             format!("{:.2}", conditions.grain),
             layout,
+            cine.content.to_owned(),
             Heart::draw(cine.seed).rhythm().name().to_owned(),
         ];
         values.join(",")
@@ -183,7 +188,7 @@ impl Set {
 
 /// Columns of the manifest. The columns that training needs come first, followed by those that
 /// describe the imaging conditions.
-const MANIFEST_COLUMNS: [&str; 16] = [
+const MANIFEST_COLUMNS: [&str; 17] = [
     "path",
     "label",
     "patient",
@@ -199,6 +204,7 @@ const MANIFEST_COLUMNS: [&str; 16] = [
     "habitus",
     "grain",
     "burn_in",
+    "content",
     "rhythm",
 ];
 

@@ -99,7 +99,7 @@ impl ImagingConditions {
         let mut pick = |bench: (f32, f32), training: (f32, f32), field: (f32, f32)| {
             let (low, high) = match scanner {
                 Scanner::Bench => bench,
-                Scanner::Training | Scanner::Broad => training,
+                Scanner::Training | Scanner::Broad | Scanner::Wild | Scanner::Unlike => training,
                 Scanner::Field => field,
             };
             rng.draw_uniform(low, high)
@@ -129,6 +129,7 @@ impl ImagingConditions {
                 scale,
                 middle: 0.5 + 0.5 * (1.0 - scale) * pick((0.0, 0.0), (-0.6, 0.6), (-0.9, 0.9)),
                 top: (1.0 - scale) * pick((0.0, 0.0), (0.1, 0.9), (0.0, 1.0)),
+                stretch: 1.0,
             },
             clutter: pick((0.01, 0.02), (0.008, 0.05), (0.015, 0.06)) * (1.0 + habitus),
             residual_attenuation_db: pick((2.0, 5.0), (0.0, 10.0), (2.0, 12.0))
@@ -151,11 +152,13 @@ impl ImagingConditions {
         if burn_in {
             conditions.layout = match scanner {
                 Scanner::Bench => Some(0),
-                Scanner::Training | Scanner::Broad => Some(rng.draw_below(TRAINING_LAYOUTS)),
+                Scanner::Training | Scanner::Broad | Scanner::Wild | Scanner::Unlike => {
+                    Some(rng.draw_below(TRAINING_LAYOUTS))
+                }
                 Scanner::Field => Some(TRAINING_LAYOUTS + rng.draw_below(FIELD_LAYOUTS)),
             };
         }
-        if scanner == Scanner::Broad {
+        if matches!(scanner, Scanner::Broad | Scanner::Wild | Scanner::Unlike) {
             conditions.broaden(rng);
         }
         conditions

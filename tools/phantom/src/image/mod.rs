@@ -2,6 +2,8 @@
 
 pub(crate) mod colour_doppler;
 pub(crate) mod conditions;
+pub(crate) mod organic;
+pub(crate) mod other;
 pub(crate) mod other_content;
 pub(crate) mod overlay;
 pub(crate) mod plane;

@@ -55,6 +55,19 @@ impl OtherContent {
         }
     }
 
+    /// Returns the name that is used in the manifest.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Air => "air",
+            Self::Layers { .. } => "layers",
+            Self::Organ { .. } => "organ",
+            Self::Lung { .. } => "lung",
+            Self::Sweep { .. } => "sweep",
+            Self::OffPlane => "off-plane",
+            Self::Trace(_) => "trace",
+        }
+    }
+
     /// Chooses the plane in which the cine starts: a random one for `OffPlane`, and `plane` for all
     /// other kinds of content.
     pub(crate) fn choose_plane(self, plane: Plane, rng: &mut Rng) -> Plane {

@@ -13,27 +13,27 @@ use ndarray::Array3;
 #[derive(Debug)]
 pub(crate) struct Overlay {
     /// The pixels of the marks that do not move.
-    still: Vec<MarkPixel>,
-    ecg: Option<Ecg>,
+    pub(crate) still: Vec<MarkPixel>,
+    pub(crate) ecg: Option<Ecg>,
 }
 
 #[derive(Debug)]
-struct MarkPixel {
-    row: usize,
-    column: usize,
-    grey: u8,
+pub(crate) struct MarkPixel {
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    pub(crate) grey: u8,
 }
 
 /// An ECG trace that a moving marker draws repeatedly from left to right.
 #[derive(Debug)]
-struct Ecg {
+pub(crate) struct Ecg {
     /// Position of the baseline, as a fraction of the frame's height.
-    base: f32,
+    pub(crate) base: f32,
     /// Height of the R wave, as a fraction of the frame's height.
-    height: f32,
+    pub(crate) height: f32,
     /// Distance that the marker moves in a second, as a fraction of the frame's width.
-    speed: f32,
-    grey: u8,
+    pub(crate) speed: f32,
+    pub(crate) grey: u8,
 }
 
 /// The digits and a few letters. Each glyph has five rows of three bits.
@@ -58,14 +58,14 @@ const GLYPHS: [[u8; 5]; 16] = [
 
 /// A canvas for the marks that do not move. All methods except `add_pixel` take positions and sizes
 /// as fractions of the frame's width and height.
-struct Canvas {
-    width: usize,
-    height: usize,
-    pixels: Vec<MarkPixel>,
+pub(crate) struct Canvas {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<MarkPixel>,
 }
 
 impl Canvas {
-    fn add_pixel(&mut self, row: usize, column: usize, grey: u8) {
+    pub(crate) fn add_pixel(&mut self, row: usize, column: usize, grey: u8) {
         if column < self.width && row < self.height {
             self.pixels.push(MarkPixel { row, column, grey });
         }
@@ -73,7 +73,7 @@ impl Canvas {
 
     /// Adds a rectangle. `grey` maps the vertical position in the rectangle, 0 at the top and 1 at
     /// the bottom, to a grey value.
-    fn add_block(&mut self, [x, y, width, height]: [f32; 4], grey: impl Fn(f32) -> u8) {
+    pub(crate) fn add_block(&mut self, [x, y, width, height]: [f32; 4], grey: impl Fn(f32) -> u8) {
         let (left, top) = self.locate(x, y);
         let columns = (width * self.width as f32).max(1.0) as usize;
         let rows = (height * self.height as f32).max(1.0) as usize;
@@ -86,7 +86,7 @@ impl Canvas {
 
     /// Adds lines of random characters. In a frame that is 112 pixels high, a character is 3 pixels
     /// wide and 5 pixels high.
-    fn add_text(
+    pub(crate) fn add_text(
         &mut self,
         [x, y]: [f32; 2],
         lines: usize,
@@ -115,7 +115,7 @@ impl Canvas {
     }
 
     /// Adds depth ticks along a vertical line. Every fifth tick is longer.
-    fn add_ticks(&mut self, x: f32, count: usize, grey: u8) {
+    pub(crate) fn add_ticks(&mut self, x: f32, count: usize, grey: u8) {
         for tick in 0..=count {
             let length = if tick % 5 == 0 { 0.022 } else { 0.01 };
             self.add_block([x, 0.03 + 0.92 * tick as f32 / count as f32, length, 0.004], |_| grey);
@@ -123,11 +123,11 @@ impl Canvas {
     }
 
     /// Adds a grey-scale bar that runs from white at the top to black at the bottom.
-    fn add_bar(&mut self, x: f32, y: f32, height: f32) {
+    pub(crate) fn add_bar(&mut self, x: f32, y: f32, height: f32) {
         self.add_block([x, y, 0.025, height], |down| (255.0 * (1.0 - down)) as u8);
     }
 
-    fn add_disc(&mut self, [x, y]: [f32; 2], radius: f32, grey: u8) {
+    pub(crate) fn add_disc(&mut self, [x, y]: [f32; 2], radius: f32, grey: u8) {
         let (x, y) = (x * self.width as f32, y * self.height as f32);
         let radius = radius * self.height as f32;
         for row in (y - radius).max(0.0) as usize..=(y + radius) as usize {

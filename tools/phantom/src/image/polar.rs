@@ -13,7 +13,7 @@ use crate::vector::{Vec3, add_scaled, dot, subtract};
 use ndarray::{Array1, Array2, Zip};
 
 /// Number of neighbouring beams on each side that contribute to a beam.
-const LATERAL_REACH: usize = 5;
+pub(crate) const LATERAL_REACH: usize = 5;
 
 /// One frame on the polar grid. Every array has the shape `[beams, samples]`.
 pub(crate) struct PolarFrame {
@@ -196,7 +196,7 @@ impl<'a> PolarRenderer<'a> {
     }
 }
 
-fn compute_beam_gain(conditions: &ImagingConditions, beams: usize) -> Array1<f32> {
+pub(crate) fn compute_beam_gain(conditions: &ImagingConditions, beams: usize) -> Array1<f32> {
     let dropout = conditions.dropout;
     Array1::from_shape_fn(beams, |b| {
         let across = 2.0 * (b as f32 + 0.5) / beams as f32 - 1.0;
@@ -222,7 +222,7 @@ fn compute_haze(conditions: &ImagingConditions, depth_mm: f32, samples: usize) -
 
 /// Computes the weights of the neighbouring beams at each depth: the main lobe, which widens with
 /// depth, and side lobes at least 30 dB below it.
-fn compute_lateral_spread(
+pub(crate) fn compute_lateral_spread(
     conditions: &ImagingConditions,
     plane: &Plane,
     [beams, samples]: [usize; 2],
@@ -250,7 +250,7 @@ fn compute_grey_map(conditions: &ImagingConditions) -> Vec<f32> {
 
 /// Returns the fraction of the sound that reaches the depth `r`: 1 where no lung is in the way, and
 /// almost 0 behind the lung. `across` runs from -1 to 1 over the sector.
-fn compute_free_window(lung: Lung, across: f32, r: f32) -> f32 {
+pub(crate) fn compute_free_window(lung: Lung, across: f32, r: f32) -> f32 {
     let covered = (-lung.free_left - across).max(across - lung.free_right);
     let behind =
         (covered / 0.15 + 0.5).clamp(0.0, 1.0) * ((r - lung.depth_mm) / 15.0).clamp(0.0, 1.0);

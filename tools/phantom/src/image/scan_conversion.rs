@@ -16,11 +16,14 @@ pub(crate) struct Placement {
     pub(crate) middle: f32,
     /// Top of the margin above the sector, as a fraction of the frame's height.
     pub(crate) top: f32,
+    /// Width of a pixel's content relative to its height. It differs from 1 where a display or a
+    /// resize has changed the aspect ratio.
+    pub(crate) stretch: f32,
 }
 
 impl Placement {
     /// The placement in which the sector and its margins fill the height of the frame.
-    pub(crate) const FULL: Self = Self { scale: 1.0, middle: 0.5, top: 0.0 };
+    pub(crate) const FULL: Self = Self { scale: 1.0, middle: 0.5, top: 0.0, stretch: 1.0 };
 }
 
 /// Returns the size of a pixel in millimetres, which is the same in both directions.
@@ -51,7 +54,7 @@ pub(crate) fn locate_pixel(
     let (left, top) =
         (placement.middle * width as f32 - 0.5 * scale, placement.top * height as f32);
     let (x, y) = (column as f32 + 0.5 - left, row as f32 + 0.5 - top);
-    let across = (x - 0.5 * scale) * mm;
+    let across = (x - 0.5 * scale) * mm / placement.stretch;
     let along = match plane.zoom {
         // A zoom shows a square window of the scan.
         Some(_) if x < 0.0 || y < 0.0 || x > scale || y > scale => return None,
