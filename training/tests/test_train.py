@@ -11,7 +11,7 @@ import torch
 from shapes import CODES, write_set, write_training_manifest
 
 from tteview_train import checkpoint
-from tteview_train.augment import AugmentSettings
+from tteview_train.augment_settings import AugmentSettings
 from tteview_train.cine_cache import Cache, DecodedCine, SampleSettings
 from tteview_train.cli import _build_config, _build_parser, main
 from tteview_train.config import TrainConfig, load_config, parse_config

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .ablate import QUESTIONS, ablate
-from .augment import AugmentSettings
+from .augment_settings import AugmentSettings
 from .balance import METHODS
 from .config import TrainConfig
 from .export import export

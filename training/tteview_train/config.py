@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .augment import AugmentSettings
+from .augment_settings import AugmentSettings
 from .checkpoint import write_text_atomically
 from .manifest import Label
 from .model_config import CAUSAL, ModelConfig
