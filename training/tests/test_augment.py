@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tteview_train.augment import NO_GEOMETRY, AugmentSettings, augment, jitter_times
+from tteview_train.augment import augment, jitter_times
+from tteview_train.augment_settings import AugmentSettings
 from tteview_train.overlay import find_outside
 from tteview_train.seeding import make_generator
 
 SETTINGS = AugmentSettings()
-OFF = replace(
-    NO_GEOMETRY,
-    gain=0.0,
-    offset=0.0,
-    contrast=0.0,
-    gamma=(1.0, 1.0),
-    depth_gain=0.0,
-    shade_p=0.0,
-    speckle_p=0.0,
-    blur_p=0.0,
-    sector_p=0.0,
-    background_p=0.0,
-)
+OFF = replace(SETTINGS.remove_geometry().remove_appearance(), sector_p=0.0, background_p=0.0)
 
 
 def draw_disc(frames=6, size=48):
@@ -58,7 +47,10 @@ def test_no_augmentation_changes_only_the_darkest_greys():
 
 def test_all_frames_have_the_same_geometry():
     out = augment(
-        draw_disc(), "A4C", make_generator(4), replace(SETTINGS, speckle_p=0, background_p=0)
+        draw_disc(),
+        "A4C",
+        make_generator(4),
+        replace(SETTINGS, speckle_p=0, noise_p=0, background_p=0),
     )
     assert np.allclose(out, out[:1], atol=1e-3)
     assert np.abs(out[0] - draw_disc()[0]).max() > 50
@@ -177,3 +169,71 @@ def test_strength_scales_from_no_change_to_the_settings():
     half = SETTINGS.scale(0.5)
     assert half.crop[0] == pytest.approx((1 + SETTINGS.crop[0]) / 2)
     assert half.gamma[1] == pytest.approx(SETTINGS.gamma[1] ** 0.5)
+
+
+@pytest.mark.parametrize("change", ["perspective", "warp"])
+def test_perspective_and_warp_move_all_frames_alike(change):
+    frames = draw_disc()
+    settings = replace(OFF, **{f"{change}_p": 1.0})
+    changed = 0
+    for n in range(10):
+        out = augment(frames, "A4C", make_generator(n), settings)
+        assert np.allclose(out, out[:1], atol=1e-3)
+        assert 0.4 < out.sum() / frames.sum() < 2.5
+        changed += np.abs(out - frames).mean() > 1
+    assert changed >= 8
+
+
+def test_perspective_magnifies_one_side_more():
+    frames = np.zeros((1, 1, 64, 64), np.uint8)
+    frames[..., 28:36, 8:16] = frames[..., 28:36, 48:56] = 200
+    ratios = []
+    for n in range(30):
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, perspective_p=1.0))
+        ratios.append(out[..., :32].sum() / out[..., 32:].sum())
+    assert min(ratios) < 0.8
+    assert max(ratios) > 1.25
+
+
+def test_a_grey_curve_keeps_the_order_of_grey_values():
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, None, None], 4, 2)
+    for n in range(10):
+        out = augment(ramp, "A4C", make_generator(n), replace(OFF, curve_p=1.0))[0, 0, 0]
+        assert (np.diff(out) >= 0).all()
+        assert np.abs(out - ramp[0, 0, 0]).max() > 5
+
+
+def test_shadows_darken_and_do_not_move():
+    frames = draw_disc()
+    plain = augment(frames, "A4C", make_generator(0), OFF)
+    darker = 0
+    for n in range(10):
+        out = augment(frames, "A4C", make_generator(n), replace(OFF, shadow_p=1.0))
+        assert np.allclose(out, out[:1], atol=1e-3)
+        assert (out <= plain + 1e-3).all()
+        darker += out.sum() < 0.97 * plain.sum()
+    assert darker >= 7
+
+
+def test_persistence_mixes_a_frame_with_those_before_it():
+    frames = np.zeros((4, 1, 32, 32), np.uint8)
+    frames[0] = 200
+    settings = replace(OFF, persistence_p=1.0)
+    for n in range(5):
+        brightness = augment(frames, "A4C", make_generator(n), settings).mean((1, 2, 3))
+        assert (np.diff(brightness) < 0).all()
+        assert brightness[1] > 0
+
+
+def test_noise_changes_from_frame_to_frame():
+    out = augment(draw_disc(), "A4C", make_generator(3), replace(OFF, noise_p=1.0))
+    assert np.abs(out[0] - out[1]).mean() > 0.5
+
+
+def test_a_lower_resolution_removes_fine_detail():
+    stripes = np.zeros((2, 1, 64, 64), np.uint8)
+    stripes[..., ::2] = 200
+    for n in range(5):
+        out = augment(stripes, "A4C", make_generator(n), replace(OFF, coarse_p=1.0))
+        assert out.std() < 0.9 * stripes.std()
+        assert abs(out.mean() - stripes.mean()) < 8

@@ -56,3 +56,12 @@ def test_an_empty_class_or_a_wrong_setting_is_refused():
         draw_epoch([0, 1], 2, "effective-number", 0, 0, beta=1.0)
     with pytest.raises(ValueError, match="balance must be one of"):
         draw_epoch([0, 1], 2, "magic", 0, 0)
+
+
+@pytest.mark.parametrize("method", ["none", "oversample"])
+def test_emphasis_multiplies_the_share_of_a_class(method):
+    shares = compute_class_shares([200, 40, 10], method)
+    _, by_class = draw_and_count(method, factors=[1.0, 3.0, 1.0])
+    total = shares[0] + 3 * shares[1] + shares[2]
+    assert by_class["B"] == pytest.approx(250 * 3 * shares[1] / total, abs=1)
+    assert sum(by_class.values()) == 250

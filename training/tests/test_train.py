@@ -11,7 +11,7 @@ import torch
 from shapes import CODES, write_set, write_training_manifest
 
 from tteview_train import checkpoint
-from tteview_train.augment import AugmentSettings
+from tteview_train.augment_settings import AugmentSettings
 from tteview_train.cine_cache import Cache, DecodedCine, SampleSettings
 from tteview_train.cli import _build_config, _build_parser, main
 from tteview_train.config import TrainConfig, load_config, parse_config
@@ -233,8 +233,19 @@ def test_the_command_line_sets_the_lateral_reach(manifest):
 def test_a_sequence_must_be_longer_than_the_look_back(manifest):
     with pytest.raises(ValueError, match=r"look-back of 28.*--samples 32"):
         build_config(manifest, samples=28)
+    assert build_config(manifest, samples=8, allow_short=True).samples == 8
     with pytest.raises(ValueError, match="samples must be a positive multiple of alpha"):
         build_config(manifest, samples=33)
+
+
+def test_the_command_line_sets_the_emphasis(manifest):
+    arguments = ["train", "--manifest", str(manifest), "--out", "run", "--emphasis"]
+    config = _build_config(_build_parser().parse_args([*arguments, "RING=2", "BARS=0.5"]))
+    assert dict(config.emphasis) == {"RING": 2.0, "BARS": 0.5}
+    assert parse_config(config.to_json()) == config
+    for wrong in ("RING", "RING=x", "RING=0", "STAR=2"):
+        with pytest.raises(ValueError, match="emphasis must"):
+            _build_config(_build_parser().parse_args([*arguments, wrong]))
 
 
 def test_half_precision_without_a_gpu_is_refused(manifest, tmp_path):
@@ -344,7 +355,10 @@ def test_training_beats_chance_on_unseen_patients(tmp_path):
     manifest = write_training_manifest(tmp_path / "set")
     config = build_config(manifest, epochs=2, batch=2, lr=3e-3, ema=0.8, balance="oversample")
     config = replace(
-        config, model=replace(config.model, width=16, size_px=48, dropout=0.1), chunk_weight=0.5
+        config,
+        model=replace(config.model, width=16, size_px=48, dropout=0.1),
+        chunk_weight=0.5,
+        augment_settings=AugmentSettings().scale(0.3),
     )
     train(config, tmp_path / "run", QUIET)
     model, config, _ = load_run(tmp_path / "run", "last")

@@ -39,23 +39,32 @@ def compute_class_shares(counts: Sequence[int], method: str, beta: float = 0.999
 
 
 def draw_epoch(
-    labels: Sequence[int], classes: int, method: str, seed: int, epoch: int, beta: float = 0.999
+    labels: Sequence[int],
+    classes: int,
+    method: str,
+    seed: int,
+    epoch: int,
+    beta: float = 0.999,
+    factors: Sequence[float] | None = None,
 ) -> list[int]:
     """Draws the cines of an epoch, and returns them in the order in which training uses them.
 
     An epoch has as many draws as there are cines. The number of draws of a class is its share of
     these draws, rounded up or down at random. Within a class, the numbers of draws of any two cines
-    differ by at most 1. Raises `ValueError` if a class has no cine.
+    differ by at most 1. `factors` multiplies the share of each class, and the shares are scaled so
+    that their sum remains 1. Raises `ValueError` if a class has no cine.
     """
     counts = [list(labels).count(c) for c in range(classes)]
     if 0 in counts:
         raise ValueError(f"every class needs a cine, but class {counts.index(0)} has none")
     total = len(labels)
-    if method == "none":
+    multiplied = np.ones(classes) if factors is None else np.asarray(factors, np.float64)
+    if method == "none" and (multiplied == 1).all():
         chosen = np.arange(total)
     else:
         rng = make_generator(seed, DRAWS, epoch)
-        exact = np.asarray(compute_class_shares(counts, method, beta)) * total
+        shares = np.asarray(compute_class_shares(counts, method, beta)) * multiplied
+        exact = shares / shares.sum() * total
         draws = np.floor(exact).astype(np.int64)
         rest = exact - draws
         missing = total - int(draws.sum())

@@ -1,4 +1,4 @@
-"""The commands `train`, `predict`, `export` and `ablate`."""
+"""The commands `train`, `predict`, `export`, `adapt` and `ablate`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from .ablate import QUESTIONS, ablate
-from .augment import AugmentSettings
+from .adapt import AdaptError
+from .augment_settings import AugmentSettings
 from .balance import METHODS
+from .cli_adapt import add_adapt_options
 from .config import TrainConfig
 from .export import export
 from .manifest import Label, ManifestError, list_labels, read_labels, read_manifest
@@ -53,7 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         options.command(options)
-    except (TrainError, ManifestError, CineError, RunError, ValueError, OSError) as error:
+    except (
+        TrainError,
+        AdaptError,
+        ManifestError,
+        CineError,
+        RunError,
+        ValueError,
+        OSError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -71,6 +81,9 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_train_options(commands.add_parser("train", help="train a network or continue a run"))
     _add_predict_options(commands.add_parser("predict", help="write the posteriors of cines"))
     _add_export_options(commands.add_parser("export", help="write the files for tteview compile"))
+    add_adapt_options(
+        commands.add_parser("adapt", help="adapt a network to unlabelled cines of a new scanner")
+    )
     _add_ablate_options(
         commands.add_parser("ablate", help="measure the effect of settings such as augmentation")
     )
@@ -117,6 +130,18 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{name.replace('_', '-')}", type=kind, default=DEFAULTS[name], help=text)
     add("--optimiser", choices=("adamw", "sgd"), default=DEFAULTS["optimiser"])
     add("--balance", choices=METHODS, default=DEFAULTS["balance"], help="class balancing")
+    add(
+        "--emphasis",
+        nargs="+",
+        default=[],
+        metavar="LABEL=FACTOR",
+        help="labels that an epoch shows more or less often, such as A5C=2",
+    )
+    add(
+        "--allow-short",
+        action="store_true",
+        help="allow sequences that are shorter than the look-back, for a first stage of training",
+    )
     add(
         "--augment",
         action=argparse.BooleanOptionalAction,
@@ -184,8 +209,17 @@ def _build_config(options: argparse.Namespace) -> TrainConfig:
     values = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
     values["augment_settings"] = AugmentSettings().scale(strength)
     values.update(model=model, labels=tuple(labels), manifest=str(options.manifest))
+    values["emphasis"] = tuple(_parse_factor(text) for text in options.emphasis)
     values["samples"] = options.samples or _choose_sample_count(model)
     return TrainConfig(**values)
+
+
+def _parse_factor(text: str) -> tuple[str, float]:
+    code, _, factor = text.partition("=")
+    try:
+        return code, float(factor)
+    except ValueError:
+        raise ValueError(f"--emphasis must be LABEL=FACTOR, such as A5C=2, got {text}") from None
 
 
 def _choose_sample_count(model: ModelConfig) -> int:

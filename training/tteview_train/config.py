@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .augment import AugmentSettings
+from .augment_settings import AugmentSettings
 from .checkpoint import write_text_atomically
 from .manifest import Label
 from .model_config import CAUSAL, ModelConfig
@@ -27,6 +27,12 @@ class TrainConfig:
     manifest: str
     samples: int = 48
     """Number of fast samples in a training sequence."""
+    allow_short: bool = False
+    """Whether a sequence may be shorter than the look-back.
+
+    Short sequences make the first stage of a training several times faster. The last stage must use
+    longer ones, so that training matches streaming.
+    """
     epochs: int = 30
     batch: int = 16
     """Number of cines per step in each process."""
@@ -44,6 +50,8 @@ class TrainConfig:
     """Weight of the mean chunk loss. The loss of the mean logits has the weight 1."""
     balance: str = "sqrt"
     balance_beta: float = 0.999
+    emphasis: tuple[tuple[str, float], ...] = ()
+    """Factors that multiply the share of some labels in an epoch, such as `("A5C", 2.0)`."""
     augment: bool = True
     augment_settings: AugmentSettings = field(default_factory=AugmentSettings)
     gap_ns: int = GAP_NS
@@ -60,18 +68,32 @@ class TrainConfig:
             raise ValueError(
                 f"samples must be a positive multiple of alpha ({alpha}), got {self.samples}"
             )
-        if self.model.time == CAUSAL and self.samples < look_back + alpha:
+        is_short = self.model.time == CAUSAL and self.samples < look_back + alpha
+        if is_short and not self.allow_short:
             least = (-(-look_back // alpha) + 1) * alpha
             raise ValueError(
                 f"samples must be at least {least}, got {self.samples}: a sequence must be longer "
                 f"than the look-back of {look_back} samples, so that training matches streaming; "
-                f"set --samples {least} or more"
+                f"set --samples {least} or more, or --allow-short for a first stage"
             )
         if self.optimiser not in ("adamw", "sgd"):
             raise ValueError(f"optimiser must be adamw or sgd, got {self.optimiser!r}")
+        known = {label.code for label in self.labels}
+        for code, factor in self.emphasis:
+            if code not in known or not factor > 0:
+                raise ValueError(
+                    "emphasis must name a label and a factor above 0, such as A5C=2, got "
+                    f"{code}={factor:g}"
+                )
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def class_factors(self) -> list[float]:
+        """The factor of `emphasis` for each label."""
+        factors = dict(self.emphasis)
+        return [factors.get(label.code, 1.0) for label in self.labels]
 
     def to_json(self) -> str:
         """Returns the settings as the text of `RUN/config.json`."""
@@ -90,6 +112,7 @@ def parse_config(text: str) -> TrainConfig:
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()
     }
     values["augment_settings"] = AugmentSettings(**settings)
+    values["emphasis"] = tuple((code, factor) for code, factor in values.get("emphasis", ()))
     return TrainConfig(**values)
 
 

@@ -43,29 +43,46 @@ def read_manifest(path: Path) -> list[Entry]:
 
     Raises `ManifestError`.
     """
+    entries = _read_entries(path, COLUMNS)
+    _check_patients(path, entries)
+    return entries
+
+
+def read_unlabelled_manifest(path: Path) -> list[Entry]:
+    """Reads a manifest that needs only the column `path`. Other columns may be missing or empty.
+
+    Raises `ManifestError`.
+    """
+    return _read_entries(path, ("path",))
+
+
+def _read_entries(path: Path, required: Sequence[str]) -> list[Entry]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
-            missing = [column for column in COLUMNS if column not in columns]
+            missing = [column for column in required if column not in columns]
             if missing:
                 raise ManifestError(
                     f"{path}: columns are missing: {', '.join(missing)}; add them to every line"
                 )
-            entries = [_parse_row(path, line, row) for line, row in enumerate(reader, 2)]
+            entries = [_parse_row(path, line, row, required) for line, row in enumerate(reader, 2)]
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: {error}") from error
     if not entries:
         raise ManifestError(f"{path}: the manifest lists no cines; add a line for each cine")
-    _check_patients(path, entries)
     return entries
 
 
-def _parse_row(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
+def _parse_row(
+    manifest: Path, line: int, row: dict[str, str | None], required: Sequence[str]
+) -> Entry:
     fields = {key: value or "" for key, value in row.items() if key is not None}
-    for column in ("path", "label", "patient", "split"):
+    for column in required:
+        if column == "colour":
+            continue
         if not fields[column]:
             raise ManifestError(f"{manifest}: line {line}: {column} must not be empty")
     period: int | None = None
@@ -78,7 +95,7 @@ def _parse_row(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
             raise ManifestError(
                 f"{manifest}: line {line}: {PERIOD} must be a positive integer, got {text!r}"
             )
-    name, label, patient, split = (fields.pop(column) for column in COLUMNS[:4])
+    name, label, patient, split = (fields.pop(column, "") for column in COLUMNS[:4])
     return Entry(manifest.parent / name, name, label, patient, split, fields, period)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-DRAWS, SHUFFLE, AUGMENT, DROPOUT = 1, 2, 3, 4
+DRAWS, SHUFFLE, AUGMENT, DROPOUT, ADAPT = 1, 2, 3, 4, 5
 """Purposes of the generators. The purpose is the second part of a key."""
 
 

@@ -202,8 +202,8 @@ class _Training:
 
     def _draw_cines(self, epoch: int) -> list[int]:
         config, labels = self.config, self.dataset.labels
-        classes, beta = len(config.labels), config.balance_beta
-        return draw_epoch(labels, classes, config.balance, config.seed, epoch, beta)
+        beta, factors = config.balance_beta, config.class_factors
+        return draw_epoch(labels, len(factors), config.balance, config.seed, epoch, beta, factors)
 
     def run_epochs(self, after_step: Callable[[int], None] | None) -> Progress:
         """Runs the remaining epochs."""
