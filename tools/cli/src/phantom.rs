@@ -6,7 +6,7 @@ use crate::output_file::FolderLock;
 use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
-use tteview_phantom::{OtherKind, Scanner, Set, Settings, View};
+use tteview_phantom::{CineFiles, OtherKind, Scanner, Set, Settings, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Phantom {
@@ -43,6 +43,9 @@ pub(crate) struct Phantom {
     /// Height in pixels
     #[arg(long, default_value_t = 112, value_parser = clap::value_parser!(u16).range(32..=4096))]
     height: u16,
+    /// Write one DICOM file for each cine, and no PNG frames
+    #[arg(long)]
+    dicom: bool,
     /// Output folder: PNG frames, manifest.csv, contact.png and, for each view, one DICOM file with
     /// the cine of the first heart
     #[arg(long, value_name = "FOLDER")]
@@ -72,6 +75,7 @@ impl Phantom {
             },
             seconds: self.seconds,
             split: self.split,
+            files: if self.dicom { CineFiles::Dicom } else { CineFiles::Frames },
         };
         let _lock = FolderLock::acquire(&self.out)?;
         set.write(&self.out).map_err(|error| Failure::file(&self.out, error))?;

@@ -24,7 +24,7 @@ fn main() -> std::io::Result<()> {
         (seed..).zip(OtherKind::ALL).map(render_kind).collect()
     } else {
         let views = View::ALL.to_vec();
-        let set = Set { views, patients: 1, seed, settings, seconds: None, split: None };
+        let set = Set { views, patients: 1, seed, settings, ..Set::default() };
         set.views.iter().map(|&view| set.render_cine(view, 0)).collect()
     };
     for cine in &mut cines {

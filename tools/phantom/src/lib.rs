@@ -24,7 +24,7 @@ pub use cine::{Cine, Settings};
 pub use files::contact_sheet::write_contact_sheet;
 pub use files::dicom::write_dicom;
 pub use files::png::write_png;
-pub use files::set::Set;
+pub use files::set::{CineFiles, Set};
 pub use image::conditions::ImagingConditions;
 pub use image::other::kind::OtherKind;
 pub use image::scanner::Scanner;

@@ -122,7 +122,7 @@ fn the_manifest_names_the_content_of_every_cine() {
     let settings =
         Settings { other_kinds: vec![OtherKind::Lung], ..short_settings(Scanner::Unlike) };
     let views = vec![View::A4c, View::Other];
-    let set = Set { views, patients: 2, seed: 7, settings, seconds: None, split: None };
+    let set = Set { views, patients: 2, seed: 7, settings, ..Set::default() };
     set.write(&folder).unwrap();
     let manifest = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();

@@ -1,6 +1,6 @@
 //! Tests of the phantom through its public interface.
 
-use tteview_phantom::{Heart, Scanner, Set, Settings, View, render};
+use tteview_phantom::{CineFiles, Heart, Scanner, Set, Settings, View, render};
 
 fn short_settings() -> Settings {
     Settings { frames: 2, burn_in: false, ..Settings::default() }
@@ -74,7 +74,7 @@ fn read_manifest(folder: &std::path::Path) -> Vec<Vec<String>> {
 }
 
 fn build_set(views: &[View], patients: usize, settings: Settings) -> Set {
-    Set { views: views.to_vec(), patients, seed: 7, settings, seconds: None, split: None }
+    Set { views: views.to_vec(), patients, seed: 7, settings, ..Set::default() }
 }
 
 #[test]
@@ -93,6 +93,23 @@ fn a_set_lists_every_cine_and_keeps_a_patient_in_one_split() {
     let dicom = std::fs::read(dir.join("A4C_00000.dcm")).unwrap();
     assert_eq!(&dicom[128..132], b"DICM");
     assert!(dicom.ends_with(&render(View::A4c, 7, &short_settings()).frames.concat()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_set_of_dicom_files_has_no_folders() {
+    let dir = reserve_folder("dicom-set");
+    let set =
+        Set { files: CineFiles::Dicom, ..build_set(&[View::A4c, View::Plax], 2, short_settings()) };
+    set.write(&dir).unwrap();
+    for row in &read_manifest(&dir)[1..] {
+        let dicom = std::fs::read(dir.join(&row[0])).unwrap();
+        let view = View::from_code(&row[1]).unwrap();
+        let seed = row[2][1..].parse().unwrap();
+        assert!(dicom.ends_with(&render(view, seed, &short_settings()).frames.concat()));
+    }
+    let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.count(), 2 * 2 + 2);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

@@ -10,8 +10,7 @@ fn hash_cines(scanner: Scanner) -> u64 {
         patients: 3,
         seed: 41,
         settings: Settings { frames: 2, scanner, ..Settings::default() },
-        seconds: None,
-        split: None,
+        ..Set::default()
     };
     let cines = (0..set.patients)
         .flat_map(|patient| set.views.iter().map(move |&view| (view, patient)))

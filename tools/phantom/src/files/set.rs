@@ -26,8 +26,19 @@ const COLOUR_PERIOD: f64 = 1.5;
 /// Number of frames in a row of the contact sheet.
 const CONTACT_COLUMNS: usize = 7;
 
+/// The files in which a set stores its cines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CineFiles {
+    /// A folder of PNG frames for each cine, and also a DICOM file for each cine of the first
+    /// patient.
+    #[default]
+    Frames,
+    /// A multi-frame DICOM file for each cine. A large set then has far fewer files.
+    Dicom,
+}
+
 /// A labelled set of cines. Each patient has one heart and one cine of each view.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Set {
     /// The views of every patient.
     pub views: Vec<View>,
@@ -43,12 +54,15 @@ pub struct Set {
     /// Split of every patient. If it is `None`, eight out of ten patients are in `train`, one is in
     /// `val` and one is in `test`.
     pub split: Option<String>,
+    /// The files of the cines.
+    pub files: CineFiles,
 }
 
 impl Set {
     /// Writes the frames as `VIEW_NNNNN/NNNN.png` and the manifest as `manifest.csv`. The method
     /// also writes each cine of the first patient as `VIEW_00000.dcm`, and the first frames of
-    /// these cines as the contact sheet `contact.png`.
+    /// these cines as the contact sheet `contact.png`. With `CineFiles::Dicom`, it writes each cine
+    /// as `VIEW_NNNNN.dcm` and no PNG frames.
     ///
     /// Each core renders one cine at a time and holds that cine in memory. The content of the files
     /// does not depend on the number of cores.
@@ -134,27 +148,29 @@ impl Set {
         Ok(written.into_iter().map(|(_, cine)| cine).collect())
     }
 
-    /// Writes the frames of one cine, and also a DICOM file if the cine is the first patient's.
+    /// Writes the files of one cine.
     fn write_cine(&self, out: &Path, index: usize) -> io::Result<WrittenCine> {
         let (patient, view) = (index / self.views.len(), self.views[index % self.views.len()]);
         let mut cine = self.render_cine(view, patient);
-        let name = format!("{}_{patient:05}", view.code());
-        let folder = out.join(&name);
-        std::fs::create_dir_all(&folder)?;
-        for (i, frame) in cine.frames.iter().enumerate() {
-            write_png(&folder.join(format!("{i:04}.png")), frame, cine.width, cine.height)?;
+        let folder = format!("{}_{patient:05}", view.code());
+        let file = format!("{folder}.dcm");
+        if self.files == CineFiles::Frames {
+            write_frames(&out.join(&folder), &cine)?;
         }
-        let row = self.format_row(&name, patient, &cine);
+        if self.files == CineFiles::Dicom || patient == 0 {
+            write_dicom(&out.join(&file), &cine)?;
+        }
+        let path = if self.files == CineFiles::Dicom { file } else { folder };
+        let row = self.format_row(&path, patient, &cine);
         if patient > 0 {
             return Ok(WrittenCine { row, cover: None });
         }
-        write_dicom(&out.join(format!("{name}.dcm")), &cine)?;
         cine.frames.truncate(1);
         Ok(WrittenCine { row, cover: Some(cine) })
     }
 
-    /// Formats the manifest row of a cine. `name` is the cine's folder.
-    fn format_row(&self, name: &str, patient: usize, cine: &Cine) -> String {
+    /// Formats the manifest row of a cine. `path` is the cine's file or folder.
+    fn format_row(&self, path: &str, patient: usize, cine: &Cine) -> String {
         let own_split = ["train", "val", "test"][(patient % 10).saturating_sub(7)];
         let conditions = &cine.conditions;
         let layout = match conditions.layout {
@@ -164,7 +180,7 @@ impl Set {
             None => "none".into(),
         };
         let values: [String; MANIFEST_COLUMNS.len()] = [
-            name.to_owned(),
+            path.to_owned(),
             cine.view.code().to_owned(),
             format!("p{:08}", cine.seed),
             self.split.as_deref().unwrap_or(own_split).to_owned(),
@@ -184,6 +200,15 @@ impl Set {
         ];
         values.join(",")
     }
+}
+
+/// Writes the frames of a cine as PNG files.
+fn write_frames(folder: &Path, cine: &Cine) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (i, frame) in cine.frames.iter().enumerate() {
+        write_png(&folder.join(format!("{i:04}.png")), frame, cine.width, cine.height)?;
+    }
+    Ok(())
 }
 
 /// Columns of the manifest. The columns that training needs come first, followed by those that
@@ -253,7 +278,7 @@ mod tests {
     fn every_number_of_threads_writes_the_same_files() {
         let settings = Settings { frames: 2, scanner: Scanner::Training, ..Settings::default() };
         let views = vec![View::A2c, View::Other];
-        let set = Set { views, patients: 3, seed: 7, settings, seconds: None, split: None };
+        let set = Set { views, patients: 3, seed: 7, settings, ..Set::default() };
         let write = |threads: usize| {
             let name = format!("tteview-phantom-threads-{}-{threads}", std::process::id());
             let folder = std::env::temp_dir().join(name);
