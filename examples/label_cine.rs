@@ -43,5 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let label = result.label.map(|index| engine.spec().labels[index as usize].code.as_str());
     println!("frames    {} used, {} dropped", result.frames_used, result.frames_dropped);
     println!("view      {}, confidence {:.3}", label.unwrap_or("withheld"), result.confidence);
+    if let Some(index) = result.group {
+        let code = &engine.spec().groups[index as usize].code;
+        println!("group     {code}, confidence {:.3}", result.group_confidence);
+    }
     Ok(())
 }

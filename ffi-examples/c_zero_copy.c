@@ -82,9 +82,14 @@ int main(int argc, char **argv) {
   ttv_label label = TTV_LABEL_INIT;
   if (result.label >= 0)
     check("ttv_engine_get_label", ttv_engine_get_label(engine, (uint32_t)result.label, &label));
+  ttv_group group = TTV_GROUP_INIT;
+  if (result.group >= 0)
+    check("ttv_engine_get_group", ttv_engine_get_group(engine, (uint32_t)result.group, &group));
   printf("frames    %" PRIu64 " used, %" PRIu64 " chunks\n", result.frames_used, result.chunks);
   printf("view      %s, confidence %.3f\n", label.code ? label.code : "withheld",
          (double)result.confidence);
+  if (group.code)
+    printf("group     %s, confidence %.3f\n", group.code, (double)result.group_confidence);
   ttv_stream_destroy(stream);
   ttv_engine_destroy(engine);
   return EXIT_SUCCESS;

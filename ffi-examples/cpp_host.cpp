@@ -98,8 +98,12 @@ int main(int argc, char **argv) {
   if (status.ok()) status = result.status();
   if (!status.ok()) return fail("result", status);
   const auto label = engine->label(result.label());
+  const auto group = engine->group(result.group());
   std::printf("view      %s, confidence %.3f\n", label ? label->code : "withheld",
               static_cast<double>(result.confidence()));
+  if (group)
+    std::printf("group     %s, confidence %.3f\n", group->code,
+                static_cast<double>(result.group_confidence()));
   std::printf("latency   %.3f ms after the last frame\n",
               static_cast<double>(result.latency().count()) / 1e6);
   return EXIT_SUCCESS;

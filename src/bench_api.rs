@@ -2,6 +2,7 @@
 //! This interface is not stable.
 
 use crate::backend::interface::Session;
+use crate::classifier::decision::decide;
 use crate::classifier::posterior::softmax;
 use crate::engine::Engine;
 #[cfg(feature = "ort")]
@@ -169,5 +170,5 @@ pub fn create_result() -> ViewResult {
 /// Converts the mean of the logits to the posterior in place, and sets the label of `result`.
 pub fn apply_head(logits: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
     softmax(logits, spec.temperature);
-    result.set_label(logits, spec.threshold);
+    decide(result, spec, logits);
 }

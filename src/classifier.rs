@@ -5,6 +5,7 @@
 //! keeps the outputs, and the posterior is computed from their mean. This module implements
 //! docs/stream-contract.md#label and docs/stream-contract.md#window-mode.
 
+pub(crate) mod decision;
 mod frames;
 pub(crate) mod interface;
 mod mean;

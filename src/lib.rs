@@ -148,7 +148,7 @@ pub use engine::origin::EngineOrigin;
 pub use engine::progress::{Progress, Stage};
 pub use error::{Error, Result, Status};
 pub use model::{
-    ChunkSelfTest, FrameModels, FrameSteps, Label, Mode, ModelPackage, ModelSpec, Precision,
+    ChunkSelfTest, FrameModels, FrameSteps, Group, Label, Mode, ModelPackage, ModelSpec, Precision,
     SelfTest, StateSpec, self_test_input,
 };
 pub use result::{ResultFlags, ViewResult};

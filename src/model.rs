@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 pub(crate) use graph::Cost;
 pub use graph::FrameModels;
-pub use spec::{ChunkSelfTest, FrameSteps, Label, Mode, ModelSpec, Precision, SelfTest, StateSpec};
+pub use spec::{
+    ChunkSelfTest, FrameSteps, Group, Label, Mode, ModelSpec, Precision, SelfTest, StateSpec,
+};
 
 /// A model package whose hashes, metadata and graph have been checked.
 #[derive(Clone, Debug)]

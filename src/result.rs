@@ -11,6 +11,7 @@ bitflags::bitflags! {
         /// The acquisition has ended and nothing is left to compute.
         const FINAL = 1 << 1;
         /// The confidence is below the threshold of the model package, so the label is withheld.
+        /// The group may still be given.
         const ABSTAINED = 1 << 2;
         /// Fewer samples were decided than a clip has.
         const SHORT = 1 << 3;
@@ -34,6 +35,12 @@ bitflags::bitflags! {
         /// The host's clock stepped back: frames that were not later than an accepted frame agreed
         /// with one another, so the library continued with their times.
         const CLOCK_STEP = 1 << 10;
+        /// The view with the largest value lies outside the group with the largest confidence, so
+        /// the label is withheld. The group may still be given.
+        const OUTSIDE_GROUP = 1 << 11;
+        /// The confidence of the group is below the threshold for groups of the model package, so
+        /// the group and the label are withheld.
+        const GROUP_ABSTAINED = 1 << 12;
     }
 }
 
@@ -52,7 +59,7 @@ pub struct ViewResult {
     /// Number of chunks or windows that the posterior covers.
     pub chunks: u32,
     /// Index of the label in the model; `None` if the label is withheld, if no output counts yet,
-    /// or after an error.
+    /// or after an error. The flags give each reason why a label is withheld.
     pub label: Option<u32>,
     /// Largest value of the posterior.
     pub confidence: f32,
@@ -85,6 +92,13 @@ pub struct ViewResult {
     pub failed_chunks: u64,
     /// Part of `inference_ns` that the slow runs of frame steps took.
     pub slow_inference_ns: i64,
+    /// Index of the group in the model; `None` if the group is withheld, if the model has no
+    /// groups, if no output counts yet, or after an error. If a label is given, it lies in this
+    /// group.
+    pub group: Option<u32>,
+    /// Largest confidence of a group, which is the sum of the posterior over the labels of the
+    /// group; 0 if the model has no groups.
+    pub group_confidence: f32,
 }
 
 impl ViewResult {
@@ -110,23 +124,14 @@ impl ViewResult {
             inference_ns: 0,
             failed_chunks: 0,
             slow_inference_ns: 0,
+            group: None,
+            group_confidence: 0.0,
         }
     }
 
-    /// Sets the label, the confidence and the margin from a posterior with at least one value.
-    pub(crate) fn set_label(&mut self, posterior: &[f32], threshold: f32) {
-        let (mut best, mut second, mut label) = (f32::MIN, f32::MIN, 0);
-        for (index, &value) in (0u32..).zip(posterior) {
-            if value > best {
-                (second, best, label) = (best, value, index);
-            } else {
-                second = second.max(value);
-            }
-        }
-        self.confidence = best;
-        self.margin = if second == f32::MIN { best } else { best - second };
-        self.label = (best >= threshold).then_some(label);
-        self.flags.set(ResultFlags::ABSTAINED, self.label.is_none());
+    /// Takes the label and the group away, because the acquisition has ended with an error.
+    pub(crate) fn withhold(&mut self) {
+        (self.label, self.group) = (None, None);
     }
 
     /// Returns whether this is the final result of its acquisition.

@@ -69,12 +69,7 @@ fn create_network(seed: u32, alpha: usize, chunks: usize) -> Source {
 /// Compiles the network for clips of `chunks` chunks. Returns the clip package and the step
 /// package.
 fn compile_packages(seed: u32, alpha: usize, chunks: usize, steps: Steps) -> [Package; 2] {
-    let label = |i| Label {
-        code: format!("L{i}"),
-        name: format!("label {i}"),
-        scheme: None,
-        scheme_code: None,
-    };
+    let label = |i| Label { code: format!("L{i}"), name: format!("label {i}"), ..Label::default() };
     let mut options = CompileOptions::new("net", (0..LABELS).map(label).collect());
     options.spec = Spec { sample_interval_ns: INTERVAL_NS as u64, ..Spec::default() };
     options.steps = steps;

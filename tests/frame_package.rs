@@ -52,12 +52,7 @@ fn create_network(has_slow_pathway: bool) -> Source {
 }
 
 fn compile_stream(source: &Source, steps: Steps) -> Vec<u8> {
-    let label = |i| Label {
-        code: format!("L{i}"),
-        name: format!("label {i}"),
-        scheme: None,
-        scheme_code: None,
-    };
+    let label = |i| Label { code: format!("L{i}"), name: format!("label {i}"), ..Label::default() };
     let mut options = CompileOptions::new("net", (0..LABELS).map(label).collect());
     options.steps = steps;
     compile(source.bytes(), &options).unwrap().stream.expect("the network streams").bytes

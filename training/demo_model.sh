@@ -57,7 +57,7 @@ train 2 2 8 --epochs 9 --lr 2e-3 --stop-after 3 --pretrained "$out/run-1/last.pt
 train 3 2 8 --epochs 5 --lr 2e-3 --pretrained "$out/run-2/best.pt"
 
 "$python" -m tteview_train export --run "$out/run-3" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-3 \
-    --temperature val --threshold 0.5
+    --temperature val --threshold 0.5 --group-threshold 0.8
 "$tteview" compile "$out/demo.onnx" --labels models/views.json --spec "$out/demo.spec.toml" -o "$out/demo"
 
 for set in test field broad-test long longest; do

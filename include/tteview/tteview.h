@@ -583,6 +583,10 @@ typedef struct ttv_engine_info {
    * ttv_engine_prepare succeeds.
    */
   int64_t slow_run_ns;
+  /** Number of groups of labels in the model; 0 if the model has none. */
+  uint32_t group_count;
+  /** Reserved; always 0. */
+  uint32_t reserved;
 } ttv_engine_info;
 
 /**
@@ -592,8 +596,8 @@ typedef struct ttv_engine_info {
 typedef struct ttv_label {
   /** Size of this struct in bytes. */
   uint32_t struct_size;
-  /** Reserved; always 0. */
-  uint32_t reserved;
+  /** Index of the label's group, for ttv_engine_get_group; -1 if the model has no groups. */
+  int32_t group;
   /** Short code, such as "A4C". */
   const char *code;
   /** Human-readable name, such as "apical four-chamber". */
@@ -603,6 +607,25 @@ typedef struct ttv_label {
   /** DICOM Code Value in that scheme, such as "399214001"; NULL if `scheme` is NULL. */
   const char *scheme_code;
 } ttv_label;
+
+/**
+ * A group of labels of the model. Initialize this struct with TTV_GROUP_INIT. The strings are
+ * valid until the engine is destroyed.
+ */
+typedef struct ttv_group {
+  /** Size of this struct in bytes. */
+  uint32_t struct_size;
+  /** Reserved; always 0. */
+  uint32_t reserved;
+  /** Short code, such as "APICAL". */
+  const char *code;
+  /** Human-readable name, such as "apical". */
+  const char *name;
+  /** DICOM Coding Scheme Designator, such as "SCT"; NULL if the model defines no code. */
+  const char *scheme;
+  /** DICOM Code Value in that scheme; NULL if `scheme` is NULL. */
+  const char *scheme_code;
+} ttv_group;
 
 /**
  * Loads and checks a model package on the first provider in the list that can run the package. If
@@ -784,6 +807,22 @@ ttv_status ttv_engine_get_label(const ttv_engine *engine,
                                 uint32_t index,
                                 ttv_label *label);
 
+/**
+ * Returns a group of labels of the model with its code, its name and its DICOM code.
+ *
+ * @param engine      The engine.
+ * @param index       Index of the group, such as `group` of a result or of a label.
+ * @param[out] group  Receives the group.
+ *
+ * @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if no group has this index.
+ *
+ * [any, any state]
+ */
+TTV_MUST_USE
+ttv_status ttv_engine_get_group(const ttv_engine *engine,
+                                uint32_t index,
+                                ttv_group *group);
+
 /** Initial value: `struct_size` and `abi_version` are set, and all other fields are 0. */
 #ifdef __cplusplus
 #define TTV_ENGINE_CONFIG_INIT (::ttv_init_with_version<ttv_engine_config>(TTV_ABI_VERSION))
@@ -814,6 +853,14 @@ ttv_status ttv_engine_get_label(const ttv_engine *engine,
 #else
 #define TTV_LABEL_INIT \
   { .struct_size = sizeof(ttv_label) }
+#endif
+
+/** Initial value: `struct_size` is set, and all other fields are 0. */
+#ifdef __cplusplus
+#define TTV_GROUP_INIT (::ttv_init<ttv_group>())
+#else
+#define TTV_GROUP_INIT \
+  { .struct_size = sizeof(ttv_group) }
 #endif
 
 /** @} */
@@ -1335,8 +1382,8 @@ ttv_status ttv_stream_end(ttv_stream *stream);
 /**
  * @defgroup result Result
  *
- * A result contains the label of an acquisition. Results are provisional while frames arrive. The
- * last result of an acquisition is final.
+ * A result contains the label and the group of an acquisition. Results are provisional while
+ * frames arrive. The last result of an acquisition is final.
  * @{
  */
 
@@ -1349,7 +1396,10 @@ enum ttv_result_flags_bits {
   TTV_RESULT_FLAG_PROVISIONAL = 1u << 0,
   /** The acquisition has ended and nothing is left to compute. */
   TTV_RESULT_FLAG_FINAL = 1u << 1,
-  /** The confidence is below the threshold of the model package, so the label is withheld. */
+  /**
+   * The confidence is below the threshold of the model package, so the label is withheld. The group
+   * may still be given.
+   */
   TTV_RESULT_FLAG_ABSTAINED = 1u << 2,
   /** Fewer samples were decided than a clip has. */
   TTV_RESULT_FLAG_SHORT = 1u << 3,
@@ -1381,6 +1431,16 @@ enum ttv_result_flags_bits {
    * one another, so the library continued with their times.
    */
   TTV_RESULT_FLAG_CLOCK_STEP = 1u << 10,
+  /**
+   * The view with the largest value lies outside the group with the largest confidence, so the
+   * label is withheld. The group may still be given.
+   */
+  TTV_RESULT_FLAG_OUTSIDE_GROUP = 1u << 11,
+  /**
+   * The confidence of the group is below the threshold for groups of the model package, so the
+   * group and the label are withheld.
+   */
+  TTV_RESULT_FLAG_GROUP_ABSTAINED = 1u << 12,
 };
 
 /**
@@ -1401,7 +1461,9 @@ typedef struct ttv_result {
   ttv_result_flags flags;
   /**
    * Index of the label, for ttv_engine_get_label; -1 if the label is withheld, if no chunk or
-   * window counts yet, or if `status` is an error.
+   * window counts yet, or if `status` is an error. The flags TTV_RESULT_FLAG_ABSTAINED,
+   * TTV_RESULT_FLAG_OUTSIDE_GROUP and TTV_RESULT_FLAG_GROUP_ABSTAINED are the reasons why a
+   * label is withheld.
    */
   int32_t label;
   /** Largest value of the posterior. */
@@ -1453,6 +1515,17 @@ typedef struct ttv_result {
   uint64_t failed_chunks;
   /** Part of `inference_ns` that the slow runs of frame steps took. */
   int64_t slow_inference_ns;
+  /**
+   * Index of the group, for ttv_engine_get_group; -1 if the group is withheld, if the model has
+   * no groups, if no chunk or window counts yet, or if `status` is an error. If a label is
+   * given, it lies in this group.
+   */
+  int32_t group;
+  /**
+   * Largest confidence of a group, which is the sum of the posterior over the labels of the
+   * group; 0 if the model has no groups.
+   */
+  float group_confidence;
 } ttv_result;
 
 /**
@@ -1565,8 +1638,8 @@ enum ttv_query_flags_bits {
  *                     limit.
  * @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
  *                     the result actually covers. The identifier, the sequence numbers, the frame
- *                     counts and the durations are 0, and the only flags are
- *                     TTV_RESULT_FLAG_ABSTAINED, TTV_RESULT_FLAG_FAILED_CHUNKS and
+ *                     counts and the durations are 0, and the only flags are those for the
+ *                     reasons why a label is withheld, TTV_RESULT_FLAG_FAILED_CHUNKS and
  *                     TTV_RESULT_FLAG_DEGRADED. The struct and the values to which `scores`
  *                     points are unchanged unless TTV_OK or TTV_PARTIAL is returned.
  *

@@ -242,6 +242,19 @@ class Engine {
     return label;
   }
 
+  /**
+   * Returns a group of labels of the model, or std::nullopt if no group has this index. A result
+   * without a group contains the index -1. The strings of the group are valid until the engine is
+   * destroyed. [any]
+   */
+  std::optional<ttv_group> group(std::int32_t index) const noexcept {
+    ttv_group group = TTV_GROUP_INIT;
+    if (index < 0) return std::nullopt;
+    const auto position = static_cast<std::uint32_t>(index);
+    if (ttv_engine_get_group(handle_.get(), position, &group) != TTV_OK) return std::nullopt;
+    return group;
+  }
+
   /** Returns the handle of the C interface. */
   ttv_engine *get() const noexcept { return handle_.get(); }
 
@@ -290,6 +303,10 @@ class ViewResult {
   float confidence() const noexcept { return raw_.confidence; }
   /** Returns the difference between the two largest values of the posterior. */
   float margin() const noexcept { return raw_.margin; }
+  /** Returns the index of the group, or -1 if the result has no group. */
+  std::int32_t group() const noexcept { return raw_.group; }
+  /** Returns the largest confidence of a group. */
+  float group_confidence() const noexcept { return raw_.group_confidence; }
   /**
    * Returns the posterior, one value per label. The vector is empty if the result has no memory
    * for the posterior.

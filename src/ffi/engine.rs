@@ -60,7 +60,7 @@ pub unsafe extern "C" fn ttv_engine_create(
         let watch = ReserveWatch::new();
         let settings = config.parse()?;
         let engine = Engine::new(config.load_package()?, &settings)?;
-        let labels = LabelTexts::new(&engine.spec().labels);
+        let labels = LabelTexts::new(&engine.spec().labels, &engine.spec().groups);
         let handle = ttv_engine { engine, labels, self_test_error: Mutex::new(None) };
         let handle = Box::new(handle);
         watch.check()?;

@@ -1,8 +1,8 @@
-//! Functions that describe what an engine runs and return the labels of its model.
+//! Functions that describe what an engine runs, and return the labels and groups of its model.
 
 use super::call::control;
 use super::engine::{get_engine, ttv_engine};
-use super::label::ttv_label;
+use super::label::{ttv_group, ttv_label};
 use super::pointers::{argument_error, copy_text, versioned, write_struct};
 use super::types::{ttv_engine_origin, ttv_mode, ttv_status};
 use crate::error::Status;
@@ -51,6 +51,10 @@ pub struct ttv_engine_info {
     /// Part of `step_ns` that the slow run of frame steps takes; 0 for other packages; -1 until
     /// ttv_engine_prepare succeeds.
     pub slow_run_ns: i64,
+    /// Number of groups of labels in the model; 0 if the model has none.
+    pub group_count: u32,
+    /// Reserved; always 0.
+    pub reserved: u32,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and arrays of
 // numbers, for which every bit pattern is valid.
@@ -67,7 +71,9 @@ versioned!(ttv_engine_info {
     runtime_version,
     model_version,
     model_sha256,
-    slow_run_ns
+    slow_run_ns,
+    group_count,
+    reserved
 });
 
 /// Returns a description of what an engine actually runs.
@@ -94,6 +100,7 @@ pub unsafe extern "C" fn ttv_engine_get_info(
         let mut found: ttv_engine_info = unsafe { MaybeUninit::zeroed().assume_init() };
         found.mode = spec.mode.code();
         found.label_count = u32::try_from(spec.labels.len()).unwrap_or(u32::MAX);
+        found.group_count = u32::try_from(spec.groups.len()).unwrap_or(u32::MAX);
         found.engine_origin = engine.origin().code();
         found.self_test_error_ppm = handle.self_test_error.lock().map_or(-1, to_ppm);
         found.step_ns = engine.step_time().map_or(-1, to_ns);
@@ -126,8 +133,31 @@ pub unsafe extern "C" fn ttv_engine_get_label(
     label: *mut ttv_label,
 ) -> ttv_status {
     control(|| {
-        let found = get_engine(engine)?.labels.get(index)?;
+        let found = get_engine(engine)?.labels.label(index)?;
         write_struct(label, found).map_err(argument_error("label"))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Returns a group of labels of the model with its code, its name and its DICOM code.
+///
+/// @param engine      The engine.
+/// @param index       Index of the group, such as `group` of a result or of a label.
+/// @param[out] group  Receives the group.
+///
+/// @return TTV_OK; TTV_ERR_INVALID_ARGUMENT if no group has this index.
+///
+/// [any, any state]
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ttv_engine_get_group(
+    engine: *const ttv_engine,
+    index: u32,
+    group: *mut ttv_group,
+) -> ttv_status {
+    control(|| {
+        let found = get_engine(engine)?.labels.group(index)?;
+        write_struct(group, found).map_err(argument_error("group"))?;
         Ok(Status::Ok)
     })
 }

@@ -54,8 +54,8 @@ bitflags::bitflags! {
 ///                     limit.
 /// @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
 ///                     the result actually covers. The identifier, the sequence numbers, the frame
-///                     counts and the durations are 0, and the only flags are
-///                     TTV_RESULT_FLAG_ABSTAINED, TTV_RESULT_FLAG_FAILED_CHUNKS and
+///                     counts and the durations are 0, and the only flags are those for the
+///                     reasons why a label is withheld, TTV_RESULT_FLAG_FAILED_CHUNKS and
 ///                     TTV_RESULT_FLAG_DEGRADED. The struct and the values to which `scores`
 ///                     points are unchanged unless TTV_OK or TTV_PARTIAL is returned.
 ///

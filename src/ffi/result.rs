@@ -1,7 +1,7 @@
 //! Result
 //!
-//! A result contains the label of an acquisition. Results are provisional while frames arrive. The
-//! last result of an acquisition is final.
+//! A result contains the label and the group of an acquisition. Results are provisional while
+//! frames arrive. The last result of an acquisition is final.
 
 use super::pointers::versioned;
 use super::types::{ttv_result_flags, ttv_status};
@@ -24,7 +24,9 @@ pub struct ttv_result {
     /// Flags: TTV_RESULT_FLAG_* joined by `|`, or 0.
     pub flags: ttv_result_flags,
     /// Index of the label, for ttv_engine_get_label; -1 if the label is withheld, if no chunk or
-    /// window counts yet, or if `status` is an error.
+    /// window counts yet, or if `status` is an error. The flags TTV_RESULT_FLAG_ABSTAINED,
+    /// TTV_RESULT_FLAG_OUTSIDE_GROUP and TTV_RESULT_FLAG_GROUP_ABSTAINED are the reasons why a
+    /// label is withheld.
     pub label: i32,
     /// Largest value of the posterior.
     pub confidence: f32,
@@ -67,6 +69,13 @@ pub struct ttv_result {
     pub failed_chunks: u64,
     /// Part of `inference_ns` that the slow runs of frame steps took.
     pub slow_inference_ns: i64,
+    /// Index of the group, for ttv_engine_get_group; -1 if the group is withheld, if the model has
+    /// no groups, if no chunk or window counts yet, or if `status` is an error. If a label is
+    /// given, it lies in this group.
+    pub group: i32,
+    /// Largest confidence of a group, which is the sum of the posterior over the labels of the
+    /// group; 0 if the model has no groups.
+    pub group_confidence: f32,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
@@ -93,7 +102,9 @@ versioned!(ttv_result {
     scores_capacity,
     scores_length,
     failed_chunks,
-    slow_inference_ns
+    slow_inference_ns,
+    group,
+    group_confidence
 });
 
 pub(super) const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
@@ -141,7 +152,7 @@ pub(super) fn convert_result(
         status: result.status.code(),
         acquisition: result.acquisition,
         flags: result.flags.bits(),
-        label: result.label.and_then(|label| i32::try_from(label).ok()).unwrap_or(-1),
+        label: to_index(result.label),
         confidence: result.confidence,
         margin: result.margin,
         chunks: result.chunks.into(),
@@ -160,5 +171,12 @@ pub(super) fn convert_result(
         scores_length: u32::try_from(labels).unwrap_or(u32::MAX),
         failed_chunks: result.failed_chunks,
         slow_inference_ns: result.slow_inference_ns,
+        group: to_index(result.group),
+        group_confidence: result.group_confidence,
     }
+}
+
+/// Converts an index to a number that is -1 for `None`.
+fn to_index(index: Option<u32>) -> i32 {
+    index.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1)
 }

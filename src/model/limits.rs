@@ -31,10 +31,14 @@ pub(super) const MAX_TEXT_BYTES: usize = 4096;
 /// Maximum number of labels.
 pub(super) const MAX_LABELS: usize = 1024;
 
-/// Maximum size in bytes of the code of a label, its coding scheme and its code in that scheme.
+/// Maximum number of groups.
+pub(super) const MAX_GROUPS: usize = 64;
+
+/// Maximum size in bytes of the code of a label or a group, its coding scheme and its code in that
+/// scheme.
 pub(super) const MAX_LABEL_CODE_BYTES: usize = 64;
 
-/// Maximum size in bytes of the name of a label.
+/// Maximum size in bytes of the name of a label or a group.
 pub(super) const MAX_LABEL_NAME_BYTES: usize = 256;
 
 /// Width and height of a sample in pixels.

@@ -2,16 +2,18 @@
 
 mod frame_steps;
 mod keys;
+mod labels;
 mod self_test;
 
 use super::limits;
-use super::spec::{Label, Mode, ModelSpec, Precision, StateSpec};
+use super::spec::{Mode, ModelSpec, Precision, StateSpec};
 use crate::error::Result;
 use crate::frame::Orientation;
 use keys::{
     Keys, check, check_agreement, check_number, check_text, check_values, has_nul, invalid,
     unsupported_error,
 };
+use labels::{LabelSet, parse_labels};
 use self_test::parse_self_test;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
@@ -33,16 +35,6 @@ const STD: RangeInclusive<f32> = 1e-5..=1000.0;
 /// Allowed temperatures. Beyond this range, every posterior would be nearly certain or nearly
 /// uniform. The model kit calibrates with 0.05 to 20.
 const TEMPERATURE: RangeInclusive<f32> = 0.001..=1000.0;
-
-#[derive(Deserialize)]
-struct LabelEntry {
-    code: String,
-    name: String,
-    #[serde(default)]
-    scheme: Option<String>,
-    #[serde(default)]
-    scheme_code: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct InputEntry {
@@ -137,7 +129,7 @@ pub(super) fn parse_spec(
     check_values("temperature", &[temperature], TEMPERATURE)?;
     let threshold: f32 = keys.parse_json("threshold")?;
     check("threshold", (0.0..=1.0).contains(&threshold), "must be 0 to 1")?;
-    let labels = parse_labels(keys.parse_json("labels")?)?;
+    let LabelSet { labels, groups, group_threshold } = parse_labels(&keys)?;
     let states = parse_states(keys.parse_json("states")?)?;
     let (frame_steps, self_test) = if has_frame_steps {
         let has_slow_part = !slow_indices.is_empty();
@@ -170,6 +162,7 @@ pub(super) fn parse_spec(
     let spec = ModelSpec {
         mode,
         labels,
+        groups,
         width_px: input.width,
         height_px: input.height,
         channels: input.channels,
@@ -183,6 +176,7 @@ pub(super) fn parse_spec(
         frame_steps,
         temperature,
         threshold,
+        group_threshold,
         orientation: Orientation { mirrored, upside_down },
         precision,
         self_test,
@@ -214,36 +208,6 @@ fn parse_model_card(keys: &Keys<'_>) -> Result<Option<String>> {
     let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(card);
     check("model_card", object.is_ok(), "must be a JSON object")?;
     Ok(Some(card.to_owned()))
-}
-
-fn parse_labels(entries: Vec<LabelEntry>) -> Result<Vec<Label>> {
-    check("labels", !entries.is_empty(), "must not be empty")?;
-    check_number("labels", "a number of entries", entries.len(), 1..=limits::MAX_LABELS)?;
-    let mut codes = HashSet::new();
-    for (index, label) in entries.iter().enumerate() {
-        let texts = [
-            Some(&label.code),
-            Some(&label.name),
-            label.scheme.as_ref(),
-            label.scheme_code.as_ref(),
-        ];
-        let is_valid = !texts.into_iter().flatten().any(|text| has_nul(text));
-        check("labels", is_valid, &format!("must not contain a NUL in entry {index}"))?;
-        let codes_of_label = [Some(&label.code), label.scheme.as_ref(), label.scheme_code.as_ref()];
-        for code in codes_of_label.into_iter().flatten() {
-            check_text("labels", "codes", code, limits::MAX_LABEL_CODE_BYTES)?;
-        }
-        check_text("labels", "names", &label.name, limits::MAX_LABEL_NAME_BYTES)?;
-        check("labels", !label.code.is_empty(), &format!("must have a code in entry {index}"))?;
-        check(
-            "labels",
-            codes.insert(label.code.clone()),
-            &format!("must not repeat the code {:?}", label.code),
-        )?;
-    }
-    let label =
-        |e: LabelEntry| Label { code: e.code, name: e.name, scheme: e.scheme.zip(e.scheme_code) };
-    Ok(entries.into_iter().map(label).collect())
 }
 
 fn parse_states(entries: Vec<StateEntry>) -> Result<Vec<StateSpec>> {

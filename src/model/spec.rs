@@ -41,6 +41,19 @@ pub struct Label {
     pub name: String,
     /// DICOM coding scheme and code value, if the package defines them.
     pub scheme: Option<(String, String)>,
+    /// Index of the label's group in [`ModelSpec::groups`]; `None` if the package has no groups.
+    pub group: Option<usize>,
+}
+
+/// A group of labels, such as the apical views. Each label belongs to one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Short code, such as `APICAL`.
+    pub code: String,
+    /// Human-readable name.
+    pub name: String,
+    /// DICOM coding scheme and code value, if the package defines them.
+    pub scheme: Option<(String, String)>,
 }
 
 /// A tensor of the temporal state. The graph reads it from an input and writes its next value to an
@@ -102,6 +115,8 @@ pub struct ModelSpec {
     pub mode: Mode,
     /// Labels, in the order of the logits.
     pub labels: Vec<Label>,
+    /// Groups of the labels; empty if the package has none.
+    pub groups: Vec<Group>,
     /// Width of a sample in pixels.
     pub width_px: usize,
     /// Height of a sample in pixels.
@@ -128,6 +143,9 @@ pub struct ModelSpec {
     pub temperature: f32,
     /// Confidence below which the label is withheld.
     pub threshold: f32,
+    /// Confidence of a group below which the group and the label are withheld; 0 if the package has
+    /// no groups.
+    pub group_threshold: f32,
     /// Display orientation of the training images.
     pub orientation: Orientation,
     /// Precision of the numbers inside the graph.

@@ -20,6 +20,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
     ModelSpec {
         mode: Mode::Window,
         labels: Vec::new(),
+        groups: Vec::new(),
         width_px,
         height_px,
         channels,
@@ -33,6 +34,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         frame_steps: None,
         temperature: 1.0,
         threshold: 0.0,
+        group_threshold: 0.0,
         orientation: Orientation::default(),
         precision: Precision::Fp32,
         self_test: SelfTest {

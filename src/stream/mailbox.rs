@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(super) const FINALS: u64 = 4;
 
 /// Number of words in a result without its posterior.
-const HEADER_WORDS: usize = 16;
+const HEADER_WORDS: usize = 17;
 
 /// Number of words of the results that a reader copies to a small array on the stack. Results with
 /// up to 68 labels fit.
@@ -194,7 +194,7 @@ fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
     [
         pair(result.status.code().cast_unsigned(), result.flags.bits()),
         result.acquisition,
-        pair(result.chunks, result.label.map_or(0, |label| label + 1)),
+        pair(result.chunks, encode_index(result.label)),
         pair(result.confidence.to_bits(), result.margin.to_bits()),
         result.first_sequence,
         result.last_sequence,
@@ -208,7 +208,13 @@ fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
         result.inference_ns.cast_unsigned(),
         result.failed_chunks,
         result.slow_inference_ns.cast_unsigned(),
+        pair(encode_index(result.group), result.group_confidence.to_bits()),
     ]
+}
+
+/// Encodes an index so that 0 stands for `None`.
+fn encode_index(index: Option<u32>) -> u32 {
+    index.map_or(0, |index| index + 1)
 }
 
 /// Decodes the words of a result and writes the posterior to `scores`.
@@ -235,6 +241,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         inference,
         failed_chunks,
         slow_inference,
+        group,
     ] = times;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
     ViewResult {
@@ -257,6 +264,8 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         inference_ns: inference.cast_signed(),
         failed_chunks,
         slow_inference_ns: slow_inference.cast_signed(),
+        group: high(group).checked_sub(1),
+        group_confidence: f32::from_bits(low(group)),
     }
 }
 

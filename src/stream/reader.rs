@@ -3,6 +3,7 @@
 use super::history::{Coverage, Covered, Span, Wait};
 use super::shared::Shared;
 use super::stats::StreamStats;
+use crate::classifier::decision::decide;
 use crate::classifier::posterior::PosteriorRule;
 use crate::error::{Result, Status};
 use crate::memory::fill_values;
@@ -92,8 +93,8 @@ impl Reader {
     ///
     /// The call waits at most `timeout` for outputs that are still to come, until the end of the
     /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
-    /// frame counts and the durations are 0, and the only flags are [`ResultFlags::ABSTAINED`],
-    /// [`ResultFlags::FAILED_CHUNKS`] and [`ResultFlags::DEGRADED`].
+    /// frame counts and the durations are 0, and the only flags are those for the reasons why a
+    /// label is withheld, [`ResultFlags::FAILED_CHUNKS`] and [`ResultFlags::DEGRADED`].
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no chunk or window. If it contains none
@@ -202,7 +203,7 @@ impl Reader {
         scores: &mut [f32],
     ) -> QueryAnswer {
         let mut result = ViewResult::new(0);
-        result.set_label(posterior, self.shared.spec.threshold);
+        decide(&mut result, &self.shared.spec, posterior);
         result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;

@@ -107,6 +107,20 @@ static ttv_status get_label(void) {
   return ttv_engine_get_label(engine, 0, &label);
 }
 
+/* Returns TTV_OK if a failing call keeps its message. */
+static ttv_status expect_error(ttv_status want, ttv_status got, const char *text) {
+  char message[512] = "";
+  ttv_last_error(message, sizeof message);
+  if (got == want && !strstr(message, text)) return TTV_ERR_INTERNAL;
+  return got == want ? TTV_OK : got;
+}
+
+static ttv_status get_group(void) {
+  ttv_group group = TTV_GROUP_INIT;
+  return expect_error(TTV_ERR_INVALID_ARGUMENT, ttv_engine_get_group(engine, 0, &group),
+                      "has no groups");
+}
+
 static ttv_status pause_and_resume(void) {
   ttv_status status = ttv_engine_pause(engine);
   ttv_status resumed = ttv_engine_resume(engine);
@@ -117,14 +131,6 @@ static ttv_status wait_for_nothing(void) {
   ttv_result result = TTV_RESULT_INIT;
   ttv_status status = ttv_stream_wait(stream, 1000000, 0, &result);
   return status == TTV_ERR_INVALID_ARGUMENT ? TTV_OK : status;
-}
-
-/* Returns TTV_OK if a failing call keeps its message. */
-static ttv_status expect_error(ttv_status want, ttv_status got, const char *text) {
-  char message[512] = "";
-  ttv_last_error(message, sizeof message);
-  if (got == want && !strstr(message, text)) return TTV_ERR_INTERNAL;
-  return got == want ? TTV_OK : got;
 }
 
 static ttv_status export_engine(void) {
@@ -175,6 +181,7 @@ static const struct {
     {"ttv_stream_wait", wait_for_nothing, 0},
     {"ttv_engine_get_info", get_info, 0},
     {"ttv_engine_get_label", get_label, 0},
+    {"ttv_engine_get_group", get_group, 0},
     {"ttv_engine_pause and _resume", pause_and_resume, 0},
     {"ttv_engine_export", export_engine, 0},
     {"ttv_engine_import", import_engine, 0},

@@ -157,6 +157,23 @@ def create_failure_cases() -> Iterator[Case]:
     )
 
 
+def create_decision_cases() -> Iterator[Case]:
+    """Returns the cases in which a label or a group can be withheld."""
+    length = frames(30, 2.0)
+    queries = [(1_000_000_000, 1_400_000_000), (1_500_000_000, 2_200_000_000)]
+    yield Case("threshold", usual(temperature=8.0, threshold=0.4), length, queries)
+    for groups in ([0, 0, 1, 1], [0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]):
+        for threshold, group_threshold in ((0.0, 0.0), (0.31, 0.0), (0.2, 0.62), (0.31, 0.9)):
+            settings = usual(
+                temperature=12.0,
+                threshold=threshold,
+                groups=groups,
+                group_threshold=group_threshold,
+            )
+            name = f"groups {groups}, thresholds {threshold} and {group_threshold}"
+            yield Case(name, settings, length, queries)
+
+
 def create_cases() -> Iterator[Case]:
     """Returns all cases. Their names are part of the fixtures."""
     yield Case("30 Hz, whole chunks", usual(), frames(30, 64 / 30))
@@ -199,6 +216,7 @@ def create_cases() -> Iterator[Case]:
     )
     yield from create_clock_cases()
     yield from create_failure_cases()
+    yield from create_decision_cases()
     yield Case(
         "tie goes to the earlier",
         {"interval_ns": 30_000_000, "alpha": 2, "clip_samples": 8},

@@ -46,6 +46,11 @@ class Settings:
     """Indices of the frames that make their fast run fail."""
     fails_slow: tuple[int, ...] = ()
     """Indices of the slow frames that make their slow run fail."""
+    temperature: float = 1.0
+    threshold: float = 0.0
+    groups: tuple[int, ...] = ()
+    """Group of each label; empty if the package has no groups."""
+    group_threshold: float = 0.0
 
 
 @dataclass
@@ -91,6 +96,28 @@ def compute_logits(fast: list[int], slow: int, state: list[float]) -> list[float
         fast_sum = sum((frame * (label + 3) + i) % 11 for i, frame in enumerate(fast))
         logits.append(fast_sum + (slow * (label + 1)) % 5 + 0.5 * state[label])
     return logits
+
+
+def decide(settings: Settings, posterior: list[float]) -> dict[str, Any]:
+    """Returns the label and the group, or -1 for each that is withheld, and the reasons."""
+    view = posterior.index(max(posterior))
+    reasons = ["abstained"] if posterior[view] < settings.threshold else []
+    if not settings.groups:
+        return {"label": -1 if reasons else view, "withheld": reasons}
+    sums = [0.0] * (max(settings.groups) + 1)
+    for value, group in zip(posterior, settings.groups, strict=True):
+        sums[group] += value
+    group = sums.index(max(sums))
+    if settings.groups[view] != group:
+        reasons.append("outside_group")
+    if sums[group] < settings.group_threshold:
+        reasons.append("group_abstained")
+    return {
+        "label": -1 if reasons else view,
+        "group": -1 if "group_abstained" in reasons else group,
+        "group_confidence": sums[group],
+        "withheld": reasons,
+    }
 
 
 class Acquisition:
@@ -241,10 +268,10 @@ class Acquisition:
             return {"label": -1, "posterior": [], "chunks": 0}
         mean = [sum(chunk.logits[j] for chunk in chunks) / len(chunks) for j in range(LABELS)]
         largest = max(mean)
-        powers = [math.exp(value - largest) for value in mean]
+        powers = [math.exp((value - largest) / self.settings.temperature) for value in mean]
         posterior = [power / sum(powers) for power in powers]
         return {
-            "label": posterior.index(max(posterior)),
+            **decide(self.settings, posterior),
             "posterior": posterior,
             "chunks": len(chunks),
             "first_ns": chunks[0].first_ns,

@@ -50,6 +50,24 @@ def build_small_set() -> list[dict[str, Any]]:
     ]
 
 
+def test_coverage_and_accuracy_are_measured_at_each_level():
+    header = {**HEADER, "groups": {"codes": ["G", "H"], "of_label": [0, 1, 1], "threshold": 0.65}}
+    rows = [
+        build_row("right", "A", "p0", [0.8, 0.1, 0.1]),
+        build_row("right group", "C", "p1", [0.25, 0.4, 0.35]),
+        build_row("wrong", "B", "p2", [0.7, 0.2, 0.1]),
+        build_row("outside", "B", "p3", [0.45, 0.3, 0.25]),
+    ]
+    decision = compute_metrics(header, rows)["decision"]
+    assert decision["label"] == {"count": 2, "coverage": 0.5, "accuracy": 0.5}
+    assert decision["group"] == {"count": 3, "coverage": 0.75, "accuracy": 2 / 3}
+    assert decision["withheld"] == {"abstained": 2, "outside_group": 1, "group_abstained": 1}
+    assert decision["group_coverage"][0]["accuracy"] == 0.75
+    ungrouped = compute_metrics(HEADER, rows)["decision"]
+    assert ungrouped["label"] == {"count": 2, "coverage": 0.5, "accuracy": 0.5}
+    assert (ungrouped["group"], ungrouped["group_coverage"]) == (None, None)
+
+
 def assert_close(found: Any, expected: Any, where: str = "metrics") -> None:
     if isinstance(expected, dict):
         assert found.keys() == expected.keys(), where

@@ -14,6 +14,7 @@ from tteview_train.cli import main
 from tteview_train.config import TrainConfig
 from tteview_train.export import choose_slow_indices, write_onnx
 from tteview_train.manifest import Label, list_labels, read_manifest
+from tteview_train.metrics import compute_metrics
 from tteview_train.model import SlowFast
 from tteview_train.model_config import ModelConfig
 from tteview_train.predictions import read_predictions
@@ -127,6 +128,26 @@ def test_the_command_writes_labels_and_the_spec_file(folder, tmp_path, capsys):
     assert spec["sample_interval_ns"] == "33333333"
     assert spec["slow_indices"] == "[0, 4, 8, 12]"
     assert [spec["mean"], spec["temperature"]] == ["[0.45]", "1.0"]
+
+
+def test_thresholds_are_fitted_on_a_set_unlike_the_training_set(folder, tmp_path, capsys):
+    run, out = folder / "run", tmp_path / "x.onnx"
+    other = write_set(tmp_path / "other", {"test": 3})
+    arguments = ["export", "--run", str(run), "--out", str(out), "--threshold", "fit"]
+    assert main(arguments) == 1
+    assert "--fit-manifest and an option with the value fit need each other" in (
+        capsys.readouterr().err
+    )
+    assert main([*arguments, "--fit-manifest", str(other), "--accuracy", "0.5"]) == 0
+    assert "threshold " in capsys.readouterr().out
+    spec = dict(line.split(" = ") for line in (tmp_path / "x.spec.toml").read_text().splitlines())
+    predictions = tmp_path / "p"
+    predict = ["predict", "--run", str(run), "--manifest", str(other), "--out", str(predictions)]
+    assert main([*predict, "--split", "all", "--threshold", spec["threshold"]]) == 0
+    decision = compute_metrics(*read_predictions(predictions))["decision"]["label"]
+    assert float(spec["threshold"]) == 1.0 or decision["accuracy"] >= 0.5
+    assert main(["fit", str(predictions), "--accuracy", "0.5"]) == 0
+    assert f"--threshold {float(spec['threshold']):.4f}" in capsys.readouterr().out
 
 
 def test_the_temperature_of_a_package_is_fitted_on_val(folder, tmp_path):

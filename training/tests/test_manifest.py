@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tteview_train.manifest import (
@@ -68,4 +70,39 @@ def test_labels_that_repeat_are_refused(tmp_path):
     file = tmp_path / "labels.json"
     file.write_text('[{"code":"A","name":"a"},{"code":"A","name":"b"}]')
     with pytest.raises(ManifestError, match="these repeat: A"):
+        read_labels(file)
+
+
+GROUPED = {
+    "groups": [{"code": "G", "name": "g", "scheme": "SCT", "scheme_code": "1"}],
+    "labels": [{"code": "A", "name": "a", "group": "G"}, {"code": "B", "name": "b", "group": "G"}],
+}
+
+
+def test_labels_and_groups_are_written_as_they_are_read(tmp_path):
+    file = tmp_path / "labels.json"
+    for content in (GROUPED, [{"code": "A", "name": "a"}]):
+        file.write_text(json.dumps(content))
+        labels = read_labels(file)
+        file.write_text(labels.to_json())
+        assert read_labels(file) == labels
+        assert isinstance(json.loads(file.read_text()), type(content))
+    file.write_text(json.dumps(GROUPED))
+    assert read_labels(file).list_group_indices() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": []}, "the group of A must be one of"),
+        ({"labels": [{"code": "A", "name": "a"}]}, "got None"),
+        ({"groups": [*GROUPED["groups"], {"code": "H", "name": "h"}]}, "H has none"),
+        ({"groups": GROUPED["groups"] * 2}, "each group must be listed once"),
+        ({"labels": 3}, "must be JSON lists"),
+    ],
+)
+def test_labels_that_do_not_fit_their_groups_are_refused(tmp_path, change, message):
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps({**GROUPED, **change}))
+    with pytest.raises(ManifestError, match=message):
         read_labels(file)

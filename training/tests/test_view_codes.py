@@ -36,7 +36,39 @@ def test_labels_have_the_codes_of_dicom_context_groups() -> None:
     }
     coded = {
         label.code: (label.scheme, label.scheme_code)
-        for label in read_labels(VIEWS)
+        for label in read_labels(VIEWS).labels
         if label.scheme
     }
     assert {view: known[code] for view, code in coded.items()} == MEANINGS
+
+
+def test_groups_have_the_codes_of_dicom_context_groups() -> None:
+    # Context group (CID) 5 contains the transducer approaches.
+    known = {
+        (code.scheme_designator, code.value): code.meaning
+        for group in (codes.cid5, codes.cid12226)
+        for code in (getattr(group, name) for name in group.dir())
+    }
+    groups = read_labels(VIEWS).groups
+    coded = {group.code: known[group.scheme, group.scheme_code] for group in groups if group.scheme}
+    assert coded == {
+        "PARA-LONG": "Parasternal long axis",
+        "PARA-SHORT": "Parasternal short axis",
+        "APICAL": "Apical",
+        "SUBCOSTAL": "Subcostal",
+    }
+    assert [group.code for group in groups if not group.scheme] == ["SUPRASTERNAL", "OTHER"]
+
+
+def test_each_view_is_in_its_group() -> None:
+    prefixes = {
+        "PLAX": "PARA-LONG",
+        "PSAX": "PARA-SHORT",
+        "A": "APICAL",
+        "SC": "SUBCOSTAL",
+        "SSN": "SUPRASTERNAL",
+        "OTHER": "OTHER",
+    }
+    for label in read_labels(VIEWS).labels:
+        expected = {group for prefix, group in prefixes.items() if label.code.startswith(prefix)}
+        assert {label.group} == expected, label

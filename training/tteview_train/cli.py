@@ -1,4 +1,4 @@
-"""The commands `train`, `predict`, `export`, `adapt` and `ablate`."""
+"""The commands `train`, `predict`, `export`, `fit`, `adapt` and `ablate`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 
 from .ablate import QUESTIONS, ablate
 from .adapt import AdaptError
+from .adapt_command import add_adapt_options
 from .augment_settings import AugmentSettings
 from .balance import METHODS
-from .cli_adapt import add_adapt_options
 from .config import TrainConfig
-from .export import export
-from .manifest import Label, ManifestError, list_labels, read_labels, read_manifest
+from .export_command import add_export_options, add_fit_options
+from .manifest import LabelSet, ManifestError, list_labels, read_labels, read_manifest
 from .model_config import CAUSAL, CENTRED, PRESETS, ModelConfig, build_preset
-from .predict import fit_run_temperature, predict
+from .predict import predict
 from .readers import CineError
 from .run_folder import RunError
 from .train import RunOptions, TrainError, train
@@ -80,7 +80,10 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     _add_train_options(commands.add_parser("train", help="train a network or continue a run"))
     _add_predict_options(commands.add_parser("predict", help="write the posteriors of cines"))
-    _add_export_options(commands.add_parser("export", help="write the files for tteview compile"))
+    add_export_options(commands.add_parser("export", help="write the files for tteview compile"))
+    add_fit_options(
+        commands.add_parser("fit", help="fit the thresholds of a package on its predictions")
+    )
     add_adapt_options(
         commands.add_parser("adapt", help="adapt a network to unlabelled cines of a new scanner")
     )
@@ -106,7 +109,8 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--labels",
         type=Path,
-        help="JSON file with the labels in the order of the logits; default: the manifest's labels",
+        help="JSON file with the labels in the order of the logits and their groups; "
+        "default: the manifest's labels, without groups",
     )
     add("--preset", choices=PRESETS, default="slim", help="configuration of the network")
     add("--width", type=int, help="channels of the slow stem; default: the preset's")
@@ -197,7 +201,7 @@ def _build_config(options: argparse.Namespace) -> TrainConfig:
     given = {key: value for key, value in changes.items() if value is not None}
     model = build_preset(
         options.preset,
-        len(labels),
+        len(labels.labels),
         time=options.time,
         in_channels=options.in_channels,
         dropout=options.dropout,
@@ -208,7 +212,8 @@ def _build_config(options: argparse.Namespace) -> TrainConfig:
         raise ValueError(f"--augment-strength must be 0 to 1, got {strength}")
     values = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
     values["augment_settings"] = AugmentSettings().scale(strength)
-    values.update(model=model, labels=tuple(labels), manifest=str(options.manifest))
+    values.update(model=model, labels=labels.labels, groups=labels.groups)
+    values["manifest"] = str(options.manifest)
     values["emphasis"] = tuple(_parse_factor(text) for text in options.emphasis)
     values["samples"] = options.samples or _choose_sample_count(model)
     return TrainConfig(**values)
@@ -233,10 +238,10 @@ def _choose_sample_count(model: ModelConfig) -> int:
     return max(model.clip_samples, -(-(model.look_back + model.alpha) // 16) * 16)
 
 
-def _load_labels(options: argparse.Namespace) -> list[Label]:
+def _load_labels(options: argparse.Namespace) -> LabelSet:
     if options.labels:
         return read_labels(options.labels)
-    return list_labels(read_manifest(options.manifest))
+    return LabelSet(tuple(list_labels(read_manifest(options.manifest))))
 
 
 def _build_run_options(options: argparse.Namespace) -> RunOptions:
@@ -287,6 +292,12 @@ def _add_predict_options(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=float, default=1.0, help="divisor of the logits")
     add("--threshold", type=float, default=0.0, help="confidence below which a label is withheld")
     add(
+        "--group-threshold",
+        type=float,
+        default=0.0,
+        help="confidence of a group below which the group is withheld",
+    )
+    add(
         "--cache",
         type=Path,
         help="folder of decoded cines; default: cache in the folder of the run",
@@ -306,50 +317,9 @@ def _predict(options: argparse.Namespace) -> None:
         options.threshold,
         options.cache,
         options.device,
+        group_threshold=options.group_threshold,
     )
     print(f"{options.out}: {count} cines")
-
-
-def _add_export_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--run", type=Path, required=True, help="folder of a run")
-    add("--out", type=Path, required=True, help="ONNX file to write, NAME.onnx")
-    add(
-        "--checkpoint",
-        choices=("best", "last"),
-        default="best",
-        help="best: averaged weights with the best macro F1 on val; last: those of the last epoch",
-    )
-    add(
-        "--temperature",
-        default="1",
-        help="divisor of the logits, or val to fit it on the split val of the run's manifest",
-    )
-    add("--threshold", type=float, default=0.0, help="confidence below which a label is withheld")
-    add("--model-version", default="", help="model version in the package; default: NAME")
-    add(
-        "--cache",
-        type=Path,
-        help="folder of decoded cines; default: cache in the folder of the run",
-    )
-    parser.set_defaults(command=_export)
-
-
-def _export(options: argparse.Namespace) -> None:
-    if options.temperature == "val":
-        temperature = fit_run_temperature(options.run, options.checkpoint, options.cache)
-        print(f"temperature {temperature:.4f}")
-    else:
-        temperature = float(options.temperature)
-    command = export(
-        options.run,
-        options.out,
-        options.checkpoint,
-        temperature,
-        options.threshold,
-        options.model_version,
-    )
-    print(f"{options.out}\ncompile it with:\n  {command}")
 
 
 def _add_ablate_options(parser: argparse.ArgumentParser) -> None:

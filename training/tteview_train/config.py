@@ -9,7 +9,7 @@ from typing import Any
 
 from .augment_settings import AugmentSettings
 from .checkpoint import write_text_atomically
-from .manifest import Label
+from .manifest import Group, Label, LabelSet
 from .model_config import CAUSAL, ModelConfig
 from .sampling import GAP_NS
 
@@ -59,6 +59,8 @@ class TrainConfig:
     std: float = 0.225
     orientation: str = "standard"
     seed: int = 0
+    groups: tuple[Group, ...] = ()
+    """Groups of the labels."""
     precision: str = "auto"
     """Precision of the network. `auto` means bf16 or fp16 on a GPU and fp32 on a CPU."""
 
@@ -90,6 +92,11 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
+    def label_set(self) -> LabelSet:
+        """The labels and their groups."""
+        return LabelSet(self.labels, self.groups)
+
+    @property
     def class_factors(self) -> list[float]:
         """The factor of `emphasis` for each label."""
         factors = dict(self.emphasis)
@@ -108,6 +115,7 @@ def parse_config(text: str) -> TrainConfig:
     model.setdefault("lateral_reach", model["lateral_kernel"] // 2)
     values["model"] = ModelConfig(**{**model, "blocks": tuple(model["blocks"])})
     values["labels"] = tuple(Label(**label) for label in values["labels"])
+    values["groups"] = tuple(Group(**group) for group in values.get("groups", ()))
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()
     }
@@ -124,9 +132,8 @@ def list_differences(a: TrainConfig, b: TrainConfig) -> list[str]:
 
 def save_config(run: Path, config: TrainConfig) -> None:
     """Writes `config.json`, and `labels.json` for `tteview compile --labels`."""
-    labels = json.dumps([asdict(label) for label in config.labels], indent=1) + "\n"
     write_text_atomically(run / "config.json", config.to_json())
-    write_text_atomically(run / "labels.json", labels)
+    write_text_atomically(run / "labels.json", config.label_set.to_json())
 
 
 def load_config(run: Path) -> TrainConfig:

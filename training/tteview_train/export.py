@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .checkpoint import write_text_atomically
 from .config import TrainConfig
+from .decision import DecisionRule
 from .model import SlowFast
 from .model_config import CAUSAL
 from .run_folder import load_run
@@ -81,7 +82,7 @@ def write_onnx(model: SlowFast, path: Path) -> None:
 
 
 def format_spec(
-    config: TrainConfig, temperature: float, threshold: float, version: str, provenance: str
+    config: TrainConfig, temperature: float, rule: DecisionRule, version: str, provenance: str
 ) -> str:
     """Returns the text of the file for `tteview compile --spec`.
 
@@ -93,7 +94,8 @@ def format_spec(
         "sample_interval_ns": config.model.interval_ns,
         "slow_indices": choose_slow_indices(config),
         "temperature": float(temperature),
-        "threshold": float(threshold),
+        "threshold": float(rule.threshold),
+        **({"group_threshold": float(rule.group_threshold)} if rule.groups else {}),
         "orientation": config.orientation,
         "model_version": version,
         "provenance": provenance,
@@ -108,7 +110,7 @@ def export(
     out: Path,
     checkpoint: str = "best",
     temperature: float = 1.0,
-    threshold: float = 0.0,
+    rule: DecisionRule | None = None,
     version: str = "",
 ) -> str:
     """Writes the graph to `out`, and the labels and settings to two files in the same folder.
@@ -121,12 +123,12 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_onnx(model, out)
     labels, spec = out.with_name(f"{name}.labels.json"), out.with_name(f"{name}.spec.toml")
-    listed = [vars(label) for label in config.labels]
     provenance = (
         f"tteview_train, checkpoint sha256 {digest}, seed {config.seed}, {config.epochs} epochs"
     )
-    text = format_spec(config, temperature, threshold, version or name, provenance)
-    write_text_atomically(labels, json.dumps(listed, indent=1) + "\n")
+    rule = rule or DecisionRule(groups=config.label_set.list_group_indices())
+    text = format_spec(config, temperature, rule, version or name, provenance)
+    write_text_atomically(labels, config.label_set.to_json())
     write_text_atomically(spec, text)
     words = ["tteview", "compile", str(out), "--labels", str(labels), "--spec", str(spec)]
     return shlex.join([*words, "-o", str(out.with_name(name))])

@@ -125,31 +125,93 @@ class Label:
     name: str
     scheme: str | None = None
     scheme_code: str | None = None
+    group: str | None = None
+    """Code of the label's group, or `None` if the labels have no groups."""
 
 
-def read_labels(path: Path) -> list[Label]:
-    """Reads a JSON list of labels in the order of the logits, as `tteview compile --labels` does.
+@dataclass(frozen=True)
+class Group:
+    """A group of labels, as the model package describes it."""
 
-    Raises `ManifestError`.
+    code: str
+    name: str
+    scheme: str | None = None
+    scheme_code: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels in the order of the logits, and their groups."""
+
+    labels: tuple[Label, ...]
+    groups: tuple[Group, ...] = ()
+
+    def to_json(self) -> str:
+        """Returns the content of a file for `tteview compile --labels`."""
+        labels = [
+            {key: value for key, value in vars(label).items() if key != "group" or value}
+            for label in self.labels
+        ]
+        if not self.groups:
+            return json.dumps(labels, indent=1) + "\n"
+        groups = [vars(group) for group in self.groups]
+        return json.dumps({"groups": groups, "labels": labels}, indent=1) + "\n"
+
+    def list_group_indices(self) -> list[int]:
+        """Returns the index of each label's group. The list is empty if there are no groups."""
+        codes = [group.code for group in self.groups]
+        return [codes.index(label.group) for label in self.labels if label.group is not None]
+
+
+def read_labels(path: Path) -> LabelSet:
+    """Reads labels and their groups, in the form that `tteview compile --labels` reads.
+
+    The file contains an object with the lists `labels` and `groups`, or only the list of the
+    labels. Raises `ManifestError`.
     """
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        labels = [
-            Label(o["code"], o["name"], o.get("scheme"), o.get("scheme_code")) for o in listed
-        ]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        listed = content["labels"] if isinstance(content, dict) else content
+        groups = content.get("groups", []) if isinstance(content, dict) else []
+        labels = LabelSet(
+            tuple(Label(*_read_texts(o), o.get("group")) for o in listed),
+            tuple(Group(*_read_texts(o)) for o in groups),
+        )
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
-            f"{path}: labels must be a JSON list of objects with code and name: {error!r}"
+            f"{path}: labels and groups must be JSON lists of objects with code and name: {error!r}"
         ) from error
-    counts = Counter(label.code for label in labels)
-    repeated = [code for code, count in counts.items() if count > 1]
-    if repeated:
-        raise ManifestError(
-            f"{path}: each label must be listed once, but these repeat: {', '.join(repeated)}"
-        )
+    for kind, codes in (
+        ("label", [label.code for label in labels.labels]),
+        ("group", [group.code for group in labels.groups]),
+    ):
+        repeated = [code for code, count in Counter(codes).items() if count > 1]
+        if repeated:
+            raise ManifestError(
+                f"{path}: each {kind} must be listed once, but these repeat: {', '.join(repeated)}"
+            )
+    _check_groups(path, labels)
     return labels
+
+
+def _read_texts(entry: dict[str, str]) -> tuple[str, str, str | None, str | None]:
+    return entry["code"], entry["name"], entry.get("scheme"), entry.get("scheme_code")
+
+
+def _check_groups(path: Path, labels: LabelSet) -> None:
+    """Checks that each label has a group and each group a label, or that there are no groups."""
+    codes: list[str | None] = [group.code for group in labels.groups]
+    for label in labels.labels:
+        if label.group not in (codes or [None]):
+            raise ManifestError(
+                f"{path}: the group of {label.code} must be one of {codes}, got {label.group!r}"
+            )
+    empty = set(codes) - {label.group for label in labels.labels}
+    if empty:
+        names = ", ".join(sorted(map(str, empty)))
+        raise ManifestError(f"{path}: each group must have a label, but {names} has none")
 
 
 def list_labels(entries: Sequence[Entry]) -> list[Label]:

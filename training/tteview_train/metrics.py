@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .calibration import measure_calibration
+from .decision import REASONS, DecisionRule, Mask, decide, read_rule
 from .predictions import Cines, Json, PredictionsError, collect_cines
 from .scores import (
     RESAMPLES,
@@ -64,6 +65,7 @@ def compute_metrics(header: Json, rows: Sequence[Json]) -> Json:
         "calibration": measure_calibration(cines, validation),
         "coverage": [measure_coverage(cines, step * 5 / 100) for step in range(20)],
         "package_threshold": measure_coverage(cines, header.get("threshold") or 0.0),
+        "decision": measure_decision(cines, read_rule(header)),
         "chunks": _score_chunks(cines),
         "durations": [_score_duration(cines, seconds) for seconds in SECONDS],
         "robustness": _score_groups(cines, len(labels)),
@@ -82,6 +84,39 @@ def measure_coverage(cines: Cines, threshold: float) -> Json:
         "count": count,
         "coverage": count / len(cines.rows),
         "accuracy": right / count if count else None,
+    }
+
+
+def measure_decision(cines: Cines, rule: DecisionRule) -> Json:
+    """Measures how many labels and groups are given at the thresholds of the package.
+
+    The accuracies are those of the given labels and groups. `group_coverage` contains the groups
+    that would be given at other thresholds.
+    """
+    decision = decide(cines.posterior, rule)
+    label = _measure_level(decision.gives_label, decision.label == cines.truth)
+    withheld = {reason: int(decision.reasons[reason].sum()) for reason in REASONS}
+    if not rule.groups:
+        return {"label": label, "group": None, "withheld": withheld, "group_coverage": None}
+    right = decision.group == np.asarray(rule.groups)[cines.truth]
+    steps = [step * 5 / 100 for step in range(20)]
+    return {
+        "label": label,
+        "group": _measure_level(decision.gives_group, right),
+        "withheld": withheld,
+        "group_coverage": [
+            {"threshold": step, **_measure_level(decision.group_confidence >= step, right)}
+            for step in steps
+        ],
+    }
+
+
+def _measure_level(given: Mask, right: Mask) -> Json:
+    count = int(given.sum())
+    return {
+        "count": count,
+        "coverage": count / len(given),
+        "accuracy": int(right[given].sum()) / count if count else None,
     }
 
 

@@ -15,7 +15,7 @@ from .cine_cache import Cache, SampleSettings
 from .config import TrainConfig
 from .manifest import Entry, check_labels, read_manifest, select_split
 from .model import SlowFast
-from .predictions import collect_cines
+from .predictions import Cines, Json, collect_cines
 from .run_folder import load_run
 from .streaming import run_cine
 
@@ -48,6 +48,7 @@ def predict(
     cache: Path | None = None,
     device: str = "cpu",
     quiet: bool = False,
+    group_threshold: float = 0.0,
 ) -> int:
     """Writes a predictions file for a split, or for all splits if `split` is `None`.
 
@@ -59,13 +60,19 @@ def predict(
         entries = select_split(manifest, entries, split)
     check_labels(manifest, entries, config.labels)
     settings = SampleSettings(config.model.size_px, config.model.in_channels)
-    header = {
+    header: Json = {
         "predictions": 1,
         "labels": [label.code for label in config.labels],
         "model": digest,
         "temperature": temperature,
         "threshold": threshold,
     }
+    if config.groups:
+        header["groups"] = {
+            "codes": [group.code for group in config.groups],
+            "of_label": config.label_set.list_group_indices(),
+            "threshold": group_threshold,
+        }
     decoded = Cache(cache or run / "cache", settings)
     cines = predict_cines(model, entries, decoded, config, temperature)
 
@@ -79,6 +86,15 @@ def predict(
     return len(entries)
 
 
+def predict_manifest(
+    model: SlowFast, manifest: Path, config: TrainConfig, cache: Path, temperature: float
+) -> Cines:
+    """Predicts the cines of all splits of a manifest. Raises `ManifestError` or `CineError`."""
+    entries = read_manifest(manifest)
+    check_labels(manifest, entries, config.labels)
+    return _collect(model, entries, config, cache, temperature)
+
+
 def fit_run_temperature(run: Path, checkpoint: str = "best", cache: Path | None = None) -> float:
     """Fits the temperature of a run on the split `val` of its manifest.
 
@@ -87,6 +103,12 @@ def fit_run_temperature(run: Path, checkpoint: str = "best", cache: Path | None 
     model, config, _ = load_run(run, checkpoint)
     manifest = Path(config.manifest)
     entries = select_split(manifest, read_manifest(manifest), "val")
+    return fit_temperature(_collect(model, entries, config, cache or run / "cache", 1.0))
+
+
+def _collect(
+    model: SlowFast, entries: Sequence[Entry], config: TrainConfig, cache: Path, temperature: float
+) -> Cines:
     settings = SampleSettings(config.model.size_px, config.model.in_channels)
-    rows = predict_cines(model, entries, Cache(cache or run / "cache", settings), config, 1.0)
-    return fit_temperature(collect_cines([label.code for label in config.labels], list(rows)))
+    rows = predict_cines(model, entries, Cache(cache, settings), config, temperature)
+    return collect_cines([label.code for label in config.labels], list(rows))

@@ -17,7 +17,7 @@ use crate::cargo_test::Selection;
 use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::write_file;
 use crate::host_build::{ADDRESS_SANITIZER, build_host, compiler, hosts_dir};
-use crate::inputs::{FRAMES_MODEL, STANDIN_MODEL, STANDIN_MODELS};
+use crate::inputs::{DEMO_MODEL, FRAMES_MODEL, STANDIN_MODEL, STANDIN_MODELS};
 use crate::package::archive::{END_OF_WHOLE_ARCHIVE, SYSTEM_LIBRARIES, WHOLE_ARCHIVE};
 use crate::package::install_for_tests;
 use crate::paths::root;
@@ -39,6 +39,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tests/c/fp_environment.c", &[]),
     ("tests/c/pause.c", ADDRESS_SANITIZER),
     ("tests/c/queries.c", ADDRESS_SANITIZER),
+    ("tests/c/groups.c", ADDRESS_SANITIZER),
     ("tests/c/waits.c", ADDRESS_SANITIZER),
     ("tests/c/memory_limit.c", &[]),
     ("tests/c/borders.c", ADDRESS_SANITIZER),
@@ -117,7 +118,9 @@ fn run_programs(prefix: &Path) -> Result {
             run_test_program(source, test.env("ASAN_OPTIONS", "detect_leaks=1"))?;
         }
     }
-    Ok(())
+    // The stand-in packages have no groups.
+    let groups = build_host(prefix, "tests/c/groups.c", ADDRESS_SANITIZER)?;
+    run(&mut command(&groups, [DEMO_MODEL]))
 }
 
 /// Runs the programs about threads.

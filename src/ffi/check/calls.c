@@ -16,6 +16,7 @@ UNCHECKED(ttv_status, engine_resume, (ttv_engine *));
 UNCHECKED(void, engine_destroy, (ttv_engine *));
 UNCHECKED(ttv_status, engine_get_info, (const ttv_engine *, ttv_engine_info *));
 UNCHECKED(ttv_status, engine_get_label, (const ttv_engine *, uint32_t, ttv_label *));
+UNCHECKED(ttv_status, engine_get_group, (const ttv_engine *, uint32_t, ttv_group *));
 UNCHECKED(ttv_status, stream_create, (ttv_engine *, const ttv_stream_config *, ttv_stream **));
 UNCHECKED(ttv_status, stream_get_memory, (const ttv_engine *, const ttv_stream_config *, size_t *));
 UNCHECKED(void, stream_destroy, (ttv_stream *));
@@ -32,6 +33,7 @@ UNCHECKED(ttv_status, stream_last_event, (const ttv_stream *));
 static _Thread_local struct {
   bool failed;
   int32_t label;
+  int32_t group;
 } last_read;
 
 /* The host's hooks. */
@@ -177,6 +179,16 @@ ttv_status ttv_engine_get_label(const ttv_engine *engine, uint32_t index, ttv_la
   FORWARD(ENGINE, engine, engine_get_label, handle->real, index, label);
 }
 
+ttv_status ttv_engine_get_group(const ttv_engine *engine, uint32_t index, ttv_group *group) {
+  if (index == UINT32_MAX || (last_read.failed && index == (uint32_t)last_read.group)) {
+    report("unread-status", "ttv_engine_get_group", engine,
+           "the index comes from a result that has no group, or that was not written because the "
+           "call failed; check the status and `group` first");
+    last_read.failed = false;
+  }
+  FORWARD(ENGINE, engine, engine_get_group, handle->real, index, group);
+}
+
 ttv_status ttv_stream_create(ttv_engine *engine, const ttv_stream_config *config,
                              ttv_stream **stream) {
   struct handle *parent = begin_call(ENGINE, engine, "ttv_stream_create");
@@ -233,7 +245,10 @@ ttv_status ttv_stream_process(ttv_stream *stream) {
 /* Keeps the outcome of a call that reads a result. */
 static ttv_status keep_outcome(ttv_status status, const ttv_result *result) {
   last_read.failed = result && status != TTV_OK && status != TTV_PARTIAL;
-  if (last_read.failed) memcpy(&last_read.label, &result->label, sizeof last_read.label);
+  if (last_read.failed) {
+    memcpy(&last_read.label, &result->label, sizeof last_read.label);
+    memcpy(&last_read.group, &result->group, sizeof last_read.group);
+  }
   return status;
 }
 

@@ -49,7 +49,7 @@ impl Backend for Recorder {
 fn engines_are_exported_and_imported_at_the_path_of_the_host() {
     let backend = Arc::new(Recorder { exported: Mutex::default(), imported: Mutex::default() });
     let spec = Network::default().spec;
-    let labels = LabelTexts::new(&spec.labels);
+    let labels = LabelTexts::new(&spec.labels, &spec.groups);
     let self_test_error = Mutex::new(Some(0.5));
     let engine = Engine::with_backend(spec, backend.clone());
     let mut engine = ttv_engine { engine, labels, self_test_error };

@@ -24,6 +24,8 @@ fn every_field_of_a_result_arrives_in_its_place() {
         queue_ns: 12,
         preprocess_ns: 13,
         inference_ns: 14,
+        group: Some(15),
+        group_confidence: 0.875,
         ..ViewResult::new(2)
     };
     let mut scores = [0.0_f32; 6];
@@ -38,10 +40,12 @@ fn every_field_of_a_result_arrives_in_its_place() {
     assert_eq!((found.first_time_ns, found.last_time_ns), (-9, 10));
     assert_eq!((found.latency_ns, found.queue_ns), (11, 12));
     assert_eq!((found.preprocess_ns, found.inference_ns), (13, 14));
+    assert_eq!((found.group, found.group_confidence), (15, 0.875));
     assert!(found.scores.is_null());
     assert_eq!((found.scores_capacity, found.scores_length), (5, 6));
-    let withheld = convert_result(&ViewResult { label: None, ..result }, 6, 0, buffer());
-    assert_eq!(withheld.label, -1);
+    let withheld = ViewResult { label: None, group: None, ..result };
+    let withheld = convert_result(&withheld, 6, 0, buffer());
+    assert_eq!((withheld.label, withheld.group), (-1, -1));
     let mut caller: ttv_result = init();
     (caller.scores, caller.scores_capacity) = (scores.as_mut_ptr(), 6);
     assert_eq!(caller.score_buffer().scores, scores.as_mut_ptr());

@@ -9,10 +9,12 @@ use crate::model::spec::{FrameSteps, Mode, SelfTest, StateSpec};
 use std::collections::HashSet;
 
 /// The keys of both formats.
-const COMMON_KEYS: [&str; 21] = [
+const COMMON_KEYS: [&str; 23] = [
     "format",
     "mode",
     "labels",
+    "groups",
+    "group_threshold",
     "input",
     "mean",
     "std",

@@ -36,6 +36,8 @@ fn every_field_arrives_as_it_was_published() {
         preprocess_ns: 10,
         failed_chunks: 11,
         slow_inference_ns: 12,
+        group: Some(13),
+        group_confidence: 0.875,
         ..result
     };
     mailbox.publish(&published, &posterior);

@@ -29,7 +29,7 @@ impl Pipeline {
             self.result.status = self.failure;
         }
         if self.result.status != Status::Ok {
-            self.result.label = None;
+            self.result.withhold();
         }
         self.result.flags.remove(ResultFlags::PROVISIONAL);
         self.result.flags |= ResultFlags::FINAL;
@@ -75,7 +75,7 @@ impl Pipeline {
                 self.posterior.fill(0.0);
             }
             self.result.status = Status::Poisoned;
-            self.result.label = None;
+            self.result.withhold();
             self.result.flags.remove(ResultFlags::PROVISIONAL);
             self.result.flags |= ResultFlags::FINAL;
             // The callback of the host may panic, too.
@@ -96,7 +96,7 @@ impl Pipeline {
         if !self.shared.is_stopping() {
             self.close_history();
             self.update_result();
-            self.result.label = None;
+            self.result.withhold();
             self.result.flags |= ResultFlags::PROVISIONAL;
             self.publish();
         }

@@ -1,6 +1,7 @@
 //! Steps of the network and their effect on the result.
 
 use super::Pipeline;
+use crate::classifier::decision::{clear_decision, decide};
 use crate::classifier::interface::{Classifier, Step};
 use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
@@ -136,14 +137,13 @@ impl Pipeline {
         }
         let Some(covered) = covered else {
             self.posterior.fill(0.0);
-            (result.chunks, result.label) = (0, None);
-            (result.confidence, result.margin) = (0.0, 0.0);
-            result.flags.remove(ResultFlags::ABSTAINED);
+            result.chunks = 0;
+            clear_decision(result);
             return;
         };
         result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;
-        result.set_label(&self.posterior, spec.threshold);
+        decide(result, spec, &self.posterior);
     }
 }

@@ -6,7 +6,7 @@
 use super::network::{self, Labelled, Network, Run, SIDE, push_at, wait};
 use crate::classifier::posterior::softmax;
 use crate::error::{Error, Result, Status};
-use crate::model::{Mode, ModelSpec};
+use crate::model::{Group, Mode, ModelSpec};
 use crate::result::ResultFlags;
 use crate::sampling::PartialChunk;
 use crate::stream::Stream;
@@ -28,12 +28,13 @@ fn create_network(settings: &Value) -> Network {
         .map(|frames| frames.iter().map(|frame| frame.as_i64().unwrap()).collect())
         .unwrap_or_default();
     let number = |key: &str| settings[key].as_u64().unwrap() as usize;
-    let spec = ModelSpec {
+    let mut spec = ModelSpec {
         sample_interval_ns: settings["interval_ns"].as_i64().unwrap(),
         alpha: number("alpha"),
         clip_samples: number("clip_samples"),
         ..network::create_spec(Mode::Stream, LABELS)
     };
+    set_decision(&mut spec, settings);
     Network::new(spec, move |slow, fast, state, logits| {
         let fast: Vec<i64> = fast.iter().map(|&grey| grey.round() as i64).collect();
         let next = compute_logits(slow[0].round() as i64, &fast, state);
@@ -47,6 +48,21 @@ fn create_network(settings: &Value) -> Network {
         }
         state.iter_mut().zip(next).for_each(|(state, logit)| *state = logit / 2.0);
     })
+}
+
+/// Sets what the settings of a case say about the decision which label is given.
+fn set_decision(spec: &mut ModelSpec, settings: &Value) {
+    let number = |key: &str| settings[key].as_f64().map(|value| value as f32);
+    spec.temperature = number("temperature").unwrap_or(1.0);
+    spec.threshold = number("threshold").unwrap_or(0.0);
+    spec.group_threshold = number("group_threshold").unwrap_or(0.0);
+    let groups = settings["groups"].as_array().map_or(&[][..], Vec::as_slice);
+    for (label, group) in spec.labels.iter_mut().zip(groups) {
+        label.group = Some(group.as_u64().unwrap() as usize);
+    }
+    let count = spec.labels.iter().filter_map(|label| label.group).max().map_or(0, |last| last + 1);
+    let group = |index| Group { code: format!("G{index}"), name: String::new(), scheme: None };
+    spec.groups = (0..count).map(group).collect();
 }
 
 /// Computes the logits of a chunk with the formula from the contract.
@@ -165,11 +181,31 @@ pub(super) fn check_label(name: &str, expect: &Value, result: &Labelled) {
     if result.chunks == 0 {
         return;
     }
+    check_decision(name, expect, result);
     assert_eq!(result.first_time_ns, expect["first_ns"].as_i64().unwrap(), "{name}: first");
     assert_eq!(result.last_time_ns, expect["last_ns"].as_i64().unwrap(), "{name}: last");
     for (score, expected) in result.scores.iter().zip(expect["posterior"].as_array().unwrap()) {
         let expected = expected.as_f64().unwrap() as f32;
         assert!((score - expected).abs() < 1e-4, "{name}: score {score} for {expected}");
+    }
+}
+
+fn check_decision(name: &str, expect: &Value, result: &Labelled) {
+    let group = expect["group"].as_i64().unwrap_or(-1);
+    assert_eq!(result.group.map_or(-1, i64::from), group, "{name}: group");
+    let confidence = expect["group_confidence"].as_f64().unwrap_or(0.0) as f32;
+    let found = result.group_confidence;
+    assert!((found - confidence).abs() < 1e-4, "{name}: {found} for {confidence}");
+    let reasons = [
+        ("abstained", ResultFlags::ABSTAINED),
+        ("outside_group", ResultFlags::OUTSIDE_GROUP),
+        ("group_abstained", ResultFlags::GROUP_ABSTAINED),
+    ];
+    let withheld: Vec<&str> =
+        expect["withheld"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    assert!(withheld.iter().all(|text| reasons.iter().any(|(name, _)| name == text)), "{name}");
+    for (reason, flag) in reasons {
+        assert_eq!(result.flags.contains(flag), withheld.contains(&reason), "{name}: {reason}");
     }
 }
 

@@ -110,11 +110,16 @@ impl Network {
 
 /// Creates the specification of a model whose samples have one pixel.
 pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
-    let label =
-        |index: usize| Label { code: format!("V{index}"), name: String::new(), scheme: None };
+    let label = |index: usize| Label {
+        code: format!("V{index}"),
+        name: String::new(),
+        scheme: None,
+        group: None,
+    };
     ModelSpec {
         mode,
         labels: (0..labels).map(label).collect(),
+        groups: vec![],
         width_px: 1,
         height_px: 1,
         channels: 1,
@@ -128,6 +133,7 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         frame_steps: None,
         temperature: 1.0,
         threshold: 0.0,
+        group_threshold: 0.0,
         orientation: Orientation::default(),
         precision: Precision::Fp32,
         self_test: SelfTest { seed: 1, logits: vec![], tolerance_fp32: 0.0, tolerance_fp16: 0.0 },

@@ -117,8 +117,9 @@ struct ClassifiedCine<'a> {
 impl ClassifiedCine<'_> {
     fn to_json(&self, engine: &Engine) -> Value {
         let FinalResult { result, scores, refused } = &self.result;
-        let labels = &engine.spec().labels;
+        let (labels, groups) = (&engine.spec().labels, &engine.spec().groups);
         let label = result.label.and_then(|index| labels.get(index as usize));
+        let group = result.group.and_then(|index| groups.get(index as usize));
         let scores: Map<String, Value> = labels
             .iter()
             .zip(scores)
@@ -129,9 +130,13 @@ impl ClassifiedCine<'_> {
         object.extend(into_object(json!({
             "view": label.map(|label| &label.code),
             "name": label.map(|label| &label.name),
-            "withheld": has(ResultFlags::ABSTAINED),
+            "withheld": result.chunks > 0 && label.is_none(),
+            "withheld_because": list_reasons(result.flags),
             "confidence": result.confidence,
             "margin": result.margin,
+            "group": group.map(|group| &group.code),
+            "group_name": group.map(|group| &group.name),
+            "group_confidence": (!groups.is_empty()).then_some(result.group_confidence),
             "frames": result.frames_used,
             "frames_refused": refused,
             "chunks": result.chunks,
@@ -148,6 +153,17 @@ impl ClassifiedCine<'_> {
         })));
         object.into()
     }
+}
+
+/// Returns the reasons why a label is withheld.
+fn list_reasons(flags: ResultFlags) -> Vec<&'static str> {
+    let reasons = [
+        (ResultFlags::ABSTAINED, "confidence"),
+        (ResultFlags::OUTSIDE_GROUP, "outside_group"),
+        (ResultFlags::GROUP_ABSTAINED, "group_confidence"),
+    ];
+    let holds = |&(flag, _): &(ResultFlags, &str)| flags.contains(flag);
+    reasons.into_iter().filter(holds).map(|(_, reason)| reason).collect()
 }
 
 /// Returns an object with the field `file`. If the name is not UTF-8, its other bytes become `\xNN`
@@ -172,52 +188,70 @@ fn into_object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The human-readable table. Its first two columns are as wide as the longest file name and the
-/// longest label.
+/// The human-readable table. The columns for the file, the view and the group are as wide as their
+/// longest entry. A model without groups has no columns for them.
 struct Table {
     file_width: usize,
     view_width: usize,
+    group_width: Option<usize>,
 }
 
 impl Table {
     fn new(files: &[PathBuf], engine: &Engine) -> Self {
         let width = |text: &str| text.chars().count();
+        let widest = |codes: Vec<&String>| {
+            let codes = codes.into_iter().map(|code| width(&escape_name(code)));
+            codes.chain([width(WITHHELD)]).max().unwrap_or(0)
+        };
         let file_width =
             files.iter().map(|file| width(&escape_path(file))).max().unwrap_or(0).max(4);
-        let codes = engine.spec().labels.iter().map(|label| width(&escape_name(&label.code)));
-        let view_width = codes.chain([width(WITHHELD)]).max().unwrap_or(0);
-        Self { file_width, view_width }
+        let (labels, groups) = (&engine.spec().labels, &engine.spec().groups);
+        let view_width = widest(labels.iter().map(|label| &label.code).collect());
+        let group_width = widest(groups.iter().map(|group| &group.code).collect());
+        let group_width = (!groups.is_empty()).then_some(group_width);
+        Self { file_width, view_width, group_width }
     }
 
     fn header(&self) -> String {
         self.line(
-            ["file", "view", "confidence", "margin", "frames", "chunks", "seconds"]
-                .map(String::from),
+            ["file", "view", "confidence", "margin", "group", "confidence"].map(String::from),
+            ["frames", "chunks", "seconds"].map(String::from),
         )
     }
 
     fn row(&self, cine: &ClassifiedCine<'_>, engine: &Engine) -> String {
         let result = &cine.result.result;
-        let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
-        self.line([
-            escape_path(cine.file),
-            label.map_or(WITHHELD.to_owned(), |label| escape_name(&label.code)),
-            format!("{:.3}", result.confidence),
-            format!("{:.3}", result.margin),
-            result.frames_used.to_string(),
-            result.chunks.to_string(),
-            format!("{:.2}", cine.seconds),
-        ])
+        let spec = engine.spec();
+        let label = result.label.and_then(|index| spec.labels.get(index as usize));
+        let group = result.group.and_then(|index| spec.groups.get(index as usize));
+        let name =
+            |code: Option<&String>| code.map_or(WITHHELD.to_owned(), |code| escape_name(code));
+        self.line(
+            [
+                escape_path(cine.file),
+                name(label.map(|label| &label.code)),
+                format!("{:.3}", result.confidence),
+                format!("{:.3}", result.margin),
+                name(group.map(|group| &group.code)),
+                format!("{:.3}", result.group_confidence),
+            ],
+            [
+                result.frames_used.to_string(),
+                result.chunks.to_string(),
+                format!("{:.2}", cine.seconds),
+            ],
+        )
     }
 
-    fn line(
-        &self,
-        [file, view, confidence, margin, frames, chunks, seconds]: [String; 7],
-    ) -> String {
-        let Self { file_width, view_width } = self;
+    fn line(&self, label: [String; 6], counts: [String; 3]) -> String {
+        let Self { file_width, view_width, group_width } = self;
+        let [file, view, confidence, margin, group, group_confidence] = label;
+        let [frames, chunks, seconds] = counts;
+        let group = group_width
+            .map_or_else(String::new, |width| format!("  {group:<width$}  {group_confidence:>10}"));
         format!(
-            "{file:<file_width$}  {view:<view_width$}  {confidence:>10}  {margin:>6}  {frames:>6}  \
-             {chunks:>6}  {seconds:>7}"
+            "{file:<file_width$}  {view:<view_width$}  {confidence:>10}  {margin:>6}{group}  \
+             {frames:>6}  {chunks:>6}  {seconds:>7}"
         )
     }
 }

@@ -22,8 +22,8 @@ const VERIFY_SEED: u32 = 1;
 pub(crate) struct Compile {
     /// ONNX file of a SlowFast network, as exported by a training framework
     model: PathBuf,
-    /// JSON file with the labels in the order of the logits: a list of {code, name, scheme,
-    /// scheme_code}
+    /// JSON file with the labels in the order of the logits: an object with the lists `labels` and
+    /// `groups`, or a list of the labels; a label is {code, name, scheme, scheme_code, group}
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     /// TOML file with the properties of the model that the ONNX file does not contain (mean, std,

@@ -93,11 +93,18 @@ fn stream_cine(engine: &Engine, cine: Cine) -> Result<(), Failure> {
 }
 
 fn describe_label(engine: &Engine, result: &ViewResult) -> String {
-    let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
+    let spec = engine.spec();
+    let label = result.label.and_then(|index| spec.labels.get(index as usize));
     let view = label.map_or("withheld".to_owned(), |label| {
         format!("{} ({})", escape_name(&label.code), escape_name(&label.name))
     });
-    format!("{view}, confidence {:.3}, margin {:.3}", result.confidence, result.margin)
+    let text = format!("{view}, confidence {:.3}, margin {:.3}", result.confidence, result.margin);
+    if spec.groups.is_empty() {
+        return text;
+    }
+    let group = result.group.and_then(|index| spec.groups.get(index as usize));
+    let group = group.map_or("withheld".to_owned(), |group| escape_name(&group.code));
+    format!("{text}, group {group} {:.3}", result.group_confidence)
 }
 
 fn render_phantom(view: View) -> Result<Cine, Failure> {

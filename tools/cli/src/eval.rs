@@ -9,6 +9,7 @@
 //! | `predictions`, `prediction_file` | the predictions, and the file to which a run appends them |
 //! | `summary`, `metrics` | the results of a run |
 //! | `scored_cines`, `tally`, `confusion` | cines with their labels, and counts of correct labels |
+//! | `decision` | the labels and groups that the model gives at its thresholds |
 //! | `bootstrap`, `calibration` | intervals, and the calibration of confidences |
 //! | `over_time`, `view_changes`, `robustness` | accuracy over time, after view changes, and in groups |
 //! | `report`, `chart` | the report for people |
@@ -19,6 +20,7 @@ mod calibration;
 mod chart;
 mod compare;
 mod confusion;
+mod decision;
 mod manifest;
 mod merge;
 mod metrics;

@@ -5,6 +5,7 @@
 //! | [`cine`] | reads cines from files |
 //! | `classify`, `demo` | label a cine |
 //! | `inspect`, `compile` | show and compile models |
+//! | `adjust` | changes the groups, the thresholds or the temperature of a package |
 //! | `card` | shows and sets the model card of a package |
 //! | `phantom` | renders synthetic cines |
 //! | `frames` | decodes a cine to PGM or PPM |
@@ -20,6 +21,7 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 mod acquisition;
+mod adjust;
 mod bench;
 mod card;
 pub mod cine;
@@ -78,6 +80,8 @@ enum Command {
     Compile(compile::Compile),
     /// Show the model card of a package, or write a package with a new card
     Card(card::Card),
+    /// Write a package with other groups, thresholds or another temperature
+    Adjust(adjust::Adjust),
     /// Decode a cine to PGM or PPM images
     Frames(frames::Frames),
     /// Render a labelled set of synthetic cines
@@ -105,6 +109,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Card(command) => command.run(),
+        Command::Adjust(command) => command.run(),
         Command::Frames(command) => command.run(),
         Command::Phantom(command) => command.run(),
         Command::Eval(command) => command.run(),

@@ -27,12 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(source)?;
     let outputs = inspect_in(&bytes, source.parent())?.outputs;
     let logits = outputs.last().map_or(0, |output| output.shape.iter().product());
-    let label = |i| Label {
-        code: format!("L{i}"),
-        name: format!("label {i}"),
-        scheme: None,
-        scheme_code: None,
-    };
+    let label = |i| Label { code: format!("L{i}"), name: format!("label {i}"), ..Label::default() };
     let file_name = name.file_name().and_then(|n| n.to_str()).unwrap_or("model");
     let mut options = CompileOptions::new(file_name, (0..logits).map(label).collect());
     options.folder = source.parent().map(Path::to_path_buf);

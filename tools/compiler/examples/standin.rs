@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use tteview_compiler::{CompileOptions, Spec, Steps, compile, parse_labels};
+use tteview_compiler::{CompileOptions, Label, LabelSet, Spec, Steps, compile, parse_labels};
 
 // The example shares the source networks with the compiler's tests.
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
@@ -62,8 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [views, folder] = args.as_slice() else {
         return Err("usage: standin VIEWS.json FOLDER".into());
     };
-    let labels = parse_labels(&std::fs::read_to_string(views)?)?;
-    let source = build_network(labels.len()).bytes();
+    // The stand-ins have no groups, so that the tests also cover packages without them.
+    let labels: LabelSet = parse_labels(&std::fs::read_to_string(views)?)?
+        .labels
+        .into_iter()
+        .map(|label| Label { group: None, ..label })
+        .collect();
+    let source = build_network(labels.labels.len()).bytes();
     let mut options = CompileOptions::new("standin", labels);
     options.spec = Spec {
         model_version: "standin-1".into(),

@@ -1,16 +1,12 @@
 //! The model card of a package: the metadata key `model_card`, which describes for people and
 //! programs what a model is for and how well it works. `docs/model-package.md` defines its fields.
 
+use crate::entries::{decode_package, read_entry, set_entries};
 use crate::error::{CompileError, Result};
-use crate::onnx::{EncodedModelProto, StringStringEntryProto};
-use prost::Message;
 use serde::{Deserialize, Serialize};
 
 /// Key of the model card in the metadata.
-const KEY: &str = "tteview.model_card";
-
-/// Key that every package has.
-const FORMAT_KEY: &str = "tteview.format";
+const KEY: &str = "model_card";
 
 /// Maximum size of a model card in bytes.
 pub const MAX_CARD_BYTES: usize = 64 * 1024;
@@ -78,10 +74,7 @@ impl ModelCard {
 /// [`ModelCard::from_json`].
 pub fn set_model_card(package: &[u8], json: &str) -> Result<Vec<u8>> {
     ModelCard::from_json(json)?;
-    let mut model = decode(package)?;
-    model.metadata_props.retain(|entry| entry.key != KEY);
-    model.metadata_props.push(StringStringEntryProto { key: KEY.into(), value: json.into() });
-    Ok(model.encode_to_vec())
+    set_entries(package, &[(KEY, json.into())])
 }
 
 /// Returns the model card of a package as JSON, or `None` if the package has none.
@@ -89,23 +82,13 @@ pub fn set_model_card(package: &[u8], json: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// Returns [`CompileError::File`] if `package` is not a package.
 pub fn read_model_card(package: &[u8]) -> Result<Option<String>> {
-    let entries = decode(package)?.metadata_props;
-    Ok(entries.into_iter().find(|entry| entry.key == KEY).map(|entry| entry.value))
-}
-
-fn decode(package: &[u8]) -> Result<EncodedModelProto> {
-    let model = EncodedModelProto::decode(package)
-        .map_err(|error| CompileError::File(format!("the file is not an ONNX file: {error}")))?;
-    if model.metadata_props.iter().any(|entry| entry.key == FORMAT_KEY) {
-        return Ok(model);
-    }
-    let message = format!("the file is not a model package: the key {FORMAT_KEY} is missing");
-    Err(CompileError::File(message))
+    Ok(read_entry(&decode_package(package)?, KEY).map(str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::EncodedModelProto;
 
     const PACKAGE: &[u8] = include_bytes!("../../../models/standin.stream.onnx");
     const CARD: &str = r#"{"name":"n","intended_use":"u","not_intended_for":["d"],
@@ -118,10 +101,14 @@ mod tests {
         let second = set_model_card(&first, &CARD.replace("0.5", "0.75")).unwrap();
         assert_eq!(read_model_card(&first).unwrap().as_deref(), Some(CARD));
         assert_eq!(first.len() + 1, second.len());
-        let [old, new] = [PACKAGE, &second].map(|bytes| decode(bytes).unwrap());
+        let [old, new] = [PACKAGE, &second].map(|bytes| decode_package(bytes).unwrap());
         assert_eq!(old.graph, new.graph);
         let other = |model: EncodedModelProto| {
-            model.metadata_props.into_iter().filter(|entry| entry.key != KEY).collect::<Vec<_>>()
+            model
+                .metadata_props
+                .into_iter()
+                .filter(|entry| entry.key != "tteview.model_card")
+                .collect::<Vec<_>>()
         };
         assert_eq!(other(old), other(new));
     }

@@ -28,7 +28,8 @@
 //! | 7 | `precision` | converts a graph to half precision |
 //! | 8 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
-//! `card` reads and writes the model card of a package that is already compiled.
+//! `card` reads and writes the model card of a package that is already compiled, and `adjust` gives
+//! it other thresholds, groups or another temperature.
 //!
 //! # Example
 //! ```no_run
@@ -54,7 +55,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
 //! use tteview_compiler::verify::{Runtime, Source, verify};
-//! # let options = tteview_compiler::CompileOptions::new("m", vec![]);
+//! # let options = tteview_compiler::CompileOptions::new("m", Default::default());
 //! # let network = tteview_compiler::compile(vec![], &options)?;
 //! let runtime = Runtime::load(Path::new("libonnxruntime.so"))?;
 //! println!("{}", verify(&runtime, Source::File(Path::new("model.onnx")), &network, 1)?);
@@ -67,7 +68,7 @@
 //! # Command line options
 //! | option of `tteview compile` | item of this crate |
 //! | --- | --- |
-//! | `--labels FILE` | [`CompileOptions::labels`], parsed by [`parse_labels`] |
+//! | `--labels FILE` | [`CompileOptions::labels`] and [`CompileOptions::groups`], parsed by [`parse_labels`] |
 //! | `--spec FILE` | [`CompileOptions::spec`], parsed by [`Spec::from_toml`] |
 //! | `-o NAME` | [`CompileOptions::name`] |
 //! | `--channels 1` | [`CompileOptions::grey`] |
@@ -79,12 +80,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
+mod adjust;
 mod card;
 mod causality;
 mod chunk_logits;
 mod compile;
 #[cfg(feature = "self-test")]
 mod embedded;
+mod entries;
 mod error;
 mod export;
 mod fold;
@@ -92,6 +95,7 @@ mod frame_plan;
 mod graph;
 mod import;
 mod inspect;
+mod labels;
 mod layout;
 mod lower;
 mod lowered;
@@ -112,11 +116,13 @@ pub mod verify;
 #[cfg(any(feature = "self-test", feature = "verify"))]
 mod xorshift;
 
+pub use adjust::{Adjustments, adjust_package};
 pub use card::{Evaluation, MAX_CARD_BYTES, ModelCard, read_model_card, set_model_card};
 pub use compile::compile;
 pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
-pub use options::{CompileOptions, Label, Precision, Spec, Steps, Winograd, parse_labels};
+pub use labels::{Group, Label, LabelSet, parse_labels};
+pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
 pub use package::{CompiledNetwork, Package};
 
 #[cfg(all(test, feature = "verify"))]

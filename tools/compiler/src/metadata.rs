@@ -2,6 +2,7 @@
 
 use crate::chunk_logits::ChunkLogits;
 use crate::error::{Result, fail_spec};
+use crate::labels::check_groups;
 use crate::lowered::State;
 use crate::options::{CompileOptions, Precision};
 use crate::pathways::Pathways;
@@ -35,13 +36,20 @@ pub(crate) struct CommonMetadata<'a> {
 impl CommonMetadata<'_> {
     /// Returns the entries that do not depend on the package's graph.
     pub(crate) fn entries(&self, mode: &str) -> Result<BTreeMap<String, String>> {
-        let CompileOptions { labels, spec, precision, .. } = self.options;
+        let CompileOptions { labels, groups, spec, precision, .. } = self.options;
         let [channels, height, width] = self.input;
         if labels.len() != self.logits {
             return fail_spec(format!(
                 "the number of labels must be {}, one for each logit, got {}",
                 self.logits,
                 labels.len()
+            ));
+        }
+        check_groups(labels, groups)?;
+        if groups.is_empty() && spec.group_threshold > 0.0 {
+            let threshold = spec.group_threshold;
+            return fail_spec(format!(
+                "group_threshold must be 0 without groups, got {threshold}; add groups to the labels"
             ));
         }
         let per_channel =
@@ -68,7 +76,13 @@ impl CommonMetadata<'_> {
             ("model_version", spec.model_version.clone()),
             ("provenance", spec.provenance.clone()),
         ];
-        Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
+        let mut entries: BTreeMap<String, String> =
+            entries.map(|(key, value)| (key.to_owned(), value)).into();
+        if !groups.is_empty() {
+            entries.insert("groups".into(), json!(groups).to_string());
+            entries.insert("group_threshold".into(), json!(spec.group_threshold).to_string());
+        }
+        Ok(entries)
     }
 
     /// Returns the indices of the slow samples in a clip. The indices come from the specification.

@@ -1,31 +1,9 @@
-//! The caller's input: labels, the specification of the network, and the compile options.
+//! The caller's input: the specification of the network, and the compile options.
 
 use crate::error::{CompileError, Result, fail_spec};
+use crate::labels::{Group, Label, LabelSet};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// A view label: an entry of the package's metadata key `labels`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    /// Short code, for example `A4C`.
-    pub code: String,
-    /// Name for display.
-    pub name: String,
-    /// Coding scheme, for example `SRT`. It is `None` if no scheme has a code for the view.
-    #[serde(default)]
-    pub scheme: Option<String>,
-    /// Code of the view in that scheme.
-    #[serde(default)]
-    pub scheme_code: Option<String>,
-}
-
-/// Parses the content of `labels.json`, a JSON list of labels in the order of the logits.
-///
-/// # Errors
-/// Returns [`CompileError::Spec`] if `json` is not such a list.
-pub fn parse_labels(json: &str) -> Result<Vec<Label>> {
-    serde_json::from_str(json).map_err(|e| CompileError::Spec(format!("labels: {e}")))
-}
 
 /// Properties of the network's input and output that the ONNX file does not contain. They come from
 /// the file `spec.toml`.
@@ -50,6 +28,9 @@ pub struct Spec {
     pub temperature: f64,
     /// Confidence, from 0 to 1, below which the library withholds the label.
     pub threshold: f64,
+    /// Confidence of a group, from 0 to 1, below which the library withholds the group and the
+    /// label. It must be 0 if the labels have no groups.
+    pub group_threshold: f64,
     /// Display orientation of the training data: `standard`, `mirrored`, `upside_down` or
     /// `mirrored_upside_down`.
     pub orientation: String,
@@ -70,6 +51,7 @@ impl Default for Spec {
             slow_indices: None,
             temperature: 1.0,
             threshold: 0.0,
+            group_threshold: 0.0,
             orientation: "standard".into(),
             model_version: String::new(),
             provenance: String::new(),
@@ -112,9 +94,8 @@ impl Spec {
             let temperature = self.temperature;
             return fail_spec(format!("temperature must be 0.001 to 1000, got {temperature}"));
         }
-        if !(0.0..=1.0).contains(&self.threshold) {
-            return fail_spec(format!("threshold must be 0 to 1, got {}", self.threshold));
-        }
+        check_threshold("threshold", self.threshold)?;
+        check_threshold("group_threshold", self.group_threshold)?;
         if self.sample_interval_ns == 0 {
             return fail_spec("sample_interval_ns must be at least 1 ns, got 0");
         }
@@ -136,6 +117,14 @@ impl Spec {
         let is_equal = |v: &[f64]| v.windows(2).all(|pair| pair[0] == pair[1]);
         is_equal(&self.mean) && is_equal(&self.std)
     }
+}
+
+/// Checks a threshold of a confidence.
+pub(crate) fn check_threshold(field: &str, threshold: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&threshold) {
+        return Ok(());
+    }
+    fail_spec(format!("{field} must be 0 to 1, got {threshold}"))
 }
 
 /// Precision inside the compiled graph. Inputs, states and outputs are float32 at either precision.
@@ -196,6 +185,8 @@ pub struct CompileOptions {
     pub name: String,
     /// Labels in the order of the logits.
     pub labels: Vec<Label>,
+    /// Groups of the labels; empty if there are none.
+    pub groups: Vec<Group>,
     /// Properties of the network's input and output that the ONNX file does not contain.
     pub spec: Spec,
     /// Whether to fold a three-channel stem to one grey channel (`--channels 1`).
@@ -220,10 +211,12 @@ pub struct CompileOptions {
 impl CompileOptions {
     /// Returns the default options: single precision, all channels, frame steps, one slow frame per
     /// step, and a self-test.
-    pub fn new(name: impl Into<String>, labels: Vec<Label>) -> Self {
+    pub fn new(name: impl Into<String>, labels: LabelSet) -> Self {
+        let LabelSet { labels, groups } = labels;
         Self {
             name: name.into(),
             labels,
+            groups,
             spec: Spec::default(),
             grey: false,
             precision: Precision::Fp32,

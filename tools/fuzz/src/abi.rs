@@ -35,12 +35,7 @@ unsafe impl Send for Engines {}
 unsafe impl Sync for Engines {}
 
 static ENGINES: LazyLock<Engines> = LazyLock::new(|| {
-    let label = |index| Label {
-        code: format!("L{index}"),
-        name: String::new(),
-        scheme: None,
-        scheme_code: None,
-    };
+    let label = |index| Label { code: format!("L{index}"), ..Label::default() };
     let options = CompileOptions::new("abi", (0..LABELS).map(label).collect());
     let create = |mode: &str, steps: Steps| {
         let options = CompileOptions { steps, ..options.clone() };

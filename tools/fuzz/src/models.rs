@@ -12,8 +12,7 @@ pub(crate) fn run_package(input: &[u8]) {
 }
 
 static OPTIONS: LazyLock<[CompileOptions; 3]> = LazyLock::new(|| {
-    let label =
-        |i| Label { code: format!("L{i}"), name: String::new(), scheme: None, scheme_code: None };
+    let label = |i| Label { code: format!("L{i}"), ..Label::default() };
     let labels = (0..5).map(label).collect();
     let default = CompileOptions { self_test: false, ..CompileOptions::new("fuzz", labels) };
     let half =

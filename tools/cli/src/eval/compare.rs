@@ -1,6 +1,7 @@
 //! `tteview eval compare`: compares two files of predictions.
 
-use super::predictions::{Predictions, Row};
+use super::decision::largest_group;
+use super::predictions::{Groups, Predictions, Row};
 use super::scored_cines::index_of_largest;
 use crate::failure::Failure;
 use crate::output::print_line;
@@ -51,12 +52,18 @@ impl Compare {
         let cines = differences.len();
         let same = differences.iter().filter(|cine| cine.labels[0] == cine.labels[1]).count();
         let share = same as f64 / cines as f64;
+        let groups =
+            one.header.groups.as_ref().filter(|_| one.header.groups == other.header.groups);
+        let same_groups = groups.map(|groups| count_same_groups(groups, &one.rows, &other.rows));
         let at_end = differences.iter().map(|cine| cine.at_end).fold(0.0, f64::max);
         let largest = differences.iter().map(|cine| cine.largest).fold(0.0, f64::max);
         print_line(&format!(
             "{same} of {cines} cines have the same label ({:.2} %)",
             100.0 * share
         ))?;
+        if let Some(same) = same_groups {
+            print_line(&format!("{same} of {cines} cines have the same group"))?;
+        }
         print_line(&format!(
             "largest score difference: {at_end:.1e} at the end, {largest:.1e} after any chunk"
         ))?;
@@ -113,6 +120,20 @@ impl Compare {
         }
         Ok(differences)
     }
+}
+
+/// Counts the cines whose group with the largest confidence is the same in both files.
+fn count_same_groups(groups: &Groups, one: &[Row], other: &[Row]) -> usize {
+    let groups_of = |rows: &[Row]| -> BTreeMap<String, usize> {
+        let cines = rows.iter().filter(|row| row.is_cine());
+        let group = |row: &Row| {
+            let last = row.log_posterior.last().map(Vec::as_slice).unwrap_or_default();
+            (row.key(), largest_group(groups, last.iter().copied()).0)
+        };
+        cines.map(group).collect()
+    };
+    let (one, other) = (groups_of(one), groups_of(other));
+    one.iter().filter(|(key, group)| other.get(*key) == Some(*group)).count()
 }
 
 fn compare_cine<'a>(row: &'a Row, other: &Row) -> Result<Difference<'a>, String> {

@@ -4,6 +4,7 @@
 use super::bootstrap::{RESAMPLES, SEED, compute_intervals};
 use super::calibration::compute_calibration;
 use super::confusion::Confusion;
+use super::decision::compute_decision;
 use super::over_time::{compute_at_times, compute_by_chunk};
 use super::predictions::{Header, Row};
 use super::robustness::compute_robustness;
@@ -36,9 +37,7 @@ pub(super) fn compute_metrics(header: &Header, rows: &[Row]) -> Result<Value, St
     }
     let confusion = Confusion::count(&cines);
     let thresholds = (0..20).map(|step| f64::from(step * 5) / 100.0);
-    // The Python implementation reads the shortest decimal form of the 32-bit threshold, so this
-    // code uses the same number.
-    let threshold = header.threshold.to_string().parse().unwrap_or(f64::from(header.threshold));
+    let threshold = header.exact_threshold();
     Ok(json!({
         "metrics": 1,
         "model": header.model,
@@ -54,6 +53,7 @@ pub(super) fn compute_metrics(header: &Header, rows: &[Row]) -> Result<Value, St
         "calibration": compute_calibration(&cines, &validation),
         "coverage": thresholds.map(|step| compute_coverage(&cines, step)).collect::<Vec<_>>(),
         "package_threshold": compute_coverage(&cines, threshold),
+        "decision": compute_decision(header, &cines),
         "chunks": compute_by_chunk(&cines),
         "durations": compute_at_times(&cines),
         "robustness": compute_robustness(&cines),

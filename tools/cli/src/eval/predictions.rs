@@ -26,9 +26,51 @@ pub(super) struct Header {
     pub(super) temperature: f32,
     /// Confidence below which the model withholds its label.
     pub(super) threshold: f32,
+    /// Groups of the labels, if the model has groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) groups: Option<Groups>,
     /// Settings of the run, which only files from `tteview eval` contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunInfo>,
+}
+
+impl Header {
+    /// Returns the threshold of the labels.
+    pub(super) fn exact_threshold(&self) -> f64 {
+        to_exact(self.threshold)
+    }
+}
+
+/// Converts a 32-bit threshold to the number that its shortest decimal form denotes, because the
+/// Python implementation reads this form.
+fn to_exact(threshold: f32) -> f64 {
+    threshold.to_string().parse().unwrap_or(f64::from(threshold))
+}
+
+/// The groups of the labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Groups {
+    /// Codes of the groups.
+    pub(super) codes: Vec<String>,
+    /// Index of each label's group.
+    pub(super) of_label: Vec<usize>,
+    /// Confidence of a group below which the model withholds the group.
+    pub(super) threshold: f32,
+}
+
+impl Groups {
+    /// Returns the threshold of the groups.
+    pub(super) fn exact_threshold(&self) -> f64 {
+        to_exact(self.threshold)
+    }
+
+    /// Returns whether each label has a group.
+    fn fits(&self, labels: usize) -> bool {
+        let is_group = |&group: &usize| group < self.codes.len();
+        self.codes.len() <= labels
+            && self.of_label.len() == labels
+            && self.of_label.iter().all(is_group)
+    }
 }
 
 /// The settings of the run that computed the predictions.
@@ -159,6 +201,11 @@ impl Predictions {
         if header.labels.len() > MAX_LABELS {
             let found = header.labels.len();
             let cause = format!("the number of labels must be at most {MAX_LABELS}, got {found}");
+            return Err(Failure::file(path, cause));
+        }
+        let fits = |groups: &Groups| groups.fits(header.labels.len());
+        if !header.groups.as_ref().is_none_or(fits) {
+            let cause = "the groups must have one index of a group for each label";
             return Err(Failure::file(path, cause));
         }
         let rows = lines

@@ -158,16 +158,19 @@ fn render_calibration(metrics: &Value) -> String {
     let temperatures: Vec<String> =
         list(&scaled["temperatures"]).iter().map(format_figure).collect();
     let threshold = &metrics["package_threshold"];
-    let rows = list(&metrics["coverage"]).iter().map(|row| {
-        vec![
-            row["threshold"]
-                .as_f64()
-                .map_or_else(String::new, |threshold| format!("{threshold:.2}")),
-            format_figure(&row["coverage"]),
-            format_figure(&row["accuracy"]),
-            row["count"].to_string(),
-        ]
-    });
+    let render_thresholds = |levels: &Value| {
+        let rows = list(levels).iter().map(|row| {
+            vec![
+                row["threshold"]
+                    .as_f64()
+                    .map_or_else(String::new, |threshold| format!("{threshold:.2}")),
+                format_figure(&row["coverage"]),
+                format_figure(&row["accuracy"]),
+                row["count"].to_string(),
+            ]
+        });
+        render_table(&["threshold", "coverage", "accuracy", "cines"], rows)
+    };
     let captions = [
         "Mean confidence and accuracy in each of 15 bins. They are equal on the dashed line.",
         "Each point belongs to a threshold, from 0 to 0.95, below which the label is withheld.",
@@ -190,16 +193,33 @@ fn render_calibration(metrics: &Value) -> String {
         format_figure(&calibration["nll"]),
         format_figure(&scaled["nll"]),
     );
+    let (label, group) = (&metrics["decision"]["label"], &metrics["decision"]["group"]);
     let _ = writeln!(
         html,
-        "<p>At the package's threshold of {}, the share of cines with a label is {}, and the \
-         accuracy of these labels is {}.</p>",
+        "<p>At the package's threshold of {} (and, if it has groups, their threshold), the share \
+         of cines with a label is {}, and the accuracy of these labels is {}.</p>",
         format_figure(&threshold["threshold"]),
-        format_figure(&threshold["coverage"]),
-        format_figure(&threshold["accuracy"]),
+        format_figure(&label["coverage"]),
+        format_figure(&label["accuracy"]),
     );
-    let table = render_table(&["threshold", "coverage", "accuracy", "cines"], rows);
-    html + &format!("<details><summary>All thresholds</summary>{table}</details>\n")
+    if !group.is_null() {
+        let _ = writeln!(
+            html,
+            "<p>The share of cines with a group is {}, and the accuracy of these groups is {}.</p>",
+            format_figure(&group["coverage"]),
+            format_figure(&group["accuracy"]),
+        );
+    }
+    for (levels, name) in [
+        (&metrics["coverage"], "All thresholds"),
+        (&metrics["decision"]["group_coverage"], "All thresholds of the groups"),
+    ] {
+        if !levels.is_null() {
+            let table = render_thresholds(levels);
+            html += &format!("<details><summary>{name}</summary>{table}</details>\n");
+        }
+    }
+    html
 }
 
 fn render_over_time(metrics: &Value) -> String {

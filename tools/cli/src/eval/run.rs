@@ -2,7 +2,7 @@
 
 use super::manifest::{choose_change_pairs, read_manifest};
 use super::prediction_file::PredictionFile;
-use super::predictions::{Header, Row, RuleState, RunInfo, VERSION, round_logarithms};
+use super::predictions::{Groups, Header, Row, RuleState, RunInfo, VERSION, round_logarithms};
 use super::summary::write_summary;
 use super::task::{Task, TaskError};
 use crate::engine_arguments::EngineArguments;
@@ -13,7 +13,7 @@ use crate::progress::create_progress_bar;
 use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
-use tteview::{Engine, Mode};
+use tteview::{Engine, Mode, ModelSpec};
 
 #[derive(Debug, Args)]
 pub(super) struct RunSettings {
@@ -101,6 +101,7 @@ impl EvalRun {
             model: Some(spec.package_sha256.clone()),
             temperature: spec.temperature,
             threshold: spec.threshold,
+            groups: list_groups(spec),
             run: Some(RunInfo {
                 shard: self.shard(),
                 rows,
@@ -132,6 +133,14 @@ impl EvalRun {
         }
         Ok(row)
     }
+}
+
+/// Returns the groups of a model, or `None` if it has none.
+fn list_groups(spec: &ModelSpec) -> Option<Groups> {
+    let codes: Vec<String> = spec.groups.iter().map(|group| group.code.clone()).collect();
+    let of_label = spec.labels.iter().map(|label| label.group.unwrap_or_default()).collect();
+    let groups = Groups { codes, of_label, threshold: spec.group_threshold };
+    (!groups.codes.is_empty()).then_some(groups)
 }
 
 fn parse_shard(text: &str) -> Result<[usize; 2], String> {

@@ -24,5 +24,15 @@ pub(super) fn write_summary(out: &Path, header: &Header, rows: &[Row]) -> Result
             ["value", "low", "high"].map(|key| figure[key].as_f64().unwrap_or(f64::NAN));
         print_line(&format!("{name:16} {value:.4}  ({low:.4} to {high:.4})"))?;
     }
+    for (key, name) in [("label", "labels"), ("group", "groups")] {
+        let level = &metrics["decision"][key];
+        if let Some(count) = level["count"].as_u64() {
+            let figure = |key: &str| level[key].as_f64().unwrap_or(f64::NAN);
+            let (coverage, accuracy) = (figure("coverage"), figure("accuracy"));
+            print_line(&format!(
+                "given {name}: {count} ({coverage:.4} of the cines), accuracy {accuracy:.4}"
+            ))?;
+        }
+    }
     print_line(&escape_path(&out.join("report.html")))
 }

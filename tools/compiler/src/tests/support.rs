@@ -3,7 +3,8 @@
 use super::source::{LABELS, Source};
 use crate::error::Result;
 use crate::inspect::inspect;
-use crate::options::{CompileOptions, Label, Steps};
+use crate::labels::Label;
+use crate::options::{CompileOptions, Steps};
 use crate::package::CompiledNetwork;
 use crate::run::{NamedTensor, RunModel};
 use crate::verify::{self, Runtime, Verification, relative_error, verify};
@@ -25,12 +26,7 @@ pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 /// Returns options, without a self-test and with chunk steps, for a network with `labels` logits.
 pub(super) fn options(labels: usize) -> CompileOptions {
-    let label = |i| Label {
-        code: format!("L{i}"),
-        name: format!("label {i}"),
-        scheme: None,
-        scheme_code: None,
-    };
+    let label = |i| Label { code: format!("L{i}"), name: format!("label {i}"), ..Label::default() };
     CompileOptions {
         self_test: false,
         steps: Steps::Chunk,

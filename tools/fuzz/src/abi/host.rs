@@ -217,6 +217,7 @@ impl Host {
         assert_eq!(result.scores_length as usize, LABELS);
         assert!((-1..LABELS as i32).contains(&result.label));
         assert!(result.confidence.is_finite() && result.margin.is_finite());
+        assert_eq!((result.group, result.group_confidence), (-1, 0.0), "the model has no groups");
         if result.chunks > 0 {
             let sum: f32 = scores.iter().sum();
             assert!((sum - 1.0).abs() < 1e-3, "the posterior must sum to 1, got {scores:?}");
