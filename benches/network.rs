@@ -69,7 +69,7 @@ pub(crate) fn bench_head(criterion: &mut Criterion, settings: &Settings) {
     let bench = Bench { group: "head", name: "posterior and label", each: 1 };
     compare::measure(&mut group, bench, || {
         let spec = settings.spec.clone();
-        let logits: Vec<f32> = (0..spec.labels.len()).map(|label| label as f32 * 0.1).collect();
+        let logits: Vec<f32> = (0..spec.output_len()).map(|label| label as f32 * 0.1).collect();
         let mut scores = logits.clone();
         let mut result = bench_api::create_result();
         Box::new(move || {

@@ -2,8 +2,7 @@
 //! This interface is not stable.
 
 use crate::backend::interface::Session;
-use crate::classifier::decision::decide;
-use crate::classifier::posterior::softmax;
+use crate::classifier::decision::conclude;
 use crate::engine::Engine;
 #[cfg(feature = "ort")]
 use crate::engine::cache::{EngineCache, Key};
@@ -167,8 +166,7 @@ pub fn create_result() -> ViewResult {
     ViewResult::new(0)
 }
 
-/// Converts the mean of the logits to the posterior in place, and sets the label of `result`.
-pub fn apply_head(logits: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
-    softmax(logits, spec.temperature);
-    decide(result, spec, logits);
+/// Converts the mean of the outputs to the posterior in place, and sets the label of `result`.
+pub fn apply_head(mean: &mut [f32], spec: &ModelSpec, result: &mut ViewResult) {
+    conclude(result, spec, mean);
 }

@@ -9,6 +9,7 @@ pub(crate) mod decision;
 mod frames;
 pub(crate) mod interface;
 mod mean;
+mod novelty;
 mod pathways;
 pub(crate) mod posterior;
 pub(crate) mod rules;

@@ -41,6 +41,11 @@ bitflags::bitflags! {
         /// The confidence of the group is below the threshold for groups of the model package, so
         /// the group and the label are withheld.
         const GROUP_ABSTAINED = 1 << 12;
+        /// The novelty score is above the threshold of the model package, so the group and the
+        /// label are withheld.
+        const NOVEL = 1 << 13;
+        /// The model package defines no novelty score.
+        const NO_NOVELTY = 1 << 14;
     }
 }
 
@@ -99,6 +104,9 @@ pub struct ViewResult {
     /// Largest confidence of a group, which is the sum of the posterior over the labels of the
     /// group; 0 if the model has no groups.
     pub group_confidence: f32,
+    /// The novelty score, which says how far the cine is from all that the network was trained on;
+    /// 0 if no output counts yet, or if the flag [`ResultFlags::NO_NOVELTY`] is set.
+    pub novelty: f64,
 }
 
 impl ViewResult {
@@ -126,6 +134,7 @@ impl ViewResult {
             slow_inference_ns: 0,
             group: None,
             group_confidence: 0.0,
+            novelty: 0.0,
         }
     }
 

@@ -193,10 +193,10 @@ impl Stream {
     pub fn memory_bytes(engine: &Engine, config: &StreamConfig) -> Result<usize> {
         let spec = engine.spec();
         config.check(spec)?;
-        let labels = spec.labels.len();
+        let values = spec.averaged_len();
         let interval_ns = output_interval_ns(spec, choose_hop(engine, config));
         let ring = (config.ring_slots + EXTRA_SLOTS) * Slot::memory_bytes(config.frame_bytes());
-        let history = History::memory_bytes(labels, config.history_span_ns(), interval_ns);
+        let history = History::memory_bytes(values, config.history_span_ns(), interval_ns);
         let exact = match config.exact_history_ns {
             0 => 0,
             span_ns => {
@@ -206,7 +206,8 @@ impl Stream {
             }
         };
         let preprocess = Preprocess::memory_bytes(spec, config.max_width_px, config.max_height_px);
-        let fixed = ring + preprocess + Mailbox::memory_bytes(labels) + spec.session_bytes();
+        let fixed =
+            ring + preprocess + Mailbox::memory_bytes(spec.labels.len()) + spec.session_bytes();
         Ok(fixed.saturating_add(history).saturating_add(exact))
     }
 }
@@ -242,7 +243,7 @@ fn create_sessions(
 }
 
 fn create_history(spec: &ModelSpec, config: &StreamConfig, interval_ns: i64) -> Result<History> {
-    History::new(spec.labels.len(), config.history_span_ns(), interval_ns)
+    History::new(spec.averaged_len(), config.history_span_ns(), interval_ns)
 }
 
 fn create_exact_query(

@@ -1441,6 +1441,13 @@ enum ttv_result_flags_bits {
    * group and the label are withheld.
    */
   TTV_RESULT_FLAG_GROUP_ABSTAINED = 1u << 12,
+  /**
+   * The novelty score is above the threshold of the model package, so the group and the label are
+   * withheld.
+   */
+  TTV_RESULT_FLAG_NOVEL = 1u << 13,
+  /** The model package defines no novelty score. */
+  TTV_RESULT_FLAG_NO_NOVELTY = 1u << 14,
 };
 
 /**
@@ -1462,8 +1469,8 @@ typedef struct ttv_result {
   /**
    * Index of the label, for ttv_engine_get_label; -1 if the label is withheld, if no chunk or
    * window counts yet, or if `status` is an error. The flags TTV_RESULT_FLAG_ABSTAINED,
-   * TTV_RESULT_FLAG_OUTSIDE_GROUP and TTV_RESULT_FLAG_GROUP_ABSTAINED are the reasons why a
-   * label is withheld.
+   * TTV_RESULT_FLAG_OUTSIDE_GROUP, TTV_RESULT_FLAG_GROUP_ABSTAINED and TTV_RESULT_FLAG_NOVEL are
+   * the reasons why a label is withheld.
    */
   int32_t label;
   /** Largest value of the posterior. */
@@ -1526,6 +1533,12 @@ typedef struct ttv_result {
    * group; 0 if the model has no groups.
    */
   float group_confidence;
+  /**
+   * Novelty score, which says how far the cine is from all that the network was trained on. If
+   * it is above the threshold of the model package, TTV_RESULT_FLAG_NOVEL is set. The score is 0
+   * if no chunk or window counts yet, or if TTV_RESULT_FLAG_NO_NOVELTY is set.
+   */
+  double novelty;
 } ttv_result;
 
 /**
@@ -1639,9 +1652,10 @@ enum ttv_query_flags_bits {
  * @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
  *                     the result actually covers. The identifier, the sequence numbers, the frame
  *                     counts and the durations are 0, and the only flags are those for the
- *                     reasons why a label is withheld, TTV_RESULT_FLAG_FAILED_CHUNKS and
- *                     TTV_RESULT_FLAG_DEGRADED. The struct and the values to which `scores`
- *                     points are unchanged unless TTV_OK or TTV_PARTIAL is returned.
+ *                     reasons why a label is withheld, TTV_RESULT_FLAG_NO_NOVELTY,
+ *                     TTV_RESULT_FLAG_FAILED_CHUNKS and TTV_RESULT_FLAG_DEGRADED. The struct and
+ *                     the values to which `scores` points are unchanged unless TTV_OK or
+ *                     TTV_PARTIAL is returned.
  *
  * @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, if
  * the host's clock has stepped back since the beginning of the interval, or if the end of the

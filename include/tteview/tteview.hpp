@@ -307,6 +307,11 @@ class ViewResult {
   std::int32_t group() const noexcept { return raw_.group; }
   /** Returns the largest confidence of a group. */
   float group_confidence() const noexcept { return raw_.group_confidence; }
+  /** Returns the novelty score, or std::nullopt if the model defines none. */
+  std::optional<double> novelty() const noexcept {
+    if (raw_.chunks == 0 || (raw_.flags & TTV_RESULT_FLAG_NO_NOVELTY) != 0) return std::nullopt;
+    return raw_.novelty;
+  }
   /**
    * Returns the posterior, one value per label. The vector is empty if the result has no memory
    * for the posterior.

@@ -212,7 +212,7 @@ impl Backend for RtenBackend {
             windows: windows.collect::<Result<_>>()?,
             tensors: reserve_values(spec.windows.len(), "the lateral windows")?,
             states: create_states(&spec.states)?,
-            logits: fill_values(spec.labels, 0.0, "the logits")?,
+            logits: fill_values(spec.output_len, 0.0, "the logits")?,
             shared: Arc::clone(shared),
         }))
     }

@@ -1,18 +1,35 @@
 //! The decision which label and which group a result gives. This module implements
 //! docs/stream-contract.md#label-and-group.
 
-use super::posterior::largest;
+use super::novelty::compute_novelty;
+use super::posterior::{PosteriorRule, largest};
 use crate::model::ModelSpec;
 use crate::result::{ResultFlags, ViewResult};
 
-/// The flags that a decision sets, each of which is a reason why a label is withheld.
-const REASONS: ResultFlags =
-    ResultFlags::ABSTAINED.union(ResultFlags::OUTSIDE_GROUP).union(ResultFlags::GROUP_ABSTAINED);
+/// The flags that a decision sets. All but the last are reasons why a label is withheld.
+const FLAGS: ResultFlags = ResultFlags::ABSTAINED
+    .union(ResultFlags::OUTSIDE_GROUP)
+    .union(ResultFlags::GROUP_ABSTAINED)
+    .union(ResultFlags::NOVEL)
+    .union(ResultFlags::NO_NOVELTY);
+
+/// The reasons why a group is withheld.
+const GROUP_REASONS: ResultFlags = ResultFlags::GROUP_ABSTAINED.union(ResultFlags::NOVEL);
+
+/// Converts the mean of the network's outputs to a posterior in place, and sets the novelty score,
+/// the label, the group and their confidences. The posterior is the beginning of `mean`, with one
+/// value for each label.
+pub(crate) fn conclude(result: &mut ViewResult, spec: &ModelSpec, mean: &mut [f32]) {
+    let novelty = compute_novelty(spec, mean);
+    let posterior = mean.get_mut(..spec.labels.len()).unwrap_or_default();
+    PosteriorRule::of(spec).apply(posterior);
+    decide(result, spec, posterior, novelty);
+}
 
 /// Sets the label, the group and their confidences from a posterior with at least one value, and a
 /// flag for each reason to withhold them.
-pub(crate) fn decide(result: &mut ViewResult, spec: &ModelSpec, posterior: &[f32]) {
-    clear_decision(result);
+fn decide(result: &mut ViewResult, spec: &ModelSpec, posterior: &[f32], novelty: Option<f64>) {
+    clear_decision(result, spec);
     let Some((view, confidence)) = largest(posterior) else { return };
     let others = posterior.iter().enumerate().filter(|&(index, _)| index != view);
     let second = others.map(|(_, &value)| value).reduce(f32::max).unwrap_or_default();
@@ -26,20 +43,26 @@ pub(crate) fn decide(result: &mut ViewResult, spec: &ModelSpec, posterior: &[f32
         reasons.set(ResultFlags::OUTSIDE_GROUP, home != Some(group));
         reasons.set(ResultFlags::GROUP_ABSTAINED, below(confidence, spec.group_threshold));
     }
+    if let Some((score, limits)) = novelty.zip(spec.novelty.as_ref()) {
+        result.novelty = score;
+        reasons.set(ResultFlags::NOVEL, score.is_nan() || score > limits.threshold);
+    }
     result.flags |= reasons;
     if reasons.is_empty() {
         result.label = u32::try_from(view).ok();
     }
-    if !reasons.contains(ResultFlags::GROUP_ABSTAINED) {
+    if !reasons.intersects(GROUP_REASONS) {
         result.group = group.and_then(|(group, _)| u32::try_from(group).ok());
     }
 }
 
-/// Sets the decision of a result that no output counts for.
-pub(crate) fn clear_decision(result: &mut ViewResult) {
+/// Sets the decision of a result that covers no output.
+pub(crate) fn clear_decision(result: &mut ViewResult, spec: &ModelSpec) {
     result.withhold();
     (result.confidence, result.margin, result.group_confidence) = (0.0, 0.0, 0.0);
-    result.flags.remove(REASONS);
+    result.novelty = 0.0;
+    result.flags.remove(FLAGS);
+    result.flags.set(ResultFlags::NO_NOVELTY, spec.novelty.is_none());
 }
 
 /// Returns whether a confidence fails a threshold. A confidence that is not a number fails.

@@ -77,8 +77,8 @@ impl FrameClassifier {
         slow: Option<SlowLane>,
         settings: &ClassifierSettings,
     ) -> Result<Self> {
-        let labels = spec.labels.len();
-        let sums = fill_values(labels, 0.0, "the fast logits")?;
+        let values = spec.output_len();
+        let sums = fill_values(values, 0.0, "the fast logits")?;
         Ok(Self {
             fast,
             slow,
@@ -88,10 +88,10 @@ impl FrameClassifier {
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             chunk: 0,
             current: CurrentChunk { filled: 0, sums, job: None, failure: None },
-            ended: EndedChunks::new(labels)?,
+            ended: EndedChunks::new(values)?,
             slow_is_first: true,
             mean: RunningMean::new(spec, settings, spec.alpha)?,
-            logits: fill_values(labels, 0.0, "the logits")?,
+            logits: fill_values(values, 0.0, "the logits")?,
         })
     }
 
@@ -282,11 +282,11 @@ impl Classifier for FrameClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
-        self.mean.read_posterior(posterior)
+    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+        self.mean.read(mean)
     }
 
-    fn read_partial(&mut self, posterior: &mut [f32]) -> Option<Covered> {
+    fn read_partial(&mut self, mean: &mut [f32]) -> Option<Covered> {
         let job = match &self.slow {
             // With one pathway, a chunk has one sample, so no chunk is partial.
             None => return None,
@@ -302,11 +302,10 @@ impl Classifier for FrameClassifier {
         if !matches!(outcome.result, Ok(None)) {
             return None;
         }
-        self.current.read_mean(posterior);
-        for (value, &slow) in posterior.iter_mut().zip(&outcome.logits) {
+        self.current.read_mean(mean);
+        for (value, &slow) in mean.iter_mut().zip(&outcome.logits) {
             *value += slow;
         }
-        self.mean.apply_rule(posterior);
         let first = self.chunk * self.alpha as i64;
         let last = first + self.current.filled as i64 - 1;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };

@@ -15,6 +15,9 @@ pub(super) struct RunningMean {
     history: Arc<History>,
     span_ns: i64,
     rule: PosteriorRule,
+    /// Number of labels. The values of an output that follow its logits or its posterior are
+    /// averaged, too, but the rules do not use them.
+    labels: usize,
     sum: Vec<f64>,
     count: usize,
     /// Number of outputs that have failed since the last restart.
@@ -40,20 +43,21 @@ impl RunningMean {
         settings: &ClassifierSettings,
         output_samples: usize,
     ) -> Result<Self> {
-        let labels = spec.labels.len();
-        let create_sum = || fill_values(labels, 0.0, "the mean");
-        let create_posterior = || fill_values(labels, 0.0, "a posterior");
+        let values = spec.averaged_len();
+        let create_sum = || fill_values(values, 0.0, "the mean");
+        let create_posterior = || fill_values(values, 0.0, "a posterior");
         let outputs_per_clip = spec.clip_samples.div_ceil(output_samples.max(1));
         Ok(Self {
             history: Arc::clone(&settings.history),
             span_ns: settings.label_span_ns,
             rule: PosteriorRule::of(spec),
+            labels: spec.labels.len(),
             sum: create_sum()?,
             count: 0,
             failed: 0,
             entries: 0,
             covered: None,
-            monitor: RuleMonitor::new(settings.rules, spec.threshold, labels, outputs_per_clip)?,
+            monitor: RuleMonitor::new(settings.rules, spec.threshold, values, outputs_per_clip)?,
             recent_sum: create_sum()?,
             scratch: [create_posterior()?, create_posterior()?],
         })
@@ -131,43 +135,48 @@ impl RunningMean {
     fn apply_rules(&mut self, monitor: &mut RuleMonitor, values: &[f32], span: Span) {
         monitor.keep_output(values, span);
         let [mut mean, mut other] = std::mem::take(&mut self.scratch);
-        self.read_posterior(&mut mean);
+        self.read(&mut mean);
+        self.convert(&mut mean);
         if let Some(recent) = monitor.recent_outputs() {
             let recent = recent.min(self.count);
             monitor.sum_outputs(recent, &mut self.recent_sum);
             divide(&self.recent_sum, recent, &mut other);
-            self.rule.apply(&mut other);
-            if let Some(outputs) = monitor.detect_view_change(&other, &mean) {
+            self.convert(&mut other);
+            let change = monitor.detect_view_change(self.posterior(&other), self.posterior(&mean));
+            if let Some(outputs) = change {
                 self.count = outputs.min(self.count);
                 self.entries = self.count;
                 let first_ns = monitor.sum_outputs(self.count, &mut self.sum);
                 self.covered = first_ns.map(|first_ns| Span { first_ns, last_ns: span.last_ns });
-                self.read_posterior(&mut mean);
+                self.read(&mut mean);
+                self.convert(&mut mean);
             }
         }
         other.copy_from_slice(values);
-        self.rule.apply(&mut other);
-        monitor.check_settled(&other, &mean);
+        self.convert(&mut other);
+        monitor.check_settled(self.posterior(&other), self.posterior(&mean));
         self.scratch = [mean, other];
     }
 
-    /// Converts the logits of an output to a posterior.
-    pub(super) fn apply_rule(&self, values: &mut [f32]) {
-        self.rule.apply(values);
+    /// Converts the beginning of a mean to a posterior.
+    fn convert(&self, mean: &mut [f32]) {
+        self.rule.apply(mean.get_mut(..self.labels).unwrap_or_default());
     }
 
-    /// Computes the posterior from the mean and writes it to `posterior`. Returns the number and
-    /// the times of the outputs that the mean covers, or `None` if no output counts yet.
-    pub(super) fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
-        let covered = if self.span_ns > 0 {
-            self.history.mean_of_recent(self.entries, self.span_ns, posterior)?
-        } else {
-            let span = self.covered?;
-            divide(&self.sum, self.count, posterior);
-            Covered { outputs: self.count, failed: self.failed, span }
-        };
-        self.rule.apply(posterior);
-        Some(covered)
+    /// Returns the posterior at the beginning of a converted mean.
+    fn posterior<'a>(&self, mean: &'a [f32]) -> &'a [f32] {
+        mean.get(..self.labels).unwrap_or_default()
+    }
+
+    /// Writes the mean. Returns the number and the times of the outputs that it covers, or `None`
+    /// if no output counts yet.
+    pub(super) fn read(&self, mean: &mut [f32]) -> Option<Covered> {
+        if self.span_ns > 0 {
+            return self.history.mean_of_recent(self.entries, self.span_ns, mean);
+        }
+        let span = self.covered?;
+        divide(&self.sum, self.count, mean);
+        Some(Covered { outputs: self.count, failed: self.failed, span })
     }
 }
 

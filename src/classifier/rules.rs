@@ -106,7 +106,8 @@ pub(crate) struct RuleOutcome {
 pub(super) struct RuleMonitor {
     rules: Rules,
     threshold: f32,
-    labels: usize,
+    /// Number of values of an output.
+    values: usize,
     outputs_per_clip: usize,
     /// The most recent outputs, as a ring: output `n` is in row `n % spans.len()`.
     rows: Vec<f32>,
@@ -126,7 +127,7 @@ impl RuleMonitor {
     pub(super) fn new(
         rules: Rules,
         threshold: f32,
-        labels: usize,
+        values: usize,
         outputs_per_clip: usize,
     ) -> Result<Option<Self>> {
         if rules.is_empty() {
@@ -135,7 +136,7 @@ impl RuleMonitor {
         let mut monitor = Self {
             rules,
             threshold,
-            labels,
+            values,
             outputs_per_clip,
             rows: Vec::new(),
             spans: Vec::new(),
@@ -147,7 +148,7 @@ impl RuleMonitor {
         if let Some(rule) = rules.view_change {
             let rows = monitor.or_clip(rule.span).max(monitor.or_clip(rule.outputs));
             let purpose = "the outputs for view changes";
-            monitor.rows = fill_values(rows.saturating_mul(labels), 0.0, purpose)?;
+            monitor.rows = fill_values(rows.saturating_mul(values), 0.0, purpose)?;
             monitor.spans = fill_values(rows, Span { first_ns: 0, last_ns: 0 }, purpose)?;
         }
         Ok(Some(monitor))
@@ -180,7 +181,7 @@ impl RuleMonitor {
             return;
         }
         let row = self.kept % self.spans.len();
-        if let Some(place) = self.rows.chunks_exact_mut(self.labels).nth(row) {
+        if let Some(place) = self.rows.chunks_exact_mut(self.values).nth(row) {
             place.copy_from_slice(values);
         }
         if let Some(place) = self.spans.get_mut(row) {
@@ -196,7 +197,7 @@ impl RuleMonitor {
         let first = self.kept.saturating_sub(count);
         for output in first..self.kept {
             let row = output % self.spans.len();
-            let values = self.rows.chunks_exact(self.labels).nth(row).unwrap_or_default();
+            let values = self.rows.chunks_exact(self.values).nth(row).unwrap_or_default();
             sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
         }
         self.spans.get(first % self.spans.len().max(1)).map(|span| span.first_ns)

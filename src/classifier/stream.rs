@@ -147,7 +147,7 @@ impl Classifier for StreamClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
-        self.mean.read_posterior(posterior)
+    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+        self.mean.read(mean)
     }
 }

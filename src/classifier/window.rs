@@ -2,6 +2,7 @@
 
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
+use super::novelty::compute_energy;
 use super::pathways::copy_slow_samples;
 use super::posterior::softmax;
 use super::rules::RuleOutcome;
@@ -23,7 +24,9 @@ pub(super) struct WindowClassifier {
     slow_indices: Vec<usize>,
     /// The last `clip` samples as a ring.
     kept: Vec<f32>,
-    posterior: Vec<f32>,
+    /// The values of a window that are averaged: its posterior, and what the novelty score needs.
+    output: Vec<f32>,
+    labels: usize,
     grid: Grid,
     /// Number of samples in the segment so far.
     samples: usize,
@@ -60,7 +63,8 @@ impl WindowClassifier {
             hop: settings.hop,
             slow_indices: copy_values(&spec.slow_indices, "the slow indices")?,
             kept: fill_values(needed, 0.0, "the samples of a clip")?,
-            posterior: fill_values(spec.labels.len(), 0.0, "a posterior")?,
+            output: fill_values(spec.averaged_len(), 0.0, "a posterior")?,
+            labels: spec.labels.len(),
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             samples: 0,
             last_window_end: 0,
@@ -90,9 +94,16 @@ impl WindowClassifier {
         });
         let failure = run_session(self.session.as_mut(), |session| session.run())?;
         if failure.is_none() {
-            self.posterior.copy_from_slice(self.session.logits());
-            softmax(&mut self.posterior, self.temperature);
-            self.mean.add(&self.posterior, span);
+            let logits = self.session.logits();
+            let outputs = logits.len().min(self.output.len());
+            let (copy, energy) = self.output.split_at_mut(outputs);
+            copy.copy_from_slice(logits);
+            let posterior = copy.get_mut(..self.labels).unwrap_or_default();
+            if let Some(energy) = energy.first_mut() {
+                *energy = compute_energy(posterior, self.temperature) as f32;
+            }
+            softmax(posterior, self.temperature);
+            self.mean.add(&self.output, span);
         } else {
             self.mean.add_failed(span);
         }
@@ -177,7 +188,7 @@ impl Classifier for WindowClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_posterior(&self, posterior: &mut [f32]) -> Option<Covered> {
-        self.mean.read_posterior(posterior)
+    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+        self.mean.read(mean)
     }
 }

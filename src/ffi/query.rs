@@ -55,9 +55,10 @@ bitflags::bitflags! {
 /// @param[out] result  Receives the result. `first_time_ns` and `last_time_ns` are the times that
 ///                     the result actually covers. The identifier, the sequence numbers, the frame
 ///                     counts and the durations are 0, and the only flags are those for the
-///                     reasons why a label is withheld, TTV_RESULT_FLAG_FAILED_CHUNKS and
-///                     TTV_RESULT_FLAG_DEGRADED. The struct and the values to which `scores`
-///                     points are unchanged unless TTV_OK or TTV_PARTIAL is returned.
+///                     reasons why a label is withheld, TTV_RESULT_FLAG_NO_NOVELTY,
+///                     TTV_RESULT_FLAG_FAILED_CHUNKS and TTV_RESULT_FLAG_DEGRADED. The struct and
+///                     the values to which `scores` points are unchanged unless TTV_OK or
+///                     TTV_PARTIAL is returned.
 ///
 /// @return TTV_OK; TTV_PARTIAL if the history no longer contains the beginning of the interval, if
 /// the host's clock has stepped back since the beginning of the interval, or if the end of the

@@ -25,8 +25,8 @@ pub struct ttv_result {
     pub flags: ttv_result_flags,
     /// Index of the label, for ttv_engine_get_label; -1 if the label is withheld, if no chunk or
     /// window counts yet, or if `status` is an error. The flags TTV_RESULT_FLAG_ABSTAINED,
-    /// TTV_RESULT_FLAG_OUTSIDE_GROUP and TTV_RESULT_FLAG_GROUP_ABSTAINED are the reasons why a
-    /// label is withheld.
+    /// TTV_RESULT_FLAG_OUTSIDE_GROUP, TTV_RESULT_FLAG_GROUP_ABSTAINED and TTV_RESULT_FLAG_NOVEL are
+    /// the reasons why a label is withheld.
     pub label: i32,
     /// Largest value of the posterior.
     pub confidence: f32,
@@ -76,6 +76,10 @@ pub struct ttv_result {
     /// Largest confidence of a group, which is the sum of the posterior over the labels of the
     /// group; 0 if the model has no groups.
     pub group_confidence: f32,
+    /// Novelty score, which says how far the cine is from all that the network was trained on. If
+    /// it is above the threshold of the model package, TTV_RESULT_FLAG_NOVEL is set. The score is 0
+    /// if no chunk or window counts yet, or if TTV_RESULT_FLAG_NO_NOVELTY is set.
+    pub novelty: f64,
 }
 // The struct is `repr(C)`, begins with its size, and contains only numbers and a pointer,
 // for which every bit pattern is valid.
@@ -104,7 +108,8 @@ versioned!(ttv_result {
     failed_chunks,
     slow_inference_ns,
     group,
-    group_confidence
+    group_confidence,
+    novelty
 });
 
 pub(super) const RESULT_SIZE: u32 = size_of::<ttv_result>() as u32;
@@ -173,6 +178,7 @@ pub(super) fn convert_result(
         slow_inference_ns: result.slow_inference_ns,
         group: to_index(result.group),
         group_confidence: result.group_confidence,
+        novelty: result.novelty,
     }
 }
 

@@ -3,6 +3,7 @@
 mod frame_steps;
 mod keys;
 mod labels;
+mod novelty;
 mod self_test;
 
 use super::limits;
@@ -14,6 +15,7 @@ use keys::{
     unsupported_error,
 };
 use labels::{LabelSet, parse_labels};
+use novelty::parse_novelty;
 use self_test::parse_self_test;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
@@ -130,14 +132,16 @@ pub(super) fn parse_spec(
     let threshold: f32 = keys.parse_json("threshold")?;
     check("threshold", (0.0..=1.0).contains(&threshold), "must be 0 to 1")?;
     let LabelSet { labels, groups, group_threshold } = parse_labels(&keys)?;
+    let novelty = parse_novelty(&keys)?;
+    let output_len = labels.len() + novelty.as_ref().map_or(0, |novelty| novelty.values);
     let states = parse_states(keys.parse_json("states")?)?;
     let (frame_steps, self_test) = if has_frame_steps {
         let has_slow_part = !slow_indices.is_empty();
         let context = frame_steps::Context { mode, alpha, has_slow_part, states: &states };
-        let (steps, self_test) = frame_steps::parse(&keys, &context, labels.len())?;
+        let (steps, self_test) = frame_steps::parse(&keys, &context, output_len)?;
         (Some(steps), self_test)
     } else {
-        (None, parse_self_test(&keys, labels.len())?)
+        (None, parse_self_test(&keys, output_len)?)
     };
     check_agreement(
         "states",
@@ -177,6 +181,7 @@ pub(super) fn parse_spec(
         temperature,
         threshold,
         group_threshold,
+        novelty,
         orientation: Orientation { mirrored, upside_down },
         precision,
         self_test,

@@ -30,8 +30,8 @@ pub(crate) struct PartSpec {
     pub(crate) states: Vec<StateSpec>,
     /// Indices in `states` of the lateral windows that the fast part writes.
     pub(crate) written_windows: Vec<usize>,
-    /// Number of logits.
-    pub(crate) labels: usize,
+    /// Number of values in the output with the logits.
+    pub(crate) output_len: usize,
     /// Name of the output that contains the logits.
     pub(crate) logits: &'static str,
 }
@@ -49,7 +49,7 @@ impl PartSpec {
             windows: Vec::new(),
             states: spec.states.clone(),
             written_windows: Vec::new(),
-            labels: spec.labels.len(),
+            output_len: spec.output_len(),
             logits: "logits",
         };
         match part {
@@ -93,7 +93,7 @@ impl PartSpec {
     /// Returns the outputs that the graph of the part must have, in order.
     pub(crate) fn outputs(&self) -> Vec<NamedShape> {
         let states = self.states.iter().map(|state| (next_name(&state.name), state.shape.clone()));
-        std::iter::once((self.logits.to_owned(), vec![1, self.labels])).chain(states).collect()
+        std::iter::once((self.logits.to_owned(), vec![1, self.output_len])).chain(states).collect()
     }
 }
 

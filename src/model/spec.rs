@@ -56,6 +56,44 @@ pub struct Group {
     pub scheme: Option<(String, String)>,
 }
 
+/// Kind of a novelty score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoveltyKind {
+    /// Squared distance of the mean projection from the nearest of several class means. The
+    /// projection is whitened, so this is a Mahalanobis distance.
+    Mahalanobis,
+    /// Squared distance of the mean projection from one mean, in a space that the features of the
+    /// training set hardly use.
+    Residual,
+    /// Energy of the logits, for which the network needs no projection.
+    Energy,
+}
+
+impl fmt::Display for NoveltyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mahalanobis => "mahalanobis",
+            Self::Residual => "residual",
+            Self::Energy => "energy",
+        })
+    }
+}
+
+/// The score that says how far a cine is from all that the network was trained on
+/// (docs/stream-contract.md#novelty).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Novelty {
+    /// Kind of the score.
+    pub kind: NoveltyKind,
+    /// Number of values in the projection, which follow the logits in the output of the network; 0
+    /// for [`NoveltyKind::Energy`].
+    pub values: usize,
+    /// Means of the projection, one after the other, with `values` numbers each.
+    pub means: Vec<f32>,
+    /// Score above which the label and the group are withheld.
+    pub threshold: f64,
+}
+
 /// A tensor of the temporal state. The graph reads it from an input and writes its next value to an
 /// output, whose name is the name of the input followed by `_next`.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +184,8 @@ pub struct ModelSpec {
     /// Confidence of a group below which the group and the label are withheld; 0 if the package has
     /// no groups.
     pub group_threshold: f32,
+    /// The novelty score, if the package defines one.
+    pub novelty: Option<Novelty>,
     /// Display orientation of the training images.
     pub orientation: Orientation,
     /// Precision of the numbers inside the graph.
@@ -165,6 +205,21 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
+    /// Returns the number of values in the output of a run: the logits and, after them, the values
+    /// of the projection for the novelty score.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.labels.len() + self.novelty.as_ref().map_or(0, |novelty| novelty.values)
+    }
+
+    /// Returns the number of values of an output that are averaged. In window mode, the posterior
+    /// of a window takes the place of the logits, so the energy follows it.
+    pub(crate) fn averaged_len(&self) -> usize {
+        let is_energy = |novelty: &Novelty| novelty.kind == NoveltyKind::Energy;
+        let has_energy = self.mode == Mode::Window && self.novelty.as_ref().is_some_and(is_energy);
+        self.output_len() + usize::from(has_energy)
+    }
+
     /// Returns the number of values in a sample: channels * height * width.
     #[must_use]
     pub fn sample_len(&self) -> usize {

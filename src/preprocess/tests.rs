@@ -35,6 +35,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         temperature: 1.0,
         threshold: 0.0,
         group_threshold: 0.0,
+        novelty: None,
         orientation: Orientation::default(),
         precision: Precision::Fp32,
         self_test: SelfTest {

@@ -38,7 +38,7 @@ impl ExactQuery {
     ) -> Result<Self> {
         let settings = ClassifierSettings {
             // Every classifier needs a history to write to, but this history is never read.
-            history: Arc::new(History::new(spec.labels.len(), 0, 1)?),
+            history: Arc::new(History::new(spec.averaged_len(), 0, 1)?),
             label_span_ns: 0,
             rules: Rules::default(),
             ..settings.clone()
@@ -56,8 +56,8 @@ impl ExactQuery {
         &self.samples
     }
 
-    /// Computes the posterior that the samples in `interval` would have if they were a whole
-    /// acquisition, and writes it to `posterior`. `timeout` limits the duration of the whole call,
+    /// Computes the mean of the outputs that the samples in `interval` would have if they were a
+    /// whole acquisition, and writes it to `mean`. `timeout` limits the duration of the whole call,
     /// and `begun` is the newest acquisition that has begun.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl ExactQuery {
         interval: Span,
         begun: u64,
         timeout: Duration,
-        posterior: &mut [f32],
+        mean: &mut [f32],
     ) -> Result<(Coverage, Covered), Status> {
         let deadline = Instant::now().checked_add(timeout);
         let classifier = match deadline {
@@ -92,7 +92,7 @@ impl ExactQuery {
             None if is_cut_off => Status::Cancelled,
             None => Status::Empty,
         };
-        let covered = classifier.read_posterior(posterior).ok_or(nothing)?;
+        let covered = classifier.read_mean(mean).ok_or(nothing)?;
         Ok((coverage, covered))
     }
 

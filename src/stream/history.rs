@@ -52,7 +52,8 @@ pub(crate) enum Wait {
 /// The most recent outputs of the network and their times. Only the worker may call the functions
 /// that change the history, and [`Self::mean_of_recent`].
 pub(crate) struct History {
-    labels: usize,
+    /// Number of values of an output.
+    values: usize,
     /// Maximum number of outputs that queries can see.
     kept: usize,
     /// The header and the values of output `n` are in record `n % (kept + 1)`, whose number is
@@ -87,24 +88,24 @@ impl History {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the history would have more than 16,777,216 values, or if
     /// the memory cannot be allocated.
-    pub(crate) fn new(labels: usize, span_ns: i64, interval_ns: i64) -> Result<Self> {
+    pub(crate) fn new(values: usize, span_ns: i64, interval_ns: i64) -> Result<Self> {
         let kept = Self::capacity(span_ns, interval_ns);
-        if kept.checked_mul(labels).is_none_or(|count| count > MAX_VALUES) {
+        if kept.checked_mul(values).is_none_or(|count| count > MAX_VALUES) {
             let message = format!(
-                "history_ns must give at most {MAX_VALUES} values, got {kept} outputs of {labels} \
-                 labels"
+                "history_ns must give at most {MAX_VALUES} values, got {kept} outputs of {values} \
+                 values"
             );
             return Err(Error::new(Status::OutOfMemory, message));
         }
         let history = Self {
-            labels,
+            values,
             kept,
-            outputs: Records::new(kept + 1, HEADER_WORDS + packed_words(labels))?,
+            outputs: Records::new(kept + 1, HEADER_WORDS + packed_words(values))?,
             skips: Skips::new(kept)?,
             front: Latest::new(FRONT_WORDS)?,
             changed: EventCount::new(),
             acquisition: AtomicU64::new(0),
-            worker_sums: Mutex::new(allocate(labels, 0.0)?),
+            worker_sums: Mutex::new(allocate(values, 0.0)?),
         };
         history.publish(Front::default());
         Ok(history)
@@ -115,11 +116,11 @@ impl History {
     }
 
     /// Returns the size of a history in bytes.
-    pub(crate) fn memory_bytes(labels: usize, span_ns: i64, interval_ns: i64) -> usize {
+    pub(crate) fn memory_bytes(values: usize, span_ns: i64, interval_ns: i64) -> usize {
         let records = Self::capacity(span_ns, interval_ns).saturating_add(1);
-        Records::memory_bytes(records, HEADER_WORDS + packed_words(labels))
+        Records::memory_bytes(records, HEADER_WORDS + packed_words(values))
             .saturating_add(Skips::memory_bytes(records))
-            .saturating_add(Latest::memory_bytes(FRONT_WORDS) + labels * size_of::<f64>())
+            .saturating_add(Latest::memory_bytes(FRONT_WORDS) + values * size_of::<f64>())
     }
 
     /// Begins an acquisition.

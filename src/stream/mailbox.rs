@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(super) const FINALS: u64 = 4;
 
 /// Number of words in a result without its posterior.
-const HEADER_WORDS: usize = 17;
+const HEADER_WORDS: usize = 18;
 
 /// Number of words of the results that a reader copies to a small array on the stack. Results with
 /// up to 68 labels fit.
@@ -209,6 +209,7 @@ fn encode(result: &ViewResult) -> [u64; HEADER_WORDS] {
         result.failed_chunks,
         result.slow_inference_ns.cast_unsigned(),
         pair(encode_index(result.group), result.group_confidence.to_bits()),
+        result.novelty.to_bits(),
     ]
 }
 
@@ -242,6 +243,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         failed_chunks,
         slow_inference,
         group,
+        novelty,
     ] = times;
     let (high, low) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
     ViewResult {
@@ -266,6 +268,7 @@ fn decode(words: &[u64], scores: &mut [f32]) -> ViewResult {
         slow_inference_ns: slow_inference.cast_signed(),
         group: high(group).checked_sub(1),
         group_confidence: f32::from_bits(low(group)),
+        novelty: f64::from_bits(novelty),
     }
 }
 

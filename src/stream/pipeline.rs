@@ -33,8 +33,8 @@ pub(super) struct Pipeline {
     is_in_callback: bool,
     /// Result of the current acquisition so far.
     result: ViewResult,
-    /// Posterior of `result`.
-    posterior: Vec<f32>,
+    /// Posterior of `result`, after which the values of the mean follow that are not logits.
+    mean: Vec<f32>,
     geometry: Option<Geometry>,
     /// Time of the newest frame of the acquisition.
     frame_ns: Option<i64>,
@@ -65,7 +65,7 @@ impl Pipeline {
         publishes_samples: bool,
         on_result: Option<OnResult>,
     ) -> Result<Self> {
-        let posterior = fill_values(shared.spec.labels.len(), 0.0, "a posterior")?;
+        let mean = fill_values(shared.spec.averaged_len(), 0.0, "a posterior")?;
         Ok(Self {
             shared,
             preprocess,
@@ -75,7 +75,7 @@ impl Pipeline {
             on_result,
             is_in_callback: false,
             result: ViewResult::new(0),
-            posterior,
+            mean,
             geometry: None,
             frame_ns: None,
             samples: 0,
@@ -138,7 +138,7 @@ impl Pipeline {
 
     fn begin(&mut self, acquisition: u64) {
         self.result = ViewResult::new(acquisition);
-        self.posterior.fill(0.0);
+        self.mean.fill(0.0);
         (self.geometry, self.frame_ns) = (None, None);
         self.samples = 0;
         self.shared.history.begin(acquisition);

@@ -3,8 +3,7 @@
 use super::history::{Coverage, Covered, Span, Wait};
 use super::shared::Shared;
 use super::stats::StreamStats;
-use crate::classifier::decision::decide;
-use crate::classifier::posterior::PosteriorRule;
+use crate::classifier::decision::conclude;
 use crate::error::{Result, Status};
 use crate::memory::fill_values;
 use crate::model::Mode;
@@ -94,7 +93,8 @@ impl Reader {
     /// The call waits at most `timeout` for outputs that are still to come, until the end of the
     /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
     /// frame counts and the durations are 0, and the only flags are those for the reasons why a
-    /// label is withheld, [`ResultFlags::FAILED_CHUNKS`] and [`ResultFlags::DEGRADED`].
+    /// label is withheld, [`ResultFlags::NO_NOVELTY`], [`ResultFlags::FAILED_CHUNKS`] and
+    /// [`ResultFlags::DEGRADED`].
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no chunk or window. If it contains none
@@ -138,14 +138,13 @@ impl Reader {
     ) -> Result<QueryAnswer, Status> {
         self.shared.check_process()?;
         self.check_self_test()?;
-        let (shared, mut mean) = (&self.shared, self.create_posterior()?);
+        let (shared, mut mean) = (&self.shared, self.create_mean()?);
         let found = shared.history.query(interval, shared.newest_acquisition(), wait, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
         // A self-test may have failed during the wait.
         self.check_self_test()?;
-        PosteriorRule::of(&self.shared.spec).apply(&mut mean);
         let has_skipped = shared.history.has_skipped(interval);
-        Ok(self.create_answer(coverage, covered, has_skipped, &mean, scores))
+        Ok(self.create_answer(coverage, covered, has_skipped, &mut mean, scores))
     }
 
     /// Returns the label that an acquisition of only the samples in the interval would have.
@@ -176,22 +175,23 @@ impl Reader {
         self.shared.check_process()?;
         self.check_self_test()?;
         let interval = Span { first_ns: from_ns, last_ns: to_ns };
-        let mut posterior = self.create_posterior()?;
-        let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut posterior);
+        let mut mean = self.create_mean()?;
+        let found = exact.run(interval, self.shared.newest_acquisition(), timeout, &mut mean);
         let (coverage, covered) = found.map_err(|status| self.shared.name_end(status))?;
         self.check_self_test()?;
         // In window mode, the samples of skipped windows are kept, so the query includes them.
         let has_skipped =
             self.shared.spec.mode == Mode::Stream && self.shared.history.has_skipped(interval);
-        Ok(self.create_answer(coverage, covered, has_skipped, &posterior, scores))
+        Ok(self.create_answer(coverage, covered, has_skipped, &mut mean, scores))
     }
 
     fn check_self_test(&self) -> Result<(), Status> {
         if self.shared.self_test.has_failed() { Err(Status::SelfTest) } else { Ok(()) }
     }
 
-    fn create_posterior(&self) -> Result<Vec<f32>, Status> {
-        fill_values(self.label_count(), 0.0, "a posterior").map_err(|error| error.status())
+    fn create_mean(&self) -> Result<Vec<f32>, Status> {
+        fill_values(self.shared.spec.averaged_len(), 0.0, "a posterior")
+            .map_err(|error| error.status())
     }
 
     fn create_answer(
@@ -199,17 +199,18 @@ impl Reader {
         coverage: Coverage,
         covered: Covered,
         has_skipped: bool,
-        posterior: &[f32],
+        mean: &mut [f32],
         scores: &mut [f32],
     ) -> QueryAnswer {
         let mut result = ViewResult::new(0);
-        decide(&mut result, &self.shared.spec, posterior);
+        conclude(&mut result, &self.shared.spec, mean);
         result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;
         result.failed_chunks = covered.failed as u64;
         result.flags.set(ResultFlags::FAILED_CHUNKS, covered.failed > 0);
         result.flags.set(ResultFlags::DEGRADED, has_skipped);
+        let posterior = mean.iter().take(self.label_count());
         scores.iter_mut().zip(posterior).for_each(|(score, &value)| *score = value);
         QueryAnswer { result, coverage }
     }

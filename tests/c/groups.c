@@ -34,7 +34,7 @@ static void check_names(const ttv_engine *engine, const ttv_engine_info *info) {
 /* Checks that the group and the flags of a result agree with each other and with the posterior. */
 static void check_result(const ttv_engine *engine, const ttv_engine_info *info,
                          const ttv_result *result) {
-  const ttv_result_flags group_reasons = TTV_RESULT_FLAG_GROUP_ABSTAINED;
+  const ttv_result_flags group_reasons = TTV_RESULT_FLAG_GROUP_ABSTAINED | TTV_RESULT_FLAG_NOVEL;
   const ttv_result_flags reasons =
       group_reasons | TTV_RESULT_FLAG_ABSTAINED | TTV_RESULT_FLAG_OUTSIDE_GROUP;
   EXPECT(result->label < 0, (result->flags & reasons) != 0);

@@ -86,8 +86,9 @@ static void check_acquisition(ttv_stream *stream) {
   EXPECT(TTV_OK, result.status);
   EXPECT(1, (long long)result.frames_used);
   EXPECT(1, (long long)result.chunks);
-  EXPECT(TTV_RESULT_FLAG_FINAL | TTV_RESULT_FLAG_SHORT,
+  EXPECT(TTV_RESULT_FLAG_FINAL | TTV_RESULT_FLAG_SHORT | TTV_RESULT_FLAG_NO_NOVELTY,
          result.flags & ~(ttv_result_flags)TTV_RESULT_FLAG_ABSTAINED);
+  EXPECT(1, result.novelty == 0.0);
   EXPECT(TTV_ERR_INVALID_ARGUMENT, ttv_stream_wait(stream, acquisition + 1, 0, &result));
   expect_message("acquisition must be");
   EXPECT(TTV_ERR_INVALID_ARGUMENT, ttv_stream_wait(stream, 0, -1, &result));

@@ -172,6 +172,18 @@ def create_decision_cases() -> Iterator[Case]:
             )
             name = f"groups {groups}, thresholds {threshold} and {group_threshold}"
             yield Case(name, settings, length, queries)
+    means = [[20.0, 30.0], [27.0, 25.0]]
+    for novelty in ({"means": means}, {"means": means[:1]}, {"energy": True}):
+        for threshold in (-45.0, 0.5, 10.0, 40.0):
+            settings = usual(
+                temperature=12.0,
+                groups=[0, 0, 1, 1],
+                threshold=0.3,
+                novelty_threshold=threshold,
+                **novelty,
+            )
+            kind = "energy" if "energy" in novelty else f"{len(novelty['means'])} means"
+            yield Case(f"novelty, {kind}, threshold {threshold}", settings, length, queries)
 
 
 def create_cases() -> Iterator[Case]:

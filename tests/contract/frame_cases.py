@@ -34,6 +34,20 @@ def create_frame_cases() -> Iterator[Case]:
         [(1_100_000_000, 1_500_000_000)],
     )
     yield Case(
+        "frame steps, groups and energy",
+        usual(
+            reach=1,
+            temperature=12.0,
+            threshold=0.3,
+            groups=[0, 0, 1, 1],
+            group_threshold=0.52,
+            energy=True,
+            novelty_threshold=-24.0,
+        ),
+        frames(30, 1.01),
+        [(1_100_000_000, 1_500_000_000)],
+    )
+    yield Case(
         "frame steps, alpha 8",
         {"interval_ns": 66_666_667, "alpha": 8, "clip_samples": 32, "reach": 5},
         frames(50, 3.3),

@@ -17,40 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cases import Case, create_cases
+from decision import decide, score_novelty
 from frame_cases import create_frame_cases
-
-LABELS = 4
+from settings import LABELS, Settings
 
 WINDOW = 3
 """Number of samples in the lateral window of the formula for frame steps."""
 
 AGREEING_FRAMES = 5
 """Number of consecutive late frames that must agree before the last of them is accepted."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings that the contract takes from the package and the stream."""
-
-    interval_ns: int
-    alpha: int
-    clip_samples: int
-    partial: str = "auto"
-    span_ns: int = 0
-    gap_ns: int = 250_000_000
-    fails: tuple[int, ...] = ()
-    """Indices of the frames that make the step of their chunk fail."""
-    reach: int = 0
-    """Lateral reach of frame steps."""
-    fails_fast: tuple[int, ...] = ()
-    """Indices of the frames that make their fast run fail."""
-    fails_slow: tuple[int, ...] = ()
-    """Indices of the slow frames that make their slow run fail."""
-    temperature: float = 1.0
-    threshold: float = 0.0
-    groups: tuple[int, ...] = ()
-    """Group of each label; empty if the package has no groups."""
-    group_threshold: float = 0.0
 
 
 @dataclass
@@ -68,8 +43,8 @@ class Segment:
 
     start_ns: int
     first_frame: int
+    state: list[float]
     samples: list[int] = field(default_factory=list)
-    state: list[float] = field(default_factory=lambda: [0.0] * LABELS)
     frame_state: FrameState = field(default_factory=FrameState)
 
 
@@ -90,34 +65,12 @@ class Chunk:
 
 
 def compute_logits(fast: list[int], slow: int, state: list[float]) -> list[float]:
-    """Computes logits from frame indices, with a formula that replaces the network."""
+    """Computes an output from frame indices, with a formula that replaces the network."""
     logits = []
-    for label in range(LABELS):
+    for label in range(len(state)):
         fast_sum = sum((frame * (label + 3) + i) % 11 for i, frame in enumerate(fast))
         logits.append(fast_sum + (slow * (label + 1)) % 5 + 0.5 * state[label])
     return logits
-
-
-def decide(settings: Settings, posterior: list[float]) -> dict[str, Any]:
-    """Returns the label and the group, or -1 for each that is withheld, and the reasons."""
-    view = posterior.index(max(posterior))
-    reasons = ["abstained"] if posterior[view] < settings.threshold else []
-    if not settings.groups:
-        return {"label": -1 if reasons else view, "withheld": reasons}
-    sums = [0.0] * (max(settings.groups) + 1)
-    for value, group in zip(posterior, settings.groups, strict=True):
-        sums[group] += value
-    group = sums.index(max(sums))
-    if settings.groups[view] != group:
-        reasons.append("outside_group")
-    if sums[group] < settings.group_threshold:
-        reasons.append("group_abstained")
-    return {
-        "label": -1 if reasons else view,
-        "group": -1 if "group_abstained" in reasons else group,
-        "group_confidence": sums[group],
-        "withheld": reasons,
-    }
 
 
 class Acquisition:
@@ -153,7 +106,9 @@ class Acquisition:
             self._end_segment()
         self.times.append(time_ns)
         if self._open is None:
-            self._open = Segment(time_ns, first_frame=len(self.times) - 1)
+            self._open = Segment(
+                time_ns, first_frame=len(self.times) - 1, state=[0.0] * self.settings.values
+            )
             self.segments.append(self._open)
         segment = self._open
         while (grid_ns := self._grid_time(segment, len(segment.samples))) <= time_ns:
@@ -212,7 +167,7 @@ class Acquisition:
         first = (len(segment.samples) - (alpha - held)) // alpha * alpha
         logits: list[float] | None = None
         if any(frame in self.settings.fails for frame in fast):
-            segment.state = [0.0] * LABELS
+            segment.state = [0.0] * self.settings.values
         else:
             logits = compute_logits(fast, fast[0], segment.state)
             segment.state = [value / 2 for value in logits]
@@ -266,12 +221,14 @@ class Acquisition:
         chunks = [chunk for chunk in chunks if chunk.logits is not None]
         if not chunks:
             return {"label": -1, "posterior": [], "chunks": 0}
-        mean = [sum(chunk.logits[j] for chunk in chunks) / len(chunks) for j in range(LABELS)]
-        largest = max(mean)
-        powers = [math.exp((value - largest) / self.settings.temperature) for value in mean]
+        outputs = [chunk.logits for chunk in chunks]
+        mean = [sum(values) / len(chunks) for values in zip(*outputs, strict=True)]
+        logits, projection = mean[:LABELS], mean[LABELS:]
+        largest = max(logits)
+        powers = [math.exp((value - largest) / self.settings.temperature) for value in logits]
         posterior = [power / sum(powers) for power in powers]
         return {
-            **decide(self.settings, posterior),
+            **decide(self.settings, posterior, score_novelty(self.settings, logits, projection)),
             "posterior": posterior,
             "chunks": len(chunks),
             "first_ns": chunks[0].first_ns,

@@ -76,6 +76,9 @@ static void check_stream(const tteview::Engine &engine, std::uint32_t labels) {
   EXPECT(result.status().ok() && result.is_final() && result.acquisition() == acquisition);
   EXPECT(sum_scores(result) > 0.999f && sum_scores(result) < 1.001f);
   EXPECT(result.label() < 0 || engine.label(result.label()));
+  // The stand-in packages have neither groups nor a novelty score.
+  EXPECT(result.group() == -1 && !(result.group_confidence() > 0) && !result.novelty());
+  EXPECT(!engine.group(result.group()) && !engine.group(0));
   EXPECT(stream.stats().pushed == 9);
   EXPECT(stream.last_event().code == TTV_ERR_WRONG_STATE);
   EXPECT(stream.event_fd() >= 0);

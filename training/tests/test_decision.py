@@ -25,9 +25,11 @@ def test_decisions_match_the_contract(case):
         settings.get("threshold", 0.0),
         settings.get("groups", ()),
         settings.get("group_threshold", 0.0),
+        settings.get("novelty_threshold"),
     )
     for result in [expect["final"], *(query["result"] for query in expect["queries"])]:
-        decision = decide(np.array([result["posterior"]]), rule)
+        score = np.array([result.get("novelty", np.nan)])
+        decision = decide(np.array([result["posterior"]]), rule, score)
         label = decision.label[0] if decision.gives_label[0] else -1
         group = decision.group[0] if decision.gives_group[0] else -1
         assert (label, group) == (result["label"], result.get("group", -1))

@@ -61,8 +61,13 @@ def test_coverage_and_accuracy_are_measured_at_each_level():
     decision = compute_metrics(header, rows)["decision"]
     assert decision["label"] == {"count": 2, "coverage": 0.5, "accuracy": 0.5}
     assert decision["group"] == {"count": 3, "coverage": 0.75, "accuracy": 2 / 3}
-    assert decision["withheld"] == {"abstained": 2, "outside_group": 1, "group_abstained": 1}
+    withheld = {"abstained": 2, "outside_group": 1, "group_abstained": 1, "novel": 0}
+    assert decision["withheld"] == withheld
     assert decision["group_coverage"][0]["accuracy"] == 0.75
+    novel = [{**row, "novelty": [0.5, 3.0]} for row in rows[:1]] + rows[1:]
+    decision = compute_metrics({**header, "novelty_threshold": 2.0}, novel)["decision"]
+    assert (decision["label"]["count"], decision["group"]["count"]) == (1, 2)
+    assert decision["withheld"]["novel"] == 1
     ungrouped = compute_metrics(HEADER, rows)["decision"]
     assert ungrouped["label"] == {"count": 2, "coverage": 0.5, "accuracy": 0.5}
     assert (ungrouped["group"], ungrouped["group_coverage"]) == (None, None)

@@ -16,7 +16,7 @@ from .predictions import Floats, Ints, Json
 
 Mask = npt.NDArray[np.bool_]
 
-REASONS = ("abstained", "outside_group", "group_abstained")
+REASONS = ("abstained", "outside_group", "group_abstained", "novel")
 """The reasons why a label can be withheld, named as the flags of a result."""
 
 
@@ -28,6 +28,8 @@ class DecisionRule:
     groups: Sequence[int] = ()
     """Index of each label's group; empty if the package has no groups."""
     group_threshold: float = 0.0
+    novelty_threshold: float | None = None
+    """Novelty score above which nothing is given, or `None` if the package has no score."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Decision:
     @property
     def gives_group(self) -> Mask:
         """The cines whose group is given."""
-        given: Mask = (self.group >= 0) & ~self.reasons["group_abstained"]
+        given: Mask = (self.group >= 0) & ~(self.reasons["group_abstained"] | self.reasons["novel"])
         return given
 
     @property
@@ -60,7 +62,10 @@ def read_rule(header: Json) -> DecisionRule:
     """Reads the rule from the header of a predictions file."""
     groups = header.get("groups") or {}
     return DecisionRule(
-        header.get("threshold") or 0.0, groups.get("of_label", ()), groups.get("threshold") or 0.0
+        header.get("threshold") or 0.0,
+        groups.get("of_label", ()),
+        groups.get("threshold") or 0.0,
+        header.get("novelty_threshold"),
     )
 
 
@@ -72,13 +77,18 @@ def sum_groups(posterior: Floats, groups: Sequence[int]) -> Floats:
     return np.minimum(sums, 1.0)
 
 
-def decide(posterior: Floats, rule: DecisionRule) -> Decision:
-    """Decides which label and which group each cine gets."""
+def decide(posterior: Floats, rule: DecisionRule, novelty: Floats | None = None) -> Decision:
+    """Decides which label and which group each cine gets.
+
+    `novelty` is the score of each cine, or NaN for a cine without a score.
+    """
     count = len(posterior)
     label = posterior.argmax(axis=1)
     confidence = posterior.max(axis=1)
     none = np.zeros(count, dtype=bool)
     reasons = {"abstained": confidence < rule.threshold, **dict.fromkeys(REASONS[1:], none)}
+    if novelty is not None and rule.novelty_threshold is not None:
+        reasons["novel"] = novelty > rule.novelty_threshold
     if not rule.groups:
         return Decision(label, confidence, np.full(count, -1), np.zeros(count), reasons)
     sums = sum_groups(posterior, rule.groups)

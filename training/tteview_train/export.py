@@ -18,6 +18,7 @@ from .config import TrainConfig
 from .decision import DecisionRule
 from .model import SlowFast
 from .model_config import CAUSAL
+from .novelty import Novelty, extend_head
 from .run_folder import load_run
 from .sampling import compute_slow_indices
 
@@ -51,7 +52,7 @@ def write_onnx(model: SlowFast, path: Path) -> None:
     """Writes the clip graph with static shapes and embedded weights.
 
     The inputs are `slow` [1, C, Ts, H, W] and `fast` [1, C, Tf, H, W], and the output is `logits`
-    [1, L].
+    [1, L], or [1, L + K] if the head has been extended with a projection to K values.
     """
     config = model.config
     # A copy is exported, because the exporter changes the mode of the network and the caller's
@@ -82,7 +83,12 @@ def write_onnx(model: SlowFast, path: Path) -> None:
 
 
 def format_spec(
-    config: TrainConfig, temperature: float, rule: DecisionRule, version: str, provenance: str
+    config: TrainConfig,
+    temperature: float,
+    rule: DecisionRule,
+    version: str,
+    provenance: str,
+    novelty: Novelty | None = None,
 ) -> str:
     """Returns the text of the file for `tteview compile --spec`.
 
@@ -102,7 +108,8 @@ def format_spec(
     }
     # Numbers, lists and strings have the same form in JSON and TOML, so `json.dumps` writes values
     # that are valid TOML.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return text + (novelty.format_toml() if novelty else "")
 
 
 def export(
@@ -112,6 +119,7 @@ def export(
     temperature: float = 1.0,
     rule: DecisionRule | None = None,
     version: str = "",
+    novelty: Novelty | None = None,
 ) -> str:
     """Writes the graph to `out`, and the labels and settings to two files in the same folder.
 
@@ -121,13 +129,13 @@ def export(
     model, config, digest = load_run(run, checkpoint)
     name = out.name.removesuffix(".onnx")
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_onnx(model, out)
+    write_onnx(extend_head(model, novelty) if novelty else model, out)
     labels, spec = out.with_name(f"{name}.labels.json"), out.with_name(f"{name}.spec.toml")
     provenance = (
         f"tteview_train, checkpoint sha256 {digest}, seed {config.seed}, {config.epochs} epochs"
     )
     rule = rule or DecisionRule(groups=config.label_set.list_group_indices())
-    text = format_spec(config, temperature, rule, version or name, provenance)
+    text = format_spec(config, temperature, rule, version or name, provenance, novelty)
     write_text_atomically(labels, config.label_set.to_json())
     write_text_atomically(spec, text)
     words = ["tteview", "compile", str(out), "--labels", str(labels), "--spec", str(spec)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from .calibration import fit_temperature
 from .decision import DecisionRule, read_rule
 from .export import export
-from .predict import fit_run_temperature, predict_manifest
+from .novelty import KINDS, Novelty, extend_head
+from .predict import fit_run_novelty, fit_run_temperature, predict_manifest
 from .predictions import collect_cines, read_predictions
 from .run_folder import load_run
-from .thresholds import fit_rule
+from .thresholds import fit_novelty_threshold, fit_rule
 
 FIT = "fit"
 VAL = "val"
@@ -60,6 +62,29 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
         default="0",
         help="confidence of a group below which the group is withheld, or fit",
     )
+    add("--novelty", choices=("none", *KINDS), default="none", help="kind of the novelty score")
+    add(
+        "--novelty-values",
+        type=int,
+        default=64,
+        help="number of values in the projection of the novelty score",
+    )
+    add(
+        "--novelty-shrinkage",
+        type=float,
+        default=0.01,
+        help="shrinkage of the covariance within the classes, 0 to 1",
+    )
+    add(
+        "--novelty-threshold",
+        help="novelty score above which nothing is given, or fit; required with --novelty",
+    )
+    add(
+        "--novelty-share",
+        type=float,
+        default=0.05,
+        help="share of the cines of --fit-manifest that a fitted threshold may withhold as novel",
+    )
     add(
         "--fit-manifest",
         type=Path,
@@ -77,7 +102,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    temperature, rule = _choose_values(options)
+    temperature, rule, novelty = _choose_values(options)
     command = export(
         options.run,
         options.out,
@@ -85,38 +110,54 @@ def _export(options: argparse.Namespace) -> None:
         temperature,
         rule,
         options.model_version,
+        novelty,
     )
     print(f"{options.out}\ncompile it with:\n  {command}")
 
 
-def _choose_values(options: argparse.Namespace) -> tuple[float, DecisionRule]:
-    """Returns the temperature and the rule, some of whose values may be fitted."""
-    names = ("temperature", "threshold", "group_threshold")
-    given = {name: getattr(options, name) for name in names}
-    fitted = [name for name, value in given.items() if value == FIT]
+def _choose_values(options: argparse.Namespace) -> tuple[float, DecisionRule, Novelty | None]:
+    """Returns the temperature, the rule and the novelty score. Some of them may be fitted."""
+    names = ("temperature", "threshold", "group_threshold", "novelty_threshold")
+    fitted = [name for name in names if getattr(options, name) == FIT]
     if bool(fitted) != bool(options.fit_manifest):
         raise ValueError(
             f"--fit-manifest and an option with the value {FIT} need each other, got "
             f"{options.fit_manifest} and {', '.join(fitted) or 'no such option'}"
         )
-    if given["temperature"] == VAL:
+    if (options.novelty == "none") != (options.novelty_threshold is None):
+        raise ValueError(
+            f"--novelty and --novelty-threshold need each other, got {options.novelty} and "
+            f"{options.novelty_threshold}"
+        )
+    temperature = _read_number(options.temperature, 1.0)
+    if options.temperature == VAL:
         temperature = fit_run_temperature(options.run, options.checkpoint, options.cache)
         print(f"temperature {temperature:.4f}")
-    else:
-        temperature = 1.0 if given["temperature"] == FIT else float(given["temperature"])
-    values = [0.0 if given[name] == FIT else float(given[name]) for name in names[1:]]
     model, config, _ = load_run(options.run, options.checkpoint)
-    rule = DecisionRule(values[0], config.label_set.list_group_indices(), values[1])
-    if not fitted:
-        return temperature, rule
-    predict_at = lambda t: predict_manifest(  # noqa: E731
-        model, options.fit_manifest, config, options.cache or options.run / "cache", t
+    cache = options.cache or options.run / "cache"
+    novelty = None
+    if options.novelty != "none":
+        values, shrinkage = options.novelty_values, options.novelty_shrinkage
+        novelty = fit_run_novelty(model, config, cache, options.novelty, values, shrinkage)
+        novelty = novelty.with_threshold(_read_number(options.novelty_threshold, math.inf))
+        model = extend_head(model, novelty)
+    rule = DecisionRule(
+        _read_number(options.threshold, 0.0),
+        config.label_set.list_group_indices(),
+        _read_number(options.group_threshold, 0.0),
+        None if novelty is None else novelty.threshold,
     )
-    cines = predict_at(temperature)
+    if not fitted:
+        return temperature, rule, novelty
+    cines = predict_manifest(model, options.fit_manifest, config, cache, temperature, novelty)
     if "temperature" in fitted:
-        temperature = fit_temperature(cines)
+        temperature *= fit_temperature(cines)
         print(f"temperature {temperature:.4f}")
-        cines = predict_at(temperature)
+        cines = predict_manifest(model, options.fit_manifest, config, cache, temperature, novelty)
+    if "novelty_threshold" in fitted and novelty is not None:
+        novelty = novelty.with_threshold(fit_novelty_threshold(cines, options.novelty_share))
+        rule = replace(rule, novelty_threshold=novelty.threshold)
+        print(f"novelty threshold {novelty.threshold:.4f}")
     best, level, group_level = fit_rule(cines, rule, options.accuracy, options.group_accuracy)
     if "group_threshold" in fitted and group_level is not None:
         rule = replace(rule, group_threshold=best.group_threshold)
@@ -124,7 +165,12 @@ def _choose_values(options: argparse.Namespace) -> tuple[float, DecisionRule]:
     if "threshold" in fitted:
         rule = replace(rule, threshold=best.threshold)
         print(level.describe("threshold"))
-    return temperature, rule
+    return temperature, rule, novelty
+
+
+def _read_number(text: str, otherwise: float) -> float:
+    """Returns the number of an option, or another one if the value is to be fitted."""
+    return otherwise if text in (FIT, VAL) else float(text)
 
 
 def add_fit_options(parser: argparse.ArgumentParser) -> None:

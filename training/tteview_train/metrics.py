@@ -93,7 +93,7 @@ def measure_decision(cines: Cines, rule: DecisionRule) -> Json:
     The accuracies are those of the given labels and groups. `group_coverage` contains the groups
     that would be given at other thresholds.
     """
-    decision = decide(cines.posterior, rule)
+    decision = decide(cines.posterior, rule, cines.novelty)
     label = _measure_level(decision.gives_label, decision.label == cines.truth)
     withheld = {reason: int(decision.reasons[reason].sum()) for reason in REASONS}
     if not rule.groups:

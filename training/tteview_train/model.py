@@ -277,8 +277,8 @@ class SlowFast(nn.Module):
             slow, fast = stage(slow, fast)
         return slow, fast
 
-    def compute_chunk_logits(self, slow: Tensor, fast: Tensor) -> Tensor:
-        """Computes the logits [B, n, L] of the chunks.
+    def compute_chunk_features(self, slow: Tensor, fast: Tensor) -> Tensor:
+        """Computes the pooled features [B, n, F] of the chunks.
 
         The fast features of a chunk are averaged over its `alpha` samples.
         """
@@ -286,13 +286,20 @@ class SlowFast(nn.Module):
         slow_pooled, fast_pooled = slow.mean((3, 4)), fast.mean((3, 4))
         batch, channels, _ = fast_pooled.shape
         fast_pooled = fast_pooled.reshape(batch, channels, -1, self.config.alpha).mean(3)
-        return self.head(torch.cat((slow_pooled, fast_pooled), 1).transpose(1, 2))
+        return torch.cat((slow_pooled, fast_pooled), 1).transpose(1, 2)
+
+    def compute_chunk_logits(self, slow: Tensor, fast: Tensor) -> Tensor:
+        """Computes the logits [B, n, L] of the chunks."""
+        return self.head(self.compute_chunk_features(slow, fast))
+
+    def compute_clip_features(self, slow: Tensor, fast: Tensor) -> Tensor:
+        """Computes the pooled features [B, F] of a clip: the mean of those of its chunks."""
+        slow, fast = self._run_stages(slow, fast)
+        return torch.cat((slow.mean((2, 3, 4)), fast.mean((2, 3, 4))), 1)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
         """Computes the clip logits [B, L], which are the mean of the chunk logits."""
-        slow, fast = self._run_stages(slow, fast)
-        pooled = torch.cat((slow.mean((2, 3, 4)), fast.mean((2, 3, 4))), 1)
-        return self.head(pooled[:, None])[:, 0]
+        return self.head(self.compute_clip_features(slow, fast)[:, None])[:, 0]
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from .calibration import fit_temperature
@@ -15,17 +16,24 @@ from .cine_cache import Cache, SampleSettings
 from .config import TrainConfig
 from .manifest import Entry, check_labels, read_manifest, select_split
 from .model import SlowFast
+from .novelty import ENERGY, Novelty, fit_projection
 from .predictions import Cines, Json, collect_cines
 from .run_folder import load_run
-from .streaming import run_cine
+from .streaming import compute_features, run_cine
 
 
 def predict_cines(
-    model: SlowFast, entries: Sequence[Entry], cache: Cache, config: TrainConfig, temperature: float
+    model: SlowFast,
+    entries: Sequence[Entry],
+    cache: Cache,
+    config: TrainConfig,
+    temperature: float,
+    novelty: Novelty | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Runs the network over each cine and yields the cine's row for a predictions file."""
     for entry in entries:
-        running = run_cine(model, cache.load(entry), config, temperature)
+        running = run_cine(model, cache.load(entry), config, temperature, novelty)
+        score = {} if running.novelty is None else {"novelty": running.novelty.tolist()}
         yield {
             "path": entry.name,
             "label": entry.label,
@@ -34,6 +42,7 @@ def predict_cines(
             "attributes": entry.attributes,
             "times_ns": running.times_ns,
             "log_posterior": [[round(float(v), 6) for v in row] for row in running.log_posterior],
+            **score,
         }
 
 
@@ -87,12 +96,17 @@ def predict(
 
 
 def predict_manifest(
-    model: SlowFast, manifest: Path, config: TrainConfig, cache: Path, temperature: float
+    model: SlowFast,
+    manifest: Path,
+    config: TrainConfig,
+    cache: Path,
+    temperature: float,
+    novelty: Novelty | None = None,
 ) -> Cines:
     """Predicts the cines of all splits of a manifest. Raises `ManifestError` or `CineError`."""
     entries = read_manifest(manifest)
     check_labels(manifest, entries, config.labels)
-    return _collect(model, entries, config, cache, temperature)
+    return _collect(model, entries, config, cache, temperature, novelty)
 
 
 def fit_run_temperature(run: Path, checkpoint: str = "best", cache: Path | None = None) -> float:
@@ -107,8 +121,32 @@ def fit_run_temperature(run: Path, checkpoint: str = "best", cache: Path | None 
 
 
 def _collect(
-    model: SlowFast, entries: Sequence[Entry], config: TrainConfig, cache: Path, temperature: float
+    model: SlowFast,
+    entries: Sequence[Entry],
+    config: TrainConfig,
+    cache: Path,
+    temperature: float,
+    novelty: Novelty | None = None,
 ) -> Cines:
     settings = SampleSettings(config.model.size_px, config.model.in_channels)
-    rows = predict_cines(model, entries, Cache(cache, settings), config, temperature)
+    rows = predict_cines(model, entries, Cache(cache, settings), config, temperature, novelty)
     return collect_cines([label.code for label in config.labels], list(rows))
+
+
+def fit_run_novelty(
+    model: SlowFast, config: TrainConfig, cache: Path, kind: str, values: int, shrinkage: float
+) -> Novelty:
+    """Fits the projection of a novelty score on the split `train` of the run's manifest.
+
+    Raises `ManifestError` or `CineError`.
+    """
+    if kind == ENERGY:
+        return Novelty(kind)
+    manifest = Path(config.manifest)
+    entries = select_split(manifest, read_manifest(manifest), "train")
+    check_labels(manifest, entries, config.labels)
+    cines = Cache(cache, SampleSettings(config.model.size_px, config.model.in_channels))
+    codes = [label.code for label in config.labels]
+    features = np.stack([compute_features(model, cines.load(entry), config) for entry in entries])
+    truth = np.array([codes.index(entry.label) for entry in entries], dtype=np.int64)
+    return fit_projection(kind, features, truth, values, shrinkage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,8 @@ class Cines:
     log_posterior: Floats
     """Logarithm of the posterior after the last chunk, [cines, labels]."""
     patients: Sequence[str]
+    novelty: Floats
+    """Novelty score after the last chunk, or NaN for a cine without a score."""
 
     @property
     def posterior(self) -> Floats:
@@ -81,6 +84,7 @@ class Cines:
             self.predicted[keep],
             self.log_posterior[keep],
             [self.patients[i] for i in keep],
+            self.novelty[keep],
         )
 
 
@@ -115,4 +119,5 @@ def collect_cines(labels: Sequence[str], rows: Sequence[Json]) -> Cines:
         last.argmax(axis=1),
         last,
         [row["patient"] for row in rows],
+        np.array([(row.get("novelty") or [math.nan])[-1] for row in rows], dtype=np.float64),
     )

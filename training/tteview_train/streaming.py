@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .cine_cache import DecodedCine
 from .config import TrainConfig
 from .dataset import normalise
 from .model import SlowFast
 from .model_config import CAUSAL
+from .novelty import Novelty, compute_energy
 from .sampling import Chunk, compute_slow_indices, plan_chunks, split_into_windows
 
 BLOCK_CHUNKS = 64
@@ -30,34 +31,82 @@ class RunningPosterior:
     """Logarithm of the posterior after each output, [outputs, L]."""
     logits: npt.NDArray[np.float64]
     """Logits of each output, [outputs, L]."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """Novelty score after each output, [outputs], if a score was given."""
 
 
 @torch.inference_mode()
 def run_cine(
-    model: SlowFast, cine: DecodedCine, config: TrainConfig, temperature: float = 1.0
+    model: SlowFast,
+    cine: DecodedCine,
+    config: TrainConfig,
+    temperature: float = 1.0,
+    novelty: Novelty | None = None,
 ) -> RunningPosterior:
-    """Runs a network over a cine. The network must be in evaluation mode."""
+    """Runs a network over a cine. The network must be in evaluation mode.
+
+    If `novelty` has a projection, the head of the network must have been extended with it.
+    """
+    if config.model.time == CAUSAL:
+        times, outputs = _run_chunks(model, cine, config)
+    else:
+        times, outputs = _run_windows(model, cine, config)
+    counts = np.arange(1, len(outputs) + 1)[:, None]
+    labels = len(config.labels)
+    means = np.cumsum(outputs, 0) / counts
+    logits = outputs[:, :labels]
+    if config.model.time == CAUSAL:
+        log_posterior = log_softmax(means[:, :labels] / temperature)
+        energy = compute_energy(means[:, :labels], temperature)
+    else:
+        # The posterior after each window is the mean of the posteriors of all windows so far.
+        posterior = np.cumsum(np.exp(log_softmax(logits / temperature)), 0) / counts
+        log_posterior = np.log(np.maximum(posterior, 1e-300))
+        energy = np.cumsum(compute_energy(logits, temperature)) / counts[:, 0]
+    score = None if novelty is None else novelty.compute(means[:, labels:], energy)
+    return RunningPosterior(times, log_posterior, logits, score)
+
+
+class _WithoutHead(nn.Module):
+    """A network whose outputs are the pooled features instead of the logits."""
+
+    def __init__(self, model: SlowFast) -> None:
+        super().__init__()
+        self.model = model
+
+    def compute_chunk_logits(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return self.model.compute_chunk_features(slow, fast)
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return self.model.compute_clip_features(slow, fast)
+
+
+@torch.inference_mode()
+def compute_features(
+    model: SlowFast, cine: DecodedCine, config: TrainConfig
+) -> npt.NDArray[np.float64]:
+    """Computes the mean of a cine's pooled features, which the head maps to the mean logits."""
     run = _run_chunks if config.model.time == CAUSAL else _run_windows
-    return run(model, cine, config, temperature)
+    features: npt.NDArray[np.float64] = run(_WithoutHead(model), cine, config)[1].mean(0)
+    return features
 
 
 def _run_chunks(
-    model: SlowFast, cine: DecodedCine, config: TrainConfig, temperature: float
-) -> RunningPosterior:
+    model: SlowFast | _WithoutHead, cine: DecodedCine, config: TrainConfig
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Returns the time and the output of each chunk."""
     plan = plan_chunks(cine.times_ns, config.model.interval_ns, config.model.alpha, config.gap_ns)
     parts: list[npt.NDArray[np.float64]] = []
     for number in range(len(plan.segments)):
         chunks = [chunk for chunk in plan.chunks if chunk.segment == number]
         if chunks:
             parts.append(_compute_segment_logits(model, cine, chunks, config))
-    logits = np.concatenate(parts)
-    means = np.cumsum(logits, 0) / np.arange(1, len(logits) + 1)[:, None]
     times = [chunk.last_ns - int(cine.times_ns[0]) for chunk in plan.chunks]
-    return RunningPosterior(times, log_softmax(means / temperature), logits)
+    return times, np.concatenate(parts)
 
 
 def _compute_segment_logits(
-    model: SlowFast, cine: DecodedCine, chunks: list[Chunk], config: TrainConfig
+    model: SlowFast | _WithoutHead, cine: DecodedCine, chunks: list[Chunk], config: TrainConfig
 ) -> npt.NDArray[np.float64]:
     """Computes the chunk logits of a segment. A segment starts with the initial state.
 
@@ -77,32 +126,26 @@ def _compute_segment_logits(
 
 
 def _run_windows(
-    model: SlowFast, cine: DecodedCine, config: TrainConfig, temperature: float
-) -> RunningPosterior:
-    """Runs a network over windows whose hop is one clip.
-
-    The posterior after each window is the mean of the posteriors of all windows so far.
-    """
+    model: SlowFast | _WithoutHead, cine: DecodedCine, config: TrainConfig
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Returns the time and the output of each window. The hop is one clip."""
     clip, interval = config.model.clip_samples, config.model.interval_ns
     slow = compute_slow_indices(clip, config.model.slow_frames)
     plan = plan_chunks(cine.times_ns, interval, config.model.alpha, config.gap_ns)
-    times, logits = [], []
+    times, outputs = [], []
     for segment in plan.segments:
         count = len(segment.samples)
         ends = [min(clip, count)] if count <= clip else [*range(clip, count, clip), count]
         windows = split_into_windows(segment.samples, clip, clip)
         for window, end in zip(windows, ends, strict=True):
             x = _load_input(model, cine, window, config)
-            logits.append(model(x[:, :, slow], x)[0].double().cpu().numpy())
+            outputs.append(model(x[:, :, slow], x)[0].double().cpu().numpy())
             times.append(segment.t0_ns + (end - 1) * interval - int(cine.times_ns[0]))
-    stacked = np.stack(logits)
-    posterior = np.exp(log_softmax(stacked / temperature))
-    means = np.cumsum(posterior, 0) / np.arange(1, len(posterior) + 1)[:, None]
-    return RunningPosterior(times, np.log(np.maximum(means, 1e-300)), stacked)
+    return times, np.stack(outputs)
 
 
 def _load_input(
-    model: SlowFast, cine: DecodedCine, frames: list[int], config: TrainConfig
+    model: SlowFast | _WithoutHead, cine: DecodedCine, frames: list[int], config: TrainConfig
 ) -> Tensor:
     samples = np.ascontiguousarray(np.asarray(cine.frames[frames]).swapaxes(0, 1))
     device = next(model.parameters()).device

@@ -6,6 +6,7 @@ scanners. Thresholds that are fitted on cines like the training cines are too lo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,25 +55,33 @@ def fit_threshold(confidence: Floats, right: Mask, eligible: Mask, accuracy: flo
     return Level(threshold, last + 1, int(hits[last]), cines)
 
 
+def fit_novelty_threshold(cines: Cines, share: float) -> float:
+    """Fits the smallest threshold that withholds at most this share of the cines as novel."""
+    scores = np.sort(cines.novelty)
+    kept = min(len(scores), math.ceil((1 - share) * len(scores)))
+    return float(scores[kept - 1]) if kept else float(scores[0])
+
+
 def fit_rule(
     cines: Cines, rule: DecisionRule, accuracy: float, group_accuracy: float
 ) -> tuple[DecisionRule, Level, Level | None]:
     """Fits the thresholds of a rule: first that of the groups, then that of the labels.
 
-    The threshold of the labels is fitted on the cines whose label lies in a group that is given.
-    Returns the fitted rule, and the fitted levels of the labels and of the groups.
+    The threshold of the labels is fitted on the cines whose label lies in a group that is given. A
+    novelty threshold is kept, and cines above it count as not given. Returns the fitted rule, and
+    the fitted levels of the labels and of the groups.
     """
     rule = replace(rule, threshold=0.0, group_threshold=0.0)
     posterior = cines.posterior
     group_level = None
     if rule.groups:
-        decision = decide(posterior, rule)
+        decision = decide(posterior, rule, cines.novelty)
         right = decision.group == np.asarray(rule.groups)[cines.truth]
         group_level = fit_threshold(
-            decision.group_confidence, right, np.ones(len(right), dtype=bool), group_accuracy
+            decision.group_confidence, right, decision.gives_group, group_accuracy
         )
         rule = replace(rule, group_threshold=group_level.threshold)
-    decision = decide(posterior, rule)
+    decision = decide(posterior, rule, cines.novelty)
     level = fit_threshold(
         decision.confidence, decision.label == cines.truth, decision.gives_label, accuracy
     )

@@ -172,7 +172,7 @@ impl CapturedSession {
         let (queue, ranges) = (&shared.queue, &shared.ranges);
         Ok(Self {
             samples: queue.allocate_on_host(ranges.samples_len)?,
-            logits: queue.allocate_on_host(shared.spec.labels)?,
+            logits: queue.allocate_on_host(shared.spec.output_len)?,
             states: queue.allocate_on_gpu(ranges.states_len)?,
             windows: shared.create_windows()?,
             is_fresh: true,

@@ -213,7 +213,7 @@ impl PlainSession {
             outputs: (shared.create_outputs()?, shared.create_outputs()?),
             initial: Vec::with_capacity(states.len()),
             is_fresh: true,
-            logits: fill_values(spec.labels, 0.0, "the logits")?,
+            logits: fill_values(spec.output_len, 0.0, "the logits")?,
             shared: shared.clone(),
         })
     }

@@ -25,7 +25,7 @@ impl Parts {
             [_, slow] => Some((backend.create_session(*slow)?, backend.create_windows()?)),
             _ => None,
         };
-        let logits = || fill_values(spec.labels.len(), 0.0, "the logits");
+        let logits = || fill_values(spec.output_len(), 0.0, "the logits");
         Ok(Self {
             fast: backend.create_session(Part::Fast)?,
             slow,

@@ -25,9 +25,9 @@ pub(super) struct EndedChunks {
 }
 
 impl EndedChunks {
-    pub(super) fn new(labels: usize) -> Result<Self> {
+    pub(super) fn new(values: usize) -> Result<Self> {
         let create = || -> Result<EndedChunk> {
-            let fast_mean = fill_values(labels, 0.0, "the fast logits")?;
+            let fast_mean = fill_values(values, 0.0, "the fast logits")?;
             let span = Span { first_ns: 0, last_ns: 0 };
             Ok(EndedChunk { span, fast_mean, job: None, failure: None })
         };

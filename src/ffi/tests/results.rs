@@ -26,6 +26,7 @@ fn every_field_of_a_result_arrives_in_its_place() {
         inference_ns: 14,
         group: Some(15),
         group_confidence: 0.875,
+        novelty: -2.25,
         ..ViewResult::new(2)
     };
     let mut scores = [0.0_f32; 6];
@@ -40,7 +41,7 @@ fn every_field_of_a_result_arrives_in_its_place() {
     assert_eq!((found.first_time_ns, found.last_time_ns), (-9, 10));
     assert_eq!((found.latency_ns, found.queue_ns), (11, 12));
     assert_eq!((found.preprocess_ns, found.inference_ns), (13, 14));
-    assert_eq!((found.group, found.group_confidence), (15, 0.875));
+    assert_eq!((found.group, found.group_confidence, found.novelty), (15, 0.875, -2.25));
     assert!(found.scores.is_null());
     assert_eq!((found.scores_capacity, found.scores_length), (5, 6));
     let withheld = ViewResult { label: None, group: None, ..result };

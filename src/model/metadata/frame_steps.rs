@@ -9,12 +9,13 @@ use crate::model::spec::{FrameSteps, Mode, SelfTest, StateSpec};
 use std::collections::HashSet;
 
 /// The keys of both formats.
-const COMMON_KEYS: [&str; 23] = [
+const COMMON_KEYS: [&str; 24] = [
     "format",
     "mode",
     "labels",
     "groups",
     "group_threshold",
+    "novelty",
     "input",
     "mean",
     "std",
@@ -76,7 +77,7 @@ pub(super) fn check_format(keys: &Keys<'_>) -> Result<bool> {
 pub(super) fn parse(
     keys: &Keys<'_>,
     context: &Context<'_>,
-    labels: usize,
+    output_len: usize,
 ) -> Result<(FrameSteps, SelfTest)> {
     check_agreement("mode", context.mode == Mode::Stream, "must be stream in tteview.format 2")?;
     let lateral_reach: usize = keys.parse_json("lateral_reach")?;
@@ -107,7 +108,7 @@ pub(super) fn parse(
         context.has_slow_part || lateral_windows.is_empty(),
         "must be empty in a network with one pathway",
     )?;
-    let (chunks, self_test) = parse_frame_self_test(keys, labels)?;
+    let (chunks, self_test) = parse_frame_self_test(keys, output_len)?;
     let steps =
         FrameSteps { lateral_reach, fast_nodes, fast_states, lateral_windows, self_test: chunks };
     Ok((steps, self_test))

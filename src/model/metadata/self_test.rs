@@ -42,14 +42,14 @@ struct FrameSelfTestEntry {
 /// Parses the self-test of several chunks in frame steps.
 pub(super) fn parse_frame_self_test(
     keys: &Keys<'_>,
-    labels: usize,
+    output_len: usize,
 ) -> Result<(Vec<ChunkSelfTest>, SelfTest)> {
     let FrameSelfTestEntry { seed, chunks, tolerance } = keys.parse_json("self_test")?;
     let range = MIN_SELF_TEST_CHUNKS..=MAX_SELF_TEST_CHUNKS;
     check_number("self_test", "a number of chunks", chunks.len(), range)?;
     for ChunkEntry { fast, slow, logits } in &chunks {
         for values in [fast, slow, logits] {
-            check_logits(values, labels)?;
+            check_logits(values, output_len)?;
         }
         let mut sums = fast.iter().zip(slow).zip(logits);
         check(
@@ -65,15 +65,19 @@ pub(super) fn parse_frame_self_test(
 }
 
 /// Parses the self-test of one run.
-pub(super) fn parse_self_test(keys: &Keys<'_>, labels: usize) -> Result<SelfTest> {
+pub(super) fn parse_self_test(keys: &Keys<'_>, output_len: usize) -> Result<SelfTest> {
     let SelfTestEntry { seed, logits, tolerance } = keys.parse_json("self_test")?;
-    check_logits(&logits, labels)?;
+    check_logits(&logits, output_len)?;
     create_self_test(seed, logits, &tolerance)
 }
 
-/// Checks logits of the self-test.
-fn check_logits(logits: &[f32], labels: usize) -> Result<()> {
-    check_agreement("self_test", logits.len() == labels, "must have one logit per label")?;
+/// Checks logits of the self-test, after which the values of the projection may follow.
+fn check_logits(logits: &[f32], output_len: usize) -> Result<()> {
+    check_agreement(
+        "self_test",
+        logits.len() == output_len,
+        "must have one logit per label, and the values of the projection if there is one",
+    )?;
     check("self_test", logits.iter().all(|v| v.is_finite()), "must have finite logits")
 }
 

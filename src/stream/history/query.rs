@@ -17,11 +17,11 @@ pub(super) struct QueryMemory {
 impl QueryMemory {
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory cannot be allocated.
-    pub(super) fn new(labels: usize) -> Result<Self, Status> {
+    pub(super) fn new(count: usize) -> Result<Self, Status> {
         Ok(Self {
-            words: allocate(HEADER_WORDS + packed_words(labels), 0)?,
-            values: allocate(labels, 0.0)?,
-            sums: allocate(labels, 0.0)?,
+            words: allocate(HEADER_WORDS + packed_words(count), 0)?,
+            values: allocate(count, 0.0)?,
+            sums: allocate(count, 0.0)?,
         })
     }
 }
@@ -47,7 +47,7 @@ impl History {
             Wait::AtMost(timeout) => Instant::now().checked_add(timeout),
             Wait::Refused => None,
         };
-        let mut memory = QueryMemory::new(self.labels)?;
+        let mut memory = QueryMemory::new(self.values)?;
         let mut first_valid = None;
         let (front, is_expected, is_closed) = loop {
             // The count and the end of the stream must be read before the front.

@@ -270,7 +270,7 @@ fn a_history_has_room_for_its_span_and_two_more_outputs() {
     );
     let error = History::new((1 << 23) + 1, 0, 10).err().expect("too many values");
     assert_eq!(error.status(), Status::OutOfMemory);
-    let message = "at most 16777216 values, got 2 outputs of 8388609 labels";
+    let message = "at most 16777216 values, got 2 outputs of 8388609 values";
     assert!(error.message().contains(message), "{error}");
     let error = History::new(1, i64::MAX, 1).err().expect("too many outputs");
     assert!(error.message().contains("at most 16777216 values"), "{error}");

@@ -38,6 +38,7 @@ fn every_field_arrives_as_it_was_published() {
         slow_inference_ns: 12,
         group: Some(13),
         group_confidence: 0.875,
+        novelty: -14.5,
         ..result
     };
     mailbox.publish(&published, &posterior);

@@ -38,11 +38,13 @@ impl Pipeline {
     }
 
     pub(super) fn publish(&mut self) {
-        self.shared.mailbox.publish(&self.result, &self.posterior);
+        let labels = self.shared.spec.labels.len();
+        let posterior = self.mean.get(..labels).unwrap_or_default();
+        self.shared.mailbox.publish(&self.result, posterior);
         // A callback that has panicked is not called again.
         if let Some(on_result) = self.on_result.as_mut().filter(|_| !self.is_in_callback) {
             self.is_in_callback = true;
-            on_result(&self.result, &self.posterior);
+            on_result(&self.result, posterior);
             self.is_in_callback = false;
         }
     }
@@ -72,7 +74,7 @@ impl Pipeline {
         for acquisition in first..=self.shared.newest_acquisition().min(first + FINALS - 1) {
             if acquisition != self.result.acquisition {
                 self.result = ViewResult::new(acquisition);
-                self.posterior.fill(0.0);
+                self.mean.fill(0.0);
             }
             self.result.status = Status::Poisoned;
             self.result.withhold();

@@ -1,7 +1,7 @@
 //! Steps of the network and their effect on the result.
 
 use super::Pipeline;
-use crate::classifier::decision::{clear_decision, decide};
+use crate::classifier::decision::{clear_decision, conclude};
 use crate::classifier::interface::{Classifier, Step};
 use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
@@ -131,19 +131,19 @@ impl Pipeline {
         let result = &mut self.result;
         result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
         result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
-        let mut covered = self.classifier.read_posterior(&mut self.posterior);
+        let mut covered = self.classifier.read_mean(&mut self.mean);
         if covered.is_none() && self.publishes_samples {
-            covered = self.classifier.read_partial(&mut self.posterior);
+            covered = self.classifier.read_partial(&mut self.mean);
         }
         let Some(covered) = covered else {
-            self.posterior.fill(0.0);
+            self.mean.fill(0.0);
             result.chunks = 0;
-            clear_decision(result);
+            clear_decision(result, spec);
             return;
         };
         result.chunks = u32::try_from(covered.outputs).unwrap_or(u32::MAX);
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;
-        decide(result, spec, &self.posterior);
+        conclude(result, spec, &mut self.mean);
     }
 }

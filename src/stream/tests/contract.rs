@@ -6,7 +6,7 @@
 use super::network::{self, Labelled, Network, Run, SIDE, push_at, wait};
 use crate::classifier::posterior::softmax;
 use crate::error::{Error, Result, Status};
-use crate::model::{Group, Mode, ModelSpec};
+use crate::model::{Group, Mode, ModelSpec, Novelty, NoveltyKind};
 use crate::result::ResultFlags;
 use crate::sampling::PartialChunk;
 use crate::stream::Stream;
@@ -51,7 +51,7 @@ fn create_network(settings: &Value) -> Network {
 }
 
 /// Sets what the settings of a case say about the decision which label is given.
-fn set_decision(spec: &mut ModelSpec, settings: &Value) {
+pub(super) fn set_decision(spec: &mut ModelSpec, settings: &Value) {
     let number = |key: &str| settings[key].as_f64().map(|value| value as f32);
     spec.temperature = number("temperature").unwrap_or(1.0);
     spec.threshold = number("threshold").unwrap_or(0.0);
@@ -61,17 +61,32 @@ fn set_decision(spec: &mut ModelSpec, settings: &Value) {
         label.group = Some(group.as_u64().unwrap() as usize);
     }
     let count = spec.labels.iter().filter_map(|label| label.group).max().map_or(0, |last| last + 1);
+    spec.novelty = create_novelty(settings);
     let group = |index| Group { code: format!("G{index}"), name: String::new(), scheme: None };
     spec.groups = (0..count).map(group).collect();
 }
 
-/// Computes the logits of a chunk with the formula from the contract.
-fn compute_logits(slow: i64, fast: &[i64], state: &[f32]) -> [f32; LABELS] {
-    std::array::from_fn(|label| {
-        let j = label as i64;
+fn create_novelty(settings: &Value) -> Option<Novelty> {
+    let means: Vec<Vec<f32>> =
+        serde_json::from_value(settings["means"].clone()).unwrap_or_default();
+    let kind = match (settings["energy"].as_bool(), means.len()) {
+        (Some(true), _) => NoveltyKind::Energy,
+        (_, 0) => return None,
+        (_, 1) => NoveltyKind::Residual,
+        _ => NoveltyKind::Mahalanobis,
+    };
+    let values = means.first().map_or(0, Vec::len);
+    let threshold = settings["novelty_threshold"].as_f64().unwrap();
+    Some(Novelty { kind, values, means: means.concat(), threshold })
+}
+
+/// Computes the output of a chunk with the formula from the contract.
+fn compute_logits(slow: i64, fast: &[i64], state: &[f32]) -> Vec<f32> {
+    let output = |(j, state): (i64, &f32)| {
         let sum: i64 = (0i64..).zip(fast).map(|(i, f)| (f * (j + 3) + i) % 11).sum();
-        (sum + (slow * (j + 1)) % 5) as f32 + 0.5 * state[label]
-    })
+        (sum + (slow * (j + 1)) % 5) as f32 + 0.5 * state
+    };
+    (0i64..).zip(state).map(output).collect()
 }
 
 pub(super) fn config(ring_slots: usize) -> StreamConfig {
@@ -196,10 +211,14 @@ fn check_decision(name: &str, expect: &Value, result: &Labelled) {
     let confidence = expect["group_confidence"].as_f64().unwrap_or(0.0) as f32;
     let found = result.group_confidence;
     assert!((found - confidence).abs() < 1e-4, "{name}: {found} for {confidence}");
+    let novelty = expect["novelty"].as_f64();
+    assert!((result.novelty - novelty.unwrap_or(0.0)).abs() < 1e-3, "{name}: {}", result.novelty);
+    assert_eq!(result.flags.contains(ResultFlags::NO_NOVELTY), novelty.is_none(), "{name}");
     let reasons = [
         ("abstained", ResultFlags::ABSTAINED),
         ("outside_group", ResultFlags::OUTSIDE_GROUP),
         ("group_abstained", ResultFlags::GROUP_ABSTAINED),
+        ("novel", ResultFlags::NOVEL),
     ];
     let withheld: Vec<&str> =
         expect["withheld"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
@@ -334,12 +353,12 @@ fn an_error_of_the_runtime_fails_its_chunk_only() {
     let (first, event, next) = acquire_twice_with_failure(fail);
     assert_eq!((first.status, first.chunks, first.failed_chunks), (Status::Ok, 7, 1));
     assert!(first.label.is_some());
-    let expected = ResultFlags::FAILED_CHUNKS | ResultFlags::DISCONTINUITY | ResultFlags::FINAL;
-    assert_eq!(first.flags, expected);
+    let last = ResultFlags::FINAL | ResultFlags::NO_NOVELTY;
+    assert_eq!(first.flags, ResultFlags::FAILED_CHUNKS | ResultFlags::DISCONTINUITY | last);
     assert_eq!(event, Status::Inference);
     let next = next.expect("the next acquisition works");
     assert_eq!((next.status, next.chunks, next.failed_chunks), (Status::Ok, 8, 0));
-    assert_eq!(next.flags, ResultFlags::FINAL);
+    assert_eq!(next.flags, last);
 }
 
 #[test]

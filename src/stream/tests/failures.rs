@@ -95,7 +95,7 @@ fn exact_queries_report_failed_chunks() {
     let answer = query(0, 11).unwrap();
     assert_eq!(answer.coverage, Coverage::Complete);
     assert_eq!((answer.result.chunks, answer.result.failed_chunks), (2, 1));
-    assert_eq!(answer.result.flags, ResultFlags::FAILED_CHUNKS);
+    assert_eq!(answer.result.flags, ResultFlags::FAILED_CHUNKS | ResultFlags::NO_NOVELTY);
     assert_eq!(query(4, 7), Err(Status::Inference));
     assert_eq!(query(8, 11).unwrap().result.failed_chunks, 0);
 }
@@ -112,7 +112,7 @@ fn provisional_results_report_a_failure_at_once() {
     let result = reader.poll(&mut []).unwrap();
     let expected =
         ResultFlags::PROVISIONAL | ResultFlags::FAILED_CHUNKS | ResultFlags::DISCONTINUITY;
-    assert_eq!(result.flags - ResultFlags::SHORT, expected);
+    assert_eq!(result.flags - ResultFlags::SHORT - ResultFlags::NO_NOVELTY, expected);
     assert_eq!((result.status, result.label, result.failed_chunks), (Status::Ok, None, 1));
     assert_eq!(reader.last_event(), Status::Inference);
 }

@@ -1,7 +1,9 @@
 //! Tests of streams with frame steps against the fixtures of the stream contract
 //! (docs/stream-contract.md#fixtures).
 
-use super::contract::{check_label, check_queries, config, create_config, push_events};
+use super::contract::{
+    check_label, check_queries, config, create_config, push_events, set_decision,
+};
 use super::frame_network::{FrameNetwork, LABELS};
 use super::network::{Labelled, push_at, wait};
 use crate::error::Status;
@@ -26,6 +28,7 @@ fn create_network(settings: &Value) -> FrameNetwork {
     let mut network = FrameNetwork::new(number("alpha"), number("reach"));
     network.spec.sample_interval_ns = settings["interval_ns"].as_i64().unwrap();
     network.spec.clip_samples = number("clip_samples");
+    set_decision(&mut network.spec, settings);
     network.fails_fast = integers(&settings["fails_fast"]);
     network.fails_slow = integers(&settings["fails_slow"]);
     network

@@ -134,6 +134,7 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         temperature: 1.0,
         threshold: 0.0,
         group_threshold: 0.0,
+        novelty: None,
         orientation: Orientation::default(),
         precision: Precision::Fp32,
         self_test: SelfTest { seed: 1, logits: vec![], tolerance_fp32: 0.0, tolerance_fp16: 0.0 },
@@ -177,8 +178,8 @@ impl Backend for NetworkBackend {
             fast,
             // The state starts as NaN, so that the tests detect a stream that does not reset the
             // session before the first run.
-            state: vec![f32::NAN; spec.labels.len()],
-            logits: vec![0.0; spec.labels.len()],
+            state: vec![f32::NAN; spec.output_len()],
+            logits: vec![0.0; spec.output_len()],
             is_fresh: false,
         }))
     }

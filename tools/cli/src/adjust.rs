@@ -1,4 +1,4 @@
-//! `tteview adjust`: writes a package with other groups, thresholds or another temperature.
+//! `tteview adjust`: writes a package with other groups, thresholds, temperature or novelty score.
 
 use crate::failure::Failure;
 use crate::input_file::{MAX_MODEL_BYTES, read_settings};
@@ -8,7 +8,7 @@ use crate::terminal::escape_path;
 use clap::Args;
 use std::path::PathBuf;
 use tteview::{ModelPackage, regular_file};
-use tteview_compiler::{Adjustments, adjust_package, parse_labels};
+use tteview_compiler::{Adjustments, Novelty, adjust_package, parse_labels};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("value").required(true).multiple(true))]
@@ -27,6 +27,12 @@ pub(crate) struct Adjust {
     /// Divisor of the logits before the softmax
     #[arg(long, value_name = "VALUE", group = "value")]
     temperature: Option<f64>,
+    /// JSON file with the novelty score: an object {kind, threshold, means}
+    #[arg(long, value_name = "FILE", group = "value")]
+    novelty: Option<PathBuf>,
+    /// Novelty score above which the label and the group are withheld
+    #[arg(long, value_name = "VALUE", group = "value", allow_negative_numbers = true)]
+    novelty_threshold: Option<f64>,
     /// File for the adjusted package
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -44,11 +50,20 @@ impl Adjust {
                 Some(labels.map_err(|error| Failure::model(path, error))?)
             }
         };
+        let novelty = match &self.novelty {
+            None => None,
+            Some(path) => {
+                let novelty = Novelty::from_json(&read_settings(path)?);
+                Some(novelty.map_err(|error| Failure::model(path, error))?)
+            }
+        };
         let adjustments = Adjustments {
             labels,
             threshold: self.threshold,
             group_threshold: self.group_threshold,
             temperature: self.temperature,
+            novelty,
+            novelty_threshold: self.novelty_threshold,
         };
         let adjusted =
             adjust_package(&package, &adjustments).map_err(|error| Failure::model(model, error))?;

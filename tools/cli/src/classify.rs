@@ -134,6 +134,7 @@ impl ClassifiedCine<'_> {
             "withheld_because": list_reasons(result.flags),
             "confidence": result.confidence,
             "margin": result.margin,
+            "novelty": (!has(ResultFlags::NO_NOVELTY)).then_some(result.novelty),
             "group": group.map(|group| &group.code),
             "group_name": group.map(|group| &group.name),
             "group_confidence": (!groups.is_empty()).then_some(result.group_confidence),
@@ -161,6 +162,7 @@ fn list_reasons(flags: ResultFlags) -> Vec<&'static str> {
         (ResultFlags::ABSTAINED, "confidence"),
         (ResultFlags::OUTSIDE_GROUP, "outside_group"),
         (ResultFlags::GROUP_ABSTAINED, "group_confidence"),
+        (ResultFlags::NOVEL, "novelty"),
     ];
     let holds = |&(flag, _): &(ResultFlags, &str)| flags.contains(flag);
     reasons.into_iter().filter(holds).map(|(_, reason)| reason).collect()

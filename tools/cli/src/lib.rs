@@ -5,7 +5,7 @@
 //! | [`cine`] | reads cines from files |
 //! | `classify`, `demo` | label a cine |
 //! | `inspect`, `compile` | show and compile models |
-//! | `adjust` | changes the groups, the thresholds or the temperature of a package |
+//! | `adjust` | changes groups, thresholds, temperature or novelty score of a package |
 //! | `card` | shows and sets the model card of a package |
 //! | `phantom` | renders synthetic cines |
 //! | `frames` | decodes a cine to PGM or PPM |
@@ -80,7 +80,7 @@ enum Command {
     Compile(compile::Compile),
     /// Show the model card of a package, or write a package with a new card
     Card(card::Card),
-    /// Write a package with other groups, thresholds or another temperature
+    /// Write a package with other groups, thresholds, temperature or novelty score
     Adjust(adjust::Adjust),
     /// Decode a cine to PGM or PPM images
     Frames(frames::Frames),

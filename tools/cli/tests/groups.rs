@@ -1,5 +1,5 @@
-//! Tests of groups in `tteview adjust`, `classify`, `eval` and `eval compare`. The tests run the
-//! program as a script would.
+//! Tests of groups and of the novelty score in `tteview adjust`, `classify`, `eval` and `eval
+//! compare`. The tests run the program as a script would.
 
 mod common;
 
@@ -124,6 +124,44 @@ fn eval_measures_each_level_and_compares_groups() {
 }
 
 #[test]
+fn a_novel_cine_is_withheld_and_counted() {
+    let folder = create_folder("groups_novelty");
+    let manifest = write_set(&folder);
+    let cine = folder.join("A4C");
+    let novelty = folder.join("novelty.json");
+    write(&novelty, r#"{"kind":"energy","threshold":1000.0}"#).unwrap();
+    let adjust = |model: &Path, name: &str, words: &[&str]| {
+        let output = folder.join(name);
+        let fixed = ["adjust", model.to_str().unwrap(), "-o", output.to_str().unwrap()];
+        expect_success(run_tteview(fixed.iter().chain(words)));
+        output
+    };
+    let open = adjust(Path::new(STAND_IN), "open.onnx", &["--novelty", novelty.to_str().unwrap()]);
+    let strict = adjust(&open, "strict.onnx", &["--novelty-threshold", "-1000"]);
+    let [open_result, strict_result, plain] =
+        [&*open, &*strict, Path::new(STAND_IN)].map(|model| classify(model, &cine));
+    assert!(open_result["novelty"].as_f64().is_some_and(|score| score < 0.0), "{open_result}");
+    assert_eq!(open_result["view"], plain["view"]);
+    assert_eq!(strict_result["novelty"], open_result["novelty"]);
+    assert_eq!(strict_result["withheld_because"], Value::Array(vec!["novelty".into()]));
+    assert_eq!([&strict_result["view"], &plain["novelty"]], [&Value::Null; 2]);
+    let run = |model: &Path, name: &str| {
+        let out = folder.join(name);
+        let [manifest, model] = [&*manifest, model].map(|path| path.to_str().unwrap());
+        let fixed = ["eval", "--manifest", manifest, "--model", model, "--changes", "0", "--out"];
+        expect_success(run_tteview(fixed.into_iter().chain(out.to_str())));
+        let metrics = read_to_string(out.join("metrics.json")).unwrap();
+        let decision = serde_json::from_str::<Value>(&metrics).unwrap()["decision"].clone();
+        (out.join("predictions.jsonl").to_str().unwrap().to_owned(), decision)
+    };
+    let ((one, first), (other, second)) = (run(&open, "open"), run(&strict, "strict"));
+    assert_eq!([&first["withheld"]["novel"], &second["withheld"]["novel"]], [0, 3]);
+    assert_eq!([&first["label"]["count"], &second["label"]["count"]], [3, 0]);
+    let compared = expect_success(run_tteview(["eval", "compare", &one, &other]));
+    assert!(compared.contains("difference of the novelty: 0.0e0"), "{compared}");
+}
+
+#[test]
 fn adjustments_that_do_not_fit_are_refused() {
     let folder = create_folder("groups_refused");
     let output = folder.join("out.onnx");
@@ -138,6 +176,7 @@ fn adjustments_that_do_not_fit_are_refused() {
     refused(&["--group-threshold", "0.8"], 3, "needs groups");
     refused(&["--threshold", "1.5"], 3, "0 to 1, got 1.5");
     refused(&["--labels", "models/views.json"], 3, "group_threshold is missing");
+    refused(&["--novelty-threshold", "1"], 3, "needs a novelty score");
     let other = folder.join("labels.json");
     write(&other, r#"[{"code":"A4C","name":"four"}]"#).unwrap();
     refused(&["--labels", other.to_str().unwrap()], 3, "must have the codes");

@@ -1,9 +1,10 @@
 //! Adjustments of a package that is already compiled, which need no new training: the groups of its
-//! labels, its thresholds and its temperature.
+//! labels, its thresholds, its temperature and its novelty score.
 
 use crate::entries::{decode_package, read_entry, set_entries};
 use crate::error::{CompileError, Result, fail_spec};
 use crate::labels::{Label, LabelSet};
+use crate::novelty::Novelty;
 use crate::options::check_threshold;
 use serde_json::json;
 
@@ -18,6 +19,10 @@ pub struct Adjustments {
     pub group_threshold: Option<f64>,
     /// Divisor of the logits before the softmax.
     pub temperature: Option<f64>,
+    /// Novelty score. A projection must have as many values as that of the package.
+    pub novelty: Option<Novelty>,
+    /// Threshold of the novelty score.
+    pub novelty_threshold: Option<f64>,
 }
 
 /// Returns a copy of a package with new values. The graph and its hash stay the same; the SHA-256
@@ -59,7 +64,36 @@ pub fn adjust_package(package: &[u8], adjustments: &Adjustments) -> Result<Vec<u
         }
         values.push(("temperature", json!(temperature).to_string()));
     }
+    if let Some(novelty) = adjust_novelty(read_entry(&model, "novelty"), adjustments)? {
+        values.push(("novelty", json!(novelty).to_string()));
+    }
     set_entries(package, &values)
+}
+
+/// Returns the new novelty score, or `None` if it stays the same. `old` is the value of the
+/// package.
+fn adjust_novelty(old: Option<&str>, adjustments: &Adjustments) -> Result<Option<Novelty>> {
+    let old = old.map(Novelty::from_json).transpose()?;
+    let values = old.as_ref().map_or(0, Novelty::values);
+    let novelty = match (&adjustments.novelty, adjustments.novelty_threshold) {
+        (None, None) => return Ok(None),
+        (novelty, threshold) => {
+            let Some(mut novelty) = novelty.clone().or(old) else {
+                return fail_spec("novelty_threshold needs a novelty score; set novelty, too");
+            };
+            novelty.threshold = threshold.unwrap_or(novelty.threshold);
+            novelty
+        }
+    };
+    novelty.check()?;
+    if novelty.values() != values {
+        let found = novelty.values();
+        return fail_spec(format!(
+            "novelty.means must have {values} numbers in each mean, like the projection of the \
+             package, got {found}"
+        ));
+    }
+    Ok(Some(novelty))
 }
 
 /// Checks that new labels have the codes of the old ones, in the same order.

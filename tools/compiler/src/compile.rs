@@ -107,7 +107,7 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         options,
         pathways: &pathways,
         input: [channels, height, width],
-        logits: graph.shape(graph.outputs[0]).iter().product(),
+        outputs: graph.shape(graph.outputs[0]).iter().product(),
         is_causal: timing.can_stream(),
         source_sha256,
     };

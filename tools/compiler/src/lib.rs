@@ -100,6 +100,7 @@ mod layout;
 mod lower;
 mod lowered;
 mod metadata;
+mod novelty;
 mod onnx;
 mod options;
 mod package;
@@ -122,6 +123,7 @@ pub use compile::compile;
 pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
 pub use labels::{Group, Label, LabelSet, parse_labels};
+pub use novelty::{Novelty, NoveltyKind};
 pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
 pub use package::{CompiledNetwork, Package};
 

@@ -4,6 +4,7 @@ use crate::chunk_logits::ChunkLogits;
 use crate::error::{Result, fail_spec};
 use crate::labels::check_groups;
 use crate::lowered::State;
+use crate::novelty::Novelty;
 use crate::options::{CompileOptions, Precision};
 use crate::pathways::Pathways;
 use crate::self_test::SEED;
@@ -26,8 +27,9 @@ pub(crate) struct CommonMetadata<'a> {
     pub(crate) pathways: &'a Pathways,
     /// Channels, height and width of the compiled input.
     pub(crate) input: [usize; 3],
-    /// Number of logits of the network.
-    pub(crate) logits: usize,
+    /// Number of values in the output of the network: the logits and, after them, the values of the
+    /// projection for the novelty score.
+    pub(crate) outputs: usize,
     /// Whether the network is chunk-causal.
     pub(crate) is_causal: bool,
     pub(crate) source_sha256: String,
@@ -38,12 +40,17 @@ impl CommonMetadata<'_> {
     pub(crate) fn entries(&self, mode: &str) -> Result<BTreeMap<String, String>> {
         let CompileOptions { labels, groups, spec, precision, .. } = self.options;
         let [channels, height, width] = self.input;
-        if labels.len() != self.logits {
-            return fail_spec(format!(
-                "the number of labels must be {}, one for each logit, got {}",
-                self.logits,
-                labels.len()
-            ));
+        let values = spec.novelty.as_ref().map_or(0, Novelty::values);
+        if labels.len() + values != self.outputs {
+            let (outputs, found) = (self.outputs, labels.len());
+            return fail_spec(if values == 0 {
+                format!("the number of labels must be {outputs}, one for each logit, got {found}")
+            } else {
+                format!(
+                    "the number of labels and of the {values} values of the projection must be \
+                     {outputs}, one for each output of the network, got {found} labels"
+                )
+            });
         }
         check_groups(labels, groups)?;
         if groups.is_empty() && spec.group_threshold > 0.0 {
@@ -81,6 +88,9 @@ impl CommonMetadata<'_> {
         if !groups.is_empty() {
             entries.insert("groups".into(), json!(groups).to_string());
             entries.insert("group_threshold".into(), json!(spec.group_threshold).to_string());
+        }
+        if let Some(novelty) = &spec.novelty {
+            entries.insert("novelty".into(), json!(novelty).to_string());
         }
         Ok(entries)
     }

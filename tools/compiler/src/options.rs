@@ -2,6 +2,7 @@
 
 use crate::error::{CompileError, Result, fail_spec};
 use crate::labels::{Group, Label, LabelSet};
+use crate::novelty::Novelty;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -31,6 +32,9 @@ pub struct Spec {
     /// Confidence of a group, from 0 to 1, below which the library withholds the group and the
     /// label. It must be 0 if the labels have no groups.
     pub group_threshold: f64,
+    /// Novelty score. If it has means, the output of the network contains the values of the
+    /// projection after the logits.
+    pub novelty: Option<Novelty>,
     /// Display orientation of the training data: `standard`, `mirrored`, `upside_down` or
     /// `mirrored_upside_down`.
     pub orientation: String,
@@ -52,6 +56,7 @@ impl Default for Spec {
             temperature: 1.0,
             threshold: 0.0,
             group_threshold: 0.0,
+            novelty: None,
             orientation: "standard".into(),
             model_version: String::new(),
             provenance: String::new(),
@@ -96,6 +101,9 @@ impl Spec {
         }
         check_threshold("threshold", self.threshold)?;
         check_threshold("group_threshold", self.group_threshold)?;
+        if let Some(novelty) = &self.novelty {
+            novelty.check()?;
+        }
         if self.sample_interval_ns == 0 {
             return fail_spec("sample_interval_ns must be at least 1 ns, got 0");
         }

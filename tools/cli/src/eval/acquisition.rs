@@ -18,6 +18,8 @@ pub(super) struct Output {
     /// Grid time of the last sample that the posterior covers.
     pub(super) time_ns: i64,
     pub(super) posterior: Vec<f32>,
+    /// Novelty score, if the model defines one.
+    pub(super) novelty: Option<f64>,
 }
 
 /// An acquisition in progress on its own stream.
@@ -109,6 +111,7 @@ impl Acquisition {
         let output = |(result, posterior): (ViewResult, _)| Output {
             time_ns: result.last_time_ns,
             posterior,
+            novelty: (!result.flags.contains(ResultFlags::NO_NOVELTY)).then_some(result.novelty),
         };
         Ok(results.into_iter().map(output).collect())
     }

@@ -64,6 +64,9 @@ impl Compare {
         if let Some(same) = same_groups {
             print_line(&format!("{same} of {cines} cines have the same group"))?;
         }
+        if let Some(difference) = compare_novelty(&one.rows, &other.rows) {
+            print_line(&format!("largest relative difference of the novelty: {difference:.1e}"))?;
+        }
         print_line(&format!(
             "largest score difference: {at_end:.1e} at the end, {largest:.1e} after any chunk"
         ))?;
@@ -134,6 +137,21 @@ fn count_same_groups(groups: &Groups, one: &[Row], other: &[Row]) -> usize {
     };
     let (one, other) = (groups_of(one), groups_of(other));
     one.iter().filter(|(key, group)| other.get(*key) == Some(*group)).count()
+}
+
+/// Returns the largest difference between the novelty scores at the end of the cines, relative to
+/// the larger score or to 1. Returns `None` if a cine has no score.
+fn compare_novelty(one: &[Row], other: &[Row]) -> Option<f64> {
+    let scores = |rows: &[Row]| -> Option<BTreeMap<String, f64>> {
+        let cines = rows.iter().filter(|row| row.is_cine());
+        cines.map(|row| Some((row.key(), *row.novelty.last()?))).collect()
+    };
+    let (one, other) = (scores(one)?, scores(other)?);
+    let difference = |(key, score): (&String, &f64)| {
+        let other = other.get(key).copied().unwrap_or(f64::INFINITY);
+        (score - other).abs() / score.abs().max(other.abs()).max(1.0)
+    };
+    Some(one.iter().map(difference).fold(0.0, f64::max))
 }
 
 fn compare_cine<'a>(row: &'a Row, other: &Row) -> Result<Difference<'a>, String> {

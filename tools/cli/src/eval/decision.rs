@@ -10,10 +10,13 @@ use serde_json::{Value, json};
 /// The decision for one cine.
 pub(super) struct Decision {
     abstains: bool,
+    /// Whether the novelty score is above its threshold.
+    is_novel: bool,
     /// The group, if the model has groups.
     group: Option<GroupDecision>,
 }
 
+/// The group with the largest confidence.
 struct GroupDecision {
     group: usize,
     confidence: f64,
@@ -25,7 +28,7 @@ struct GroupDecision {
 impl Decision {
     fn gives_label(&self) -> bool {
         let fits = |group: &GroupDecision| !group.is_outside && !group.abstains;
-        !self.abstains && self.group.as_ref().is_none_or(fits)
+        !self.abstains && !self.is_novel && self.group.as_ref().is_none_or(fits)
     }
 }
 
@@ -45,9 +48,9 @@ pub(super) fn compute_decision(header: &Header, cines: &ScoredCines<'_>) -> Valu
         .iter()
         .enumerate()
         .filter_map(|(cine, decision)| {
-            let (decision, of_label) = (decision.group.as_ref()?, of_label?);
-            let is_right = of_label.get(cines.truth[cine]) == Some(&decision.group);
-            Some((decision.confidence, !decision.abstains, is_right))
+            let (group, of_label) = (decision.group.as_ref()?, of_label?);
+            let is_right = of_label.get(cines.truth[cine]) == Some(&group.group);
+            Some((group.confidence, !group.abstains && !decision.is_novel, is_right))
         })
         .collect();
     let level = |is_given: &dyn Fn(&(f64, bool, bool)) -> bool| {
@@ -71,6 +74,7 @@ pub(super) fn compute_decision(header: &Header, cines: &ScoredCines<'_>) -> Valu
             "group_abstained": count(|decision| {
                 decision.group.as_ref().is_some_and(|group| group.abstains)
             }),
+            "novel": count(|decision| decision.is_novel),
         },
         "group_coverage": of_label.map(|_| (0..20).map(at_threshold).collect::<Vec<_>>()),
     })
@@ -95,7 +99,9 @@ fn decide(header: &Header, cines: &ScoredCines<'_>, cine: usize) -> Decision {
             abstains: confidence < groups.exact_threshold(),
         }
     });
-    Decision { abstains: cines.confidence(cine) < header.exact_threshold(), group }
+    let score = cines.rows[cine].novelty.last();
+    let is_novel = score.zip(header.novelty_threshold).is_some_and(|(&score, limit)| score > limit);
+    Decision { abstains: cines.confidence(cine) < header.exact_threshold(), is_novel, group }
 }
 
 /// Returns the index and the confidence of the group with the largest confidence.

@@ -29,6 +29,9 @@ pub(super) struct Header {
     /// Groups of the labels, if the model has groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) groups: Option<Groups>,
+    /// Novelty score above which the model withholds the label and the group, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) novelty_threshold: Option<f64>,
     /// Settings of the run, which only files from `tteview eval` contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunInfo>,
@@ -103,6 +106,9 @@ pub(super) struct Row {
     /// Logarithm of the posterior after each chunk.
     #[serde(default)]
     pub(super) log_posterior: Vec<Vec<f64>>,
+    /// Novelty score after each chunk, if the model has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) novelty: Vec<f64>,
     /// The change of the view, if the acquisition consists of two cines. `label` is then the label
     /// of the second cine.
     #[serde(default, skip_serializing_if = "Option::is_none")]

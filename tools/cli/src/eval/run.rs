@@ -102,6 +102,7 @@ impl EvalRun {
             temperature: spec.temperature,
             threshold: spec.threshold,
             groups: list_groups(spec),
+            novelty_threshold: spec.novelty.as_ref().map(|novelty| novelty.threshold),
             run: Some(RunInfo {
                 shard: self.shard(),
                 rows,
@@ -119,6 +120,7 @@ impl EvalRun {
                 row.times_ns = outputs.iter().map(|output| output.time_ns).collect();
                 row.log_posterior =
                     outputs.iter().map(|output| round_logarithms(&output.posterior)).collect();
+                row.novelty = outputs.iter().filter_map(|output| output.novelty).collect();
             }
             Err(TaskError::Run(failure)) => return Err(failure),
             Err(TaskError::Cine(cause)) => match &mut row.change {

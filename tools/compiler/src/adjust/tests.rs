@@ -20,6 +20,7 @@ fn groups_and_thresholds_are_added_without_a_new_graph() {
         threshold: Some(0.5),
         group_threshold: Some(0.8),
         temperature: Some(1.5),
+        ..Adjustments::default()
     };
     let adjusted = adjust_package(PACKAGE, &adjustments).unwrap();
     for (key, value) in [("threshold", "0.5"), ("group_threshold", "0.8"), ("temperature", "1.5")] {
@@ -57,4 +58,25 @@ fn adjustments_that_do_not_fit_the_package_are_refused() {
         let message = refused(adjustments);
         assert!(message.contains(problem), "{message}");
     }
+}
+
+#[test]
+fn novelty_must_fit_the_projection_of_the_package() {
+    let set = |novelty: Option<&str>, threshold| {
+        let novelty = novelty.map(|json| Novelty::from_json(json).unwrap());
+        adjust_package(
+            PACKAGE,
+            &Adjustments { novelty, novelty_threshold: threshold, ..Adjustments::default() },
+        )
+    };
+    let energy = r#"{"kind":"energy","threshold":-2.0}"#;
+    let adjusted = set(Some(energy), None).unwrap();
+    assert_eq!(read(&adjusted, "novelty").as_deref(), Some(energy));
+    let adjusted = set(Some(energy), Some(-3.5)).unwrap();
+    assert_eq!(read(&adjusted, "novelty").unwrap(), energy.replace("-2.0", "-3.5"));
+    let refused = |novelty, threshold| set(novelty, threshold).unwrap_err().to_string();
+    assert!(refused(None, Some(1.0)).contains("needs a novelty score"));
+    assert!(refused(Some(energy), Some(f64::NAN)).contains("must be finite"));
+    let residual = r#"{"kind":"residual","threshold":1.0,"means":[[0.0,1.0]]}"#;
+    assert!(refused(Some(residual), None).contains("must have 0 numbers"));
 }

@@ -5,6 +5,7 @@ use super::support::{
     TOLERANCE, assert_matches_and_streams, compile_source, options, verify_source,
 };
 use crate::{CompileError, Precision, Spec, Winograd, compile, inspect};
+use prost::Message;
 use sha2::Digest;
 
 /// Returns a causal network with two pathways.
@@ -208,4 +209,59 @@ fn chunk_steps_give_the_bytes_of_earlier_versions() {
         assert_eq!(keys.join(" "), expected);
         assert_eq!(metadata["format"], "1");
     }
+}
+
+/// Returns options for a network whose output consists of logits and of a projection.
+fn projection_options(values: usize) -> crate::CompileOptions {
+    let means = vec![vec![0.5; values], vec![-0.5; values]];
+    let novelty = crate::Novelty { kind: crate::NoveltyKind::Mahalanobis, threshold: 2.0, means };
+    let mut options = options(LABELS - values);
+    options.spec.novelty = Some(novelty);
+    options
+}
+
+#[test]
+fn a_projection_follows_the_logits_in_every_package() {
+    let source = causal_network(1);
+    for steps in [crate::Steps::Chunk, crate::Steps::Frame] {
+        let options = crate::CompileOptions { steps, ..projection_options(2) };
+        let compiled = compile(source.bytes(), &options).expect("the network compiles");
+        assert_matches_and_streams(&source, &compiled);
+        for package in compiled.packages() {
+            let inspection = inspect(&package.bytes).expect("the package is readable");
+            assert!(inspection.outputs.iter().all(|output| output.shape == [1, LABELS]));
+            assert!(inspection.metadata["novelty"].starts_with("{\"kind\":\"mahalanobis\""));
+        }
+    }
+}
+
+#[test]
+fn a_projection_stays_in_float32_in_half_precision() {
+    let options = crate::CompileOptions {
+        precision: Precision::Fp16,
+        self_test: true,
+        ..projection_options(2)
+    };
+    let compiled = compile(causal_network(1).bytes(), &options).expect("the network compiles");
+    for package in compiled.packages() {
+        let model = crate::onnx::ModelProto::decode(package.bytes.as_slice());
+        let graph = model.expect("the model decodes").graph.expect("the model has a graph");
+        let heads: Vec<_> = graph.node.iter().filter(|node| node.op_type == "Gemm").collect();
+        assert!(!heads.is_empty(), "{}", package.file_name);
+        let weights = heads
+            .iter()
+            .flat_map(|head| &head.input)
+            .filter_map(|name| graph.initializer.iter().find(|tensor| tensor.name == *name));
+        let types: Vec<_> = weights.map(|tensor| tensor.data_type).collect();
+        assert!(!types.is_empty());
+        assert!(types.iter().all(|&t| t == crate::onnx::data_type::FLOAT), "{types:?}");
+    }
+}
+
+#[test]
+fn a_projection_must_fit_the_outputs_of_the_network() {
+    let mut options = projection_options(2);
+    options.labels.truncate(LABELS - 3);
+    let error = compile(causal_network(1).bytes(), &options).unwrap_err().to_string();
+    assert!(error.contains("2 values of the projection must be"), "{error}");
 }

@@ -1,0 +1,48 @@
+"""The decision which label and which group a result gives.
+
+See docs/stream-contract.md#label-and-group and docs/stream-contract.md#novelty.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from settings import Settings
+
+
+def score_novelty(
+    settings: Settings, logits: list[float], projection: list[float]
+) -> float | None:
+    """Returns the novelty score, or None if the package defines none."""
+    if settings.energy:
+        powers = [math.exp(value / settings.temperature) for value in logits]
+        return -settings.temperature * math.log(sum(powers))
+    distances = [
+        sum((z - m) ** 2 for z, m in zip(projection, mean, strict=True)) for mean in settings.means
+    ]
+    return min(distances, default=None)
+
+
+def decide(settings: Settings, posterior: list[float], novelty: float | None) -> dict[str, Any]:
+    """Returns the label and the group, or -1 for each that is withheld, and the reasons."""
+    view = posterior.index(max(posterior))
+    reasons = ["abstained"] if posterior[view] < settings.threshold else []
+    more: dict[str, Any] = {}
+    if settings.groups:
+        sums = [0.0] * (max(settings.groups) + 1)
+        for value, group in zip(posterior, settings.groups, strict=True):
+            sums[group] += value
+        group = sums.index(max(sums))
+        if settings.groups[view] != group:
+            reasons.append("outside_group")
+        if sums[group] < settings.group_threshold:
+            reasons.append("group_abstained")
+        more = {"group": group, "group_confidence": sums[group]}
+    if novelty is not None:
+        more["novelty"] = novelty
+        if novelty > settings.novelty_threshold:
+            reasons.append("novel")
+    if settings.groups and {"group_abstained", "novel"} & set(reasons):
+        more["group"] = -1
+    return {"label": -1 if reasons else view, **more, "withheld": reasons}
