@@ -12,7 +12,7 @@
 //! | `bench` | measures latency and memory |
 //! | `engine_file` | transfers engines built by TensorRT |
 //! | `doctor` | checks this machine |
-//! | `acquisition`, `engine_arguments`, `machine` | shared by commands: streams, engines, clocks |
+//! | `acquisition`, `engine_arguments`, `cine_arguments`, `machine` | shared by commands: streams, engines, cines, clocks |
 //! | `failure`, `usage` | exit codes, and messages about wrong arguments |
 //! | `output`, `terminal`, `progress` | printing, escapes for control characters, progress bars |
 //! | `input_file`, `output_file` | sizes of input files; whole output files and locks |
@@ -23,6 +23,7 @@ mod acquisition;
 mod bench;
 mod card;
 pub mod cine;
+mod cine_arguments;
 mod classify;
 mod compile;
 mod demo;
@@ -70,7 +71,7 @@ pub struct Arguments {
 enum Command {
     /// Stream a cine in real time, and print the live label and the final label
     Demo(demo::Demo),
-    /// Label the views of cines: DICOM, AVI or GIF files, or folders of PNG frames
+    /// Label the views of cines: DICOM, AVI, GIF, MP4 and other files, or folders of frames
     Classify(classify::Classify),
     /// Show the content of a model file: inputs, outputs, states, multiply-adds, labels
     Inspect(inspect::Inspect),
