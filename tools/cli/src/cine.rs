@@ -27,7 +27,7 @@ mod bytes;
 mod canvas;
 mod decoder;
 mod description;
-mod dicom;
+pub(crate) mod dicom;
 mod error;
 mod facts;
 mod folder;

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`cine`] | reads cines from files |
-//! | `classify`, `demo` | label a cine |
+//! | `classify`, `demo`, `tag` | label a cine, and write the label into a DICOM file |
 //! | `inspect`, `compile` | show and compile models |
 //! | `card` | shows and sets the model card of a package |
 //! | `phantom` | renders synthetic cines |
@@ -40,6 +40,7 @@ mod output;
 mod output_file;
 mod phantom;
 mod progress;
+mod tag;
 mod terminal;
 mod usage;
 
@@ -73,6 +74,8 @@ enum Command {
     Demo(demo::Demo),
     /// Label the views of cines: DICOM, AVI, GIF, MP4 and other files, or folders of frames
     Classify(classify::Classify),
+    /// Write the view of a DICOM cine into a copy of the file
+    Tag(tag::Tag),
     /// Show the content of a model file: inputs, outputs, states, multiply-adds, labels
     Inspect(inspect::Inspect),
     /// Compile a SlowFast ONNX file into model packages
@@ -103,6 +106,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Tag(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Card(command) => command.run(),

@@ -1,10 +1,11 @@
-"""Compares the frames that `tteview frames` decodes with those of pydicom, and prints a table in Markdown.
+"""Compares the frames that `tteview frames` decodes with those of pydicom.
 
     python compare_with_pydicom.py TTEVIEW FILE_OR_FOLDER...
 
-Needs pydicom, numpy, pylibjpeg, pylibjpeg-libjpeg, pylibjpeg-openjpeg and pylibjpeg-rle. The exit code is 1 if the
-pixels of a file differ by more than allowed: not at all for lossless encodings; otherwise by 2 in luma, by 8 in each
-colour, and by 0.1 in the mean.
+Prints a table in Markdown. Needs pydicom, numpy, Pillow, pylibjpeg, pylibjpeg-libjpeg,
+pylibjpeg-openjpeg and pylibjpeg-rle. The exit code is 1 if the pixels of a file differ by more than
+allowed: not at all for lossless encodings; otherwise by 2 in luma, by 8 in each colour, and by 0.1
+in the mean.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-//! AVI files: Motion JPEG and uncompressed frames of the first video stream.
+//! AVI files: Motion JPEG, H.264 and uncompressed frames of the first video stream.
 //!
 //! Microsoft's "AVI RIFF File Reference" defines the chunks. If a file has several RIFF chunks
 //! (OpenDML), all of them are read.
@@ -6,21 +6,23 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `chunks` | the walk over the chunks of a file |
+//! | `stream` | the header of the video stream, and its codec |
 //! | `pixels` | uncompressed pixels |
 
 mod chunks;
 mod pixels;
+mod stream;
 
-use super::bytes::slice;
 use super::decoder::{CineSource, Decoded, Decoder};
 use super::facts::Facts;
 use super::jpeg;
 use super::jpeg_frames;
 use super::timing::{FrameRate, choose_timing};
-use super::video::CONVERT;
+use super::video;
 use chunks::Content;
-use pixels::{Arrangement, Bitmap};
+use pixels::Bitmap;
 use std::ops::Range;
+use stream::Codec;
 use tteview::frame::PixelFormat;
 
 /// Number of columns or rows by which a Motion JPEG image may be larger than the frame, because
@@ -39,7 +41,7 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
         rate("AVI stream rate", stream.period_ns),
         rate("AVI frame period", content.header_period_ns),
     ];
-    let (timing, mut warnings) = choose_timing(frames.len(), &rates);
+    let (mut timing, mut warnings) = choose_timing(frames.len(), &rates);
     let declared = stream.declared_frames as usize;
     if content.is_cut || frames.len() < declared {
         let found = frames.len();
@@ -48,117 +50,18 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
             false => "the AVI file is truncated inside or after its last frame".into(),
         });
     }
+    if matches!(codec, Codec::H264) {
+        let frames: Vec<_> = frames.into_iter().filter(|frame| !frame.is_empty()).collect();
+        timing.times_ns.truncate(frames.len());
+        let video = video::open_pictures(file, &frames, "AVI, H.264".into(), timing)?;
+        return Ok(CineSource { facts: video.facts.with_warnings(warnings), ..video });
+    }
     let facts =
         Facts::new(format!("AVI, {}", codec.name()), codec.format(), stream.bitmap.size, timing)?
             .with_warnings(warnings);
     let frames = frames.into_iter();
     let decoder = AviDecoder { file, frames, bitmap: stream.bitmap, codec, last: None };
     Ok(CineSource { facts, decoder: Box::new(decoder) })
-}
-
-/// The video stream.
-struct Stream {
-    number: usize,
-    period_ns: f64,
-    /// Number of frames according to the header of the stream, or 0.
-    declared_frames: u32,
-    bits: u16,
-    compression: [u8; 4],
-    bitmap: Bitmap,
-}
-
-impl Stream {
-    /// Reads `strh` (AVISTREAMHEADER) and `strf` (BITMAPINFOHEADER).
-    fn read(number: usize, header: &[u8], format: &[u8]) -> Result<Self, String> {
-        let long = |bytes: &[u8], at: usize| -> Result<u32, String> {
-            let field = slice(bytes, at, 4).and_then(|field| field.try_into().ok());
-            field
-                .map(u32::from_le_bytes)
-                .ok_or_else(|| "the AVI stream header is truncated".to_owned())
-        };
-        let (scale, rate) = (long(header, 20)?, long(header, 24)?);
-        let height = long(format, 8)?.cast_signed();
-        let planes_bits = long(format, 12)?;
-        let entries = match long(format, 32)? {
-            0 => 256,
-            used => used.min(256),
-        };
-        let palette = format.get(long(format, 0)? as usize..).unwrap_or_default();
-        let palette = palette.chunks_exact(4).take(entries as usize);
-        Ok(Self {
-            number,
-            period_ns: f64::from(scale) / f64::from(rate) * 1e9,
-            declared_frames: long(header, 32).unwrap_or(0),
-            bits: (planes_bits >> 16) as u16,
-            compression: long(format, 16)?.to_le_bytes(),
-            bitmap: Bitmap {
-                size: [long(format, 4)?, height.unsigned_abs()],
-                is_bottom_up: height > 0,
-                palette: palette.map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect(),
-            },
-        })
-    }
-
-    /// Chooses the codec of the stream. `first` is the first frame that is not empty.
-    fn choose_codec(
-        &self,
-        file: &[u8],
-        first: &Range<usize>,
-        frames: &[Range<usize>],
-    ) -> Result<Codec, String> {
-        let bitmap = |arrangement| Ok(Codec::Uncompressed(arrangement));
-        match (&self.compression.map(|byte| byte.to_ascii_uppercase()), self.bits) {
-            // Names of Motion JPEG in the files of capture cards and cameras.
-            (
-                b"MJPG" | b"AVRN" | b"AVDJ" | b"ADVJ" | b"JPEG" | b"DMB1" | b"MJPA" | b"IJPG"
-                | b"JPGL" | b"SLMJ" | b"CJPG" | b"QIVG",
-                _,
-            ) => {
-                let data = |frame: &Range<usize>| file.get(frame.clone()).unwrap_or_default();
-                let mut images = frames.iter().map(data);
-                let image = images.find(|image| jpeg::read_size(image).is_ok());
-                Ok(Codec::MotionJpeg(jpeg_frames::choose_format(image.unwrap_or(data(first)))?))
-            }
-            (b"\0\0\0\0" | b"DIB " | b"RAW " | b"RGB ", bits) if matches!(bits, 8 | 24 | 32) => {
-                bitmap(match bits {
-                    8 if self.bitmap.palette.iter().all(|[r, g, b]| r == g && g == b) => {
-                        Arrangement::GreyIndexed
-                    }
-                    8 => Arrangement::Indexed,
-                    24 => Arrangement::Bgr,
-                    _ => Arrangement::Bgrx,
-                })
-            }
-            (b"Y800" | b"Y8  " | b"GREY", _) => bitmap(Arrangement::Grey),
-            (b"I420" | b"IYUV", _) => bitmap(Arrangement::I420),
-            (b"YV12", _) => bitmap(Arrangement::Yv12),
-            (b"NV12", _) => bitmap(Arrangement::Nv12),
-            (b"YUY2" | b"YUYV" | b"YUNV", _) => bitmap(Arrangement::Yuy2),
-            (b"UYVY" | b"UYNV" | b"Y422", _) => bitmap(Arrangement::Uyvy),
-            (compression, bits) => Err(format!(
-                "AVI compression \"{}\" with {bits} bits is not supported; {CONVERT}",
-                compression.escape_ascii()
-            )),
-        }
-    }
-}
-
-enum Codec {
-    MotionJpeg(PixelFormat),
-    Uncompressed(Arrangement),
-}
-
-impl Codec {
-    fn name(&self) -> &'static str {
-        if matches!(self, Self::MotionJpeg(_)) { "Motion JPEG" } else { "uncompressed" }
-    }
-
-    fn format(&self) -> PixelFormat {
-        match self {
-            Self::MotionJpeg(format) => *format,
-            Self::Uncompressed(arrangement) => arrangement.format(),
-        }
-    }
 }
 
 struct AviDecoder {
@@ -180,6 +83,7 @@ impl Decoder for AviDecoder {
         let data = self.file.get(data).ok_or("the frame lies outside the file")?;
         match self.codec {
             Codec::MotionJpeg(format) => decode_jpeg(data, self.bitmap.size, format),
+            Codec::H264 => Err("video is not decoded frame by frame".into()),
             Codec::Uncompressed(arrangement) => Ok(self.bitmap.convert(data, arrangement)?.into()),
         }
     }

@@ -2,37 +2,25 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `header` | the segments before the first scan, and the meaning of the components |
+//! | `header`, `colours` | the segments before the first scan, and the meaning of the components |
+//! | `samples` | the samples of an image as bytes |
 //! | `lossy` | baseline, extended and progressive images |
 //! | `lossless`, `huffman` | lossless images, and their entropy coding |
 //! | `near_lossless`, `golomb`, `coding_parameters` | JPEG-LS, its entropy coding and parameters |
 
 mod coding_parameters;
+mod colours;
 mod golomb;
 mod header;
 mod huffman;
 mod lossless;
 mod lossy;
 mod near_lossless;
+mod samples;
+
+pub(super) use colours::{SampleColours, UnmarkedColours};
 
 use header::{Coding, Header};
-
-/// The colour space of an image that has no sign of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UnmarkedColours {
-    YCbCr,
-    Rgb,
-}
-
-/// The meaning of the samples of a decoded image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SampleColours {
-    Rgb,
-    YCbCr,
-    /// The image does not say what its samples mean, so its container does. This is always the case
-    /// for an image with one component.
-    Stored,
-}
 
 /// A decoded image with interleaved components.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,14 +80,4 @@ pub(super) fn decode(
         colours: header.colours(unmarked),
         is_cut: header.coding == Coding::Lossy && !lossy::has_end(image),
     })
-}
-
-/// Returns the samples as bytes: one byte for each sample of at most 8 bits, or two bytes in
-/// little-endian order.
-fn store_samples(samples: &[u16], precision: u8) -> Vec<u8> {
-    if precision > 8 {
-        samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
-    } else {
-        samples.iter().map(|&sample| sample as u8).collect()
-    }
 }

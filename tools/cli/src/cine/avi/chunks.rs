@@ -4,7 +4,7 @@
 //! in lists. The walk therefore ignores the sizes of lists and goes from chunk to chunk, until the
 //! file ends or something else than a chunk follows.
 
-use super::Stream;
+use super::stream::Stream;
 use crate::cine::bytes::slice;
 use std::ops::Range;
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 const MEDIA_CLASS: Tag = Tag(0x0002, 0x0002);
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
-pub(super) const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
+const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 /// Tag of the Sequence of Ultrasound Regions.
 const REGIONS: Tag = Tag(0x0018, 0x6011);
 /// Offset of the file meta group, after the preamble and "DICM".

@@ -1,9 +1,9 @@
 //! Decodes the frames of a file.
 
-use super::fragments::FrameRanges;
+use super::fragments::{FrameRanges, join};
 use super::layout::{Colours, Layout};
+use super::rle;
 use super::syntax::{Encoding, Syntax};
-use super::{join, rle};
 use crate::cine::decoder::{Decoded, Decoder};
 use crate::cine::inflate;
 use crate::cine::jpeg::{self, SampleColours, UnmarkedColours};

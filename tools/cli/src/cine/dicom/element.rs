@@ -47,6 +47,14 @@ impl Form {
         if self.is_big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
+    pub(super) fn u16_bytes(self, number: u16) -> [u8; 2] {
+        if self.is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() }
+    }
+
+    pub(super) fn u32_bytes(self, number: u32) -> [u8; 4] {
+        if self.is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() }
+    }
+
     fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
@@ -114,6 +122,11 @@ impl Header {
 fn follows(file: &[u8], header: &Header, form: Form) -> bool {
     let end = header.end();
     end == file.len() || form.read_tag(file, end).is_some_and(|next| next > header.tag)
+}
+
+/// Returns whether the length of an element with this VR has 32 bits.
+pub(super) fn is_long_vr(vr: [u8; 2]) -> bool {
+    LONG_VRS.contains(&&vr)
 }
 
 /// Returns whether the VR of the element at the offset `at` is a known one.

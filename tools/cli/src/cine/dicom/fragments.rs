@@ -1,6 +1,7 @@
 //! Groups the fragments of encapsulated pixel data into frames.
 
 use super::data_set::Encapsulated;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The byte ranges of one frame.
@@ -18,10 +19,10 @@ pub(super) struct Declared<'a> {
 }
 
 /// Returns the fragments of each frame. If there are as many fragments as frames, each fragment is
-/// a frame. Otherwise, a frame begins where an offset table says so, if the table has one offset for
-/// each frame and each offset is that of a fragment. Without such a table, a frame begins wherever
-/// `begins_image` recognizes the beginning of an image. Without any of these, all fragments belong
-/// to one frame.
+/// a frame. Otherwise, the offset table defines where each frame begins, if the table has one
+/// offset for each frame and each offset is that of a fragment. Without such a table, a frame
+/// begins wherever `begins_image` recognizes the beginning of an image. Without any of these, all
+/// fragments belong to one frame.
 pub(super) fn group_fragments(
     file: &[u8],
     data: Encapsulated,
@@ -82,6 +83,15 @@ fn split(
         }
     }
     frames
+}
+
+/// Joins the byte ranges of a frame.
+pub(super) fn join<'a>(file: &'a [u8], ranges: &[Range<usize>]) -> Cow<'a, [u8]> {
+    let part = |range: &Range<usize>| file.get(range.clone()).unwrap_or_default();
+    match ranges {
+        [range] => Cow::Borrowed(part(range)),
+        ranges => Cow::Owned(ranges.iter().flat_map(part).copied().collect()),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The location of each frame in the file.
 
 use super::data_set::{Encapsulated, PixelData};
-use super::fragments::{Declared, FrameRanges, group_fragments};
+use super::fragments::{Declared, FrameRanges, group_fragments, join};
+use super::image::Image;
 use super::layout::{Colours, Layout};
+use super::rle;
 use super::syntax::{EXPLICIT_BIG_ENDIAN, Encoding};
-use super::{Image, join, rle};
 use crate::cine::jpeg2000;
 use std::borrow::Cow;
 use std::ops::Range;

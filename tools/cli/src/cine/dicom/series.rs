@@ -1,7 +1,7 @@
 //! A folder of DICOM files with one frame each, which together are a cine.
 
-use super::Image;
-use super::open;
+use super::image::Image;
+use super::multi_frame::open;
 use crate::cine::decoder::{CineSource, Decoded, Decoder};
 use crate::cine::facts::Facts;
 use crate::cine::image_folder::sort_key;

@@ -1,6 +1,6 @@
 //! The segments of an image before its first scan (ITU T.81, annex B).
 
-use super::{SampleColours, UnmarkedColours};
+use super::colours::{SampleColours, UnmarkedColours};
 use crate::cine::bytes::slice;
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! The Huffman coding of lossless images (ITU T.81, annexes C and F).
 
-use super::super::bytes::slice;
+use crate::cine::bytes::slice;
 
 /// Number of bits of the longest code.
 const MAX_BITS: usize = 16;

@@ -3,7 +3,7 @@
 
 use super::header::{Header, Segment, read_segment};
 use super::huffman::{BitReader, Table};
-use super::store_samples;
+use super::samples::store_samples;
 
 /// The parameters of a scan.
 struct Scan {

@@ -3,7 +3,7 @@
 use super::coding_parameters::Parameters;
 use super::golomb::BitReader;
 use super::header::{Header, Segment, read_segment};
-use super::store_samples;
+use super::samples::store_samples;
 
 /// Number of regular contexts; the two contexts for the end of a run follow them.
 const REGULAR_CONTEXTS: usize = 365;

@@ -1,6 +1,6 @@
 //! Matroska and WebM files (RFC 9559): the first video track.
 
-use super::{CONVERT, Codec, Track, open_track};
+use super::track::{CONVERT, Codec, Track, open_track};
 use crate::cine::bytes::slice;
 use crate::cine::decoder::CineSource;
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! MP4 and QuickTime files (ISO/IEC 14496-12): the first video track, also with fragments.
 
-use super::{CONVERT, Codec, Track, open_track};
+use super::track::{CONVERT, Codec, Track, open_track};
 use crate::cine::bytes::slice;
 use crate::cine::decoder::CineSource;
 use std::ops::Range;

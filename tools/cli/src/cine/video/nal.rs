@@ -87,6 +87,18 @@ pub(super) fn read_stream(stream: &[u8]) -> Units {
     units
 }
 
+/// Finds the units of pictures with start codes.
+pub(super) fn read_pictures(file: &[u8], pictures: &[Range<usize>]) -> Units {
+    let mut units = Units::default();
+    for picture in pictures {
+        let data = file.get(picture.clone()).unwrap_or_default();
+        let parts = read_stream(data).pictures.into_iter().flatten();
+        let parts = parts.map(|unit| unit.start + picture.start..unit.end + picture.start);
+        units.pictures.push(parts.collect());
+    }
+    units
+}
+
 /// Finds the units of samples with lengths. `configuration` is the configuration record, which
 /// contains the size of the lengths and the parameters.
 pub(super) fn read_samples(
