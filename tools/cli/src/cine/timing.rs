@@ -5,7 +5,7 @@
 const ASSUMED_PERIOD_NS: i64 = 33_333_333;
 
 /// Longest time between two frames that is used, in nanoseconds.
-const LONGEST_STEP_NS: f64 = 60e9;
+const LONGEST_STEP_NS: f64 = 200e9;
 
 /// Times between two frames of an echo cine, in nanoseconds: 5 to 500 frames per second.
 const ECHO_STEPS_NS: std::ops::RangeInclusive<f64> = 2e6..=200e6;

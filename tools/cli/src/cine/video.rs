@@ -5,8 +5,12 @@
 //! | `mp4`, `matroska` | the containers |
 //! | `track` | the video track of a container |
 //! | `nal`, `parameters` | the units of an H.264 stream, and its sequence parameters |
-//! | `h264` | the decoder |
+//! | `h264`, `no_h264` | the decoder, and its replacement without the feature `h264` |
 
+#[cfg(feature = "h264")]
+mod h264;
+#[cfg(not(feature = "h264"))]
+#[path = "video/no_h264.rs"]
 mod h264;
 mod matroska;
 mod mp4;

@@ -125,5 +125,6 @@ impl Attributes {
 }
 
 fn parse_number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    // Some writers use a decimal comma.
+    text.trim().replace(',', ".").parse().ok().filter(|number: &f64| number.is_finite())
 }

@@ -98,7 +98,8 @@ fn find_encapsulated_frames(
     Ok(ranges)
 }
 
-fn warn_about_count(
+/// Adds a warning if Number of Frames, whose value is `text`, contradicts the pixel data.
+pub(super) fn warn_about_count(
     warnings: &mut Vec<String>,
     text: &Option<String>,
     declared: Option<usize>,

@@ -190,11 +190,13 @@ impl Layout {
             }
         };
         let all = 0..self.pixels;
+        // Whether each byte is a sample in its place, which is the usual case and faster.
+        let is_packed = self.bits_stored == 8 && self.bits_allocated == 8 && !self.is_planar;
         Ok(match (self.colours, &self.palette) {
-            (Colours::Grey, _)
-                if self.bits_stored == 8 && self.bits_allocated == 8 && self.shift == 0 =>
-            {
-                data.to_vec()
+            (Colours::Grey, _) if is_packed => data.to_vec(),
+            (Colours::Rgb, _) if is_packed => data.to_vec(),
+            (Colours::Ybr, _) if is_packed => {
+                data.as_chunks().0.iter().flat_map(|&pixel| ybr::convert_full(pixel)).collect()
             }
             (Colours::Grey, _) => all.map(sample).collect(),
             (Colours::GreyInverted, _) => all.map(|index| 255 - sample(index)).collect(),

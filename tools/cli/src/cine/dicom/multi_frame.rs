@@ -29,6 +29,8 @@ pub(in crate::cine) fn open(file: Vec<u8>) -> Result<CineSource, String> {
         let period_ns = rate.source.map(|source| (rate.period_ns(), source));
         let video = video::open_stream(stream.into_owned(), source, image.size, period_ns)
             .map_err(|error| format!("transfer syntax {name} ({uid}): {error}"))?;
+        let (declared, found) = (image.attributes.frame_count(), video.facts.frame_count());
+        frames::warn_about_count(&mut image.warnings, &image.attributes.frames, declared, found);
         let facts = video.facts.with_warnings(image.warnings.into_iter().chain(warnings));
         return Ok(CineSource { facts: facts.with_regions(regions), ..video });
     }

@@ -4,6 +4,7 @@ use super::parameters::SequenceParameters;
 use crate::cine::bytes::slice;
 use std::ops::Range;
 
+#[cfg(feature = "h264")]
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 /// Types of units.
@@ -37,12 +38,14 @@ impl Units {
     }
 
     /// Returns the parameters outside the pictures with start codes.
+    #[cfg(feature = "h264")]
     pub(super) fn write_headers(&self, file: &[u8]) -> Vec<u8> {
         write_units(file, &self.headers)
     }
 }
 
 /// Returns units with start codes.
+#[cfg(feature = "h264")]
 pub(super) fn write_units(file: &[u8], units: &[Range<usize>]) -> Vec<u8> {
     let parts = units.iter().map(|unit| file.get(unit.clone()).unwrap_or_default());
     parts.flat_map(|unit| START_CODE.iter().chain(unit)).copied().collect()
