@@ -1,7 +1,7 @@
 //! `tteview classify`.
 
 use crate::acquisition::{Acquisition, FinalResult};
-use crate::cine::{Cine, Timing};
+use crate::cine_arguments::{CineArguments, print_warnings};
 use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
 use crate::output::{print_error, print_json, print_line};
@@ -23,18 +23,13 @@ const PROGRESS_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct Classify {
-    /// DICOM, AVI or GIF files, or folders of PNG frames
+    /// Cine files, or folders of frames
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
-    /// Frames per second, used instead of the times in the file; without this option, 30 is assumed
-    /// for a file without times
-    #[arg(long, value_name = "RATE", value_parser = parse_frame_rate)]
-    frame_rate: Option<f64>,
-    /// Use the whole frame, even if the file defines an image region
-    #[arg(long)]
-    whole_frame: bool,
+    #[command(flatten)]
+    cine: CineArguments,
     /// Print one JSON object per file, each on its own line; if a file fails, its object has the
     /// field "error"
     #[arg(long)]
@@ -78,15 +73,7 @@ impl Classify {
         engine: &Engine,
     ) -> Result<ClassifiedCine<'a>, Failure> {
         let start = Instant::now();
-        let mut cine = Cine::open(file)?;
-        if let Some(rate) = self.frame_rate {
-            let period_ns = (1e9 / rate).round() as i64;
-            cine.facts.timing =
-                Timing::regular(cine.facts.frame_count(), period_ns, Some("--frame-rate"));
-        }
-        if self.whole_frame {
-            cine.facts.remove_region();
-        }
+        let mut cine = self.cine.open(file)?;
         let bar = create_progress_bar(
             cine.facts.frame_count(),
             "{bar:30} {pos:>5} of {len} frames  {wide_msg}",
@@ -94,13 +81,15 @@ impl Classify {
         .with_finish(ProgressFinish::AndClear)
         .with_message(escape_path(file));
         bar.enable_steady_tick(PROGRESS_TICK);
-        let facts = cine.facts.to_json();
         let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
-        for frame in cine {
+        for frame in &mut cine {
             acquisition.push(&frame?)?;
             bar.inc(1);
         }
         let result = acquisition.end()?;
+        bar.finish_and_clear();
+        print_warnings(&cine);
+        let facts = cine.facts.to_json();
         Ok(ClassifiedCine { file, facts, result, seconds: start.elapsed().as_secs_f64() })
     }
 }
@@ -256,9 +245,4 @@ impl Table {
              {frames:>6}  {chunks:>6}  {seconds:>7}"
         )
     }
-}
-
-fn parse_frame_rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| (0.1..=1000.0).contains(rate));
-    rate.ok_or_else(|| "the rate must be 0.1 to 1000 frames per second".into())
 }

@@ -2,6 +2,7 @@
 
 use crate::acquisition::Acquisition;
 use crate::cine::{Cine, Facts, Timing};
+use crate::cine_arguments::print_warnings;
 use crate::engine_arguments::{create_engine, prepare_engine};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_line, print_lines};
@@ -25,7 +26,7 @@ pub(crate) struct Demo {
     /// Model package [default: the demo model, which was trained only on phantoms]
     #[arg(short, long, value_name = "PACKAGE")]
     model: Option<PathBuf>,
-    /// Cine to stream: a DICOM, AVI or GIF file, or a folder of PNG frames [default: a phantom]
+    /// Cine to stream: a cine file, or a folder of frames [default: a phantom]
     #[arg(long, value_name = "FILE")]
     cine: Option<PathBuf>,
     /// View of the phantom
@@ -67,12 +68,12 @@ impl Demo {
 
 /// Pushes each frame when it is due, and prints the live label whenever it covers more chunks than
 /// the last printed label.
-fn stream_cine(engine: &Engine, cine: Cine) -> Result<(), Failure> {
+fn stream_cine(engine: &Engine, mut cine: Cine) -> Result<(), Failure> {
     let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
     let mut chunks = 0;
     print_lines(["", "   time  frame  view so far"])?;
     let start = Instant::now();
-    for (index, frame) in cine.enumerate() {
+    for (index, frame) in cine.by_ref().enumerate() {
         let frame = frame?;
         let due = Duration::from_nanos(frame.time_ns.max(0).unsigned_abs());
         std::thread::sleep(due.saturating_sub(start.elapsed()));
@@ -86,6 +87,7 @@ fn stream_cine(engine: &Engine, cine: Cine) -> Result<(), Failure> {
             ))?;
         }
     }
+    print_warnings(&cine);
     let result = acquisition.end()?.result;
     let latency_ms = result.latency_ns as f64 / 1e6;
     print_lines(["", &format!("view     {}", describe_label(engine, &result))])?;

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`cine`] | reads cines from files |
-//! | `classify`, `demo` | label a cine |
+//! | `classify`, `demo`, `tag` | label a cine, and write the label into a DICOM file |
 //! | `inspect`, `compile` | show and compile models |
 //! | `adjust` | changes groups, thresholds, temperature or novelty score of a package |
 //! | `card` | shows and sets the model card of a package |
@@ -13,7 +13,7 @@
 //! | `bench` | measures latency and memory |
 //! | `engine_file` | transfers engines built by TensorRT |
 //! | `doctor` | checks this machine |
-//! | `acquisition`, `engine_arguments`, `machine` | shared by commands: streams, engines, clocks |
+//! | `acquisition`, `engine_arguments`, `cine_arguments`, `machine` | shared by commands: streams, engines, cines, clocks |
 //! | `failure`, `usage` | exit codes, and messages about wrong arguments |
 //! | `output`, `terminal`, `progress` | printing, escapes for control characters, progress bars |
 //! | `input_file`, `output_file` | sizes of input files; whole output files and locks |
@@ -25,6 +25,7 @@ mod adjust;
 mod bench;
 mod card;
 pub mod cine;
+mod cine_arguments;
 mod classify;
 mod compile;
 mod demo;
@@ -41,6 +42,7 @@ mod output;
 mod output_file;
 mod phantom;
 mod progress;
+mod tag;
 mod terminal;
 mod usage;
 
@@ -72,8 +74,10 @@ pub struct Arguments {
 enum Command {
     /// Stream a cine in real time, and print the live label and the final label
     Demo(demo::Demo),
-    /// Label the views of cines: DICOM, AVI or GIF files, or folders of PNG frames
+    /// Label the views of cines: DICOM, AVI, GIF, MP4 and other files, or folders of frames
     Classify(classify::Classify),
+    /// Write the view of a DICOM cine into a copy of the file
+    Tag(tag::Tag),
     /// Show the content of a model file: inputs, outputs, states, multiply-adds, labels
     Inspect(inspect::Inspect),
     /// Compile a SlowFast ONNX file into model packages
@@ -106,6 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Tag(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Card(command) => command.run(),

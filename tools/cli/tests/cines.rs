@@ -266,7 +266,8 @@ fn uncompressed_avi_is_decoded_from_the_top_row() {
 #[test]
 fn an_unreadable_file_is_named_with_its_cause() {
     let folder = create_folder("refused");
-    let jpeg2000 = Dicom::new("1.2.840.10008.1.2.4.90").image("MONOCHROME2", [32, 32], 1).bytes();
+    let mut mpeg = Dicom::new("1.2.840.10008.1.2.4.100");
+    let mpeg = mpeg.image("MONOCHROME2", [32, 32], 1).pixels(&[0; 64]);
     let mut small = Dicom::new(EXPLICIT);
     let small = small.image("MONOCHROME2", [8, 8], 1).pixels(&[0; 64]);
     let mut short = Dicom::new(EXPLICIT);
@@ -274,11 +275,11 @@ fn an_unreadable_file_is_named_with_its_cause() {
     let xvid = create_avi(b"XVID", 24, [32, 32], &[], &[vec![0; 9]]);
     for (name, bytes, cause) in [
         ("empty.dcm", Vec::new(), "the file is empty"),
-        ("text.dcm", b"not a cine at all".to_vec(), "the file is not DICOM, AVI or GIF"),
+        ("text.dcm", b"not a cine at all".to_vec(), "the file is not DICOM, AVI, GIF"),
         ("still.png", vec![0x89, b'P', b'N', b'G', 13, 10, 26, 10], "folder"),
-        ("j2k.dcm", jpeg2000, "JPEG 2000"),
+        ("mpeg.dcm", mpeg, "MPEG-2"),
         ("small.dcm", small, "8 x 8"),
-        ("short.dcm", short, "1024 bytes for each of 4000000 frames"),
+        ("short.dcm", short, "a frame has 1024 bytes, but the pixel data have only 64"),
         ("xvid.avi", xvid, "XVID"),
     ] {
         let path = write_file(&folder, name, &bytes);
@@ -287,6 +288,6 @@ fn an_unreadable_file_is_named_with_its_cause() {
     }
     let empty = folder.join("empty");
     std::fs::create_dir(&empty).unwrap();
-    assert!(first_error(&empty).unwrap().contains("has no PNG files"));
+    assert!(first_error(&empty).unwrap().contains("has no PNG, JPEG or DICOM files"));
     assert!(first_error(&folder.join("missing.dcm")).unwrap().contains("missing.dcm"));
 }

@@ -40,6 +40,11 @@ const PARTS: &[(&str, &[Chapter])] = &[
         "Models",
         &[
             ("Command line", "docs/model/command-line.md", "model/command-line.md"),
+            (
+                "Comparison with pydicom",
+                "docs/model/cine-comparison.md",
+                "model/cine-comparison.md",
+            ),
             ("Compiler", "docs/model/compiler.md", "model/compiler.md"),
             ("Model kit", "training/README.md", "model/training.md"),
             ("Demo model", "docs/model/demo-model.md", "model/demo-model.md"),

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Prefixes of the names of licence files.
 const FILE_NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
+/// Folder of a crate with the sources of the program that it contains.
+const UPSTREAM: &str = "upstream";
+
 /// Returns the contents of the licence files of all crates and of the Rust standard library as one
 /// string. `file` is the name of the library or program that contains them.
 pub(super) fn collect_licences(file: &str, crates: &[LinkedCrate]) -> Result<String> {
@@ -27,9 +30,15 @@ pub(super) fn collect_licences(file: &str, crates: &[LinkedCrate]) -> Result<Str
 fn format_part(name: &str, version: &str, licence: &str, folder: &Path) -> Result<String> {
     let line = "=".repeat(100);
     let mut text = format!("\n{line}\n{name} {version}: {licence}\n{line}\n");
-    let files = list_licence_files(folder)?;
+    let mut files = list_licence_files(folder)?;
+    files.extend(list_licence_files(&folder.join(UPSTREAM))?);
     if files.is_empty() {
-        text += "\nThis part has no licence file. The texts of MIT and Apache-2.0 are next to this file.\n";
+        text += &match licence.contains("MIT") || licence.contains("Apache-2.0") {
+            true => "\nThis part has no licence file. The texts of MIT and Apache-2.0 are next to this file.\n".into(),
+            false => format!(
+                "\nThis part has no licence file. The text is at https://spdx.org/licenses/{licence}.\n"
+            ),
+        };
     }
     for file in files {
         let content = read_bytes(&file)?;
@@ -78,5 +87,7 @@ mod tests {
     fn folder_without_licence_files_refers_to_the_texts() {
         let part = format_part("a", "1.0.0", "MIT", Path::new("/nowhere")).unwrap();
         assert!(part.contains("has no licence file"), "{part}");
+        let part = format_part("a", "1.0.0", "BSD-2-Clause", Path::new("/nowhere")).unwrap();
+        assert!(part.contains("spdx.org/licenses/BSD-2-Clause"), "{part}");
     }
 }

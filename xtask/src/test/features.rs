@@ -21,6 +21,7 @@ pub(super) fn check_features() -> Result {
         run(cargo(options).args([features, "--", "-D", "warnings"]))?;
     }
     run(&mut cargo("clippy -p tteview-cli --all-targets --features tensorrt-rtx -- -D warnings"))?;
+    run(&mut cargo("clippy -p tteview-cli --no-default-features -- -D warnings"))?;
     check_c_abi_is_optional()
 }
 

@@ -1,6 +1,6 @@
 //! Descriptions of a cine for scripts and for people.
 
-use super::facts::Facts;
+use super::facts::{Facts, ImageRegion};
 use serde_json::{Value, json};
 use tteview::frame::PixelFormat;
 
@@ -8,16 +8,6 @@ impl Facts {
     /// Returns the JSON object that `frames --json` prints.
     pub(crate) fn to_json(&self) -> Value {
         let geometry = self.geometry();
-        let region = self.region().map(|image| {
-            let region = image.region;
-            json!({
-                "x": region.x_px,
-                "y": region.y_px,
-                "width": region.width_px,
-                "height": region.height_px,
-                "um_per_px": image.um_per_px,
-            })
-        });
         json!({
             "source": self.source,
             "frames": self.frame_count(),
@@ -26,7 +16,9 @@ impl Facts {
             "channels": if geometry.format() == PixelFormat::Gray8 { 1 } else { 3 },
             "period_ns": self.timing.period_ns(),
             "timing": self.timing.source,
-            "region": region,
+            "region": self.region().map(describe_region),
+            "regions": self.regions().iter().copied().map(describe_region).collect::<Vec<_>>(),
+            "warnings": self.warnings,
         })
     }
 
@@ -53,4 +45,15 @@ impl Facts {
         }
         line
     }
+}
+
+fn describe_region(image: ImageRegion) -> Value {
+    let region = image.region;
+    json!({
+        "x": region.x_px,
+        "y": region.y_px,
+        "width": region.width_px,
+        "height": region.height_px,
+        "um_per_px": image.um_per_px,
+    })
 }

@@ -1,9 +1,9 @@
 //! Animated GIF files.
 
-use super::decoder::{CineSource, Decoder};
+use super::decoder::{CineSource, Decoded, Decoder};
 use super::facts::Facts;
 use super::frame_limit::max_frame_bytes;
-use super::timing::{Timing, round_step_ns};
+use super::timing::{FrameRate, choose_timing};
 use gif::{ColorOutput, DecodeOptions, DisposalMethod, MemoryLimit};
 use std::io::Cursor;
 use std::num::NonZeroU64;
@@ -20,20 +20,29 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     // A frame's delay is the time until the next frame, so the step to a frame is the delay of the
     // previous one.
     let mut delay = 0;
-    let mut has_times = true;
-    while let Some(frame) = reader.next_frame_info().map_err(gif_error)? {
-        has_times &= steps_ns.is_empty() || round_step_ns(f64::from(delay) * 1e7).is_some();
-        steps_ns.push(i64::from(delay) * 10_000_000);
-        delay = frame.delay;
+    let mut warnings = Vec::new();
+    loop {
+        match reader.next_frame_info() {
+            Ok(Some(frame)) => {
+                steps_ns.push(f64::from(delay) * 1e7);
+                delay = frame.delay;
+            }
+            Ok(None) => break,
+            Err(error) if steps_ns.is_empty() => return Err(describe(error)),
+            Err(error) => {
+                let frames = steps_ns.len();
+                warnings.push(format!("the GIF file is damaged after {frames} frames: {error}"));
+                break;
+            }
+        }
     }
     let (width, height) = (reader.width(), reader.height());
     let file = reader.into_inner().into_inner().into_inner();
-    let timing = if has_times && steps_ns.len() > 1 {
-        Timing::from_steps(&steps_ns, "frame delays")
-    } else {
-        Timing::assume(steps_ns.len())
-    };
-    let facts = Facts::new("GIF", PixelFormat::Rgb24, [width.into(), height.into()], timing)?;
+    let frames = steps_ns.len();
+    let rate = FrameRate { source: "frame delays", steps_ns };
+    let (timing, more) = choose_timing(frames, std::slice::from_ref(&rate));
+    let facts = Facts::new("GIF", PixelFormat::Rgb24, [width.into(), height.into()], timing)?
+        .with_warnings(warnings.into_iter().chain(more));
     let decoder = GifDecoder {
         reader: create_reader(file, false)?,
         size: [width.into(), height.into()],
@@ -54,10 +63,10 @@ fn create_reader(file: Vec<u8>, skip_pixels: bool) -> Result<Reader, String> {
     if let Some(bytes) = NonZeroU64::new(max_bytes) {
         options.set_memory_limit(MemoryLimit::Bytes(bytes));
     }
-    options.read_info(Cursor::new(file)).map_err(gif_error)
+    options.read_info(Cursor::new(file)).map_err(describe)
 }
 
-fn gif_error(error: gif::DecodingError) -> String {
+fn describe(error: gif::DecodingError) -> String {
     format!("GIF: {error}")
 }
 
@@ -78,7 +87,7 @@ enum Disposal {
 }
 
 impl Decoder for GifDecoder {
-    fn next_frame(&mut self) -> Result<Vec<u8>, String> {
+    fn next_frame(&mut self) -> Result<Decoded, String> {
         let [width, height] = self.size;
         self.canvas.resize(3 * width * height, 0);
         match self.disposal.take() {
@@ -91,7 +100,7 @@ impl Decoder for GifDecoder {
             }
             None => {}
         }
-        let frame = self.reader.read_next_frame().map_err(gif_error)?;
+        let frame = self.reader.read_next_frame().map_err(describe)?;
         let frame = frame.ok_or("the file has no more frames")?;
         let [left, top, w, h] = [frame.left, frame.top, frame.width, frame.height].map(usize::from);
         self.disposal = match frame.dispose {
@@ -111,6 +120,6 @@ impl Decoder for GifDecoder {
                 }
             }
         }
-        Ok(self.canvas.clone())
+        Ok(self.canvas.clone().into())
     }
 }

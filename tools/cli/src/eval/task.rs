@@ -4,6 +4,7 @@ use super::acquisition::{Acquisition, Output};
 use super::manifest::{Entry, PERIOD_COLUMN};
 use super::predictions::{Change, Row, RuleState};
 use crate::cine::{Cine, CineError, Timing};
+use crate::cine_arguments::print_warnings;
 use crate::failure::Failure;
 use tteview::{Engine, ViewChange};
 
@@ -88,7 +89,7 @@ impl Task<'_> {
 /// Acquires one cine. If the manifest gives neither a frame rate nor a frame period, the frame rate
 /// of the cine file becomes an attribute of the row.
 fn acquire_cine(engine: &Engine, entry: &Entry, row: &mut Row) -> Result<Vec<Output>, TaskError> {
-    let cine = open_cine(entry)?;
+    let mut cine = open_cine(entry)?;
     let period_ns = cine.facts.timing.period_ns();
     let has_rate =
         [FRAME_RATE, PERIOD_COLUMN].iter().any(|&column| row.attributes.contains_key(column));
@@ -97,10 +98,11 @@ fn acquire_cine(engine: &Engine, entry: &Entry, row: &mut Row) -> Result<Vec<Out
         row.attributes.insert(FRAME_RATE.into(), format!("{rate:.1}"));
     }
     let mut acquisition = Acquisition::begin(engine, &cine.facts, period_ns, None)?;
-    for frame in cine {
+    for frame in &mut cine {
         let frame = frame?;
         acquisition.push(&frame.pixels, frame.time_ns)?;
     }
+    print_warnings(&cine);
     Ok(acquisition.end()?)
 }
 
@@ -123,8 +125,8 @@ fn acquire_change(
     let change_ns = first.facts.timing.times_ns.last().unwrap_or(&0) + period_ns;
     let longest_ns = period_ns.max(second_period_ns);
     let mut acquisition = Acquisition::begin(engine, &first.facts, longest_ns, view_change)?;
-    for (cine, start_ns) in [(first, 0), (second, change_ns)] {
-        for frame in cine {
+    for (mut cine, start_ns) in [(first, 0), (second, change_ns)] {
+        for frame in &mut cine {
             let frame = frame?;
             acquisition.push(&frame.pixels, start_ns + frame.time_ns)?;
         }
@@ -139,8 +141,8 @@ fn acquire_change(
 fn open_cine(entry: &Entry) -> Result<Cine, CineError> {
     let mut cine = Cine::open(&entry.file())?;
     if let Some(period_ns) = entry.period_ns {
-        cine.facts.timing =
-            Timing::regular(cine.facts.frame_count(), period_ns, Some(PERIOD_COLUMN));
+        let frames = cine.facts.frame_count();
+        cine.facts.set_timing(Timing::regular(frames, period_ns, Some(PERIOD_COLUMN)));
     }
     Ok(cine)
 }

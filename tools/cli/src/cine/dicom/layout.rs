@@ -2,7 +2,8 @@
 
 use super::attributes::Attributes;
 use super::palette::Palette;
-use crate::cine::jpeg::Image;
+use crate::cine::jpeg::SampleColours;
+use crate::cine::ybr;
 use std::sync::Arc;
 use tteview::frame::PixelFormat;
 
@@ -28,12 +29,23 @@ pub(super) struct Layout {
     pixels: usize,
     bits_allocated: usize,
     bits_stored: u32,
+    /// Number of unused bits below the stored bits.
+    shift: u32,
     is_planar: bool,
+    /// Whether the width of the frames is odd.
+    pub(super) has_odd_width: bool,
+    /// Whether Planar Configuration is 1.
+    has_planes: bool,
     palette: Option<Arc<Palette>>,
 }
 
 impl Layout {
-    pub(super) fn new(attributes: &Attributes, [width, height]: [u32; 2]) -> Result<Self, String> {
+    /// Creates the layout of native pixels, or of the pixels of compressed frames.
+    pub(super) fn new(
+        attributes: &Attributes,
+        [width, height]: [u32; 2],
+        is_native: bool,
+    ) -> Result<Self, String> {
         let (colours, samples) = match attributes.photometric.as_str() {
             "MONOCHROME1" => (Colours::GreyInverted, 1),
             "MONOCHROME2" => (Colours::Grey, 1),
@@ -41,6 +53,8 @@ impl Layout {
             "RGB" => (Colours::Rgb, 3),
             "YBR_FULL" => (Colours::Ybr, 3),
             "YBR_FULL_422" => (Colours::Ybr422, 3),
+            // The transform belongs to JPEG 2000, whose decoder inverts it.
+            "YBR_RCT" | "YBR_ICT" if !is_native => (Colours::Rgb, 3),
             other => return Err(format!("Photometric Interpretation {other:?} is not supported")),
         };
         let given = attributes.samples.ok_or("the file has no Samples per Pixel")?;
@@ -55,9 +69,9 @@ impl Layout {
         let high_bit = attributes.high_bit.unwrap_or(bits_stored.saturating_sub(1));
         let fits = matches!(bits_allocated, 8 | 16)
             && (1..=bits_allocated).contains(&bits_stored)
-            && high_bit == bits_stored - 1
+            && (bits_stored - 1..bits_allocated).contains(&high_bit)
             && !attributes.is_signed
-            && (colours != Colours::Ybr422 || (bits_allocated == 8 && width % 2 == 0));
+            && (colours != Colours::Ybr422 || bits_allocated == 8);
         if !fits {
             let sign = if attributes.is_signed { "signed" } else { "unsigned" };
             return Err(format!(
@@ -75,7 +89,10 @@ impl Layout {
             pixels: width as usize * height as usize,
             bits_allocated: bits_allocated.into(),
             bits_stored: bits_stored.into(),
+            shift: (high_bit + 1 - bits_stored).into(),
             is_planar: attributes.is_planar && samples > 1 && colours != Colours::Ybr422,
+            has_odd_width: width % 2 == 1,
+            has_planes: attributes.is_planar && samples > 1,
             palette,
         })
     }
@@ -101,6 +118,7 @@ impl Layout {
     pub(super) fn use_full_chroma(&mut self) {
         if self.colours == Colours::Ybr422 {
             self.colours = Colours::Ybr;
+            self.is_planar = self.has_planes;
         }
     }
 
@@ -110,20 +128,28 @@ impl Layout {
         self
     }
 
-    /// Returns the layout of a decoded JPEG image.
+    /// Returns the layout of a decoded image with interleaved components.
     ///
     /// # Errors
     /// Returns an error if the image does not have the expected number of components.
-    pub(super) fn for_image(mut self, image: &Image) -> Result<Self, String> {
-        if usize::from(image.components) != self.samples {
-            let (samples, components) = (self.samples, image.components);
-            return Err(format!("the JPEG image must have {samples} components, got {components}"));
+    pub(super) fn for_image(
+        mut self,
+        components: u8,
+        precision: u8,
+        colours: SampleColours,
+    ) -> Result<Self, String> {
+        if usize::from(components) != self.samples {
+            let samples = self.samples;
+            return Err(format!("the image must have {samples} components, got {components}"));
         }
         self.is_planar = false;
-        self.bits_allocated = if image.precision > 8 { 16 } else { 8 };
-        self.bits_stored = self.bits_stored.min(image.precision.into());
-        if self.samples == 3 && !image.has_stored_colours {
-            self.colours = Colours::Rgb;
+        self.shift = 0;
+        self.bits_allocated = if precision > 8 { 16 } else { 8 };
+        self.bits_stored = self.bits_stored.min(precision.into());
+        match colours {
+            SampleColours::Stored => {}
+            SampleColours::Rgb => self.colours = Colours::Rgb,
+            SampleColours::YCbCr => self.colours = Colours::Ybr,
         }
         Ok(self)
     }
@@ -146,7 +172,7 @@ impl Layout {
                 (_, true) => u16::from_be_bytes([data[2 * index], data[2 * index + 1]]),
             };
             // The bits above the stored bits can have any value, so clear them.
-            value & (u16::MAX >> (16 - self.bits_stored))
+            (value >> self.shift) & (u16::MAX >> (16 - self.bits_stored))
         };
         let sample = |index: usize| -> u8 {
             let value = stored(index);
@@ -164,18 +190,25 @@ impl Layout {
             }
         };
         let all = 0..self.pixels;
+        // Whether each byte is a sample in its place, which is the usual case and faster.
+        let is_packed = self.bits_stored == 8 && self.bits_allocated == 8 && !self.is_planar;
         Ok(match (self.colours, &self.palette) {
-            (Colours::Grey, _) if self.bits_stored == 8 && self.bits_allocated == 8 => {
-                data.to_vec()
+            (Colours::Grey, _) if is_packed => data.to_vec(),
+            (Colours::Rgb, _) if is_packed => data.to_vec(),
+            (Colours::Ybr, _) if is_packed => {
+                data.as_chunks().0.iter().flat_map(|&pixel| ybr::convert_full(pixel)).collect()
             }
             (Colours::Grey, _) => all.map(sample).collect(),
             (Colours::GreyInverted, _) => all.map(|index| 255 - sample(index)).collect(),
             (Colours::Rgb, _) => all.flat_map(pixel).collect(),
-            (Colours::Ybr, _) => all.flat_map(|index| convert_ybr(pixel(index))).collect(),
+            (Colours::Ybr, _) => all.flat_map(|index| ybr::convert_full(pixel(index))).collect(),
             (Colours::Ybr422, _) => data
                 .chunks_exact(4)
                 .flat_map(|two| {
-                    [convert_ybr([two[0], two[2], two[3]]), convert_ybr([two[1], two[2], two[3]])]
+                    [
+                        ybr::convert_full([two[0], two[2], two[3]]),
+                        ybr::convert_full([two[1], two[2], two[3]]),
+                    ]
                 })
                 .flatten()
                 .collect(),
@@ -185,15 +218,6 @@ impl Layout {
             (Colours::Palette, None) => return Err("the file has no palette".into()),
         })
     }
-}
-
-/// Converts YBR_FULL to RGB (PS3.3, C.7.6.3.1.2: BT.601 with the full range), using fixed-point
-/// numbers with 16 fractional bits and rounding.
-fn convert_ybr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
-    let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
-    let [red, blue] = [91_881 * cr, 116_130 * cb]; // 1.402, 1.772
-    let green = -22_554 * cb - 46_802 * cr; // 0.344136, 0.714136
-    [red, green, blue].map(|part| ((y + part + (1 << 15)) >> 16).clamp(0, 255) as u8)
 }
 
 #[cfg(test)]
@@ -211,14 +235,14 @@ mod tests {
     }
 
     fn convert(attributes: &Attributes, size: [u32; 2], data: &[u8]) -> Vec<u8> {
-        Layout::new(attributes, size).unwrap().convert(data, false).unwrap()
+        Layout::new(attributes, size, true).unwrap().convert(data, false).unwrap()
     }
 
     #[test]
     fn twelve_bit_grey_keeps_the_highest_eight_bits() {
         let data = [0xf0, 0xff, 0x00, 0x01];
         assert_eq!(convert(&attributes("MONOCHROME2", 1, 16, 12), [2, 1], &data), [0xff, 0x10]);
-        let layout = Layout::new(&attributes("MONOCHROME2", 1, 16, 12), [2, 1]).unwrap();
+        let layout = Layout::new(&attributes("MONOCHROME2", 1, 16, 12), [2, 1], true).unwrap();
         assert_eq!(layout.convert(&[0x0f, 0xf0, 0x01, 0x00], true).unwrap(), [0xff, 0x10]);
     }
 
@@ -261,7 +285,7 @@ mod tests {
             (attributes("MONOCHROME2", 1, 8, 9), "9 bits stored in 8 bits"),
             (attributes("MONOCHROME2", 1, 32, 32), "32 bits"),
         ] {
-            let error = Layout::new(&attributes, [2, 1]).unwrap_err();
+            let error = Layout::new(&attributes, [2, 1], true).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
     }

@@ -2,7 +2,7 @@
 //! and the size of its pixels.
 
 use super::value::Value;
-use crate::cine::facts::ImageRegion;
+use crate::cine::facts::{ImageRegion, contains};
 use tteview::frame::Region;
 
 /// Value of Region Spatial Format for a two-dimensional region.
@@ -13,6 +13,9 @@ const IMAGES: [u16; 2] = [1, 2];
 const CENTIMETRES: u16 = 3;
 /// Divisor of the frame's area: a region smaller than one sixteenth of the frame is ignored.
 const SMALLEST_PART: u64 = 16;
+
+/// Maximum number of image regions that are kept. Scanners show at most four images.
+const MAX_REGIONS: usize = 64;
 
 /// One item of the Sequence of Ultrasound Regions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,22 +79,36 @@ impl UltrasoundRegion {
     }
 }
 
-/// Returns the largest image region in a frame of this size. A region that is not inside the frame
+/// Returns the image regions in a frame of this size. An image region that is not inside the frame
 /// shows that the frames were resized after the regions were written. In this case, all regions are
-/// ignored.
-pub(super) fn choose_image_region(
-    regions: &[UltrasoundRegion],
-    size: [u32; 2],
-) -> Option<ImageRegion> {
-    let rectangles: Option<Vec<Region>> =
-        regions.iter().map(|region| region.rectangle(size)).collect();
-    let area = |rectangle: &Region| u64::from(rectangle.width_px) * u64::from(rectangle.height_px);
+/// ignored. A region inside another one, such as the box of the colour flow, is not a separate
+/// image. Of equal regions, the first one with a pixel size is kept.
+pub(super) fn find_image_regions(regions: &[UltrasoundRegion], size: [u32; 2]) -> Vec<ImageRegion> {
+    let images = regions.iter().filter(|region| region.is_image()).take(MAX_REGIONS);
+    let images: Option<Vec<ImageRegion>> = images
+        .map(|region| {
+            let rectangle = region.rectangle(size)?;
+            Some(ImageRegion { region: rectangle, um_per_px: region.um_per_px() })
+        })
+        .collect();
+    let area = |region: &Region| u64::from(region.width_px) * u64::from(region.height_px);
     let smallest = u64::from(size[0]) * u64::from(size[1]) / SMALLEST_PART;
-    let images = regions.iter().zip(rectangles?).filter(|(region, _)| region.is_image());
-    let largest =
-        images.filter(|(_, rectangle)| area(rectangle) >= smallest).max_by_key(|(_, r)| area(r));
-    largest
-        .map(|(region, rectangle)| ImageRegion { region: rectangle, um_per_px: region.um_per_px() })
+    let images: Vec<ImageRegion> = images
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|image| area(&image.region) >= smallest)
+        .collect();
+    let is_separate = |index: usize| {
+        let image = &images[index];
+        images.iter().enumerate().all(|(other, outer)| {
+            let is_preferred =
+                (outer.um_per_px.is_some(), index) <= (image.um_per_px.is_some(), other);
+            other == index
+                || !contains(&outer.region, &image.region)
+                || (outer.region == image.region && is_preferred)
+        })
+    };
+    (0..images.len()).filter(|&index| is_separate(index)).map(|index| images[index]).collect()
 }
 
 #[cfg(test)]
@@ -111,43 +128,55 @@ mod tests {
         }
     }
 
-    fn rectangle(x_px: u32, y_px: u32, width_px: u32, height_px: u32) -> Option<Region> {
-        Some(Region { x_px, y_px, width_px, height_px })
+    fn find(regions: &[UltrasoundRegion], size: [u32; 2]) -> Vec<[u32; 4]> {
+        let found = find_image_regions(regions, size).into_iter().map(|image| image.region);
+        found.map(|r| [r.x_px, r.y_px, r.width_px, r.height_px]).collect()
     }
 
     #[test]
-    fn the_largest_image_is_chosen_with_both_edges() {
-        let mut trace = region(0, 0, 639, 479);
+    fn images_are_found_with_both_edges() {
+        let mut trace = region(0, 0, 639, 900);
         trace.data_type = Some(10);
         let regions = [region(10, 20, 309, 219), region(320, 20, 639, 419), trace];
-        let found = choose_image_region(&regions, [640, 480]);
-        assert_eq!(found.map(|image| image.region), rectangle(320, 20, 320, 400));
-        assert_eq!(found.and_then(|image| image.um_per_px), Some([500.0, 400.0]));
+        assert_eq!(find(&regions, [640, 480]), [[10, 20, 300, 200], [320, 20, 320, 400]]);
+        let pixels = find_image_regions(&regions, [640, 480])[0].um_per_px;
+        assert_eq!(pixels, Some([500.0, 400.0]));
+    }
+
+    #[test]
+    fn a_region_inside_another_is_not_a_separate_image() {
+        let outer = region(10, 20, 309, 219);
+        let mut unsized_outer = outer.clone();
+        unsized_outer.deltas = [None; 2];
+        let inner = region(50, 50, 299, 199);
+        for regions in [
+            [outer.clone(), inner.clone(), unsized_outer.clone()],
+            [unsized_outer, outer.clone(), inner],
+        ] {
+            let found = find_image_regions(&regions, [320, 240]);
+            assert_eq!(find(&regions, [320, 240]), [[10, 20, 300, 200]]);
+            assert!(found[0].um_per_px.is_some());
+        }
+        assert_eq!(find(&[outer.clone(), outer], [320, 240]), [[10, 20, 300, 200]]);
     }
 
     #[test]
     fn regions_of_a_larger_frame_are_ignored() {
-        assert_eq!(
-            choose_image_region(&[region(0, 0, 100, 100), region(10, 20, 629, 459)], [320, 240]),
-            None
-        );
-        assert_eq!(choose_image_region(&[region(200, 0, 100, 100)], [320, 240]), None);
+        let larger = [region(0, 0, 100, 100), region(10, 20, 629, 459)];
+        assert!(find(&larger, [320, 240]).is_empty());
+        assert!(find(&[region(200, 0, 100, 100)], [320, 240]).is_empty());
     }
 
     #[test]
     fn an_edge_one_pixel_too_far_is_accepted() {
-        let found = choose_image_region(&[region(0, 0, 320, 240)], [320, 240]);
-        assert_eq!(found.map(|image| image.region), rectangle(0, 0, 320, 240));
+        assert_eq!(find(&[region(0, 0, 320, 240)], [320, 240]), [[0, 0, 320, 240]]);
     }
 
     #[test]
     fn tiny_regions_and_pixels_without_lengths_are_ignored() {
-        assert_eq!(choose_image_region(&[region(0, 0, 40, 40)], [320, 240]), None);
+        assert!(find(&[region(0, 0, 40, 40)], [320, 240]).is_empty());
         let mut seconds = region(0, 0, 319, 239);
         seconds.units[0] = Some(4);
-        assert_eq!(
-            choose_image_region(&[seconds], [320, 240]).and_then(|image| image.um_per_px),
-            None
-        );
+        assert_eq!(find_image_regions(&[seconds], [320, 240])[0].um_per_px, None);
     }
 }

@@ -7,6 +7,21 @@ use crate::cine::bytes::slice;
 const HEADER_BYTES: usize = 64;
 const MAX_SEGMENTS: usize = 15;
 
+/// Returns whether the data begin with the header of a frame with this number of segments.
+pub(super) fn is_header(data: &[u8], segments: usize) -> bool {
+    let number = |index: usize| {
+        let four = slice(data, 4 * index, 4)?;
+        Some(u32::from_le_bytes(four.try_into().ok()?) as usize)
+    };
+    let offsets: Option<Vec<usize>> = (1..=segments).map(number).collect();
+    data.len() >= HEADER_BYTES
+        && number(0) == Some(segments)
+        && offsets.is_some_and(|offsets| {
+            offsets.first() == Some(&HEADER_BYTES)
+                && offsets.windows(2).all(|pair| pair[0] < pair[1])
+        })
+}
+
 /// Decodes a frame to one plane for each sample of a pixel. A plane has `sample_bytes`
 /// little-endian bytes per pixel.
 pub(super) fn decode(

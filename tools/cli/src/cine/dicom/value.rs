@@ -29,6 +29,11 @@ impl<'a> Value<'a> {
         self.bytes.first_chunk().copied().map(number)
     }
 
+    pub(super) fn u64s(self) -> Vec<u64> {
+        let number = if self.is_big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
+        self.bytes.as_chunks().0.iter().copied().map(number).collect()
+    }
+
     pub(super) fn f64(self) -> Option<f64> {
         let number = if self.is_big_endian { f64::from_be_bytes } else { f64::from_le_bytes };
         self.bytes.first_chunk().copied().map(number)
