@@ -13,12 +13,12 @@ from shapes import CODES, write_set, write_training_manifest
 from tteview_train import checkpoint
 from tteview_train.augment_settings import AugmentSettings
 from tteview_train.cine_cache import Cache, DecodedCine, SampleSettings
-from tteview_train.cli import _build_config, _build_parser, main
+from tteview_train.cli import main
 from tteview_train.config import TrainConfig, load_config, parse_config
 from tteview_train.dataset import TrainingSet, choose_samples, load_batches, plan_batches
 from tteview_train.loss import compute_loss
 from tteview_train.manifest import list_labels, read_manifest, select_split
-from tteview_train.model_config import PRESETS, ModelConfig
+from tteview_train.model_config import ModelConfig
 from tteview_train.optimiser import compute_learning_rate
 from tteview_train.run_folder import load_run
 from tteview_train.seeding import make_generator
@@ -38,19 +38,6 @@ def build_config(manifest, **changes):
     model = ModelConfig(len(labels), width=8, blocks=(1, 1, 1, 1), slow_frames=4, size_px=32)
     config = TrainConfig(model, labels, str(manifest), samples=32, epochs=2, batch=4)
     return replace(config, **changes)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_trains_without_further_options(manifest, preset):
-    arguments = ["train", "--manifest", str(manifest), "--out", "run", "--preset", preset]
-    config = _build_config(_build_parser().parse_args(arguments))
-    assert config.samples >= config.model.look_back + config.model.alpha
-
-
-def test_ablate_does_not_accept_a_partial_run(manifest):
-    arguments = ["ablate", "--manifest", str(manifest), "--out", "run", "--stop-after", "1"]
-    with pytest.raises(SystemExit):
-        _build_parser().parse_args(arguments)
 
 
 def load_weights(run, name="last.pt"):
@@ -220,32 +207,12 @@ def test_a_run_without_a_lateral_reach_is_centred_there(manifest, whole_run, tmp
         assert conv.padding == (2, 0, 0)
 
 
-def test_the_command_line_sets_the_lateral_reach(manifest):
-    arguments = ["train", "--manifest", str(manifest), "--out", "run"]
-    for given, reach in (([], 0), (["--lateral-reach", "2"], 2), (["--time", "centred"], 2)):
-        config = _build_config(_build_parser().parse_args([*arguments, *given]))
-        assert config.model.lateral_reach == reach
-    given = ["--time", "centred", "--lateral-reach", "1"]
-    with pytest.raises(ValueError, match=r"--lateral-reach must not be set .* got 1"):
-        _build_config(_build_parser().parse_args([*arguments, *given]))
-
-
 def test_a_sequence_must_be_longer_than_the_look_back(manifest):
     with pytest.raises(ValueError, match=r"look-back of 28.*--samples 32"):
         build_config(manifest, samples=28)
     assert build_config(manifest, samples=8, allow_short=True).samples == 8
     with pytest.raises(ValueError, match="samples must be a positive multiple of alpha"):
         build_config(manifest, samples=33)
-
-
-def test_the_command_line_sets_the_emphasis(manifest):
-    arguments = ["train", "--manifest", str(manifest), "--out", "run", "--emphasis"]
-    config = _build_config(_build_parser().parse_args([*arguments, "RING=2", "BARS=0.5"]))
-    assert dict(config.emphasis) == {"RING": 2.0, "BARS": 0.5}
-    assert parse_config(config.to_json()) == config
-    for wrong in ("RING", "RING=x", "RING=0", "STAR=2"):
-        with pytest.raises(ValueError, match="emphasis must"):
-            _build_config(_build_parser().parse_args([*arguments, wrong]))
 
 
 def test_half_precision_without_a_gpu_is_refused(manifest, tmp_path):
