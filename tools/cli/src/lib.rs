@@ -13,6 +13,7 @@
 //! | `bench` | measures latency and memory |
 //! | `engine_file` | transfers engines built by TensorRT |
 //! | `doctor` | checks this machine |
+//! | `shell` | completions and manual pages |
 //! | `acquisition`, `engine_arguments`, `cine_arguments`, `machine` | shared by commands: streams, engines, cines, clocks |
 //! | `failure`, `usage` | exit codes, and messages about wrong arguments |
 //! | `output`, `terminal`, `progress` | printing, escapes for control characters, progress bars |
@@ -42,6 +43,7 @@ mod output;
 mod output_file;
 mod phantom;
 mod progress;
+mod shell;
 mod tag;
 mod terminal;
 mod usage;
@@ -52,7 +54,7 @@ pub use failure::{Exit, Failure};
 pub use output::{flush_output, print_error};
 pub use usage::print_usage;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Description of the exit codes in `--help`. [`Exit`] defines the numbers.
 const EXIT_CODES: &str = "\
@@ -100,6 +102,10 @@ enum Command {
     Engine(engine_file::EngineFile),
     /// Show what the library can use on this machine, what is missing and how to fix it
     Doctor(doctor::Doctor),
+    /// Print the script that completes the arguments in a shell
+    Completions(shell::Completions),
+    /// Write the manual pages
+    Man(shell::Man),
 }
 
 /// Runs the command that the arguments specify.
@@ -121,5 +127,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Bench(command) => command.run(),
         Command::Engine(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::command()),
+        Command::Man(command) => command.run(Arguments::command()),
     }
 }

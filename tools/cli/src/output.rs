@@ -21,6 +21,11 @@ pub(crate) fn print_lines<T: AsRef<str>>(
     lines.into_iter().try_for_each(|line| print_line(line.as_ref()))
 }
 
+/// Prints a text of the program itself, such as a script, as it is.
+pub(crate) fn print_text(text: &str) -> Result<(), Failure> {
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(output_failure)
+}
+
 /// Prints a JSON value as one line.
 pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
     print_raw(&format_json(value))

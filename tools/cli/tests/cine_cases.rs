@@ -182,3 +182,34 @@ fn every_case_has_the_right_result() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// Returns whether a file can be read without a warning.
+fn is_whole(file: Vec<u8>) -> bool {
+    match Cine::from_bytes(Path::new("cine"), file) {
+        Ok(mut cine) => cine.all(|frame| frame.is_ok()) && cine.facts.warnings.is_empty(),
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn a_truncated_case_causes_an_error_or_a_warning() {
+    let mut whole = 0;
+    for folder in cases() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.is_file() || path.file_stem().unwrap() != "cine" {
+                continue;
+            }
+            let file = std::fs::read(&path).unwrap();
+            if !is_whole(file.clone()) {
+                continue;
+            }
+            whole += 1;
+            for percent in [30, 60, 90] {
+                let cut = file[..file.len() * percent / 100].to_vec();
+                assert!(!is_whole(cut), "{} cut to {percent} %", path.display());
+            }
+        }
+    }
+    assert!(whole > 100, "{whole} cases are read without a warning");
+}

@@ -153,7 +153,7 @@ impl Facts {
     /// Sets the frame times, which replace the times in the file.
     pub fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
-        self.warnings.retain(|warning| !warning.contains("ms between frames"));
+        self.warnings.retain(|warning| !warning.contains("between frames"));
     }
 
     /// Removes the warning that a region was chosen, because the user has chosen one.

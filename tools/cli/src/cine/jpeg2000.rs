@@ -6,6 +6,8 @@ use super::bytes::slice;
 const JP2_SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 /// The markers SOC and SIZ, with which a codestream begins.
 const CODESTREAM: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
+/// The marker EOC, with which a codestream ends.
+const END: [u8; 2] = [0xff, 0xd9];
 /// The type of the box that contains the codestream.
 const CODESTREAM_BOX: &[u8] = b"jp2c";
 
@@ -17,6 +19,8 @@ pub(super) struct Image {
     pub(super) precision: u8,
     /// Whether the image has a colour transform, which the decoder has inverted.
     pub(super) has_transform: bool,
+    /// Whether the end of the image is missing.
+    pub(super) is_cut: bool,
 }
 
 /// The properties of an image, from its main header.
@@ -62,7 +66,15 @@ pub(super) fn decode(image: &[u8], [width, height]: [u32; 2]) -> Result<Image, S
     if samples.len() != bytes {
         return Err(format!("the JPEG 2000 image must have {bytes} bytes, got {}", samples.len()));
     }
-    Ok(Image { samples, components, precision: bits, has_transform: header.has_transform })
+    let has_transform = header.has_transform;
+    let is_cut = !has_end(codestream);
+    Ok(Image { samples, components, precision: bits, has_transform, is_cut })
+}
+
+/// Returns whether the codestream has an end marker, possibly followed by padding.
+fn has_end(codestream: &[u8]) -> bool {
+    let end = codestream.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    codestream.get(..end).is_some_and(|data| data.ends_with(&END))
 }
 
 fn sample_bytes(precision: u8) -> usize {

@@ -82,7 +82,12 @@ pub(super) fn choose_timing(frames: usize, rates: &[FrameRate]) -> (Timing, Vec<
     let mut warnings = Vec::new();
     let mut doubtful: Option<(&FrameRate, f64)> = None;
     for rate in rates {
-        let Some(step_ns) = rate.typical_step_ns(frames) else { continue };
+        let Some(step_ns) = rate.typical_step_ns(frames) else {
+            if frames > 1 {
+                warnings.push(format!("{} gives no usable time between frames", rate.source));
+            }
+            continue;
+        };
         if ECHO_STEPS_NS.contains(&step_ns) {
             return (rate.create_timing(frames, 1.0, rate.source, &mut warnings), warnings);
         }
@@ -235,7 +240,9 @@ mod tests {
     #[test]
     fn impossible_times_are_ignored() {
         for wrong in [0.0, -5.0, 1e12, f64::NAN, f64::INFINITY] {
-            assert_eq!(choose(2, &[("time", &[wrong])]).0, Timing::assume(2), "{wrong}");
+            let (timing, warnings) = choose(2, &[("time", &[wrong])]);
+            assert_eq!(timing, Timing::assume(2), "{wrong}");
+            assert_eq!(warnings, "time gives no usable time between frames");
         }
     }
 }

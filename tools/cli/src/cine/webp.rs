@@ -26,6 +26,7 @@ const IS_REMOVED: u8 = 1;
 pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     let mut size = None;
     let mut frames = Vec::new();
+    let mut is_cut = false;
     let mut at = FIRST_CHUNK;
     while let Some((kind, body)) = read_chunk(&file, at) {
         at = body.start.saturating_add(body.len().next_multiple_of(2));
@@ -35,7 +36,10 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
                 let sides = (read_u24(content, 4), read_u24(content, 7));
                 size = sides.0.zip(sides.1).map(|(width, height)| [width + 1, height + 1]);
             }
-            b"ANMF" => frames.extend(Frame::read(content, body.start)),
+            b"ANMF" => {
+                is_cut = body.end > file.len();
+                frames.extend(Frame::read(content, body.start));
+            }
             _ => {}
         }
     }
@@ -48,7 +52,7 @@ pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     let steps_ns = std::iter::once(0.0).chain(durations).collect();
     let rate = FrameRate { source: "frame durations", steps_ns };
     let (timing, mut warnings) = choose_timing(frames.len(), &[rate]);
-    if at > file.len() {
+    if is_cut {
         warnings.push("the WebP file is truncated inside its last frame".into());
     }
     let facts = Facts::new("animated WebP", PixelFormat::Rgb24, size, timing)?;

@@ -33,9 +33,7 @@ impl Decoder for DicomDecoder {
                 data.and_then(|data| Ok(self.layout.convert(&data, false)?.into()))
             }
             Encoding::Rle => self.decode_rle(&data).map(Decoded::from),
-            Encoding::Image if jpeg2000::is_image(&data) => {
-                self.decode_jpeg_2000(&data).map(Decoded::from)
-            }
+            Encoding::Image if jpeg2000::is_image(&data) => self.decode_jpeg_2000(&data),
             Encoding::Image => self.decode_jpeg(&data),
             Encoding::H264 => Err("video is not decoded frame by frame".into()),
         };
@@ -62,13 +60,13 @@ impl DicomDecoder {
         Ok(Decoded { pixels: layout.convert(&image.samples, false)?, is_cut: image.is_cut })
     }
 
-    fn decode_jpeg_2000(&self, data: &[u8]) -> Result<Vec<u8>, String> {
+    fn decode_jpeg_2000(&self, data: &[u8]) -> Result<Decoded, String> {
         let image = jpeg2000::decode(data, self.size)?;
         let colours = match image.has_transform && image.components == 3 {
             true => SampleColours::Rgb,
             false => SampleColours::Stored,
         };
         let layout = self.layout.clone().for_image(image.components, image.precision, colours)?;
-        layout.convert(&image.samples, false)
+        Ok(Decoded { pixels: layout.convert(&image.samples, false)?, is_cut: image.is_cut })
     }
 }

@@ -31,8 +31,14 @@ pub(super) fn locate(
             if is_big_endian && is_words && layout.sample_bytes() == 1 {
                 swap_bytes(image.file.get_mut(pixels.clone()).unwrap_or_default());
             }
-            let ranges =
-                find_native_frames(layout, pixels, declared, missing, &mut image.warnings)?;
+            let ranges = find_native_frames(
+                layout,
+                pixels,
+                declared,
+                missing,
+                &image.attributes.frames,
+                &mut image.warnings,
+            )?;
             Ok(Frames { ranges, encoding: Encoding::Native, is_big_endian })
         }
         PixelData::Encapsulated(data) if encoding == Encoding::Native => {
@@ -65,7 +71,14 @@ fn locate_in_fragments(
     }
     image.file = join(&image.file, &data.fragments).into_owned();
     let pixels = 0..image.file.len();
-    let ranges = find_native_frames(layout, pixels, declared, 0, &mut image.warnings)?;
+    let ranges = find_native_frames(
+        layout,
+        pixels,
+        declared,
+        0,
+        &image.attributes.frames,
+        &mut image.warnings,
+    )?;
     Ok(Frames { ranges, encoding: Encoding::Native, is_big_endian: false })
 }
 
@@ -86,7 +99,8 @@ fn find_encapsulated_frames(
     let begins_frame = |data: &[u8]| match encoding {
         Encoding::Image => is_image(data),
         Encoding::Rle => rle::is_header(data, segments),
-        _ => false,
+        // Each frame is one stream, which has no recognizable beginning.
+        _ => true,
     };
     let known = Declared { frames: declared, offsets: &image.attributes.offsets };
     let is_cut = data.is_cut;
@@ -121,12 +135,14 @@ fn swap_bytes(pixels: &mut [u8]) {
 }
 
 /// Returns the byte range of each uncompressed frame. The frames are consecutive. `missing` is the
-/// number of bytes of the pixel data that the file lacks.
+/// number of bytes of the pixel data that the file lacks, and `text` is the value of Number of
+/// Frames.
 fn find_native_frames(
     layout: &mut Layout,
     pixels: Range<usize>,
     declared: Option<usize>,
     missing: usize,
+    text: &Option<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<FrameRanges>, String> {
     let length = pixels.len().saturating_add(missing);
@@ -158,8 +174,7 @@ fn find_native_frames(
     if missing > 0 {
         warnings.push(format!("the file is truncated: only {count} frames are whole"));
     } else if count != declared.unwrap_or(1) {
-        let text = declared.map(|frames| frames.to_string());
-        warn_about_count(warnings, &text, declared, count);
+        warn_about_count(warnings, text, declared, count);
     }
     let frame = |index: usize| {
         let start = pixels.start + index * stride;

@@ -78,6 +78,21 @@ fn find_elements(file: &[u8], within: Range<usize>) -> Vec<Element> {
     elements
 }
 
+/// Returns whether the segment claims to end after the file.
+fn is_cut(file: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some((id, id_bytes)) = read_number(file, at, true) {
+        let Some((length, length_bytes)) = read_number(file, at + id_bytes, false) else { break };
+        let is_known = length != (1u64 << (7 * length_bytes)) - 1;
+        let end = (at + id_bytes + length_bytes) as u64 + length;
+        if id == u64::from(id::SEGMENT) {
+            return is_known && end > file.len() as u64;
+        }
+        at = usize::try_from(end).unwrap_or(usize::MAX);
+    }
+    false
+}
+
 fn read_integer(file: &[u8], content: &Range<usize>) -> u64 {
     let bytes = file.get(content.clone()).unwrap_or_default();
     bytes.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
@@ -98,6 +113,7 @@ fn read_track(file: &[u8]) -> Result<Track, String> {
     let mut samples = Vec::new();
     let mut times = Vec::new();
     let segment = find_elements(file, 0..file.len()).into_iter().find(|(id, _)| *id == id::SEGMENT);
+    let is_cut = is_cut(file);
     let (_, segment) = segment.ok_or("the Matroska file has no segment")?;
     // A cluster of unknown length ends where the next one begins, so the elements of clusters are
     // read like elements of the segment.
@@ -164,6 +180,7 @@ fn read_track(file: &[u8]) -> Result<Track, String> {
         samples,
         times_ns: times,
         time_source: "Matroska timestamps",
+        is_cut,
         container: "Matroska",
     })
 }

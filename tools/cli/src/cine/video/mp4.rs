@@ -92,6 +92,9 @@ fn read_track(file: &[u8]) -> Result<Track, String> {
         });
         samples = read_fragments(file, id.unwrap_or(1));
     }
+    if samples.is_empty() {
+        return Err(format!("the MP4 file has no video samples, so it is incomplete; {CONVERT}"));
+    }
     let is_quicktime = slice(file, 8, 4) == Some(b"qt  ");
     let sample_ns = |sample: &Sample| sample.time as f64 / timescale * 1e9;
     Ok(Track {
@@ -99,6 +102,8 @@ fn read_track(file: &[u8]) -> Result<Track, String> {
         times_ns: samples.iter().map(sample_ns).collect(),
         samples: samples.into_iter().map(|sample| sample.data).collect(),
         time_source: "MP4 sample times",
+        // Samples outside the file are damaged frames.
+        is_cut: false,
         container: if is_quicktime { "QuickTime" } else { "MP4" },
     })
 }

@@ -31,13 +31,16 @@ pub(super) struct Track {
     pub(super) times_ns: Vec<f64>,
     /// Name of the source of the times.
     pub(super) time_source: &'static str,
+    /// Whether the file ends before the end that it claims.
+    pub(super) is_cut: bool,
     /// Name of the container.
     pub(super) container: &'static str,
 }
 
 /// Opens the video track of a file.
 pub(super) fn open_track(file: Vec<u8>, track: Track) -> Result<CineSource, String> {
-    let Track { codec, samples, times_ns, time_source, container } = track;
+    let Track { codec, samples, times_ns, time_source, is_cut, container } = track;
+    let cut = is_cut.then(|| format!("the {container} file is truncated"));
     let steps_ns = find_steps(times_ns);
     let rate = FrameRate { source: time_source, steps_ns };
     match codec {
@@ -45,11 +48,13 @@ pub(super) fn open_track(file: Vec<u8>, track: Track) -> Result<CineSource, Stri
             let (timing, warnings) = choose_timing(samples.len(), &[rate]);
             let source = format!("{container}, Motion JPEG");
             let cine = jpeg_frames::open(file, samples, source, timing)?;
+            let warnings = warnings.into_iter().chain(cut);
             Ok(CineSource { facts: cine.facts.with_warnings(warnings), ..cine })
         }
         Codec::H264 { configuration } => {
             let units = nal::read_samples(&file, configuration, samples)?;
-            let (timing, warnings) = choose_timing(units.pictures.len(), &[rate]);
+            let (timing, mut warnings) = choose_timing(units.pictures.len(), &[rate]);
+            warnings.extend(cut);
             open_h264(file, units, format!("{container}, H.264"), None, timing, warnings)
         }
     }
