@@ -87,6 +87,13 @@ impl Analysis<'_> {
     }
 
     fn add_node_obstacle(&mut self, node: &Node, reason: &str) {
+        let is_recurrent = matches!(node.source_op.as_str(), "LSTM" | "GRU" | "RNN");
+        let reason = if is_recurrent {
+            "it carries a state from frame to frame; this version runs recurrent layers on whole \
+             clips only"
+        } else {
+            reason
+        };
         self.add_obstacle(format!("{}: {reason}", self.graph.node_ref(node)));
     }
 
@@ -115,6 +122,9 @@ impl Analysis<'_> {
     }
 
     fn analyse_node(&mut self, node: &Node) -> Result<Time> {
+        if let Some(reason) = self.layout.plain_reason(node.output) {
+            return Ok(self.analyse_plain(node, reason));
+        }
         let first = self.timing.time(node.inputs[0]).clone();
         Ok(match &node.op {
             Op::Conv { window, .. } => self.analyse_window(node, window, first, true)?,
@@ -132,7 +142,20 @@ impl Analysis<'_> {
                     other => other,
                 }
             }
-            Op::Softmax { axis } => {
+            Op::ReduceMax { axes, .. } => {
+                let is_over_time =
+                    axes.iter().any(|&a| self.layout.role(node.inputs[0], a) == AxisRole::Time);
+                if is_over_time && matches!(first, Time::Frames { .. }) {
+                    self.add_node_obstacle(
+                        node,
+                        "it takes a maximum over all frames; streaming needs a mean over time",
+                    );
+                    self.timing.pooled.push(node.output);
+                    return Ok(Time::Pooled { is_linear: false });
+                }
+                self.analyse_nonlinear(node, first)
+            }
+            Op::Softmax { axis } | Op::LogSoftmax { axis } => {
                 let is_over_time = self.layout.role(node.inputs[0], *axis) == AxisRole::Time;
                 if is_over_time && matches!(first, Time::Frames { .. }) {
                     self.add_node_obstacle(
@@ -142,10 +165,17 @@ impl Analysis<'_> {
                 }
                 self.analyse_nonlinear(node, first)
             }
-            Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } => {
+            Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Function(_) => {
                 self.analyse_nonlinear(node, first)
             }
-            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => {
+            Op::Concat { axis } if self.layout.role(node.output, *axis) == AxisRole::Time => {
+                self.add_node_obstacle(node, "it joins frames of several values");
+                Time::Frames {
+                    per_step: 1,
+                    latest_samples: vec![0; self.layout.frames(self.graph, node.output)],
+                }
+            }
+            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Concat { .. } => {
                 self.analyse_combination(node)
             }
             Op::Slice { axis, .. } | Op::Gather { axis, .. } => {
@@ -158,6 +188,16 @@ impl Analysis<'_> {
             | Op::MatMul
             | Op::BatchNorm { .. } => first,
         })
+    }
+
+    /// Analyses a node with a plain result.
+    fn analyse_plain(&mut self, node: &Node, reason: &str) -> Time {
+        let times = node.inputs.iter().map(|&id| self.timing.time(id));
+        if times.into_iter().any(|time| matches!(time, Time::Frames { .. })) {
+            self.add_node_obstacle(node, reason);
+            return Time::Pooled { is_linear: false };
+        }
+        self.analyse_nonlinear(node, Time::Pooled { is_linear: false })
     }
 
     /// Analyses a window that slides over time.
@@ -319,7 +359,7 @@ impl Analysis<'_> {
             return Time::Frames { per_step, latest_samples };
         }
         let is_linear = times.iter().all(|time| matches!(time, Time::Pooled { is_linear: true }));
-        let is_nonlinear = matches!(node.op, Op::Max)
+        let is_nonlinear = matches!(node.op, Op::Max | Op::Min)
             || matches!(node.op, Op::Mul) && times.len() > 1
             || matches!(node.op, Op::Div) && *self.timing.time(node.inputs[1]) != Time::Static;
         let pooled = Time::Pooled { is_linear };

@@ -84,6 +84,14 @@ impl Tensor {
         }
     }
 
+    /// Returns a view of an integer tensor, or `None` for a float tensor.
+    pub(crate) fn i64_view(&self) -> Option<ArrayViewD<'_, i64>> {
+        match self {
+            Self::F32(_) => None,
+            Self::I64(array) => Some(array.view()),
+        }
+    }
+
     /// Returns the elements of a float tensor in row-major order, or `None` for an integer tensor.
     pub(crate) fn f32_elements(&self) -> Option<&[f32]> {
         match self {
