@@ -32,6 +32,10 @@ pub(crate) struct Classify {
     /// for a file without times
     #[arg(long, value_name = "RATE", value_parser = parse_frame_rate)]
     frame_rate: Option<f64>,
+    /// Samples from one window to the next in window mode, from 1 to the samples of a clip; without
+    /// this option, a quarter of a clip
+    #[arg(long, value_name = "SAMPLES")]
+    hop: Option<usize>,
     /// Use the whole frame, even if the file defines an image region
     #[arg(long)]
     whole_frame: bool,
@@ -95,7 +99,7 @@ impl Classify {
         .with_message(escape_path(file));
         bar.enable_steady_tick(PROGRESS_TICK);
         let facts = cine.facts.to_json();
-        let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
+        let mut acquisition = Acquisition::begin(engine, &cine.facts, self.hop)?;
         for frame in cine {
             acquisition.push(&frame?)?;
             bar.inc(1);
