@@ -5,6 +5,8 @@
 //! actually reads. The attribute `pads` alone does not show what a node reads: frameworks write
 //! symmetric pads, but the windows of a strided kernel may never reach the padding at the end.
 
+mod selection;
+
 use crate::error::{Result, fail_network};
 use crate::graph::{Graph, Node, Op, ValueId, Window};
 use crate::layout::{AxisRole, Layout};
@@ -376,50 +378,5 @@ impl Analysis<'_> {
         time_axis
             .and_then(|axis| axis.checked_sub(missing))
             .is_some_and(|axis| constant.shape()[axis] != 1)
-    }
-
-    /// Analyses an operator that selects elements along `axis`.
-    fn analyse_selection(&mut self, node: &Node, axis: usize, time: Time) -> Time {
-        if self.layout.role(node.inputs[0], axis) != AxisRole::Time {
-            return time;
-        }
-        let Time::Frames { per_step, latest_samples } = time else { return time };
-        let (start, step, count) = match node.op {
-            Op::Slice { start, step, count, .. } => (start, step, count),
-            Op::Gather { ref indices, .. } => {
-                self.add_node_obstacle(node, "it selects frames that are not evenly spaced");
-                let latest_samples =
-                    indices.iter().filter_map(|&i| latest_samples.get(i).copied()).collect();
-                return Time::Frames { per_step, latest_samples };
-            }
-            _ => return Time::Frames { per_step, latest_samples },
-        };
-        if !per_step.is_multiple_of(step) {
-            let reason = format!(
-                "it keeps one frame in {step}, and {step} does not divide the {per_step} frames of a step; choose \
-                 another --chunk"
-            );
-            self.add_node_obstacle(node, &reason);
-        }
-        if start >= step {
-            self.add_node_obstacle(node, "it drops frames at the start of the clip");
-        }
-        let latest_samples =
-            (0..count).filter_map(|i| latest_samples.get(start + i * step).copied()).collect();
-        Time::Frames { per_step: (per_step / step).max(1), latest_samples }
-    }
-
-    fn analyse_pad(&mut self, node: &Node, before: &[i64], time: Time) -> Time {
-        let Some(axis) = self.layout.find_axis(node.inputs[0], AxisRole::Time) else { return time };
-        let Time::Frames { per_step, latest_samples } = time else { return time };
-        let shift = before.get(axis).copied().unwrap_or(0);
-        if shift < 0 {
-            self.add_node_obstacle(node, "it drops frames at the start of the clip");
-        }
-        let count = self.layout.frames(self.graph, node.output);
-        let latest =
-            |t: usize| latest_samples.get(usize::try_from(t as i64 - shift).ok()?).copied();
-        let latest_samples = (0..count).map(|t| latest(t).unwrap_or(-1)).collect();
-        Time::Frames { per_step, latest_samples }
     }
 }

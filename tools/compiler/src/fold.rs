@@ -183,12 +183,12 @@ fn fold_pad(pad: &Node, node: &mut Node) -> Option<ValueId> {
     Some(pad.inputs[0])
 }
 
-/// Moves the spatial padding of a Pad into the max pool after it. A maximum with a constant then puts
-/// the padded value into the windows that reach the padding. Returns `None` if `pad` is not a Pad over
-/// height and width, or if a window may lie in the padding alone.
+/// Moves the spatial padding of a Pad into the max pool after it. A maximum with a constant then
+/// puts the padded value into the windows that reach the padding. Returns `None` if `pad` is not a
+/// Pad over height and width, or if a window may lie in the padding alone.
 ///
-/// ONNX Runtime 1.31 merges a padding with zeros and a max pool as if the zeros were the lowest float.
-/// It does not find the two operators in this form.
+/// ONNX Runtime 1.31 merges a padding with zeros and a max pool as if the zeros were the lowest
+/// float. It does not find the two operators in this form.
 fn merge_pool_pad(graph: &mut Graph, pad: &Node, pool: &Node) -> Option<[Node; 2]> {
     let (Op::Pad { before, after, value }, Op::MaxPool { window }) = (&pad.op, &pool.op) else {
         return None;

@@ -55,7 +55,7 @@ pub(crate) enum Op {
         min: f32,
         max: f32,
     },
-    /// A function of each element that is none of the operators above.
+    /// Any other function of each element.
     Function(Function),
     Add,
     Sub,

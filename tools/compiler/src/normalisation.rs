@@ -1,5 +1,5 @@
-//! Finds the normalisation that a network itself applies to its frames, and chooses the mean and the
-//! standard deviation of the package.
+//! Finds the normalisation that a network itself applies to its frames, and chooses the mean and
+//! the standard deviation of the package.
 
 use crate::error::{Result, fail_spec};
 use crate::graph::{Graph, Node, Op, ValueId};
@@ -21,12 +21,10 @@ pub(crate) struct Normalisation {
 pub(crate) fn find_normalisation(graph: &Graph) -> Option<Normalisation> {
     let is_byte = !graph.byte_inputs.is_empty();
     let found = graph.inputs.iter().find_map(|&input| follow(graph, input));
-    match found {
-        Some((node, factor)) => {
-            Some(Normalisation { node, takes_bytes: is_byte || factor <= MAX_BYTE_FACTOR })
-        }
-        None => None,
-    }
+    found.map(|(node, factor)| Normalisation {
+        node,
+        takes_bytes: is_byte || factor <= MAX_BYTE_FACTOR,
+    })
 }
 
 /// Follows the frames through nodes that scale or shift them. Returns the first such node and the
@@ -47,8 +45,8 @@ fn follow(graph: &Graph, input: ValueId) -> Option<(String, f64)> {
     first.map(|first| (first, factor))
 }
 
-/// Returns the mean factor by which a node multiplies its input, or `None` if the node does more than
-/// scale, shift or rearrange.
+/// Returns the mean factor by which a node multiplies its input, or `None` if the node does more
+/// than scale, shift or rearrange.
 fn scale_of(graph: &Graph, node: &Node, input: ValueId) -> Option<f64> {
     let constant = node.inputs.iter().find(|id| **id != input);
     let constant = constant.and_then(|&id| graph.constant_f32(id));

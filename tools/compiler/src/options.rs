@@ -33,8 +33,8 @@ pub(crate) const DEFAULT_MEAN: f64 = 0.45;
 pub(crate) const DEFAULT_STD: f64 = 0.225;
 /// Range of means of values from 0 to 1. Networks that take values from -1 to 1 have the mean 0.5.
 const MEAN: std::ops::RangeInclusive<f64> = -2.0..=2.0;
-/// Range of standard deviations of values from 0 to 1. It includes 1/65535, which turns these values
-/// into 16-bit pixels.
+/// Range of standard deviations of values from 0 to 1. It includes 1/65535, which turns these
+/// values into 16-bit pixels.
 const STD: std::ops::RangeInclusive<f64> = 0.000_01..=4.0;
 
 /// Properties of the network's input and output that the ONNX file does not contain. They come from
@@ -44,12 +44,12 @@ const STD: std::ops::RangeInclusive<f64> = 0.000_01..=4.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spec {
-    /// Mean of `pixel / 255`, with one value for each channel or a single value for all channels. If
-    /// it is empty, it is 0.45, or 0 if the network normalises its input itself.
+    /// Mean of `pixel / 255`, with one value for each channel or a single value for all channels.
+    /// If it is empty, it is 0.45, or 0 if the network normalises its input itself.
     pub mean: Vec<f64>,
     /// Standard deviation of `pixel / 255`, with one value for each channel or a single value for
-    /// all channels. If it is empty, it is 0.225; if the network normalises its input itself, it is 1
-    /// for values from 0 to 1, and 1/255 for pixels from 0 to 255.
+    /// all channels. If it is empty, it is 0.225; if the network normalises its input itself, it is
+    /// 1 for values from 0 to 1, and 1/255 for pixels from 0 to 255.
     pub std: Vec<f64>,
     /// Time in nanoseconds between two consecutive fast samples.
     pub sample_interval_ns: u64,
@@ -266,7 +266,8 @@ pub struct CompileOptions {
     /// (`--logits`). If it is `None`, the logits are the only output or the one named `logits`.
     pub output: Option<String>,
     /// Whether to write a stream package and a head package for a network whose head is not linear.
-    /// The library does not run head packages, so such a network gets only a clip package by default.
+    /// The library does not run head packages, so such a network gets only a clip package by
+    /// default.
     pub head_package: bool,
     /// Folder that contains the source file and its external weights. If it is `None`, a model with
     /// external weights is refused.

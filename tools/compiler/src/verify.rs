@@ -39,7 +39,8 @@ pub struct Verification {
     /// Error of the mean over all chunks (after the head package, if there is one), compared with
     /// the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
-    /// Whether the source computes in half precision, so its own rounding errors are part of `clip`.
+    /// Whether the source computes in half precision, so its own rounding errors are part of
+    /// `clip`.
     pub is_half_source: bool,
 }
 
@@ -75,7 +76,7 @@ pub fn verify(
     let source = LoadedSource::load(runtime, source, &network.logits)?;
     let mut clip = RandomClip::new(clip_package, seed)?;
     if source.runner.takes_bytes() {
-        clip.to_bytes();
+        clip.use_bytes();
     }
     let logits = run_package(runtime, clip_package, &clip.package_inputs())?;
     let is_half_source = source.is_half;

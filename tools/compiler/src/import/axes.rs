@@ -139,5 +139,8 @@ pub(super) fn convert_concat(node: &mut NodeContext) -> NodeResult<ValueId> {
         }
         inputs.push(id);
     }
+    if inputs.len() > 1 {
+        inputs.retain(|&id| !node.shape(id).contains(&0));
+    }
     node.concat(&inputs, axis)
 }

@@ -154,6 +154,16 @@ impl GraphBuilder {
         if node.op == Op::Reshape { node.inputs.first().copied() } else { None }
     }
 
+    /// Returns the input and the result shape of the Reshape before the Transpose that computes
+    /// `id`, and the permutation of the Transpose.
+    pub(super) fn find_transposed(&self, id: ValueId) -> Option<(ValueId, Vec<usize>, Vec<usize>)> {
+        let transpose = self.producer(id)?;
+        let Op::Transpose { perm } = &transpose.op else { return None };
+        let split = *transpose.inputs.first()?;
+        let source = self.reshape_source(split)?;
+        Some((source, self.graph.shape(split).to_vec(), perm.clone()))
+    }
+
     /// Returns the node that computes `id`, or `None` if it is an input or a constant.
     pub(super) fn producer(&self, id: ValueId) -> Option<&Node> {
         self.producers.get(&id).and_then(|&index| self.graph.nodes.get(index))

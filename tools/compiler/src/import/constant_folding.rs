@@ -4,7 +4,9 @@
 //! on sizes.
 
 use super::attributes::Attributes;
-use super::constant_functions::{apply_function, choose, combine, reduce, repeat, standardise};
+use super::constant_functions::{
+    apply_function, choose, combine, reduce, repeat, scatter, standardise,
+};
 use super::failure::{NodeResult, fail};
 use super::initializer::decode_tensor;
 use super::limits::{MAX_FILLED, MAX_FOLDED, MAX_RANGE, MAX_RANK};
@@ -34,6 +36,11 @@ pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Opt
             Some(target) => repeat(op, x, target)?,
             None => None,
         },
+        ("ScatterND", [data, indices, updates])
+            if matches!(attributes.text("reduction"), b"" | b"none") =>
+        {
+            scatter(data, indices, updates)
+        }
         ("BatchNormalization", [x, scale, bias, ..]) => standardise(&attributes, x, scale, bias)?,
         ("Max" | "Min" | "Sum", [first, rest @ ..]) => {
             let op = if op == "Sum" { "Add" } else { op };

@@ -3,7 +3,7 @@
 use super::attributes::Attributes;
 use super::failure::{NodeResult, fail};
 use super::limits::{MAX_FOLDED, MAX_RANK};
-use super::shapes::{broadcast_shapes, reduce_shape, resolve_axes};
+use super::shapes::{broadcast_shapes, reduce_shape, resolve_axes, resolve_index};
 use crate::tensor::{Tensor, element_count};
 use ndarray::{ArcArray, ArrayD, Axis, IxDyn};
 
@@ -306,4 +306,42 @@ pub(super) fn standardise(
         channel.mapv_inplace(|v| (v - mean) * factor + f64::from(bias));
     }
     Ok(Some(Tensor::from(y.mapv(|v| v as f32))))
+}
+
+/// Evaluates ScatterND, which replaces slices of the data by updates.
+pub(super) fn scatter(data: &Tensor, indices: &Tensor, updates: &Tensor) -> Option<Tensor> {
+    let shape = data.shape();
+    let depth = *indices.shape().last()?;
+    let inner: usize = shape.get(depth..)?.iter().product();
+    let mut starts = Vec::new();
+    for tuple in indices.i64_elements()?.chunks(depth.max(1)) {
+        let mut start = 0;
+        for (&index, &size) in tuple.iter().zip(shape) {
+            start = start * size + resolve_index(index, size)?;
+        }
+        starts.push(start * inner);
+    }
+    fn replace<A: Clone>(
+        data: &[A],
+        starts: &[usize],
+        updates: &[A],
+        inner: usize,
+    ) -> Option<Vec<A>> {
+        let mut result = data.to_vec();
+        for (&start, update) in starts.iter().zip(updates.chunks(inner.max(1))) {
+            result.get_mut(start..start + inner)?.clone_from_slice(update.get(..inner)?);
+        }
+        (updates.len() == starts.len() * inner).then_some(result)
+    }
+    match (data, updates) {
+        (Tensor::F32(_), Tensor::F32(_)) => Tensor::new(
+            shape,
+            replace(data.f32_elements()?, &starts, updates.f32_elements()?, inner)?,
+        ),
+        (Tensor::I64(_), Tensor::I64(_)) => Tensor::new(
+            shape,
+            replace(data.i64_elements()?, &starts, updates.i64_elements()?, inner)?,
+        ),
+        _ => None,
+    }
 }

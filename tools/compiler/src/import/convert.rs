@@ -18,8 +18,9 @@ use crate::lowered::Function;
 use crate::onnx::NodeProto;
 use crate::tensor::Tensor;
 
-/// Converts `proto` to typed nodes, appends them to the graph and returns the values of its outputs.
-/// The list is shorter than that of the node if the compiler does not support its last outputs.
+/// Converts `proto` to typed nodes, appends them to the graph and returns the values of its
+/// outputs. The list is shorter than that of the node if the compiler does not support its last
+/// outputs.
 pub(super) fn convert_node(
     builder: &mut GraphBuilder,
     proto: &NodeProto,

@@ -18,9 +18,10 @@ pub(super) fn convert_einsum(node: &mut NodeContext) -> NodeResult<ValueId> {
     let Some((a, b)) = left.split_once(',') else { return unsupported() };
     let letters = |text: &str| -> Option<Vec<char>> {
         let letters: Vec<char> = text.chars().collect();
+        let is_first =
+            |(at, letter): (usize, &char)| letters.iter().position(|l| l == letter) == Some(at);
         let is_plain = letters.iter().all(char::is_ascii_alphabetic)
-            && (1..letters.len())
-                .all(|i| !letters.get(..i).unwrap_or_default().contains(&letters[i]));
+            && letters.iter().enumerate().all(is_first);
         is_plain.then_some(letters)
     };
     let (Some(a), Some(b), Some(result)) = (letters(a), letters(b), letters(result)) else {

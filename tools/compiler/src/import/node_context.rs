@@ -3,8 +3,7 @@
 use super::attributes::Attributes;
 use super::builder::GraphBuilder;
 use super::failure::{NodeResult, fail};
-use super::reductions::unmerge_axes;
-use super::shapes::{broadcast_shapes, reduce_shape};
+use super::shapes::{broadcast_shapes, reduce_shape, unmerge_axes};
 use crate::graph::{Op, ValueId};
 use crate::onnx::NodeProto;
 use crate::tensor::{DType, Tensor};

@@ -90,7 +90,8 @@ fn constant_input(node: &NodeContext, index: usize, role: &str) -> NodeResult<Ve
     }
 }
 
-/// Appends a group norm of `x`, whose channels are axis 1, with one scale and bias for each channel.
+/// Appends a group norm of `x`, whose channels are axis 1, with one scale and bias for each
+/// channel.
 fn add_group_norm(
     node: &mut NodeContext,
     x: ValueId,

@@ -7,7 +7,7 @@ use super::node_context::NodeContext;
 use super::selection::select;
 use super::shapes::{broadcast_shapes, resolve_axis};
 use super::space_to_depth::{add_space_to_depth, find_space_to_depth};
-use crate::graph::{Op, ValueId};
+use crate::graph::ValueId;
 
 /// Converts Split to one slice for each output.
 pub(super) fn convert_split(node: &mut NodeContext) -> NodeResult<ValueId> {
@@ -124,7 +124,7 @@ struct Shuffle {
 
 /// Finds a Reshape, a Transpose and a Reshape that together permute one axis: a channel shuffle.
 fn find_shuffle(node: &NodeContext, out: &[usize]) -> Option<Shuffle> {
-    let (source, split, perm) = find_transposed(node)?;
+    let (source, split, perm) = node.builder.find_transposed(node.x)?;
     let shape = node.shape(source);
     if shape != out || split.len() != shape.len() + 1 {
         return None;
@@ -149,14 +149,4 @@ fn find_shuffle(node: &NodeContext, out: &[usize]) -> Option<Shuffle> {
     }
     let indices = (0..inner).flat_map(|i| (0..outer).map(move |o| o * inner + i)).collect();
     Some(Shuffle { source, axis, indices })
-}
-
-/// Returns the input and the result shape of the Reshape before the Transpose that computes the
-/// node's input, and the permutation of the Transpose.
-pub(super) fn find_transposed(node: &NodeContext) -> Option<(ValueId, Vec<usize>, Vec<usize>)> {
-    let transpose = node.builder.producer(node.x)?;
-    let Op::Transpose { perm } = &transpose.op else { return None };
-    let split = *transpose.inputs.first()?;
-    let source = node.builder.reshape_source(split)?;
-    Some((source, node.shape(split).to_vec(), perm.clone()))
 }

@@ -98,7 +98,7 @@ pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
     // The axes of the indices replace the axis from which the elements are selected.
     let (front, back) = (shape.get(..axis), shape.get(axis + 1..));
     let out = [front.unwrap_or_default(), &index_shape, back.unwrap_or_default()].concat();
-    node.add_node(Op::Reshape, vec![selected], out)
+    node.reshape(selected, out)
 }
 
 /// Selects the elements at `indices` along `axis`. The caller must have checked that the indices
@@ -113,6 +113,13 @@ pub(super) fn select(
     let size = shape.get(axis).copied().unwrap_or(0);
     if indices.iter().copied().eq(0..size) {
         return Ok(id);
+    }
+    // A roll by zero elements joins an empty slice with the whole value.
+    if indices.is_empty() && node.is_float(id) {
+        if let Some(slot) = shape.get_mut(axis) {
+            *slot = 0;
+        }
+        return node.add_constant(&shape, Vec::new());
     }
     if let Some(constant) = node.constant(id) {
         // Shape arithmetic also selects no elements at all.

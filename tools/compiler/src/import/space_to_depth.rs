@@ -3,7 +3,6 @@
 use super::failure::{NodeResult, fail};
 use super::limits::MAX_GATHER;
 use super::node_context::NodeContext;
-use super::rearrange::find_transposed;
 use crate::graph::{Op, ValueId, Window};
 use crate::tensor::Tensor;
 
@@ -13,7 +12,7 @@ pub(super) fn find_space_to_depth(
     node: &NodeContext,
     out: &[usize],
 ) -> Option<(ValueId, usize, [usize; 3])> {
-    let (source, split, perm) = find_transposed(node)?;
+    let (source, split, perm) = node.builder.find_transposed(node.x)?;
     let &[batch, channels, height, width] = node.shape(source) else { return None };
     let &[n, c, rows, block, columns, other] = split.as_slice() else { return None };
     let is_split = (n, c, block) == (batch, channels, other)

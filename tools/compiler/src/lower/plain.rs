@@ -167,8 +167,8 @@ fn lower_gemm(
     Ok(l.lowered.add_gemm(x, Tensor::from(weights), bias))
 }
 
-/// Returns the operand of a window as `[T,C,H,W]`. A window over one axis slides over the width, and
-/// one over three axes needs a batch of 1.
+/// Returns the operand of a window as `[T,C,H,W]`. A window over one axis slides over the width,
+/// and one over three axes needs a batch of 1.
 fn to_frames(l: &mut Lowering, node: &Node, x: LoweredId) -> Result<LoweredId> {
     match *l.lowered.shape(x) {
         [batch, channels, length] => Ok(l.lowered.add_reshape(x, vec![batch, channels, 1, length])),

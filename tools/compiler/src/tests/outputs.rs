@@ -121,7 +121,7 @@ fn saturated_softmax_does_not_hide_an_error() {
 }
 
 #[test]
-fn mean_and_std_in_units_of_pixels_are_refused_with_corrected_numbers() {
+fn mean_in_units_of_pixels_is_refused_with_the_corrected_one() {
     let mut s = Source::new(4);
     let logits = frame_logits(&mut s);
     let mean = s.mean(&logits, &[0], true);

@@ -69,7 +69,7 @@ impl RandomClip {
     }
 
     /// Turns the samples, which are -1 to 1, into pixels from 0 to 255.
-    pub(super) fn to_bytes(&mut self) {
+    pub(super) fn use_bytes(&mut self) {
         self.samples.mapv_inplace(|v| ((v + 1.0) * 127.5).round());
     }
 

@@ -46,9 +46,9 @@ impl Runtime {
         self.load_session(|builder| builder.commit_from_memory(model))
     }
 
-    /// Loads a source network from the content of its file. The folder may contain external weights.
-    /// ONNX Runtime does not optimise the graph, because an optimisation of version 1.31 computes a
-    /// max pool after a padding with zeros wrongly.
+    /// Loads a source network from the content of its file. The folder may contain external
+    /// weights. ONNX Runtime does not optimise the graph, because an optimisation of version 1.31
+    /// computes a max pool after a padding with zeros wrongly.
     pub(crate) fn load_source(&self, model: &[u8], folder: Option<&Path>) -> Result<Runner> {
         const FOLDER: &str = "session.model_external_initializers_file_folder_path";
         let folder = folder.map(|folder| match folder.as_os_str().is_empty() {
