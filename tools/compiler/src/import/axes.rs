@@ -118,7 +118,7 @@ pub(super) fn convert_transpose(node: &mut NodeContext) -> NodeResult<ValueId> {
     match node.constant(node.x).map(|constant| constant.transpose(&perm)) {
         None => node.transpose(node.x, perm),
         Some(Some(tensor)) => node.builder.add_folded_constant(node.proto, tensor),
-        Some(None) => fail("an empty constant cannot be transposed"),
+        Some(None) => fail("the constant cannot be transposed"),
     }
 }
 

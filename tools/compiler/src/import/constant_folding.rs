@@ -5,7 +5,7 @@
 
 use super::attributes::Attributes;
 use super::constant_functions::{
-    apply_function, choose, combine, reduce, repeat, scatter, standardise,
+    apply_function, choose, combine, gather_nd, reduce, repeat, scatter, standardise,
 };
 use super::failure::{NodeResult, fail};
 use super::initializer::decode_tensor;
@@ -29,6 +29,9 @@ pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Opt
         ("ConstantOfShape", _) => Some(fill_shape(&attributes, first)?),
         ("Concat", _) => concat(inputs, attributes.int("axis", 0)?),
         ("Gather", [data, indices]) => gather(data, indices, attributes.int("axis", 0)?),
+        ("GatherND", [data, indices]) if attributes.int("batch_dims", 0)? == 0 => {
+            gather_nd(data, indices)
+        }
         ("Slice", _) => slice(inputs),
         ("Range", _) => list_range(inputs)?,
         ("Where", [condition, yes, no]) => choose(condition, yes, no)?,

@@ -160,9 +160,9 @@ fn common_shape(tensors: &[&Tensor]) -> NodeResult<Vec<usize>> {
             }
         };
     }
-    if element_count(&shape).is_none_or(|n| n == 0 || n > MAX_FOLDED) || shape.len() > MAX_RANK {
+    if element_count(&shape).is_none_or(|n| n > MAX_FOLDED) || shape.len() > MAX_RANK {
         return fail(format!(
-            "the result must have at most {MAX_RANK} axes and 1 to {MAX_FOLDED} elements, got the shape {shape:?}"
+            "the result must have at most {MAX_RANK} axes and {MAX_FOLDED} elements, got the shape {shape:?}"
         ));
     }
     Ok(shape)
@@ -259,10 +259,16 @@ pub(super) fn repeat(op: &str, x: &Tensor, target: &[i64]) -> NodeResult<Option<
         }
         _ => None,
     };
-    let fits = |out: &Vec<usize>| element_count(out).is_some_and(|n| n > 0 && n <= MAX_FOLDED);
+    let fits = |out: &Vec<usize>| element_count(out).is_some_and(|n| n <= MAX_FOLDED);
     let Some(out) = out.filter(|out| fits(out) && out.len() <= MAX_RANK) else {
         return fail(format!("a constant of shape {shape:?} cannot be repeated to {target:?}"));
     };
+    if out.contains(&0) {
+        return Ok(match x {
+            Tensor::F32(_) => Tensor::new::<f32>(&out, Vec::new()),
+            Tensor::I64(_) => Tensor::new::<i64>(&out, Vec::new()),
+        });
+    }
     let mut aligned = vec![1; out.len() - shape.len()];
     aligned.extend(shape);
     let Some(mut result) = x.reshape(&aligned) else { return Ok(None) };
@@ -343,5 +349,35 @@ pub(super) fn scatter(data: &Tensor, indices: &Tensor, updates: &Tensor) -> Opti
             replace(data.i64_elements()?, &starts, updates.i64_elements()?, inner)?,
         ),
         _ => None,
+    }
+}
+
+/// Evaluates GatherND without batch axes.
+pub(super) fn gather_nd(data: &Tensor, indices: &Tensor) -> Option<Tensor> {
+    let (shape, index_shape) = (data.shape(), indices.shape());
+    let depth = *index_shape.last()?;
+    let inner_shape = shape.get(depth..)?;
+    let inner: usize = inner_shape.iter().product();
+    let out = [index_shape.split_last()?.1, inner_shape].concat();
+    element_count(&out).filter(|&count| count <= MAX_FOLDED)?;
+    let mut positions = Vec::new();
+    for tuple in indices.i64_elements()?.chunks(depth.max(1)) {
+        let mut start = 0;
+        for (&index, &size) in tuple.iter().zip(shape) {
+            start = start * size + resolve_index(index, size)?;
+        }
+        positions.extend(start * inner..(start + 1) * inner);
+    }
+    match data {
+        Tensor::F32(_) => {
+            let data = data.f32_elements()?;
+            let pick = positions.iter().map(|&at| data.get(at).copied());
+            Tensor::new(&out, pick.collect::<Option<Vec<f32>>>()?)
+        }
+        Tensor::I64(_) => {
+            let data = data.i64_elements()?;
+            let pick = positions.iter().map(|&at| data.get(at).copied());
+            Tensor::new(&out, pick.collect::<Option<Vec<i64>>>()?)
+        }
     }
 }

@@ -43,8 +43,7 @@ pub(super) fn convert_node(
         let tensor = read_constant(&attributes, external)?;
         return Ok(vec![builder.add_constant(proto, tensor)]);
     }
-    let Some(&Some(x)) = inputs.first() else { return fail("input 0 is missing") };
-    if proto.op_type == "Shape" {
+    if let ("Shape", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
         let tensor = read_shape(&attributes, builder.graph.shape(x))?;
         return Ok(vec![builder.add_constant(proto, tensor)]);
     }
@@ -68,7 +67,12 @@ fn open_node<'a>(
     proto: &'a NodeProto,
     inputs: &'a [Option<ValueId>],
 ) -> NodeResult<NodeContext<'a>> {
-    let Some(&Some(x)) = inputs.first() else { return fail("input 0 is missing") };
+    let Some(&Some(x)) = inputs.first() else {
+        return match inputs.is_empty() {
+            true => fail(explain_operator(&proto.op_type)),
+            false => fail("input 0 is missing"),
+        };
+    };
     let attributes = Attributes::new(proto);
     Ok(NodeContext { builder, proto, attributes, inputs, x, more_outputs: Vec::new() })
 }
@@ -134,6 +138,7 @@ fn convert_operator(node: &mut NodeContext) -> NodeResult<ValueId> {
         "Transpose" => axes::convert_transpose(node),
         "Slice" => selection::convert_slice(node),
         "Gather" => selection::convert_gather(node),
+        "GatherND" => selection::convert_gather_nd(node),
         "Pad" => selection::convert_pad(node),
         "Split" => rearrange::convert_split(node),
         "Expand" => rearrange::convert_expand(node),

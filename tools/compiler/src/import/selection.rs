@@ -101,6 +101,29 @@ pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
     node.reshape(selected, out)
 }
 
+/// Converts GatherND whose indices have one number each, which selects along the first axis.
+pub(super) fn convert_gather_nd(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let index_id = node.input(1, "indices")?;
+    let index_shape = node.shape(index_id).to_vec();
+    let batch = node.attributes.int("batch_dims", 0)?;
+    if batch != 0 || index_shape.last() != Some(&1) {
+        return fail("GatherND is supported along one axis only; simplify the file with onnxsim");
+    }
+    let shape = node.shape(node.x).to_vec();
+    let size = shape.first().copied().unwrap_or(0);
+    let Some(indices) = node.int_input(1, "indices")? else {
+        return fail("input 1 (indices) is missing");
+    };
+    let indices: Option<Vec<usize>> = indices.iter().map(|&i| resolve_index(i, size)).collect();
+    let Some(indices) = indices.filter(|indices| indices.len() <= MAX_GATHER) else {
+        return fail(format!("GatherND must select at most {MAX_GATHER} elements that exist"));
+    };
+    let selected = select(node, node.x, 0, &indices)?;
+    let front = index_shape.split_last().map(|(_, front)| front).unwrap_or_default();
+    let out = [front, shape.get(1..).unwrap_or_default()].concat();
+    node.reshape(selected, out)
+}
+
 /// Selects the elements at `indices` along `axis`. The caller must have checked that the indices
 /// exist.
 pub(super) fn select(
@@ -115,9 +138,10 @@ pub(super) fn select(
         return Ok(id);
     }
     // A roll by zero elements joins an empty slice with the whole value.
-    if indices.is_empty() && node.is_float(id) {
+    let is_empty = indices.is_empty() || shape.contains(&0);
+    if is_empty && node.is_float(id) {
         if let Some(slot) = shape.get_mut(axis) {
-            *slot = 0;
+            *slot = indices.len();
         }
         return node.add_constant(&shape, Vec::new());
     }

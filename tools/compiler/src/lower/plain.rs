@@ -63,12 +63,18 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
             let weights = operand(l, node, 1)?;
             Ok(l.lowered.add_product(x, weights, shape))
         }
-        Op::Conv { window, group } => lower_conv(l, node, x, window, *group, &shape),
-        Op::MaxPool { window } => lower_pool(l, node, x, window, &LoweredOp::MaxPool, &shape),
+        Op::Conv { window, group } => lower_batch(l, node, x, &shape, |l, x, shape| {
+            lower_conv(l, node, x, window, *group, shape)
+        }),
+        Op::MaxPool { window } => lower_batch(l, node, x, &shape, |l, x, shape| {
+            lower_pool(l, node, x, window, &LoweredOp::MaxPool, shape)
+        }),
         Op::AveragePool { window, count_include_pad } => {
             let count_include_pad = *count_include_pad;
             let op = move |window| LoweredOp::AveragePool { window, count_include_pad };
-            lower_pool(l, node, x, window, &op, &shape)
+            lower_batch(l, node, x, &shape, |l, x, shape| {
+                lower_pool(l, node, x, window, &op, shape)
+            })
         }
         Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min => {
             l.fail(node, "the operator has no lowering rule")
@@ -165,6 +171,33 @@ fn lower_gemm(
         None => vec![0.0; columns],
     };
     Ok(l.lowered.add_gemm(x, Tensor::from(weights), bias))
+}
+
+/// Largest batch of clips over which a window slides, such as the heads of an attention.
+const MAX_BATCH: usize = 64;
+
+/// Applies a window over three axes to each clip of a batch.
+fn lower_batch(
+    l: &mut Lowering,
+    node: &Node,
+    x: LoweredId,
+    shape: &[usize],
+    lower: impl Fn(&mut Lowering, LoweredId, &[usize]) -> Result<LoweredId>,
+) -> Result<LoweredId> {
+    let batch = shape[0];
+    if shape.len() != 5 || batch == 1 {
+        return lower(l, x, shape);
+    }
+    if batch > MAX_BATCH {
+        return l.fail(node, format!("the batch must be at most {MAX_BATCH}, got {batch}"));
+    }
+    let one = [&[1], &shape[1..]].concat();
+    let mut results = Vec::new();
+    for at in 0..batch {
+        let clip = l.lowered.add_slice(x, 0, at, at + 1, 1);
+        results.push(lower(l, clip, &one)?);
+    }
+    Ok(l.lowered.add_concat(0, &results))
 }
 
 /// Returns the operand of a window as `[T,C,H,W]`. A window over one axis slides over the width,

@@ -299,6 +299,49 @@ fn frames_with_the_channels_last_stream() {
 }
 
 #[test]
+fn roll_by_zero_elements_streams() {
+    assert_streams("roll", |s, x| {
+        let [start, end, axis] = [6, 6, 3].map(|v| s.ints(&[v]));
+        let inputs = [x.name.as_str(), &start, &end, &axis];
+        let mut shape = x.shape.clone();
+        shape[3] = 0;
+        let empty = s.node("Slice", &inputs, shape, vec![]);
+        s.concat(&[&empty, x], 3)
+    });
+}
+
+#[test]
+fn assignment_to_a_part_of_a_tensor_matches_the_source() {
+    // The first channels of each frame become those of the next one, as in a temporal shift.
+    assert_clip_only("ScatterND", |s, x| {
+        let later = s.slice(x, 2, 1, 4, 1);
+        let part = s.slice(&later, 1, 0, 2, 1);
+        let positions = (0..2).flat_map(|c| (0..3).flat_map(move |t| [0, c, t]));
+        let list = s.ints(&positions.collect::<Vec<i64>>());
+        let shape = s.ints(&[1, 2, 3, 3]);
+        let indices = s.node("Reshape", &[&list, &shape], vec![1, 2, 3, 3], vec![]);
+        let inputs = [x.name.as_str(), &indices.name, &part.name];
+        s.node("ScatterND", &inputs, x.shape.clone(), vec![])
+    });
+}
+
+#[test]
+fn attention_over_all_positions_matches_the_source() {
+    assert_clip_only("attention", |s, x| {
+        let tokens = s.reshape(x, &[1, 8, 144]);
+        let keys = s.transpose(&tokens, &[0, 2, 1]);
+        let inputs = [keys.name.as_str(), &tokens.name];
+        let scores = s.node("MatMul", &inputs, vec![1, 144, 144], vec![]);
+        let weights = s.softmax(&scores, 2);
+        let inputs = [weights.name.as_str(), &keys.name];
+        let mixed = s.node("MatMul", &inputs, vec![1, 144, 8], vec![]);
+        let mixed = s.transpose(&mixed, &[0, 2, 1]);
+        let mixed = s.reshape(&mixed, &[1, 8, 4, 6, 6]);
+        s.conv(&mixed, 8, [3, 3, 3], [1, 1, 1], 1, Padding::Symmetric)
+    });
+}
+
+#[test]
 fn comparison_of_frames_is_refused_with_a_remedy() {
     let mut s = Source::new(3);
     let x = stem(&mut s);
