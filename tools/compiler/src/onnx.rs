@@ -19,10 +19,11 @@ pub(crate) mod data_type {
     pub(crate) const BFLOAT16: i32 = 16;
 }
 
-/// Values of `AttributeProto.type` that the compiler writes.
+/// Values of `AttributeProto.type` that the compiler reads or writes.
 pub(crate) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
+    pub(crate) const TENSOR: i32 = 4;
     pub(crate) const INTS: i32 = 7;
 }
 

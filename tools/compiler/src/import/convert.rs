@@ -15,7 +15,7 @@ use super::{
 };
 use crate::graph::{Op, ValueId};
 use crate::lowered::Function;
-use crate::onnx::NodeProto;
+use crate::onnx::{NodeProto, attribute_type};
 use crate::tensor::Tensor;
 
 /// Converts `proto` to typed nodes, appends them to the graph and returns the values of its
@@ -79,7 +79,14 @@ fn open_node<'a>(
 
 /// Returns the value of a Constant node.
 fn read_constant(attributes: &Attributes, external: &mut ExternalData) -> NodeResult<Tensor> {
-    if let Some(proto) = attributes.get("value").and_then(|a| a.t.as_ref()) {
+    if let Some(attribute) = attributes.get("value")
+        && let Some(proto) = &attribute.t
+    {
+        // A runtime reads the field that belongs to the type.
+        if !matches!(attribute.r#type, 0 | attribute_type::TENSOR) {
+            let found = attribute.r#type;
+            return fail(format!("attribute value must be a tensor, got type {found}"));
+        }
         return decode_tensor(proto, external).map_err(NodeFailure::Error);
     }
     if let Some(ints) = attributes.ints("value_ints") {

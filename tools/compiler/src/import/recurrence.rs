@@ -357,17 +357,12 @@ fn add_gru_step(
     candidate = add_optional(node, candidate, hidden_part)?;
     let candidate = node.unary(Op::Function(Function::Tanh), candidate)?;
     // h = (1 - z) * candidate + z * previous
-    let hidden = match state.hidden {
-        Some(previous) => {
-            let difference = node.binary(Op::Sub, previous, candidate)?;
-            let moved = node.binary(Op::Mul, update, difference)?;
-            node.binary(Op::Add, candidate, moved)?
-        }
-        None => {
-            let moved = node.binary(Op::Mul, update, candidate)?;
-            node.binary(Op::Sub, candidate, moved)?
-        }
-    };
+    let moved = node.binary(Op::Mul, update, candidate)?;
+    let mut hidden = node.binary(Op::Sub, candidate, moved)?;
+    if let Some(previous) = state.hidden {
+        let kept = node.binary(Op::Mul, update, previous)?;
+        hidden = node.binary(Op::Add, hidden, kept)?;
+    }
     Ok(State { hidden: Some(hidden), cell: None })
 }
 
