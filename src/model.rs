@@ -46,7 +46,7 @@ impl ModelPackage {
     ///
     /// # Errors
     /// Returns [`Status::ModelUnreadable`] if the file cannot be read, is not a regular file or is
-    /// larger than 512 MiB, or an error of
+    /// larger than 640 MiB, or an error of
     /// [`ModelPackage::from_bytes`].
     pub fn from_path(path: &Path, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         Self::from_bytes(read_file(path)?, expected_sha256)

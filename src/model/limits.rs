@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 /// Maximum size in bytes of a package.
-pub(super) const MAX_FILE_BYTES: u64 = 512 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 640 << 20;
 
 /// Versions of the ONNX file format.
 pub(super) const IR_VERSIONS: RangeInclusive<i64> = 4..=10;

@@ -46,7 +46,7 @@ fn the_size_is_checked_before_the_hash() {
     let large = vec![0; limits::MAX_FILE_BYTES as usize + 1];
     let error = ModelPackage::from_bytes(large, Some([0; 32])).expect_err("too large");
     assert_eq!(error.status(), Status::ModelInvalid);
-    assert!(error.message().contains("at most 536870912 bytes, got 536870913"), "{error}");
+    assert!(error.message().contains("at most 671088640 bytes, got 671088641"), "{error}");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_file_that_is_too_large_is_not_read() {
     let error = ModelPackage::from_path(&path, None).expect_err("too large");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(error.status(), Status::ModelUnreadable);
-    let message = "the file must have at most 536870912 bytes, got 536870913";
+    let message = "the file must have at most 671088640 bytes, got 671088641";
     assert!(error.message().contains(message), "{error}");
 }
 

@@ -172,8 +172,8 @@ fn exactly_one_source_of_the_package_is_set() {
     config.model_size = usize::MAX;
     check(&config, Status::InvalidArgument, "model_size must be 1 to");
     // The size is checked before the data is read.
-    config.model_size = (512 << 20) + 1;
-    check(&config, Status::ModelInvalid, "at most 536870912 bytes, got 536870913");
+    config.model_size = (640 << 20) + 1;
+    check(&config, Status::ModelInvalid, "at most 671088640 bytes, got 671088641");
     config.model_size = 8;
     check(&config, Status::ModelInvalid, "");
     let path = CString::new("/nowhere/model.onnx").unwrap();

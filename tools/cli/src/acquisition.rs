@@ -1,10 +1,12 @@
 //! The acquisition of a cine on a stream whose worker runs on one of the library's threads.
 
 use crate::cine::{Facts, Frame};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use std::time::Duration;
 use tteview::frame::{FrameView, Geometry};
-use tteview::{Acquirer, Engine, PushError, Reader, Status, Stream, StreamConfig, ViewResult};
+use tteview::{
+    Acquirer, Engine, Mode, ModelSpec, PushError, Reader, Status, Stream, StreamConfig, ViewResult,
+};
 
 /// Number of frames that the ring can hold, unless the frames are large. With room for several
 /// frames, the decoder and the network need not wait for each other at every frame.
@@ -46,9 +48,16 @@ pub(crate) struct FinalResult {
 }
 
 impl Acquisition {
-    /// Opens a stream for the cine and begins an acquisition.
-    pub(crate) fn begin(engine: &Engine, facts: &Facts) -> Result<Self, Failure> {
+    /// Opens a stream for the cine and begins an acquisition. In window mode, the network runs
+    /// every
+    /// `hop` samples.
+    pub(crate) fn begin(
+        engine: &Engine,
+        facts: &Facts,
+        hop: Option<usize>,
+    ) -> Result<Self, Failure> {
         let config = StreamConfig {
+            window_hop_samples: window_hop(engine.spec(), hop)?,
             ring_slots: fit_ring(RING_SLOTS, facts),
             ..stream_config(facts, facts.timing.period_ns())
         };
@@ -85,6 +94,27 @@ impl Acquisition {
         match result.status {
             Status::Ok => Ok(FinalResult { result, scores, refused: self.reader.stats().refused }),
             status => Err(status.into()),
+        }
+    }
+}
+
+/// Returns the hop of window mode in samples, which is 0 in stream mode. Without a value, it is a
+/// quarter of a clip, which is also what a stream chooses on a fast device. Commands that read
+/// files do not let the stream choose the hop, because the stream would choose it from the measured
+/// run time of a clip, and the results would depend on the machine's load.
+pub(crate) fn window_hop(spec: &ModelSpec, hop: Option<usize>) -> Result<usize, Failure> {
+    let clip = spec.clip_samples;
+    match (spec.mode, hop) {
+        (Mode::Stream, None) => Ok(0),
+        (Mode::Stream, Some(_)) => Err(Failure::new(
+            Exit::Usage,
+            "--hop needs a package in window mode, but the network of this package streams",
+        )),
+        (Mode::Window, None) => Ok((clip / 4).max(1)),
+        (Mode::Window, Some(hop)) if (1..=clip).contains(&hop) => Ok(hop),
+        (Mode::Window, Some(hop)) => {
+            let message = format!("--hop must be 1 to {clip}, the samples of a clip, got {hop}");
+            Err(Failure::new(Exit::Usage, message))
         }
     }
 }

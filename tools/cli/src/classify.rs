@@ -30,6 +30,10 @@ pub(crate) struct Classify {
     engine: EngineArguments,
     #[command(flatten)]
     cine: CineArguments,
+    /// Samples from one window to the next in window mode, from 1 to the samples of a clip; without
+    /// this option, a quarter of a clip
+    #[arg(long, value_name = "SAMPLES")]
+    hop: Option<usize>,
     /// Print one JSON object per file, each on its own line; if a file fails, its object has the
     /// field "error"
     #[arg(long)]
@@ -81,7 +85,7 @@ impl Classify {
         .with_finish(ProgressFinish::AndClear)
         .with_message(escape_path(file));
         bar.enable_steady_tick(PROGRESS_TICK);
-        let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
+        let mut acquisition = Acquisition::begin(engine, &cine.facts, self.hop)?;
         for frame in &mut cine {
             acquisition.push(&frame?)?;
             bar.inc(1);

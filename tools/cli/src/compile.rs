@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use tteview::{ModelPackage, regular_file};
 use tteview_compiler::verify::{Runtime, Source, compare_steps, verify};
 use tteview_compiler::{
-    CompileOptions, CompiledNetwork, Precision, Spec, Steps, TensorInfo, Winograd, compile,
-    inspect, parse_labels,
+    CompileError, CompileOptions, CompiledNetwork, Precision, Spec, Steps, TensorInfo, Winograd,
+    compile, inspect, parse_labels,
 };
 
 /// Seed of the random clip for `--verify`.
@@ -20,7 +20,7 @@ const VERIFY_SEED: u32 = 1;
 
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
-    /// ONNX file of a SlowFast network, as exported by a training framework
+    /// ONNX file of a video or image classifier, as exported by a training framework
     model: PathBuf,
     /// JSON file with the labels in the order of the logits: an object with the lists `labels` and
     /// `groups`, or a list of the labels; a label is {code, name, scheme, scheme_code, group}
@@ -44,6 +44,10 @@ pub(crate) struct Compile {
     /// Algorithm for convolutions with kernels of size 3
     #[arg(long, value_enum, default_value_t = ProductsArgument::Paying)]
     products: ProductsArgument,
+    /// Name of the value that contains the logits: an output, or any other value of the network;
+    /// without this option, the only output or the one named logits
+    #[arg(long, value_name = "VALUE")]
+    logits: Option<String>,
     /// Number of slow frames per step
     #[arg(long, value_name = "N", default_value_t = 1)]
     chunk: usize,
@@ -126,10 +130,17 @@ impl Compile {
         let labels = read_settings(&self.labels)?;
         let labels = parse_labels(&labels).map_err(|error| Failure::model(&self.labels, error))?;
         let mut options = CompileOptions::new(name, labels);
-        if let Some(path) = &self.spec {
-            options.spec = Spec::from_toml(&read_settings(path)?)
-                .map_err(|error| Failure::model(path, join_lines(&error.to_string())))?;
-        }
+        let spec = match &self.spec {
+            Some(path) => read_settings(path)?,
+            None => String::new(),
+        };
+        let spec_failure = |error: CompileError| {
+            let path = self.spec.as_deref().unwrap_or(&self.model);
+            Failure::model(path, join_lines(&error.to_string()))
+        };
+        options.spec = Spec::from_toml(&spec).map_err(spec_failure)?;
+        let assumed = Spec::assumed_values(&spec).map_err(spec_failure)?;
+        options.output.clone_from(&self.logits);
         options.grey = self.channels.is_some();
         options.precision = self.precision.precision();
         options.winograd = self.products.products();
@@ -138,19 +149,23 @@ impl Compile {
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
         let compiled = self.compile_source(&options)?;
         check_packages(&compiled).map_err(model_failure)?;
+        // The packages are written only after the verification, so a wrong package never exists.
+        let verified =
+            if self.verify { self.verify_packages(&compiled, &options)? } else { vec![] };
         for (path, summary) in write_packages(&compiled, folder)? {
             let summary = summary.map_err(model_failure)?;
             print_line(&format!("{}  {summary}", escape_path(&path)))?;
         }
+        for note in compiled.notes.iter().chain(&assumed) {
+            print_line(&format!("note: {note}"))?;
+        }
         if let Some(reason) = &compiled.window_only_reason {
-            print_line(&format!(
-                "window mode only, because streaming needs causal padding: {reason}"
-            ))?;
+            print_line(&format!("window mode only: {reason}"))?;
         }
         if let Some(reason) = &compiled.chunk_steps_reason {
             print_line(&format!("chunk steps, because frame steps are not possible: {reason}"))?;
         }
-        if self.verify { self.verify_packages(&compiled, &options) } else { Ok(()) }
+        verified.iter().try_for_each(|line| print_line(line))
     }
 
     /// Reads the source network and compiles it.
@@ -161,16 +176,17 @@ impl Compile {
         compile(source, options).map_err(|error| failure(error.to_string()))
     }
 
+    /// Compares the packages with the source, and returns the lines that describe the result.
     fn verify_packages(
         &self,
         compiled: &CompiledNetwork,
         options: &CompileOptions,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let library = self.onnx_runtime.as_deref().unwrap_or(Path::new(""));
         let runtime = Runtime::load(library).map_err(|error| Failure::model(library, error))?;
         let errors = verify(&runtime, Source::File(&self.model), compiled, VERIFY_SEED)
             .map_err(|error| Failure::model(&self.model, error))?;
-        print_line(&errors.to_string())?;
+        let mut lines = vec![errors.to_string()];
         let mut largest = errors.clip.max(errors.stream.unwrap_or(0.0));
         if let (Steps::Frame, None, Some(frame_steps)) =
             (options.steps, &compiled.chunk_steps_reason, &compiled.stream)
@@ -182,16 +198,20 @@ impl Compile {
             let error =
                 compare_steps(&runtime, &compiled.clip, frame_steps, chunk_steps, VERIFY_SEED)
                     .map_err(|error| Failure::model(&self.model, error))?;
-            print_line(&format!("relative error: frame steps against chunk steps {error:.2e}"))?;
+            lines.push(format!("relative error: frame steps against chunk steps {error:.2e}"));
             largest = largest.max(error);
         }
-        let tolerance = self.precision.tolerance();
+        let tolerance = match errors.is_half_source {
+            true => PrecisionArgument::Fp16.tolerance(),
+            false => self.precision.tolerance(),
+        };
         // The comparison is false for NaN, so the verification also fails if the error is NaN.
         if largest <= tolerance {
-            return Ok(());
+            return Ok(lines);
         }
         let cause = format!(
-            "verification failed: the error must be at most {tolerance:e}, got {largest:e}"
+            "verification failed, so no package is written: the error must be at most {tolerance:e}, \
+             got {largest:e}"
         );
         Err(Failure::model(&self.model, cause))
     }

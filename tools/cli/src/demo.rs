@@ -69,7 +69,7 @@ impl Demo {
 /// Pushes each frame when it is due, and prints the live label whenever it covers more chunks than
 /// the last printed label.
 fn stream_cine(engine: &Engine, mut cine: Cine) -> Result<(), Failure> {
-    let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
+    let mut acquisition = Acquisition::begin(engine, &cine.facts, None)?;
     let mut chunks = 0;
     print_lines(["", "   time  frame  view so far"])?;
     let start = Instant::now();

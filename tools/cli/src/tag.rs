@@ -52,7 +52,7 @@ impl Tag {
         }
         let engine = self.engine.load_engine()?;
         let mut cine = self.cine.open(&self.file)?;
-        let mut acquisition = Acquisition::begin(&engine, &cine.facts)?;
+        let mut acquisition = Acquisition::begin(&engine, &cine.facts, None)?;
         for frame in &mut cine {
             acquisition.push(&frame?)?;
         }

@@ -53,6 +53,30 @@ fn dicom_and_png_of_a_cine_have_the_same_scores() {
 }
 
 #[test]
+fn the_hop_sets_the_number_of_windows() {
+    let [dicom, _] = write_phantom(&create_folder("hop"));
+    let windows = |hop: &[&str]| {
+        let model = ["classify", "--model", "models/standin.clip.onnx", "--json"];
+        let words = model.iter().chain(hop).map(|word| word.as_ref());
+        let outcome = run_tteview(words.chain([dicom.as_os_str()]));
+        assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""));
+        parse_lines(&outcome)[0]["chunks"].as_u64().unwrap()
+    };
+    assert!(
+        windows(&["--hop", "1"]) > windows(&["--hop", "4"]),
+        "a shorter hop gives more windows"
+    );
+}
+
+#[test]
+fn a_hop_is_refused_for_a_stream_package() {
+    let [dicom, _] = write_phantom(&create_folder("hop-stream"));
+    let outcome = run_classify(&[&dicom], &["--hop", "4"]);
+    assert_eq!(outcome.exit, 2);
+    assert!(outcome.stderr.contains("--hop needs a package in window mode"), "{}", outcome.stderr);
+}
+
+#[test]
 fn the_table_has_a_row_per_file_and_stderr_stays_empty() {
     let [dicom, png] = write_phantom(&create_folder("table"));
     let outcome = run_classify(&[&dicom, &png], &[]);

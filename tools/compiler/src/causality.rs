@@ -5,6 +5,8 @@
 //! actually reads. The attribute `pads` alone does not show what a node reads: frameworks write
 //! symmetric pads, but the windows of a strided kernel may never reach the padding at the end.
 
+mod selection;
+
 use crate::error::{Result, fail_network};
 use crate::graph::{Graph, Node, Op, ValueId, Window};
 use crate::layout::{AxisRole, Layout};
@@ -87,6 +89,13 @@ impl Analysis<'_> {
     }
 
     fn add_node_obstacle(&mut self, node: &Node, reason: &str) {
+        let is_recurrent = matches!(node.source_op.as_str(), "LSTM" | "GRU" | "RNN");
+        let reason = if is_recurrent {
+            "it carries a state from frame to frame; this version runs recurrent layers on whole \
+             clips only"
+        } else {
+            reason
+        };
         self.add_obstacle(format!("{}: {reason}", self.graph.node_ref(node)));
     }
 
@@ -115,6 +124,9 @@ impl Analysis<'_> {
     }
 
     fn analyse_node(&mut self, node: &Node) -> Result<Time> {
+        if let Some(reason) = self.layout.plain_reason(node.output) {
+            return Ok(self.analyse_plain(node, reason));
+        }
         let first = self.timing.time(node.inputs[0]).clone();
         Ok(match &node.op {
             Op::Conv { window, .. } => self.analyse_window(node, window, first, true)?,
@@ -132,7 +144,20 @@ impl Analysis<'_> {
                     other => other,
                 }
             }
-            Op::Softmax { axis } => {
+            Op::ReduceMax { axes, .. } => {
+                let is_over_time =
+                    axes.iter().any(|&a| self.layout.role(node.inputs[0], a) == AxisRole::Time);
+                if is_over_time && matches!(first, Time::Frames { .. }) {
+                    self.add_node_obstacle(
+                        node,
+                        "it takes a maximum over all frames; streaming needs a mean over time",
+                    );
+                    self.timing.pooled.push(node.output);
+                    return Ok(Time::Pooled { is_linear: false });
+                }
+                self.analyse_nonlinear(node, first)
+            }
+            Op::Softmax { axis } | Op::LogSoftmax { axis } => {
                 let is_over_time = self.layout.role(node.inputs[0], *axis) == AxisRole::Time;
                 if is_over_time && matches!(first, Time::Frames { .. }) {
                     self.add_node_obstacle(
@@ -142,10 +167,17 @@ impl Analysis<'_> {
                 }
                 self.analyse_nonlinear(node, first)
             }
-            Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } => {
+            Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Function(_) => {
                 self.analyse_nonlinear(node, first)
             }
-            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => {
+            Op::Concat { axis } if self.layout.role(node.output, *axis) == AxisRole::Time => {
+                self.add_node_obstacle(node, "it joins frames of several values");
+                Time::Frames {
+                    per_step: 1,
+                    latest_samples: vec![0; self.layout.frames(self.graph, node.output)],
+                }
+            }
+            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Concat { .. } => {
                 self.analyse_combination(node)
             }
             Op::Slice { axis, .. } | Op::Gather { axis, .. } => {
@@ -158,6 +190,16 @@ impl Analysis<'_> {
             | Op::MatMul
             | Op::BatchNorm { .. } => first,
         })
+    }
+
+    /// Analyses a node with a plain result.
+    fn analyse_plain(&mut self, node: &Node, reason: &str) -> Time {
+        let times = node.inputs.iter().map(|&id| self.timing.time(id));
+        if times.into_iter().any(|time| matches!(time, Time::Frames { .. })) {
+            self.add_node_obstacle(node, reason);
+            return Time::Pooled { is_linear: false };
+        }
+        self.analyse_nonlinear(node, Time::Pooled { is_linear: false })
     }
 
     /// Analyses a window that slides over time.
@@ -319,7 +361,7 @@ impl Analysis<'_> {
             return Time::Frames { per_step, latest_samples };
         }
         let is_linear = times.iter().all(|time| matches!(time, Time::Pooled { is_linear: true }));
-        let is_nonlinear = matches!(node.op, Op::Max)
+        let is_nonlinear = matches!(node.op, Op::Max | Op::Min)
             || matches!(node.op, Op::Mul) && times.len() > 1
             || matches!(node.op, Op::Div) && *self.timing.time(node.inputs[1]) != Time::Static;
         let pooled = Time::Pooled { is_linear };
@@ -336,50 +378,5 @@ impl Analysis<'_> {
         time_axis
             .and_then(|axis| axis.checked_sub(missing))
             .is_some_and(|axis| constant.shape()[axis] != 1)
-    }
-
-    /// Analyses an operator that selects elements along `axis`.
-    fn analyse_selection(&mut self, node: &Node, axis: usize, time: Time) -> Time {
-        if self.layout.role(node.inputs[0], axis) != AxisRole::Time {
-            return time;
-        }
-        let Time::Frames { per_step, latest_samples } = time else { return time };
-        let (start, step, count) = match node.op {
-            Op::Slice { start, step, count, .. } => (start, step, count),
-            Op::Gather { ref indices, .. } => {
-                self.add_node_obstacle(node, "it selects frames that are not evenly spaced");
-                let latest_samples =
-                    indices.iter().filter_map(|&i| latest_samples.get(i).copied()).collect();
-                return Time::Frames { per_step, latest_samples };
-            }
-            _ => return Time::Frames { per_step, latest_samples },
-        };
-        if !per_step.is_multiple_of(step) {
-            let reason = format!(
-                "it keeps one frame in {step}, and {step} does not divide the {per_step} frames of a step; choose \
-                 another --chunk"
-            );
-            self.add_node_obstacle(node, &reason);
-        }
-        if start >= step {
-            self.add_node_obstacle(node, "it drops frames at the start of the clip");
-        }
-        let latest_samples =
-            (0..count).filter_map(|i| latest_samples.get(start + i * step).copied()).collect();
-        Time::Frames { per_step: (per_step / step).max(1), latest_samples }
-    }
-
-    fn analyse_pad(&mut self, node: &Node, before: &[i64], time: Time) -> Time {
-        let Some(axis) = self.layout.find_axis(node.inputs[0], AxisRole::Time) else { return time };
-        let Time::Frames { per_step, latest_samples } = time else { return time };
-        let shift = before.get(axis).copied().unwrap_or(0);
-        if shift < 0 {
-            self.add_node_obstacle(node, "it drops frames at the start of the clip");
-        }
-        let count = self.layout.frames(self.graph, node.output);
-        let latest =
-            |t: usize| latest_samples.get(usize::try_from(t as i64 - shift).ok()?).copied();
-        let latest_samples = (0..count).map(|t| latest(t).unwrap_or(-1)).collect();
-        Time::Frames { per_step, latest_samples }
     }
 }

@@ -5,24 +5,36 @@ use crate::error::{Result, fail_network, fail_spec};
 use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
 use crate::fold::fold_into_convolutions;
 use crate::frame_plan::{FramePlan, plan_frames};
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
 use crate::import::{ExternalData, import_model};
 use crate::layout::infer_layout;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
+use crate::normalisation::choose_normalisation;
 use crate::onnx::GraphProto;
 use crate::options::{CompileOptions, Precision, Steps};
+use crate::output::{
+    Content, LogitsForm, append_logarithm, average_frames, find_logits, has_unit_sum,
+    is_distribution,
+};
 use crate::package::{CompiledNetwork, Package};
 use crate::parts::{Division, Parts, StateEntry, join_parts};
-use crate::pathways::{find_pathways, fold_grey, remove_softmax};
+use crate::pathways::{find_pathways, fold_grey};
 use crate::precision::convert_to_half;
-use crate::self_test::{run_frame_self_test, run_self_test};
+use crate::self_test::{SEED, run_frame_self_test, run_self_test};
+use crate::timing::Time;
 use bytes::Bytes;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Maximum number of slow frames in a step.
 const MAX_CHUNK: usize = 64;
+
+/// Reason for an output with probabilities that are not a distribution, and the remedy.
+const SIGMOIDS: &str = "the output contains probabilities whose sum is not constant, such as \
+    sigmoids, but the labels of the library exclude each other; if the values before the sigmoid are \
+    logits of exclusive labels, choose them with --logits NAME, otherwise train with a softmax";
 
 /// The kind of a package.
 #[derive(Clone, Copy)]
@@ -79,10 +91,13 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     let source_sha256 = sha256_hex(&source);
     let mut graph = import_network(&source, options)?;
     drop(source);
-    remove_softmax(&mut graph);
+    let mut options = options.clone();
+    let mut notes = choose_normalisation(&graph, &mut options.spec)?;
+    let options = &options;
+    let (mut logits, content) = find_logits(&mut graph, options.labels.len())?;
     graph.remove_dead_nodes();
     fold_into_convolutions(&mut graph);
-    let layout = infer_layout(&graph)?;
+    let mut layout = infer_layout(&graph)?;
     let pathways = find_pathways(&mut graph, &layout)?;
     if options.grey {
         if !options.spec.has_equal_channels() {
@@ -93,16 +108,51 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         }
         fold_grey(&mut graph, &layout, &pathways)?;
     }
-    let timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-    let network = SourceNetwork {
-        graph: &graph,
-        layout: &layout,
-        pathways: &pathways,
-        timing: &timing,
-        winograd: options.effective_winograd(),
-    };
-    let [_, channels, height, width] = layout.lowered_shape(&graph, pathways.fast);
+    let [_, channels, _, _] = layout.lowered_shape(&graph, pathways.fast);
     options.spec.check(channels)?;
+    let mut timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
+    if matches!(timing.time(graph.outputs[0]), Time::Frames { .. })
+        && let Some(frames) = average_frames(&mut graph, &mut layout)
+    {
+        if frames > 1 {
+            notes.push(format!(
+                "the network gives one result for each of its {frames} frames, and the package averages \
+                 them"
+            ));
+        }
+        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
+    }
+    let winograd = options.effective_winograd();
+    let mut clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+    let mut result = run_clip(&clip, options, SEED)?;
+    if has_probabilities(&clip, content, result.as_deref(), options)? {
+        append_logarithm(&mut graph, &mut layout);
+        logits.form = LogitsForm::Logarithm;
+        notes.push(format!(
+            "the output {} contains probabilities, so the package ends in their logarithm",
+            logits.name
+        ));
+        let streamed = timing.can_stream() && timing.nonlinear_head.is_empty();
+        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
+        if streamed && !timing.nonlinear_head.is_empty() {
+            timing.obstacles.push(
+                "the network averages probabilities over the frames, but a stream averages logits; \
+                 average the values before the softmax to stream"
+                    .into(),
+            );
+        }
+        clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+        result = run_clip(&clip, options, SEED)?;
+    }
+    if !timing.nonlinear_head.is_empty() && timing.can_stream() && !options.head_package {
+        timing.obstacles.push(format!(
+            "the head is not linear, because it contains {}; this version of the library streams only \
+             linear heads",
+            timing.nonlinear_head.join(", ")
+        ));
+    }
+    let network = SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd);
+    let [_, channels, height, width] = layout.lowered_shape(&graph, pathways.fast);
     let common = CommonMetadata {
         options,
         pathways: &pathways,
@@ -111,55 +161,91 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         is_causal: timing.can_stream(),
         source_sha256,
     };
-    let clip = build_package(&common, PackageKind::Clip, lower_clip(network)?, &[])?;
+    let clip = build_package(&common, PackageKind::Clip, clip, &[], result)?;
+    let mut compiled = CompiledNetwork {
+        clip,
+        stream: None,
+        head: None,
+        window_only_reason: None,
+        chunk_steps_reason: None,
+        logits,
+        notes,
+    };
     if !timing.can_stream() {
-        let window_only_reason = Some(timing.obstacles.join("; "));
-        return Ok(CompiledNetwork {
-            clip,
-            stream: None,
-            head: None,
-            window_only_reason,
-            chunk_steps_reason: None,
-        });
+        compiled.window_only_reason = Some(timing.obstacles.join("; "));
+        return Ok(compiled);
     }
     let plan = match options.steps {
         Steps::Frame => plan_frames(&graph, &layout, &pathways, &timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
     };
-    let chunk_steps_reason = match plan {
+    match plan {
         Ok(Some(plan)) => {
-            return Ok(CompiledNetwork {
-                clip,
-                stream: Some(build_frame_package(&common, network, &plan)?),
-                head: None,
-                window_only_reason: None,
-                chunk_steps_reason: None,
-            });
+            compiled.stream = Some(build_frame_package(&common, network, &plan)?);
+            return Ok(compiled);
         }
-        Ok(None) => None,
-        Err(reason) => Some(reason),
-    };
+        Ok(None) => {}
+        Err(reason) => compiled.chunk_steps_reason = Some(reason),
+    }
     let mut extra = vec![("chunk", options.chunk.to_string())];
-    let mut head = None;
     if !timing.nonlinear_head.is_empty() {
-        let package = build_package(&common, PackageKind::Head, lower_head(network)?, &extra)?;
+        let package =
+            build_package(&common, PackageKind::Head, lower_head(network)?, &extra, None)?;
         let entry = json!({ "file": package.file_name, "nodes": timing.nonlinear_head });
         extra.push(("head", entry.to_string()));
-        head = Some(package);
+        compiled.head = Some(package);
     }
-    let stream = build_package(&common, PackageKind::Stream, lower_step(network)?, &extra)?;
-    Ok(CompiledNetwork {
-        clip,
-        stream: Some(stream),
-        head,
-        window_only_reason: None,
-        chunk_steps_reason,
-    })
+    let step = lower_step(network)?;
+    compiled.stream = Some(build_package(&common, PackageKind::Stream, step, &extra, None)?);
+    Ok(compiled)
 }
 
-/// Imports the source network and keeps one output: the only one, or the one named `logits`.
+/// Runs the clip graph on random input. Returns `None` if the options turn the self-test off.
+fn run_clip(clip: &LoweredGraph, options: &CompileOptions, seed: u32) -> Result<Option<Vec<f32>>> {
+    if !options.self_test {
+        return Ok(None);
+    }
+    run_self_test(encode_part(&export_graph(clip, &options.name)), &clip.states, seed).map(Some)
+}
+
+/// Returns whether the result of the network is a distribution over the labels. `result` is the
+/// result of one run.
+///
+/// # Errors
+/// Returns [`CompileError::Network`](crate::CompileError::Network) if the network computes
+/// probabilities that are not a distribution, because the library cannot use them.
+fn has_probabilities(
+    clip: &LoweredGraph,
+    content: Content,
+    result: Option<&[f32]>,
+    options: &CompileOptions,
+) -> Result<bool> {
+    if content == Content::Independent {
+        return fail_network(SIGMOIDS);
+    }
+    let is_possible = content == Content::Positive || result.is_some_and(has_unit_sum);
+    if content == Content::Distribution || !is_possible {
+        return Ok(content == Content::Distribution);
+    }
+    let mut results: Vec<Vec<f32>> = result.map(<[f32]>::to_vec).into_iter().collect();
+    for seed in 2..4 {
+        results.extend(run_clip(clip, options, seed)?);
+    }
+    match (is_distribution(&results), content) {
+        (true, _) => Ok(true),
+        (false, Content::Positive) => fail_network(SIGMOIDS),
+        (false, _) => Ok(false),
+    }
+}
+
+/// Imports the source network and keeps one output: the one that the options name, the only one, or
+/// the one named `logits`.
 fn import_network(source: &Bytes, options: &CompileOptions) -> Result<Graph> {
-    let model = import_model(source, &mut ExternalData::new(options.folder.as_deref()))?;
+    let model = import_model(
+        source,
+        &mut ExternalData::new(options.folder.as_deref()),
+        options.output.as_deref(),
+    )?;
     let mut graph = model.graph;
     let names = &model.output_names;
     let logits =
@@ -168,22 +254,32 @@ fn import_network(source: &Bytes, options: &CompileOptions) -> Result<Graph> {
         Some(id) => graph.outputs = vec![id],
         None => {
             return fail_network(format!(
-                "the network has the outputs {names:?}; rename the one that contains the logits \
-                 to \"logits\", or export the network with only that output"
+                "the network has the outputs {names:?}; choose the one that contains the logits with \
+                 --logits NAME"
             ));
         }
     }
     graph.remove_dead_nodes();
+    if graph.constant(graph.outputs[0]).is_some() {
+        return fail_network("the output does not depend on the frames");
+    }
+    // An input on which the output does not depend needs no frames.
+    let read: BTreeSet<ValueId> =
+        graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
+    let unread = |id: &ValueId| !read.contains(id);
+    graph.inputs.retain(|id| !unread(id));
     Ok(graph)
 }
 
 /// Encodes one lowered graph with its metadata, which consists of the common entries, the entries
-/// in `extra` and the entries that depend on the graph.
+/// in `extra` and the entries that depend on the graph. `result` is the expected result of the
+/// self-test, if it is known.
 fn build_package(
     common: &CommonMetadata,
     kind: PackageKind,
     graph: LoweredGraph,
     extra: &[(&str, String)],
+    result: Option<Vec<f32>>,
 ) -> Result<Package> {
     let options = common.options;
     let mut metadata = common.entries(kind.mode())?;
@@ -191,8 +287,13 @@ fn build_package(
     if options.self_test {
         // The expected result of the self-test is computed with the float32 graph, even for a
         // half-precision package.
-        let result =
-            run_self_test(encode_part(&export_graph(&graph, &options.name)), &graph.states)?;
+        let result = match result {
+            Some(result) => result,
+            None => {
+                let model = encode_part(&export_graph(&graph, &options.name));
+                run_self_test(model, &graph.states, SEED)?
+            }
+        };
         metadata.insert("self_test".into(), self_test_entry(&result, options.precision));
     }
     let graph = convert_precision(graph, options.precision)?;

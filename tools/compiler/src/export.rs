@@ -151,6 +151,9 @@ impl<'a> Exporter<'a> {
             }
             LoweredOp::GlobalAveragePool => ("GlobalAveragePool", vec![]),
             LoweredOp::Mean(axes) => ("ReduceMean", vec![ints("axes", axes), int("keepdims", 1)]),
+            LoweredOp::ReduceMax(axes) => {
+                ("ReduceMax", vec![ints("axes", axes), int("keepdims", 1)])
+            }
             LoweredOp::Relu => ("Relu", vec![]),
             LoweredOp::Sigmoid => ("Sigmoid", vec![]),
             LoweredOp::HardSigmoid { alpha, beta } => {
@@ -166,6 +169,11 @@ impl<'a> Exporter<'a> {
             LoweredOp::Mul => ("Mul", vec![]),
             LoweredOp::Div => ("Div", vec![]),
             LoweredOp::Max => ("Max", vec![]),
+            LoweredOp::Min => ("Min", vec![]),
+            LoweredOp::Function(function) => {
+                let (operator, alpha) = function.operator();
+                (operator, alpha.map(|alpha| float("alpha", alpha)).into_iter().collect())
+            }
             LoweredOp::Concat(axis) => ("Concat", vec![int("axis", *axis as i64)]),
             LoweredOp::Slice { .. } => {
                 let (source, slices) = self.collect_slices(node);
@@ -181,7 +189,7 @@ impl<'a> Exporter<'a> {
                 ("Gather", vec![int("axis", *axis as i64)])
             }
             LoweredOp::Pad { before, after, value } => {
-                inputs.push(self.export_indices(&[*before, *after].concat()));
+                inputs.push(self.export_indices(&[before.as_slice(), after].concat()));
                 inputs.push(self.export_scalar(value.value(), dtype));
                 ("Pad", vec![])
             }
@@ -193,6 +201,7 @@ impl<'a> Exporter<'a> {
             LoweredOp::MatMul => ("MatMul", vec![]),
             LoweredOp::Transpose(perm) => ("Transpose", vec![ints("perm", perm)]),
             LoweredOp::Softmax(axis) => ("Softmax", vec![int("axis", *axis as i64)]),
+            LoweredOp::LogSoftmax(axis) => ("LogSoftmax", vec![int("axis", *axis as i64)]),
             LoweredOp::Cast(to) => ("Cast", vec![int("to", element_type(*to).into())]),
         };
         let output = self.names[node.output.0].clone();
@@ -298,11 +307,15 @@ fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
 }
 
 fn window_attributes(window: &Window2d) -> Vec<AttributeProto> {
-    vec![
+    let mut attributes = vec![
         ints("kernel_shape", &window.kernel),
         ints("strides", &window.strides),
         ints("pads", &window.pads),
-    ]
+    ];
+    if window.dilations != [1, 1] {
+        attributes.push(ints("dilations", &window.dilations));
+    }
+    attributes
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

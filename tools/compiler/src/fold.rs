@@ -40,6 +40,15 @@ pub(crate) fn fold_into_convolutions(graph: &mut Graph) {
         {
             node.inputs[0] = input;
         }
+        if let Some(&at) = node.inputs.first().and_then(|id| producers.get(id))
+            && let Some(parts) = merge_pool_pad(graph, &kept[at], &node)
+        {
+            for part in parts {
+                producers.insert(part.output, kept.len());
+                kept.push(part);
+            }
+            continue;
+        }
         producers.insert(node.output, kept.len());
         kept.push(node);
     }
@@ -172,4 +181,56 @@ fn fold_pad(pad: &Node, node: &mut Node) -> Option<ValueId> {
     window.before.iter_mut().zip(&before[2..]).for_each(|(w, p)| *w += p);
     window.after.iter_mut().zip(&after[2..]).for_each(|(w, p)| *w += p);
     Some(pad.inputs[0])
+}
+
+/// Moves the spatial padding of a Pad into the max pool after it. A maximum with a constant then
+/// puts the padded value into the windows that reach the padding. Returns `None` if `pad` is not a
+/// Pad over height and width, or if a window may lie in the padding alone.
+///
+/// ONNX Runtime 1.31 merges a padding with zeros and a max pool as if the zeros were the lowest
+/// float. It does not find the two operators in this form.
+fn merge_pool_pad(graph: &mut Graph, pad: &Node, pool: &Node) -> Option<[Node; 2]> {
+    let (Op::Pad { before, after, value }, Op::MaxPool { window }) = (&pad.op, &pool.op) else {
+        return None;
+    };
+    let axes = window.kernel.len();
+    let rank = before.len();
+    let is_spatial = |pads: &[i64]| {
+        pads.iter().enumerate().all(|(axis, &p)| p == 0 || (p > 0 && axis + 2 >= rank))
+    };
+    if rank != axes + 2 || axes < 2 || !is_spatial(before) || !is_spatial(after) {
+        return None;
+    }
+    let mut merged = window.clone();
+    let (mut mask_shape, mut padded) = (vec![1; rank], Vec::new());
+    for axis in axes - 2..axes {
+        let size = graph.shape(pad.inputs[0])[axis + 2] as i64;
+        let (front, back) = (before[axis + 2], after[axis + 2]);
+        let (kernel, stride) = (window.kernel[axis] as i64, window.strides[axis] as i64);
+        let (first, last) = (front + window.before[axis], back + window.after[axis]);
+        if window.before[axis] != 0 || window.after[axis] != 0 || first.max(last) >= kernel {
+            return None;
+        }
+        (merged.before[axis], merged.after[axis]) = (first, last);
+        let count = graph.shape(pool.output)[axis + 2];
+        mask_shape[axis + 2] = count;
+        let reaches = |at: usize| {
+            let start = at as i64 * stride - first;
+            start < 0 || start + kernel > size
+        };
+        padded.push((0..count).map(reaches).collect::<Vec<bool>>());
+    }
+    let (rows, columns) = (padded.first()?, padded.get(1)?);
+    let mask = rows.iter().flat_map(|&row| {
+        columns.iter().map(move |&column| if row || column { *value } else { f32::MIN })
+    });
+    let mask = Tensor::new(&mask_shape, mask.collect())?;
+    let mask = graph.add_constant(String::new(), mask);
+    let out = graph.value(pool.output).clone();
+    let pooled = graph.add_value(out.name, out.shape, out.dtype, None);
+    let op = Op::MaxPool { window: merged };
+    Some([
+        Node { op, inputs: vec![pad.inputs[0]], output: pooled, ..pool.clone() },
+        Node { op: Op::Max, inputs: vec![pooled, mask], ..pool.clone() },
+    ])
 }

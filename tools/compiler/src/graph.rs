@@ -6,6 +6,7 @@
 //! nodes in this graph.
 
 use crate::error::{CompileError, NodeRef, Result};
+use crate::lowered::Function;
 use crate::tensor::{DType, Tensor};
 
 /// Index of a value in [`Graph::values`].
@@ -27,6 +28,8 @@ pub(crate) struct Value {
 pub(crate) struct Window {
     pub(crate) kernel: Vec<usize>,
     pub(crate) strides: Vec<usize>,
+    /// Distance between two elements of the kernel. A pool has only ones.
+    pub(crate) dilations: Vec<usize>,
     /// Padding at the start of each axis. A negative number crops the axis.
     pub(crate) before: Vec<i64>,
     /// Padding at the end of each axis. A negative number crops the axis.
@@ -52,11 +55,14 @@ pub(crate) enum Op {
         min: f32,
         max: f32,
     },
+    /// Any other function of each element.
+    Function(Function),
     Add,
     Sub,
     Mul,
     Div,
     Max,
+    Min,
     Concat {
         axis: usize,
     },
@@ -68,6 +74,10 @@ pub(crate) enum Op {
         count_include_pad: bool,
     },
     ReduceMean {
+        axes: Vec<usize>,
+        keepdims: bool,
+    },
+    ReduceMax {
         axes: Vec<usize>,
         keepdims: bool,
     },
@@ -102,6 +112,9 @@ pub(crate) enum Op {
     Softmax {
         axis: usize,
     },
+    LogSoftmax {
+        axis: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +133,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    /// Inputs that contain pixels from 0 to 255 as bytes.
+    pub(crate) byte_inputs: Vec<ValueId>,
 }
 
 impl Graph {

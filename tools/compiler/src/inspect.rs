@@ -124,7 +124,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
 /// # Errors
 /// Returns the same errors as [`inspect`].
 pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
-    let model = import_model(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder))?;
+    let model = import_model(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder), None)?;
     let graph = &model.graph;
     let metadata: BTreeMap<String, String> = model
         .metadata
@@ -181,7 +181,7 @@ fn inspect_parts(
 ) -> Result<FrameInspection> {
     let parts = split_parts(bytes, division)?;
     let multiply_adds = |model: Vec<u8>| -> Result<u64> {
-        let model = import_model(&Bytes::from(model), &mut ExternalData::new(None))?;
+        let model = import_model(&Bytes::from(model), &mut ExternalData::new(None), None)?;
         Ok(sum_multiply_adds(&model.graph))
     };
     let fast_multiply_adds = multiply_adds(parts.fast)?;
@@ -228,7 +228,8 @@ fn count_multiply_adds(graph: &Graph, node: &Node) -> u64 {
     let per_output: u64 = match &node.op {
         Op::Conv { .. } => weights.iter().skip(1).map(|&d| d as u64).product(),
         Op::Gemm { trans_b: true, .. } => weights.last().copied().unwrap_or(0) as u64,
-        Op::Gemm { .. } | Op::MatMul => weights.first().copied().unwrap_or(0) as u64,
+        Op::Gemm { .. } => weights.first().copied().unwrap_or(0) as u64,
+        Op::MatMul => weights.iter().rev().nth(1).copied().unwrap_or(0) as u64,
         _ => 0,
     };
     outputs.saturating_mul(per_output)

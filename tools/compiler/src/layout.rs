@@ -32,12 +32,36 @@ impl AxisRole {
 }
 
 /// The axis roles of all values.
+///
+/// A node whose result cannot be described with these roles computes a *plain* value: the lowered
+/// value has the shape of the source value. All values that depend on a plain value are plain, too.
+/// A node with a plain result that reads frames cannot stream.
 pub(crate) struct Layout {
     roles: Vec<Vec<AxisRole>>,
+    /// For each plain value, the reason why it has no roles.
+    plain: Vec<Option<String>>,
 }
 
 impl Layout {
-    /// Returns the axis roles of a value. The list is empty for a constant.
+    /// Returns the reason why a value is plain, or `None` if it is not.
+    pub(crate) fn plain_reason(&self, id: ValueId) -> Option<&str> {
+        self.plain[id.0].as_deref()
+    }
+
+    /// Adds values up to the last one of the graph, to which a value has been appended.
+    pub(crate) fn push(&mut self, roles: Vec<AxisRole>, plain: Option<String>) {
+        self.roles.push(roles);
+        self.plain.push(plain);
+    }
+
+    /// Gives the role time to an axis of size 1.
+    pub(crate) fn set_time_axis(&mut self, id: ValueId, axis: usize) {
+        if let Some(slot) = self.roles[id.0].get_mut(axis) {
+            *slot = AxisRole::Time;
+        }
+    }
+
+    /// Returns the axis roles of a value. The list is empty for a constant and for a plain value.
     pub(crate) fn roles(&self, id: ValueId) -> &[AxisRole] {
         &self.roles[id.0]
     }
@@ -78,51 +102,75 @@ impl Layout {
 
 /// Infers the axis roles of every value.
 pub(crate) fn infer_layout(graph: &Graph) -> Result<Layout> {
-    let mut layout = Layout { roles: vec![Vec::new(); graph.values.len()] };
+    let count = graph.values.len();
+    let mut layout = Layout { roles: vec![Vec::new(); count], plain: vec![None; count] };
     for &input in &graph.inputs {
         layout.roles[input.0] = infer_input(graph, input)?;
     }
     for node in &graph.nodes {
-        let roles = infer_node(graph, &layout, node).or_else(|reason| {
-            let inputs: Vec<_> = node
-                .inputs
-                .iter()
-                .map(|&id| layout.roles(id))
-                .filter(|roles| !roles.is_empty())
-                .collect();
-            graph.fail_node(node, format!("{reason}; the inputs have the axes {inputs:?}"))
-        })?;
-        layout.roles[node.output.0] = roles;
+        if node.inputs.iter().any(|id| layout.plain[id.0].is_some()) {
+            layout.plain[node.output.0] = Some("it follows a node without frames".into());
+            continue;
+        }
+        match infer_node(graph, &layout, node) {
+            Ok(roles) => layout.roles[node.output.0] = roles,
+            Err(reason) if matches!(node.op, Op::BatchNorm { .. }) => {
+                return graph.fail_node(node, reason);
+            }
+            Err(reason) => layout.plain[node.output.0] = Some(reason),
+        }
     }
     Ok(layout)
 }
 
-/// Infers the axis roles of a graph input. The input must be a cine with the axes `[1,C,T,H,W]` or
-/// `[1,T,C,H,W]`, with or without the batch axis. The channel axis has size 1 or 3. If both
-/// candidates have such a size, the first one is the channel axis.
+/// Infers the axis roles of a graph input: a cine with the axes `[1,C,T,H,W]`, `[1,T,C,H,W]` or
+/// `[1,T,H,W,C]`, without the batch axis or with more leading axes of size 1, or images `[N,C,H,W]`
+/// or `[N,H,W,C]`. The channel axis has size 1 or 3.
 fn infer_input(graph: &Graph, id: ValueId) -> Result<Vec<AxisRole>> {
-    use AxisRole::{Channel, Height, Time, Unit, Width};
     let shape = graph.shape(id);
-    let order = |first: usize, second: usize| match (first, second) {
-        (1 | 3, _) => Some([Channel, Time]),
-        (_, 1 | 3) => Some([Time, Channel]),
-        _ => None,
-    };
-    let front = match *shape {
-        [1, a, b, _, _] => order(a, b).map(|roles| vec![Unit, roles[0], roles[1]]),
-        [a, b, _, _] => order(a, b).map(|roles| roles.to_vec()),
-        _ => None,
-    };
-    match front {
-        Some(mut roles) => {
-            roles.extend([Height, Width]);
-            Ok(roles)
-        }
-        None => fail_network(format!(
-            "input \"{}\" must be a cine [1,C,T,H,W] or [1,T,C,H,W] with 1 or 3 channels, got the shape {shape:?}",
-            graph.value(id).name
-        )),
+    input_roles(shape).or_else(|reason| {
+        let name = &graph.value(id).name;
+        fail_network(format!("input \"{name}\" of shape {shape:?} {reason}"))
+    })
+}
+
+/// Returns the axis roles of an input with this shape, or the reason why it has none.
+pub(crate) fn input_roles(shape: &[usize]) -> std::result::Result<Vec<AxisRole>, String> {
+    use AxisRole::{Channel, Height, Time, Unit, Width};
+    let units = shape.len().saturating_sub(4);
+    if let Some(batch) = shape[..units].iter().find(|&&size| size != 1) {
+        return Err(format!(
+            "must have one clip, but an axis before the frames has the size {batch}; export for one \
+             clip and one crop, or with a dynamic batch axis"
+        ));
     }
+    let is_channels = |size: usize| matches!(size, 1 | 3);
+    let axes = match shape[units..] {
+        [_, height, width, channels] if is_channels(channels) && height > 3 && width > 3 => {
+            [Time, Height, Width, Channel]
+        }
+        // Four axes without a batch axis are images, also if there are one or three of them.
+        [_, channels, _, _] if units == 0 && is_channels(channels) => {
+            [Time, Channel, Height, Width]
+        }
+        [channels, _, _, _] if is_channels(channels) => [Channel, Time, Height, Width],
+        [_, channels, _, _] if is_channels(channels) => [Time, Channel, Height, Width],
+        [_, _, _, _] => {
+            return Err(
+                "must have 1 channel (grey) or 3 channels (RGB), because the library gives no others; \
+                 compute further channels in the network"
+                    .into(),
+            );
+        }
+        _ => {
+            return Err(
+                "must be a cine [1,C,T,H,W], [1,T,C,H,W] or [1,T,H,W,C], or images [N,C,H,W] or \
+                 [N,H,W,C]; export without further inputs, or fix them to constants"
+                    .into(),
+            );
+        }
+    };
+    Ok(std::iter::repeat_n(Unit, units).chain(axes).collect())
 }
 
 type InferredRoles = std::result::Result<Vec<AxisRole>, String>;
@@ -130,7 +178,7 @@ type InferredRoles = std::result::Result<Vec<AxisRole>, String>;
 fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
     match &node.op {
         // The first operand of these operators may be a constant.
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => {
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min => {
             return infer_binary(graph, layout, node);
         }
         Op::Concat { axis } => return infer_concat(layout, node, *axis),
@@ -139,15 +187,51 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
     let x = *node.inputs.first().ok_or("the node has no input")?;
     let roles = layout.roles(x).to_vec();
     if roles.is_empty() {
-        return Err("the input is a constant, and the compiler does not fold this operator".into());
+        return Err("the input is a constant".into());
     }
     match &node.op {
-        Op::Conv { .. } | Op::MaxPool { .. } | Op::AveragePool { .. } => infer_window(&roles),
-        Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Softmax { .. } => {
-            Ok(roles)
+        Op::Conv { window, .. } | Op::MaxPool { window } | Op::AveragePool { window, .. } => {
+            if window.kernel.len() == 1 {
+                return Err("it slides over one axis".into());
+            }
+            if let Op::Conv { .. } = node.op
+                && graph.constant(node.inputs[1]).is_none()
+            {
+                return Err("its weights are computed from the frames".into());
+            }
+            infer_window(&roles)
         }
-        Op::Slice { .. } | Op::Gather { .. } | Op::Pad { .. } => Ok(roles),
-        Op::ReduceMean { axes, keepdims } => Ok(roles
+        Op::Softmax { axis } | Op::LogSoftmax { axis } if roles[*axis] == AxisRole::Unit => {
+            Err("the softmax runs over an axis of size 1".into())
+        }
+        Op::Relu
+        | Op::Sigmoid
+        | Op::HardSigmoid { .. }
+        | Op::Clip { .. }
+        | Op::Function(_)
+        | Op::Softmax { .. }
+        | Op::LogSoftmax { .. } => Ok(roles),
+        Op::Slice { axis, .. } | Op::Gather { axis, .. } if roles[*axis] == AxisRole::Unit => {
+            match (roles.contains(&AxisRole::Channel), graph.shape(node.output)[*axis]) {
+                (_, 1) => Ok(roles),
+                // Grey frames that the network repeats become channels.
+                (false, _) => {
+                    let mut roles = roles;
+                    roles[*axis] = AxisRole::Channel;
+                    Ok(roles)
+                }
+                (true, _) => Err("it repeats an axis of size 1 without a role".into()),
+            }
+        }
+        Op::Slice { .. } | Op::Gather { .. } => Ok(roles),
+        Op::Pad { before, after, .. } => {
+            let pads = roles.iter().zip(before.iter().zip(after));
+            match pads.into_iter().any(|(&r, p)| r == AxisRole::Unit && p != (&0, &0)) {
+                true => Err("it pads an axis of size 1 without a role".into()),
+                false => Ok(roles),
+            }
+        }
+        Op::ReduceMean { axes, keepdims } | Op::ReduceMax { axes, keepdims } => Ok(roles
             .iter()
             .enumerate()
             .filter_map(|(i, &role)| match (axes.contains(&i), keepdims) {
@@ -158,9 +242,15 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
             .collect()),
         Op::Transpose { perm } => Ok(perm.iter().map(|&p| roles[p]).collect()),
         Op::Reshape => infer_reshape(&roles, graph.shape(x), graph.shape(node.output)),
+        Op::Gemm { .. } | Op::MatMul if graph.constant(node.inputs[1]).is_none() => {
+            Err("it multiplies two values that depend on the frames".into())
+        }
+        Op::Gemm { .. } | Op::MatMul if graph.shape(node.inputs[1]).len() != 2 => {
+            Err("its weights have more than two axes".into())
+        }
         Op::Gemm { .. } | Op::MatMul => infer_product(roles),
         Op::BatchNorm { .. } => Err("the batch norm could not be folded".into()),
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Concat { .. } => {
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Concat { .. } => {
             Err("the operator has no layout rule".into())
         }
     }
@@ -212,6 +302,13 @@ fn infer_binary(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
         return Err("the operands have different axes at the same position".into());
     }
     let shape = graph.shape(node.output);
+    let is_wider = |(axis, &role): (usize, &AxisRole)| shape[axis] != 1 && role == AxisRole::Unit;
+    // A constant with several channels turns an axis of size 1 into channels.
+    if let Some(axis) = merged.iter().enumerate().position(is_wider)
+        && !merged.contains(&AxisRole::Channel)
+    {
+        merged[axis] = AxisRole::Channel;
+    }
     if shape.iter().zip(&merged).any(|(&d, &role)| d != 1 && role == AxisRole::Unit) {
         return Err("a constant widens an axis of size 1 whose role is not known".into());
     }
@@ -223,9 +320,7 @@ fn infer_concat(layout: &Layout, node: &Node, axis: usize) -> InferredRoles {
     for &input in &node.inputs {
         let roles = layout.roles(input);
         if roles.is_empty() {
-            return Err(
-                "an activation is concatenated with a constant, which is not supported".into()
-            );
+            continue;
         }
         if merged.is_empty() {
             merged = roles.to_vec();
@@ -233,14 +328,12 @@ fn infer_concat(layout: &Layout, node: &Node, axis: usize) -> InferredRoles {
         merge_roles(&mut merged, roles)?;
     }
     match merged.get(axis) {
-        Some(AxisRole::Channel) => Ok(merged),
+        Some(AxisRole::Channel | AxisRole::Time) => Ok(merged),
         Some(AxisRole::Unit) if !merged.contains(&AxisRole::Channel) => {
             merged[axis] = AxisRole::Channel;
             Ok(merged)
         }
-        _ => Err(format!(
-            "the inputs must be concatenated along the channels, not along axis {axis}"
-        )),
+        _ => Err(format!("it joins values along axis {axis}, which are not channels or frames")),
     }
 }
 

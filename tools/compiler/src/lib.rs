@@ -20,13 +20,14 @@
 //! | pass | module | task |
 //! | --- | --- | --- |
 //! | 1 | `import` | reads ONNX into a typed graph with static shapes, and folds constants |
-//! | 2 | `fold` | folds batch norm, scales and padding into convolutions |
-//! | 3 | `layout` | infers which axes of a value are time, channels, height and width |
-//! | 4 | `pathways` | finds the inputs, removes the softmax and folds the stem for grey input |
-//! | 5 | `causality`, `frame_plan` | infer frame rates, and prove chunk causality and the lateral reach |
-//! | 6 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
-//! | 7 | `precision` | converts a graph to half precision |
-//! | 8 | `export`, `parts`, `metadata`, `self_test` | write the file |
+//! | 2 | `output`, `normalisation` | find the logits and the normalisation of the frames |
+//! | 3 | `fold` | folds batch norm, scales and padding into convolutions |
+//! | 4 | `layout` | infers which axes of a value are time, channels, height and width |
+//! | 5 | `pathways` | finds the inputs and folds the stem for grey input |
+//! | 6 | `causality`, `frame_plan` | infer frame rates, and prove chunk causality and the lateral reach |
+//! | 7 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
+//! | 8 | `precision` | converts a graph to half precision |
+//! | 9 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
 //! `card` reads and writes the model card of a package that is already compiled, and `adjust` gives
 //! it other thresholds, groups or another temperature.
@@ -73,6 +74,7 @@
 //! | `-o NAME` | [`CompileOptions::name`] |
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
+//! | `--logits NAME` | [`CompileOptions::output`] |
 //! | `--chunk N` | [`CompileOptions::chunk`] |
 //! | `--steps` | [`CompileOptions::steps`] |
 //! | `--products` | [`CompileOptions::winograd`] |
@@ -100,9 +102,11 @@ mod layout;
 mod lower;
 mod lowered;
 mod metadata;
+mod normalisation;
 mod novelty;
 mod onnx;
 mod options;
+mod output;
 mod package;
 mod parts;
 mod pathways;
@@ -125,6 +129,7 @@ pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
 pub use labels::{Group, Label, LabelSet, parse_labels};
 pub use novelty::{Novelty, NoveltyKind};
 pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
+pub use output::{LogitsForm, LogitsSource};
 pub use package::{CompiledNetwork, Package};
 
 #[cfg(all(test, feature = "verify"))]

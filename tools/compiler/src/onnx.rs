@@ -16,12 +16,14 @@ pub(crate) mod data_type {
     pub(crate) const BOOL: i32 = 9;
     pub(crate) const FLOAT16: i32 = 10;
     pub(crate) const DOUBLE: i32 = 11;
+    pub(crate) const BFLOAT16: i32 = 16;
 }
 
-/// Values of `AttributeProto.type` that the compiler writes.
+/// Values of `AttributeProto.type` that the compiler reads or writes.
 pub(crate) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
+    pub(crate) const TENSOR: i32 = 4;
     pub(crate) const INTS: i32 = 7;
 }
 
@@ -117,10 +119,15 @@ pub(crate) struct AttributeProto {
     pub(crate) s: Option<Bytes>,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
+    /// The body of a branch. Boxed, because a graph contains nodes, which contain attributes.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub(crate) g: Option<Box<GraphProto>>,
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub(crate) strings: Vec<Bytes>,
     #[prost(int32, tag = "20")]
     pub(crate) r#type: i32,
 }

@@ -6,6 +6,16 @@ use crate::novelty::Novelty;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Mean of SlowFast's own normalisation.
+pub(crate) const DEFAULT_MEAN: f64 = 0.45;
+/// Standard deviation of SlowFast's own normalisation.
+pub(crate) const DEFAULT_STD: f64 = 0.225;
+/// Range of means of values from 0 to 1. Networks that take values from -1 to 1 have the mean 0.5.
+const MEAN: std::ops::RangeInclusive<f64> = -2.0..=2.0;
+/// Range of standard deviations of values from 0 to 1. It includes 1/65535, which turns these
+/// values into 16-bit pixels.
+const STD: std::ops::RangeInclusive<f64> = 0.000_01..=4.0;
+
 /// Properties of the network's input and output that the ONNX file does not contain. They come from
 /// the file `spec.toml`.
 ///
@@ -14,9 +24,11 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields)]
 pub struct Spec {
     /// Mean of `pixel / 255`, with one value for each channel or a single value for all channels.
+    /// If it is empty, it is 0.45, or 0 if the network normalises its input itself.
     pub mean: Vec<f64>,
     /// Standard deviation of `pixel / 255`, with one value for each channel or a single value for
-    /// all channels.
+    /// all channels. If it is empty, it is 0.225; if the network normalises its input itself, it is
+    /// 1 for values from 0 to 1, and 1/255 for pixels from 0 to 255.
     pub std: Vec<f64>,
     /// Time in nanoseconds between two consecutive fast samples.
     pub sample_interval_ns: u64,
@@ -49,8 +61,8 @@ impl Default for Spec {
     /// threshold.
     fn default() -> Self {
         Self {
-            mean: vec![0.45],
-            std: vec![0.225],
+            mean: Vec::new(),
+            std: Vec::new(),
             sample_interval_ns: 33_333_333,
             slow_indices: None,
             temperature: 1.0,
@@ -88,13 +100,7 @@ impl Spec {
                 ));
             }
         }
-        // The library refuses packages with values outside these ranges.
-        if let Some(mean) = self.mean.iter().find(|v| !(-100.0..=100.0).contains(*v)) {
-            return fail_spec(format!("mean must be -100 to 100, got {mean}"));
-        }
-        if let Some(std) = self.std.iter().find(|v| !(0.000_01..=1000.0).contains(*v)) {
-            return fail_spec(format!("std must be 0.00001 to 1000, got {std}"));
-        }
+        self.check_units()?;
         if !(0.001..=1000.0).contains(&self.temperature) {
             let temperature = self.temperature;
             return fail_spec(format!("temperature must be 0.001 to 1000, got {temperature}"));
@@ -117,6 +123,54 @@ impl Spec {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that mean and standard deviation are in units of `pixel / 255`, and returns the
+    /// corrected numbers in the error if they are in units of pixels.
+    fn check_units(&self) -> Result<()> {
+        let is_outside = |values: &[f64], range: &std::ops::RangeInclusive<f64>| {
+            values.iter().any(|v| !range.contains(v))
+        };
+        if !is_outside(&self.mean, &MEAN) && !is_outside(&self.std, &STD) {
+            return Ok(());
+        }
+        let scaled = |values: &[f64]| -> Vec<f64> {
+            values.iter().map(|v| (v / 255.0 * 1e6).round() / 1e6).collect()
+        };
+        let (mean, std) = (scaled(&self.mean), scaled(&self.std));
+        let range = "mean must be -2 to 2 and std 0.00001 to 4, in units of pixel / 255";
+        if is_outside(&mean, &MEAN) || is_outside(&std, &STD) {
+            return fail_spec(format!("{range}, got mean {:?} and std {:?}", self.mean, self.std));
+        }
+        fail_spec(format!(
+            "{range}, got mean {:?} and std {:?}; for values in units of pixels from 0 to 255, write \
+             mean = {mean:?} and std = {std:?}",
+            self.mean, self.std
+        ))
+    }
+
+    /// Returns the keys that `text`, the content of `spec.toml`, does not set, with the values that
+    /// the compiler then uses. It does not list mean and std, whose values depend on the network.
+    ///
+    /// # Errors
+    /// Returns [`CompileError::Spec`] if `text` is not TOML.
+    pub fn assumed_values(text: &str) -> Result<Vec<String>> {
+        let table: toml::Table =
+            toml::from_str(text).map_err(|e| CompileError::Spec(format!("specification: {e}")))?;
+        let default = Self::default();
+        let interval = default.sample_interval_ns;
+        let entries = [
+            ("sample_interval_ns", format!("{interval} ({:.1} Hz)", 1e9 / interval as f64)),
+            ("temperature", default.temperature.to_string()),
+            ("threshold", format!("{} (no label is withheld)", default.threshold)),
+            ("orientation", default.orientation),
+        ];
+        let missing = entries.into_iter().filter(|(key, _)| !table.contains_key(*key));
+        Ok(missing
+            .map(|(key, value)| {
+                format!("{key} is {value}, because the specification does not contain it")
+            })
+            .collect())
     }
 
     /// Returns whether all channels have the same mean and standard deviation. If they do, folding
@@ -207,6 +261,13 @@ pub struct CompileOptions {
     pub chunk: usize,
     /// Runs into which the stream package divides a chunk (`--steps`).
     pub steps: Steps,
+    /// Name of the output that contains the logits, or of any other value of the network
+    /// (`--logits`). If it is `None`, the logits are the only output or the one named `logits`.
+    pub output: Option<String>,
+    /// Whether to write a stream package and a head package for a network whose head is not linear.
+    /// The library does not run head packages, so such a network gets only a clip package by
+    /// default.
+    pub head_package: bool,
     /// Folder that contains the source file and its external weights. If it is `None`, a model with
     /// external weights is refused.
     pub folder: Option<PathBuf>,
@@ -231,6 +292,8 @@ impl CompileOptions {
             winograd: Winograd::default(),
             chunk: 1,
             steps: Steps::default(),
+            output: None,
+            head_package: false,
             folder: None,
             self_test: true,
         }

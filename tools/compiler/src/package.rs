@@ -1,5 +1,7 @@
 //! The packages that the compiler returns.
 
+use crate::output::LogitsSource;
+
 /// A package file in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
@@ -24,6 +26,10 @@ pub struct CompiledNetwork {
     /// The reason why the stream package has chunk steps although
     /// [`Steps::Frame`](crate::Steps::Frame) was requested. It is `None` otherwise.
     pub chunk_steps_reason: Option<String>,
+    /// The value of the source from which the logits follow.
+    pub logits: LogitsSource,
+    /// What the compiler assumed, or found in the network, in sentences for the user.
+    pub notes: Vec<String>,
 }
 
 impl CompiledNetwork {

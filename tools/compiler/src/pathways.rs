@@ -1,5 +1,4 @@
-//! Pass 4: finds the inputs of the slow and fast pathways, removes the softmax at the end of the
-//! network, and folds the stem for grey input.
+//! Pass 4: finds the inputs of the slow and fast pathways, and folds the stem for grey input.
 
 use crate::error::{Result, fail_network};
 use crate::graph::{Graph, Op, ValueId};
@@ -43,7 +42,8 @@ pub(crate) fn find_pathways(graph: &mut Graph, layout: &Layout) -> Result<Pathwa
         [a, b] if frames(graph, b) < frames(graph, a) => (Some(b), a, None),
         [a, _] => {
             return fail_network(format!(
-                "both inputs have {} frames, but the slow input must have fewer frames than the fast input",
+                "both inputs have {} frames, but the slow input must have fewer frames than the fast input; \
+                 join two inputs with the same frames into one, and split it in the network",
                 frames(graph, a)
             ));
         }
@@ -53,7 +53,7 @@ pub(crate) fn find_pathways(graph: &mut Graph, layout: &Layout) -> Result<Pathwa
         },
         _ => {
             return fail_network(format!(
-                "the network must have 1 or 2 inputs, got {}",
+                "the network must have 1 or 2 inputs, got {}; export it with the frames as its only input",
                 graph.inputs.len()
             ));
         }
@@ -70,7 +70,8 @@ pub(crate) fn find_pathways(graph: &mut Graph, layout: &Layout) -> Result<Pathwa
         let (s, f) = (layout.lowered_shape(graph, slow), layout.lowered_shape(graph, fast));
         if s[1..] != f[1..] {
             return fail_network(format!(
-                "slow and fast frames must have the same shape [C,H,W], got {:?} and {:?}",
+                "slow and fast frames must have the same shape [C,H,W], got {:?} and {:?}; resize them in \
+                 the network",
                 &s[1..],
                 &f[1..]
             ));
@@ -88,7 +89,7 @@ pub(crate) fn find_pathways(graph: &mut Graph, layout: &Layout) -> Result<Pathwa
 }
 
 /// Finds the node that selects the slow frames from `packed`, and turns it into an input. Returns
-/// the input and the indices of its frames, or `None` if no node selects frames.
+/// the input and the indices of its frames, or `None` if the network selects no slow frames.
 fn extract_slow_input(
     graph: &mut Graph,
     layout: &Layout,
@@ -103,62 +104,33 @@ fn extract_slow_input(
             _ => None,
         }
     };
-    let mut found: Option<(ValueId, Vec<usize>)> = None;
-    for node in &graph.nodes {
-        if node.inputs.first() != Some(&packed) {
-            continue;
-        }
-        if let Some((axis, indices)) = selection(&node.op)
-            && layout.role(packed, axis) == AxisRole::Time
-        {
-            match &found {
-                None => found = Some((node.output, indices)),
-                Some((_, known)) if *known == indices => {
-                    return graph.fail_node(
-                        node,
-                        "an earlier node selects the same frames of the packed input; select the slow frames \
-                         once",
-                    );
-                }
-                Some(_) => {
-                    return graph.fail_node(
-                        node,
-                        "an earlier node selects other frames of the packed input; select only the slow frames",
-                    );
-                }
+    let frames = layout.frames(graph, packed);
+    let mut selections = Vec::new();
+    let mut is_read_elsewhere = false;
+    for node in graph.nodes.iter().filter(|node| node.inputs.contains(&packed)) {
+        match selection(&node.op) {
+            Some((axis, indices)) if layout.role(packed, axis) == AxisRole::Time => {
+                selections.push((node.output, indices));
             }
+            _ => is_read_elsewhere = true,
         }
     }
-    if let Some((slow, _)) = &found {
-        graph.nodes.retain(|node| node.output != *slow);
+    let Some((slow, indices)) = selections.first().cloned() else { return Ok(None) };
+    // Other selections are part of the network: every second frame, differences of frames, or
+    // several clips.
+    let is_slow = is_read_elsewhere
+        && indices.len() < frames
+        && frames.is_multiple_of(indices.len())
+        && indices.is_sorted_by(|a, b| a < b)
+        && selections.iter().all(|(_, other)| *other == indices);
+    if !is_slow {
+        return Ok(None);
     }
-    Ok(found)
-}
-
-/// Removes a softmax at the end of the network, because a package must output the logits. The
-/// softmax may be followed by nodes that only rearrange axes or average over axes of size 1.
-pub(crate) fn remove_softmax(graph: &mut Graph) {
-    let mut id = graph.outputs[0];
-    while let Some(at) = graph.nodes.iter().position(|n| n.output == id) {
-        let node = &graph.nodes[at];
-        let input = node.inputs[0];
-        match &node.op {
-            Op::Softmax { .. } => {
-                graph.nodes.remove(at);
-                let inputs = graph.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut());
-                inputs
-                    .chain(&mut graph.outputs)
-                    .filter(|slot| **slot == id)
-                    .for_each(|slot| *slot = input);
-                return;
-            }
-            Op::Reshape | Op::Transpose { .. } => id = input,
-            Op::ReduceMean { axes, .. } if axes.iter().all(|&a| graph.shape(input)[a] == 1) => {
-                id = input
-            }
-            _ => return,
-        }
-    }
+    let is_selection = |id: &ValueId| selections.iter().any(|(output, _)| output == id);
+    graph.nodes.retain(|node| !is_selection(&node.output));
+    let readers = graph.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut());
+    readers.filter(|id| is_selection(id)).for_each(|id| *id = slow);
+    Ok(Some((slow, indices)))
 }
 
 /// Converts a network with three input channels to grey input. The original network would receive
@@ -184,6 +156,7 @@ pub(crate) fn fold_grey(graph: &mut Graph, layout: &Layout, pathways: &Pathways)
                 Op::Pad { before, after, .. } => channel_axis
                     .is_some_and(|a| before.get(a) == Some(&0) && after.get(a) == Some(&0)),
                 Op::Transpose { .. } => true,
+                Op::Reshape => !layout.must_reshape(graph, &node),
                 _ => false,
             };
             match &node.op {

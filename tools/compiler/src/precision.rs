@@ -5,7 +5,7 @@
 //! average pools, the head) stay in float32.
 
 use crate::error::{Result, fail_network};
-use crate::lowered::{FloatBits, LoweredGraph, LoweredId, LoweredOp};
+use crate::lowered::{FloatBits, Function, LoweredGraph, LoweredId, LoweredOp};
 use crate::tensor::{DType, Tensor};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,12 @@ pub(crate) fn convert_to_half(source: &LoweredGraph) -> Result<LoweredGraph> {
             | LoweredOp::AveragePool { .. }
             | LoweredOp::Mean(_)
             | LoweredOp::Gemm
-            | LoweredOp::Softmax(_) => DType::F32,
+            | LoweredOp::Softmax(_)
+            | LoweredOp::LogSoftmax(_)
+            | LoweredOp::Function(Function::Exp | Function::Log | Function::Sqrt) => DType::F32,
+            // The variance of a norm is a mean of squares, and a square may exceed the range of
+            // float16.
+            LoweredOp::Mul if node.inputs.first() == node.inputs.get(1) => DType::F32,
             LoweredOp::Conv { .. } => DType::F16,
             // Any other operator keeps the type of its inputs, which avoids a cast. A graph input
             // that such an operator reads is cast to float16, because the later convolutions read
@@ -78,7 +83,7 @@ fn clamp_attributes(op: &LoweredOp) -> LoweredOp {
     match op {
         LoweredOp::Pad { before, after, value } => {
             let value = FloatBits::from(value.value().clamp(-MAX_HALF, MAX_HALF));
-            LoweredOp::Pad { before: *before, after: *after, value }
+            LoweredOp::Pad { before: before.clone(), after: after.clone(), value }
         }
         LoweredOp::Clip { min, max } => LoweredOp::Clip {
             min: min.value().max(-MAX_HALF).into(),

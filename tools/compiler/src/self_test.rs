@@ -13,7 +13,7 @@ pub(crate) const SEED: u32 = 1;
 #[cfg(feature = "self-test")]
 const CHUNKS: usize = 3;
 
-/// Runs `model` once on random input generated from [`SEED`] and returns its first output. The
+/// Runs `model` once on random input generated from `seed` and returns its first output. The
 /// states have their initial values. The model runs on one thread, so that the terms of a sum are
 /// always added in the same order.
 ///
@@ -21,10 +21,10 @@ const CHUNKS: usize = 3;
 /// Returns [`CompileError::Verify`](crate::CompileError::Verify) if the model does not run or its
 /// result is not finite.
 #[cfg(feature = "self-test")]
-pub(crate) fn run_self_test(model: Vec<u8>, states: &[State]) -> Result<Vec<f32>> {
+pub(crate) fn run_self_test(model: Vec<u8>, states: &[State], seed: u32) -> Result<Vec<f32>> {
     use crate::embedded::{EmbeddedModel, check_finite};
     let model = EmbeddedModel::load(model)?;
-    let mut random = crate::xorshift::Xorshift(SEED);
+    let mut random = crate::xorshift::Xorshift(seed);
     let inputs = model.inputs().into_iter().map(|(name, shape)| {
         let count = shape.iter().product();
         let data = match states.iter().find(|s| s.name == name) {
@@ -74,7 +74,7 @@ fn fail_without_runtime<T>() -> Result<T> {
 
 /// Returns an error, because this build cannot run models.
 #[cfg(not(feature = "self-test"))]
-pub(crate) fn run_self_test(_model: Vec<u8>, _states: &[State]) -> Result<Vec<f32>> {
+pub(crate) fn run_self_test(_model: Vec<u8>, _states: &[State], _seed: u32) -> Result<Vec<f32>> {
     fail_without_runtime()
 }
 

@@ -84,6 +84,14 @@ impl Tensor {
         }
     }
 
+    /// Returns a view of an integer tensor, or `None` for a float tensor.
+    pub(crate) fn i64_view(&self) -> Option<ArrayViewD<'_, i64>> {
+        match self {
+            Self::F32(_) => None,
+            Self::I64(array) => Some(array.view()),
+        }
+    }
+
     /// Returns the elements of a float tensor in row-major order, or `None` for an integer tensor.
     pub(crate) fn f32_elements(&self) -> Option<&[f32]> {
         match self {
@@ -109,12 +117,16 @@ impl Tensor {
     }
 
     /// Returns the tensor whose axis `i` is axis `permutation[i]` of this one. Returns `None` if
-    /// `permutation` is not a permutation of the axes, or if the tensor is empty.
+    /// `permutation` is not a permutation of the axes.
     pub(crate) fn transpose(&self, permutation: &[usize]) -> Option<Self> {
         let mut sorted = permutation.to_vec();
         sorted.sort_unstable();
-        if !sorted.into_iter().eq(0..self.shape().len()) || self.shape().contains(&0) {
+        if !sorted.into_iter().eq(0..self.shape().len()) {
             return None;
+        }
+        if self.shape().contains(&0) {
+            let shape: Vec<usize> = permutation.iter().map(|&axis| self.shape()[axis]).collect();
+            return self.reshape(&shape);
         }
         Some(match self {
             Self::F32(array) => Self::from(transpose_row_major(array, permutation)),

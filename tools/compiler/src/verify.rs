@@ -6,13 +6,18 @@ mod runtime;
 
 pub use runtime::Runtime;
 
-use crate::error::Result;
-use crate::inspect::{Inspection, inspect, inspect_in};
+use crate::error::{CompileError, Result};
+use crate::import::{ExternalData, import_model};
+use crate::inspect::{Inspection, inspect};
+use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
+use crate::output::{LogitsForm, LogitsSource, MIN_PROBABILITY};
 use crate::package::{CompiledNetwork, Package};
 use crate::parts::{Division, StateEntry, split_parts};
 use crate::run::{FrameRunner, NamedTensor, RunModel, create_states};
+use bytes::Bytes;
+use prost::Message;
 use random_clip::RandomClip;
-use runtime::verify_error;
+use runtime::{Runner, verify_error};
 use std::fmt;
 use std::path::Path;
 
@@ -34,6 +39,9 @@ pub struct Verification {
     /// Error of the mean over all chunks (after the head package, if there is one), compared with
     /// the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
+    /// Whether the source computes in half precision, so its own rounding errors are part of
+    /// `clip`.
+    pub is_half_source: bool,
 }
 
 impl fmt::Display for Verification {
@@ -49,9 +57,10 @@ impl fmt::Display for Verification {
 /// Compares `source` with its packages on random input generated from `seed`.
 ///
 /// The slow and fast inputs come from one sequence of samples, so that the comparison detects slow
-/// samples that are taken at the wrong times. If the source ends with a softmax, the logits of the
-/// clip package pass through a softmax before they are compared. For a grey package, the source
-/// runs on three identical channels.
+/// samples that are taken at the wrong times. The logits of the clip package are compared with the
+/// value of the source from which they follow, before any softmax, so that the comparison also
+/// detects errors that a saturated softmax would hide. For a grey package, the source runs on three
+/// identical channels.
 ///
 /// # Errors
 /// Returns [`CompileError::Verify`](crate::CompileError::Verify) if the source file cannot be read,
@@ -64,12 +73,14 @@ pub fn verify(
     seed: u32,
 ) -> Result<Verification> {
     let clip_package = &network.clip.bytes;
-    let clip = RandomClip::new(clip_package, seed)?;
-    let expected = run_source(runtime, source, &clip)?;
-    let mut logits = run_package(runtime, clip_package, &clip.package_inputs())?;
-    if is_distribution(&expected) && !is_distribution(&logits) {
-        logits = softmax(&logits);
+    let source = LoadedSource::load(runtime, source, &network.logits)?;
+    let mut clip = RandomClip::new(clip_package, seed)?;
+    if source.runner.takes_bytes() {
+        clip.use_bytes();
     }
+    let logits = run_package(runtime, clip_package, &clip.package_inputs())?;
+    let is_half_source = source.is_half;
+    let expected = source.run(&clip, logits.len())?;
     let stream = match &network.stream {
         Some(package) => {
             // In a step, the first sample of each chunk is the slow sample, even if the source
@@ -86,7 +97,7 @@ pub fn verify(
         }
         None => None,
     };
-    Ok(Verification { clip: relative_error(&logits, &expected), stream })
+    Ok(Verification { clip: relative_error(&logits, &expected), stream, is_half_source })
 }
 
 /// Returns the largest difference between two results, relative to the largest absolute value in
@@ -109,29 +120,90 @@ fn run_package(runtime: &Runtime, package: &[u8], inputs: &[NamedTensor]) -> Res
     outputs.into_iter().next().map(|output| output.data).ok_or_else(|| no_output("a package"))
 }
 
-/// Runs the source network and returns the output that the compiler treats as the logits.
-fn run_source(runtime: &Runtime, source: Source, clip: &RandomClip) -> Result<Vec<f32>> {
-    let (inputs, mut runner) = match source {
-        Source::Bytes(bytes) => (inspect(bytes)?.inputs, runtime.load_model(bytes)?),
-        Source::File(path) => {
-            let bytes =
-                std::fs::read(path).map_err(|e| verify_error("the source cannot be read", e))?;
-            (inspect_in(&bytes, path.parent())?.inputs, runtime.load_model_file(path)?)
-        }
-    };
-    let size = |shape: &[usize]| shape.iter().product::<usize>();
-    let largest = inputs.iter().map(|t| size(&t.shape)).max().unwrap_or(0);
-    let all: Vec<usize> = (0..clip.frames()).collect();
-    let mut tensors = Vec::new();
-    for input in inputs {
-        // The largest input is the fast or packed input, so it receives all samples.
-        let indices = if size(&input.shape) == largest { &all } else { clip.slow_indices() };
-        let data = clip.arrange(&input.shape, indices)?;
-        tensors.push(NamedTensor { name: input.name, shape: input.shape, data });
+/// The source network, loaded with the value from which the logits follow as an output.
+struct LoadedSource<'a> {
+    runner: Runner,
+    inputs: Vec<(String, Vec<usize>)>,
+    logits: &'a LogitsSource,
+    /// Whether the network computes in half precision.
+    is_half: bool,
+}
+
+impl<'a> LoadedSource<'a> {
+    fn load(runtime: &Runtime, source: Source, logits: &'a LogitsSource) -> Result<Self> {
+        let (bytes, path) = match source {
+            Source::Bytes(bytes) => (Bytes::copy_from_slice(bytes), None),
+            Source::File(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|e| verify_error("the source cannot be read", e))?;
+                (Bytes::from(bytes), Some(path))
+            }
+        };
+        let folder = path.and_then(Path::parent);
+        let model = import_model(&bytes, &mut ExternalData::new(folder), Some(&logits.name))?;
+        let inputs = model
+            .graph
+            .inputs
+            .iter()
+            .map(|&id| (model.graph.value(id).name.clone(), model.graph.shape(id).to_vec()));
+        let inputs = inputs.collect();
+        let decoded = ModelProto::decode(bytes.clone())
+            .map_err(|e| verify_error("the source cannot be read", e))?;
+        let graph = decoded.graph.unwrap_or_default();
+        let model = add_output(&bytes, &graph, &logits.name);
+        let runner = runtime.load_source(&model, folder).map_err(|error| {
+            CompileError::Verify(format!(
+                "{error}; export the network in float32, or compile without --verify"
+            ))
+        })?;
+        Ok(Self { runner, inputs, logits, is_half: is_half(&graph) })
     }
-    let outputs = runner.run(&tensors)?;
-    let logits = outputs.iter().position(|output| output.name == "logits").unwrap_or(0);
-    outputs.into_iter().nth(logits).map(|output| output.data).ok_or_else(|| no_output("the source"))
+
+    /// Runs the source and returns the logits that a package with `count` labels must give.
+    fn run(mut self, clip: &RandomClip, count: usize) -> Result<Vec<f32>> {
+        let size = |shape: &[usize]| shape.iter().product::<usize>();
+        let largest = self.inputs.iter().map(|(_, shape)| size(shape)).max().unwrap_or(0);
+        let all: Vec<usize> = (0..clip.frames()).collect();
+        let mut tensors = Vec::new();
+        for (name, shape) in self.inputs {
+            // The largest input is the fast or packed input, so it receives all samples.
+            let indices = if size(&shape) == largest { &all } else { clip.slow_indices() };
+            let data = clip.arrange(&shape, indices)?;
+            tensors.push(NamedTensor { name, shape, data });
+        }
+        let values = self.runner.run_output(&tensors, &self.logits.name)?;
+        let rows: Vec<Vec<f32>> = match self.logits.form {
+            LogitsForm::Binary => return Ok([0.0].into_iter().chain(values).collect()),
+            _ => values.chunks(count.max(1)).map(<[f32]>::to_vec).collect(),
+        };
+        let mean = average(&rows);
+        Ok(match self.logits.form {
+            LogitsForm::Logarithm => mean.iter().map(|v| v.max(MIN_PROBABILITY).ln()).collect(),
+            _ => mean,
+        })
+    }
+}
+
+/// Returns the model with a further output. In protobuf, a field that occurs twice extends the
+/// message, so the output is appended without encoding the file again.
+fn add_output(model: &Bytes, graph: &GraphProto, name: &str) -> Vec<u8> {
+    let mut bytes = model.to_vec();
+    if graph.output.iter().all(|output| output.name != name) {
+        let output = vec![ValueInfoProto { name: name.to_owned(), r#type: None }];
+        let graph = Some(GraphProto { output, ..GraphProto::default() });
+        bytes.extend(ModelProto { graph, ..ModelProto::default() }.encode_to_vec());
+    }
+    bytes
+}
+
+/// Returns whether a graph computes in half precision: it has such weights or casts to such a type.
+fn is_half(graph: &GraphProto) -> bool {
+    let is_half = |element: i32| matches!(element, data_type::FLOAT16 | data_type::BFLOAT16);
+    let casts = |node: &NodeProto| {
+        let mut to = node.attribute.iter().filter(|a| node.op_type == "Cast" && a.name == "to");
+        to.any(|a| a.i.and_then(|i| i32::try_from(i).ok()).is_some_and(is_half))
+    };
+    graph.initializer.iter().any(|tensor| is_half(tensor.data_type)) || graph.node.iter().any(casts)
 }
 
 /// Compares a stream package in frame steps with one in chunk steps, chunk by chunk, on random
@@ -230,20 +302,6 @@ pub(crate) fn average(results: &[Vec<f32>]) -> Vec<f32> {
     mean.into_iter().map(|v| v as f32).collect()
 }
 
-fn no_output(graph: &str) -> crate::error::CompileError {
+fn no_output(graph: &str) -> CompileError {
     verify_error(graph, "it has no output")
-}
-
-/// Returns whether the values can be the result of a softmax.
-fn is_distribution(values: &[f32]) -> bool {
-    values.len() > 1
-        && values.iter().all(|&v| v >= 0.0)
-        && (values.iter().sum::<f32>() - 1.0).abs() < 1e-3
-}
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let max = logits.iter().copied().fold(f32::MIN, f32::max);
-    let exp: Vec<f64> = logits.iter().map(|&v| f64::from(v - max).exp()).collect();
-    let sum: f64 = exp.iter().sum();
-    exp.iter().map(|v| (v / sum) as f32).collect()
 }

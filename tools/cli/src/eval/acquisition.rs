@@ -2,14 +2,14 @@
 //! by a host-driven stream. The results therefore do not depend on the timing of threads, and every
 //! run gives the same posterior after the same chunk.
 
-use crate::acquisition::stream_config;
+use crate::acquisition::{stream_config, window_hop};
 use crate::cine::Facts;
 use crate::failure::{Exit, Failure};
 use std::sync::mpsc::{Receiver, channel};
 use tteview::frame::{FrameView, Geometry};
 use tteview::{
-    Acquirer, Drive, Driver, Engine, Hooks, Mode, ModelSpec, OnResult, PushError, ResultFlags,
-    Status, Stream, StreamConfig, ViewChange, ViewResult,
+    Acquirer, Drive, Driver, Engine, Hooks, OnResult, PushError, ResultFlags, Status, Stream,
+    StreamConfig, ViewChange, ViewResult,
 };
 
 /// The posterior after a chunk or window.
@@ -43,7 +43,7 @@ impl Acquisition {
         let config = StreamConfig {
             drive: Drive::Host,
             view_change,
-            window_hop_samples: window_hop(engine.spec()),
+            window_hop_samples: window_hop(engine.spec(), None)?,
             ..stream_config(facts, period_ns)
         };
         let (sender, results) = channel();
@@ -114,16 +114,5 @@ impl Acquisition {
             novelty: (!result.flags.contains(ResultFlags::NO_NOVELTY)).then_some(result.novelty),
         };
         Ok(results.into_iter().map(output).collect())
-    }
-}
-
-/// Returns the hop of window mode in samples: a quarter of a clip, which is also what a stream
-/// chooses on a fast device. The evaluation does not let the stream choose the hop, because the
-/// stream would choose it from the measured run time of a clip, and the results would depend on the
-/// machine's load.
-fn window_hop(spec: &ModelSpec) -> usize {
-    match spec.mode {
-        Mode::Window => (spec.clip_samples / 4).max(1),
-        Mode::Stream => 0,
     }
 }

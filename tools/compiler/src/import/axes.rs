@@ -4,28 +4,8 @@ use super::failure::{NodeResult, fail};
 use super::limits::MAX_RANK;
 use super::node_context::NodeContext;
 use super::shapes::{reduce_shape, resolve_axes, resolve_axis};
-use crate::graph::{Op, ValueId};
+use crate::graph::ValueId;
 use crate::tensor::element_count;
-
-pub(super) fn convert_reduce_mean(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let shape = node.shape(node.x).to_vec();
-    let axes = resolve_axes(&node.axes_input()?.unwrap_or_default(), shape.len())?;
-    let keepdims = node.attributes.int("keepdims", 1)? != 0;
-    let axes = match (axes.is_empty(), node.attributes.int("noop_with_empty_axes", 0)?) {
-        (true, 0) => (0..shape.len()).collect(),
-        (true, _) => return Ok(node.x),
-        (false, _) => axes,
-    };
-    let out = reduce_shape(&shape, &axes, keepdims);
-    node.add_node(Op::ReduceMean { axes, keepdims }, vec![node.x], out)
-}
-
-pub(super) fn convert_global_average_pool(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let shape = node.shape(node.x).to_vec();
-    let axes: Vec<usize> = (2..shape.len()).collect();
-    let out = reduce_shape(&shape, &axes, true);
-    node.add_node(Op::ReduceMean { axes, keepdims: true }, vec![node.x], out)
-}
 
 pub(super) fn convert_flatten(node: &mut NodeContext) -> NodeResult<ValueId> {
     let shape = node.shape(node.x);
@@ -65,13 +45,8 @@ pub(super) fn convert_unsqueeze(node: &mut NodeContext) -> NodeResult<ValueId> {
     add_reshape(node, out)
 }
 
-pub(super) fn convert_reshape(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let out = reshape_target(node)?;
-    add_reshape(node, out)
-}
-
 /// Returns the target shape of a Reshape. Actual sizes replace the special sizes 0 and -1.
-fn reshape_target(node: &NodeContext) -> NodeResult<Vec<usize>> {
+pub(super) fn reshape_target(node: &NodeContext) -> NodeResult<Vec<usize>> {
     let shape = node.shape(node.x);
     let Some(target) = node.int_input(1, "shape")? else {
         return fail("input 1 (shape) is missing");
@@ -110,7 +85,7 @@ fn reshape_target(node: &NodeContext) -> NodeResult<Vec<usize>> {
 }
 
 /// Reshapes the input to `out`. The result is a constant if the input is one.
-fn add_reshape(node: &mut NodeContext, out: Vec<usize>) -> NodeResult<ValueId> {
+pub(super) fn add_reshape(node: &mut NodeContext, out: Vec<usize>) -> NodeResult<ValueId> {
     let shape = node.shape(node.x).to_vec();
     if element_count(&out) != element_count(&shape) {
         return fail(format!(
@@ -118,7 +93,7 @@ fn add_reshape(node: &mut NodeContext, out: Vec<usize>) -> NodeResult<ValueId> {
         ));
     }
     match node.constant(node.x).map(|constant| constant.reshape(&out)) {
-        None => node.add_node(Op::Reshape, vec![node.x], out),
+        None => node.reshape(node.x, out),
         Some(Some(tensor)) => Ok(node.builder.add_constant(node.proto, tensor)),
         Some(None) => fail(format!("the constant cannot be reshaped to {out:?}")),
     }
@@ -141,17 +116,14 @@ pub(super) fn convert_transpose(node: &mut NodeContext) -> NodeResult<ValueId> {
         ));
     }
     match node.constant(node.x).map(|constant| constant.transpose(&perm)) {
-        None => {
-            let out = perm.iter().filter_map(|&p| shape.get(p).copied()).collect();
-            node.add_node(Op::Transpose { perm }, vec![node.x], out)
-        }
+        None => node.transpose(node.x, perm),
         Some(Some(tensor)) => node.builder.add_folded_constant(node.proto, tensor),
-        Some(None) => fail("an empty constant cannot be transposed"),
+        Some(None) => fail("the constant cannot be transposed"),
     }
 }
 
 pub(super) fn convert_concat(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let mut shape = node.shape(node.x).to_vec();
+    let shape = node.shape(node.x).to_vec();
     let axis = resolve_axis(node.attributes.int("axis", 0)?, shape.len())?;
     let mut inputs = vec![node.x];
     for index in 1..node.inputs.len() {
@@ -160,19 +132,15 @@ pub(super) fn convert_concat(node: &mut NodeContext) -> NodeResult<ValueId> {
         let fits = other.len() == shape.len()
             && other.iter().zip(&shape).enumerate().all(|(i, (a, b))| i == axis || a == b)
             && node.is_float(id);
-        let sum = shape.get(axis).zip(other.get(axis)).and_then(|(a, b)| a.checked_add(*b));
-        match (fits, sum, shape.get_mut(axis)) {
-            (true, Some(sum), Some(slot)) => *slot = sum,
-            _ => {
-                return fail(format!(
-                    "the inputs must be floats whose shapes differ only in axis {axis}; input {index} does not fit"
-                ));
-            }
+        if !fits {
+            return fail(format!(
+                "the inputs must be floats whose shapes differ only in axis {axis}; input {index} does not fit"
+            ));
         }
         inputs.push(id);
     }
-    match inputs.len() {
-        1 => Ok(node.x),
-        _ => node.add_node(Op::Concat { axis }, inputs, shape),
+    if inputs.len() > 1 {
+        inputs.retain(|&id| !node.shape(id).contains(&0));
     }
+    node.concat(&inputs, axis)
 }

@@ -8,21 +8,31 @@ use crate::onnx::{NodeProto, ValueInfoProto, data_type};
 use crate::tensor::{DType, Tensor, element_count};
 use std::collections::BTreeMap;
 
+/// Remedy for an input whose shape is not known.
+const FIXED_SHAPE: &str = "export with static shapes, or set them with \
+    python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME --input_shape SHAPE IN OUT";
+
 /// The graph under construction. The builder also stores the value of each name in the file, and
 /// the numbers of weights and of elements of folded constants that the rest of the file may still
 /// add.
 pub(super) struct GraphBuilder {
     pub(super) graph: Graph,
     names: BTreeMap<String, ValueId>,
+    /// Index of the node that computes each value.
+    producers: BTreeMap<ValueId, usize>,
+    /// Version of the operator set of the file.
+    pub(super) opset: i64,
     weights_left: usize,
     folded_left: usize,
 }
 
 impl GraphBuilder {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(opset: i64) -> Self {
         Self {
+            opset,
             graph: Graph::default(),
             names: BTreeMap::new(),
+            producers: BTreeMap::new(),
             weights_left: MAX_WEIGHTS,
             folded_left: MAX_FOLDED_TOTAL,
         }
@@ -50,13 +60,18 @@ impl GraphBuilder {
         let Some(tensor) = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()) else {
             return fail("is not a tensor".into());
         };
-        if !matches!(tensor.elem_type, data_type::FLOAT | data_type::FLOAT16) {
+        let float_types =
+            [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE];
+        let is_byte = tensor.elem_type == data_type::UINT8;
+        if !float_types.contains(&tensor.elem_type) && !is_byte {
             return fail(format!(
-                "must be float or float16, got element type {}",
+                "must be float, float16, bfloat16, double or uint8, got element type {}",
                 tensor.elem_type
             ));
         }
-        let Some(proto) = &tensor.shape else { return fail("has no shape".into()) };
+        let Some(proto) = &tensor.shape else {
+            return fail(format!("has no shape; {FIXED_SHAPE}"));
+        };
         let mut shape = Vec::new();
         for (axis, dim) in proto.dim.iter().enumerate() {
             match dim.dim_value.map(usize::try_from) {
@@ -65,8 +80,7 @@ impl GraphBuilder {
                 None if axis == 0 => shape.push(1),
                 None => {
                     return fail(format!(
-                        "has a dynamic axis {axis}, but only the batch axis may be dynamic; export with \
-                         static shapes"
+                        "has a dynamic axis {axis}, but only the batch axis may be dynamic; {FIXED_SHAPE}"
                     ));
                 }
                 Some(_) => {
@@ -80,8 +94,14 @@ impl GraphBuilder {
                 "must have at most {MAX_RANK} axes and {MAX_ELEMENTS} elements, got the shape {shape:?}"
             ));
         }
+        if shape.is_empty() {
+            return fail(format!("has no axes; {FIXED_SHAPE}"));
+        }
         let id = self.graph.add_value(info.name.clone(), shape, DType::F32, None);
         self.graph.inputs.push(id);
+        if is_byte {
+            self.graph.byte_inputs.push(id);
+        }
         self.define_name(&info.name, id)
     }
 
@@ -116,8 +136,37 @@ impl GraphBuilder {
         let output = self.graph.add_value(name, shape, DType::F32, None);
         let node =
             Node { name: node_name(proto), source_op: proto.op_type.clone(), op, inputs, output };
+        self.producers.insert(output, self.graph.nodes.len());
         self.graph.nodes.push(node);
         Ok(output)
+    }
+
+    /// Sets the name of a value.
+    pub(super) fn rename(&mut self, id: ValueId, name: &str) {
+        if let Some(value) = self.graph.values.get_mut(id.0) {
+            value.name = name.to_owned();
+        }
+    }
+
+    /// Returns the input of the Reshape that computes `id`, or `None` if no Reshape computes it.
+    pub(super) fn reshape_source(&self, id: ValueId) -> Option<ValueId> {
+        let node = self.producer(id)?;
+        if node.op == Op::Reshape { node.inputs.first().copied() } else { None }
+    }
+
+    /// Returns the input and the result shape of the Reshape before the Transpose that computes
+    /// `id`, and the permutation of the Transpose.
+    pub(super) fn find_transposed(&self, id: ValueId) -> Option<(ValueId, Vec<usize>, Vec<usize>)> {
+        let transpose = self.producer(id)?;
+        let Op::Transpose { perm } = &transpose.op else { return None };
+        let split = *transpose.inputs.first()?;
+        let source = self.reshape_source(split)?;
+        Some((source, self.graph.shape(split).to_vec(), perm.clone()))
+    }
+
+    /// Returns the node that computes `id`, or `None` if it is an input or a constant.
+    pub(super) fn producer(&self, id: ValueId) -> Option<&Node> {
+        self.producers.get(&id).and_then(|&index| self.graph.nodes.get(index))
     }
 
     /// Adds a constant as the result of a node. The constant does not count against the limit on

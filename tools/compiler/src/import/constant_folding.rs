@@ -4,56 +4,106 @@
 //! on sizes.
 
 use super::attributes::Attributes;
+use super::constant_functions::{
+    apply_function, choose, combine, gather_nd, reduce, repeat, scatter, standardise,
+};
 use super::failure::{NodeResult, fail};
 use super::initializer::decode_tensor;
-use super::limits::{MAX_FOLDED, MAX_RANGE, MAX_RANK};
-use super::shapes::{broadcast_shapes, resolve_index};
+use super::limits::{MAX_FILLED, MAX_FOLDED, MAX_RANGE, MAX_RANK};
+use super::shapes::resolve_index;
 use crate::onnx::{NodeProto, data_type};
 use crate::tensor::{Tensor, element_count};
-use ndarray::{ArcArray, ArrayD, Axis, IxDyn, concatenate};
+use ndarray::{Axis, concatenate};
 
 /// Returns the result of the node, or `None` if the compiler does not fold this operator for these
 /// inputs.
 pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Option<Tensor>> {
     let attributes = Attributes::new(proto);
-    let (Some(&first), second) = (inputs.first(), inputs.get(1).copied()) else { return Ok(None) };
+    let Some(&first) = inputs.first() else { return Ok(None) };
     if inputs.iter().any(|t| element_count(t.shape()).is_none_or(|n| n > MAX_FOLDED)) {
         return Ok(None);
     }
-    Ok(match (proto.op_type.as_str(), second) {
+    let op = proto.op_type.as_str();
+    Ok(match (op, inputs) {
         ("Cast", _) => Some(cast(first, attributes.int("to", 0)?)?),
-        ("Sqrt", _) => match first {
-            Tensor::F32(x) => Some(Tensor::from(x.mapv(f32::sqrt))),
-            Tensor::I64(_) => None,
-        },
-        ("Neg", _) => Some(match first {
-            Tensor::F32(x) => Tensor::from(x.mapv(|v| -v)),
-            Tensor::I64(x) => Tensor::from(x.mapv(i64::wrapping_neg)),
-        }),
-        ("Add" | "Sub" | "Mul" | "Div", Some(second)) => {
-            Some(combine(&proto.op_type, first, second)?)
-        }
         ("ConstantOfShape", _) => Some(fill_shape(&attributes, first)?),
-        ("Concat", _) => concat_vectors(inputs),
-        ("Gather", Some(indices)) => gather(first, indices, attributes.int("axis", 0)?),
+        ("Concat", _) => concat(inputs, attributes.int("axis", 0)?),
+        ("Gather", [data, indices]) => gather(data, indices, attributes.int("axis", 0)?),
+        ("GatherND", [data, indices]) if attributes.int("batch_dims", 0)? == 0 => {
+            gather_nd(data, indices)
+        }
         ("Slice", _) => slice(inputs),
         ("Range", _) => list_range(inputs)?,
+        ("Where", [condition, yes, no]) => choose(condition, yes, no)?,
+        ("Expand" | "Tile", [x, target]) => match target.i64_elements() {
+            Some(target) => repeat(op, x, target)?,
+            None => None,
+        },
+        ("ScatterND", [data, indices, updates])
+            if matches!(attributes.text("reduction"), b"" | b"none") =>
+        {
+            scatter(data, indices, updates)
+        }
+        ("BatchNormalization", [x, scale, bias, ..]) => standardise(&attributes, x, scale, bias)?,
+        ("Max" | "Min" | "Sum", [first, rest @ ..]) => {
+            let op = if op == "Sum" { "Add" } else { op };
+            let mut result = (*first).clone();
+            for operand in rest {
+                match combine(op, false, &result, operand)? {
+                    Some(tensor) => result = tensor,
+                    None => return Ok(None),
+                }
+            }
+            Some(result)
+        }
+        (_, [x, rest @ ..]) if op.starts_with("Reduce") && rest.len() < 2 => match op {
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
+            | "ReduceL2" | "ReduceSumSquare" => reduce(op, &attributes, x, rest.first().copied())?,
+            _ => None,
+        },
+        (_, [a, b]) if is_binary(op) => combine(op, attributes.int("fmod", 0)? != 0, a, b)?,
+        (_, [x]) => apply_function(op, x),
         _ => None,
     })
 }
 
+/// Returns whether the operator computes each element from one element of each of two operands.
+fn is_binary(op: &str) -> bool {
+    matches!(
+        op,
+        "Add"
+            | "Sub"
+            | "Mul"
+            | "Div"
+            | "Mod"
+            | "Pow"
+            | "And"
+            | "Or"
+            | "Xor"
+            | "Equal"
+            | "Greater"
+            | "GreaterOrEqual"
+            | "Less"
+            | "LessOrEqual"
+    )
+}
+
 fn cast(tensor: &Tensor, to: i64) -> NodeResult<Tensor> {
+    let is = |types: &[i32]| types.iter().any(|&t| i64::from(t) == to);
     let to_float =
-        [data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE].map(i64::from).contains(&to);
-    let to_int = [data_type::INT64, data_type::INT32, data_type::BOOL].map(i64::from).contains(&to);
+        is(&[data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE, data_type::BFLOAT16]);
+    let to_int = is(&[data_type::INT64, data_type::INT32, data_type::INT8, data_type::UINT8]);
+    let to_bool = is(&[data_type::BOOL]);
     Ok(match tensor {
         Tensor::F32(_) if to_float => tensor.clone(),
         Tensor::F32(x) if to_int => Tensor::from(x.mapv(|v| v as i64)),
+        Tensor::F32(x) if to_bool => Tensor::from(x.mapv(|v| i64::from(v != 0.0))),
         Tensor::I64(x) if to_float => Tensor::from(x.mapv(|v| v as f32)),
         Tensor::I64(_) if to_int => tensor.clone(),
+        Tensor::I64(x) if to_bool => Tensor::from(x.mapv(|v| i64::from(v != 0))),
         _ => {
             return fail(format!(
-                "a constant can be cast to a float type, int32, int64 or bool, got element type {to}"
+                "a constant can be cast to a float type, an integer type or bool, got element type {to}"
             ));
         }
     })
@@ -67,10 +117,10 @@ fn fill_shape(attributes: &Attributes, shape: &Tensor) -> NodeResult<Tensor> {
     let Ok(shape) = sizes.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>() else {
         return fail(format!("the shape {sizes:?} has a negative size"));
     };
-    let Some(count) = element_count(&shape).filter(|&n| n <= MAX_FOLDED && shape.len() <= MAX_RANK)
+    let Some(count) = element_count(&shape).filter(|&n| n <= MAX_FILLED && shape.len() <= MAX_RANK)
     else {
         return fail(format!(
-            "the shape must have at most {MAX_RANK} axes and {MAX_FOLDED} elements, got {shape:?}"
+            "the shape must have at most {MAX_RANK} axes and {MAX_FILLED} elements, got {shape:?}"
         ));
     };
     let value = match attributes.get("value").and_then(|a| a.t.as_ref()) {
@@ -89,20 +139,23 @@ fn fill_shape(attributes: &Attributes, shape: &Tensor) -> NodeResult<Tensor> {
     filled.map_or_else(|| fail(format!("the shape {shape:?} is too large")), Ok)
 }
 
-/// Concatenates integer vectors, which occur in shape arithmetic.
-fn concat_vectors(inputs: &[&Tensor]) -> Option<Tensor> {
-    let mut vectors = Vec::with_capacity(inputs.len());
-    for tensor in inputs {
-        match tensor {
-            Tensor::I64(vector) if vector.ndim() == 1 => vectors.push(vector.view()),
-            _ => return None,
-        }
-    }
-    let total = vectors.iter().try_fold(0usize, |n, v| n.checked_add(v.len()))?;
-    if total > MAX_FOLDED {
+/// Evaluates Concat on tensors of one type.
+fn concat(inputs: &[&Tensor], axis: i64) -> Option<Tensor> {
+    let axis = Axis(resolve_index(axis, inputs.first()?.shape().len())?);
+    let total = inputs
+        .iter()
+        .try_fold(0usize, |n, t| n.checked_add(element_count(t.shape())?))
+        .filter(|&total| total <= MAX_FOLDED);
+    total?;
+    if inputs.iter().any(|t| t.shape().len() <= axis.index()) {
         return None;
     }
-    concatenate(Axis(0), &vectors).ok().map(Tensor::from)
+    let integers: Option<Vec<_>> = inputs.iter().map(|t| t.i64_view()).collect();
+    if let Some(parts) = integers {
+        return concatenate(axis, &parts).ok().map(Tensor::from);
+    }
+    let floats: Option<Vec<_>> = inputs.iter().map(|t| t.f32_view()).collect();
+    concatenate(axis, &floats?).ok().map(Tensor::from)
 }
 
 /// Selects elements along an axis. Returns `None` if the result would be empty or too large.
@@ -170,49 +223,4 @@ fn list_range(inputs: &[&Tensor]) -> NodeResult<Option<Tensor>> {
         }
     }
     Ok(Some(Tensor::vector(values)))
-}
-
-/// Evaluates elementwise arithmetic with broadcasting.
-fn combine(op: &str, a: &Tensor, b: &Tensor) -> NodeResult<Tensor> {
-    let Some(shape) = broadcast_shapes(a.shape(), b.shape()) else {
-        return fail(format!("the shapes {:?} and {:?} do not broadcast", a.shape(), b.shape()));
-    };
-    if element_count(&shape).is_none_or(|n| n == 0 || n > MAX_FOLDED) {
-        return fail(format!(
-            "the result must have 1 to {MAX_FOLDED} elements, got the shape {shape:?}"
-        ));
-    }
-    let result = match (a, b) {
-        (Tensor::F32(x), Tensor::F32(y)) => broadcast_with(x, y, shape, |p, q| {
-            Some(match op {
-                "Add" => p + q,
-                "Sub" => p - q,
-                "Mul" => p * q,
-                _ => p / q,
-            })
-        })
-        .map(Tensor::from),
-        (Tensor::I64(x), Tensor::I64(y)) => broadcast_with(x, y, shape, |p, q| match op {
-            "Add" => p.checked_add(q),
-            "Sub" => p.checked_sub(q),
-            "Mul" => p.checked_mul(q),
-            _ => p.checked_div(q),
-        })
-        .map(Tensor::from),
-        _ => return fail("one operand is an integer tensor and the other a float tensor"),
-    };
-    result.map_or_else(|| fail("the integer arithmetic overflows or divides by zero"), Ok)
-}
-
-/// Applies `f` to the elements of two arrays whose shapes broadcast to `shape`. Returns `None` if
-/// `f` returns `None` for any pair of elements.
-fn broadcast_with<A: Copy>(
-    x: &ArcArray<A, IxDyn>,
-    y: &ArcArray<A, IxDyn>,
-    shape: Vec<usize>,
-    f: impl Fn(A, A) -> Option<A>,
-) -> Option<ArrayD<A>> {
-    let (x, y) = (x.broadcast(shape.as_slice())?, y.broadcast(shape.as_slice())?);
-    let elements = x.iter().zip(&y).map(|(&p, &q)| f(p, q)).collect::<Option<Vec<A>>>()?;
-    ArrayD::from_shape_vec(shape, elements).ok()
 }

@@ -7,49 +7,86 @@ use super::external::ExternalData;
 use super::failure::{NodeFailure, NodeResult, fail};
 use super::initializer::decode_tensor;
 use super::node_context::NodeContext;
-use super::shapes::resolve_axis;
-use super::{axes, elementwise, matrices, selection, windows};
+use super::recurrence::Cell;
+use super::reductions::Reduction;
+use super::{
+    axes, einsum, elementwise, functions, matrices, norms, rearrange, recurrence, reductions,
+    resize, scatter, selection, space_to_depth, windows,
+};
 use crate::graph::{Op, ValueId};
-use crate::onnx::NodeProto;
+use crate::lowered::Function;
+use crate::onnx::{NodeProto, attribute_type};
 use crate::tensor::Tensor;
 
-/// Converts `proto` to typed nodes, appends them to the graph and returns the value of the first
-/// output.
+/// Converts `proto` to typed nodes, appends them to the graph and returns the values of its
+/// outputs. The list is shorter than that of the node if the compiler does not support its last
+/// outputs.
 pub(super) fn convert_node(
     builder: &mut GraphBuilder,
     proto: &NodeProto,
     inputs: &[Option<ValueId>],
     external: &mut ExternalData,
-) -> NodeResult<ValueId> {
+) -> NodeResult<Vec<ValueId>> {
+    if proto.domain == "com.microsoft" && proto.op_type == "FusedConv" {
+        let mut node = open_node(builder, proto, inputs)?;
+        return windows::convert_fused_conv(&mut node).map(|id| vec![id]);
+    }
     if !(proto.domain.is_empty() || proto.domain == "ai.onnx") {
         return fail(format!(
-            "operators of the domain \"{}\" are not supported; export with standard ONNX operators",
+            "operators of the domain \"{}\" are not supported; compile the file that the training \
+             framework exported, not one that an optimiser or a quantiser has rewritten",
             proto.domain
         ));
     }
     let attributes = Attributes::new(proto);
     if proto.op_type == "Constant" {
         let tensor = read_constant(&attributes, external)?;
-        return Ok(builder.add_constant(proto, tensor));
+        return Ok(vec![builder.add_constant(proto, tensor)]);
     }
-    let Some(&Some(x)) = inputs.first() else { return fail("input 0 is missing") };
-    if proto.op_type == "Shape" {
+    if let ("Shape", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
         let tensor = read_shape(&attributes, builder.graph.shape(x))?;
-        return Ok(builder.add_constant(proto, tensor));
+        return Ok(vec![builder.add_constant(proto, tensor)]);
     }
     let constants: Vec<&Tensor> =
         inputs.iter().flatten().filter_map(|&id| builder.graph.constant(id)).collect();
     if constants.len() == inputs.len()
         && let Some(tensor) = fold_node(proto, &constants)?
     {
-        return builder.add_folded_constant(proto, tensor);
+        return builder.add_folded_constant(proto, tensor).map(|id| vec![id]);
     }
-    convert_operator(&mut NodeContext { builder, proto, attributes, inputs, x })
+    let mut node = open_node(builder, proto, inputs)?;
+    let first = convert_operator(&mut node)?;
+    let mut outputs = vec![first];
+    outputs.append(&mut node.more_outputs);
+    Ok(outputs)
+}
+
+/// Returns the context in which a node is converted.
+fn open_node<'a>(
+    builder: &'a mut GraphBuilder,
+    proto: &'a NodeProto,
+    inputs: &'a [Option<ValueId>],
+) -> NodeResult<NodeContext<'a>> {
+    let Some(&Some(x)) = inputs.first() else {
+        return match inputs.is_empty() {
+            true => fail(explain_operator(&proto.op_type)),
+            false => fail("input 0 is missing"),
+        };
+    };
+    let attributes = Attributes::new(proto);
+    Ok(NodeContext { builder, proto, attributes, inputs, x, more_outputs: Vec::new() })
 }
 
 /// Returns the value of a Constant node.
 fn read_constant(attributes: &Attributes, external: &mut ExternalData) -> NodeResult<Tensor> {
-    if let Some(proto) = attributes.get("value").and_then(|a| a.t.as_ref()) {
+    if let Some(attribute) = attributes.get("value")
+        && let Some(proto) = &attribute.t
+    {
+        // A runtime reads the field that belongs to the type.
+        if !matches!(attribute.r#type, 0 | attribute_type::TENSOR) {
+            let found = attribute.r#type;
+            return fail(format!("attribute value must be a tensor, got type {found}"));
+        }
         return decode_tensor(proto, external).map_err(NodeFailure::Error);
     }
     if let Some(ints) = attributes.ints("value_ints") {
@@ -84,18 +121,55 @@ fn convert_operator(node: &mut NodeContext) -> NodeResult<ValueId> {
         operator,
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Identity"
     );
-    if !node.is_float(node.x) && !takes_integers {
-        return fail(
-            "integer inputs are supported only where the compiler can fold the node to a constant",
-        );
+    if !node.is_float(node.x) && !takes_integers && operator != "Where" {
+        return fail(format!(
+            "{operator} on integers is supported only where the compiler can compute the result; \
+             simplify the file with onnxsim"
+        ));
     }
     match operator {
         "Identity" | "Dropout" => Ok(node.x),
         "Cast" => elementwise::convert_cast(node),
         "Conv" => windows::convert_conv(node),
         "BatchNormalization" => windows::convert_batch_norm(node),
-        "Relu" => elementwise::convert_unary(node, Op::Relu),
-        "Sigmoid" => elementwise::convert_unary(node, Op::Sigmoid),
+        "LayerNormalization" => norms::convert_layer_norm(node),
+        "InstanceNormalization" => norms::convert_instance_norm(node),
+        "GroupNormalization" => norms::convert_group_norm(node),
+        "Concat" => axes::convert_concat(node),
+        "MaxPool" => windows::convert_max_pool(node),
+        "AveragePool" => windows::convert_average_pool(node),
+        "Reshape" => rearrange::convert_reshape(node),
+        "Flatten" => axes::convert_flatten(node),
+        "Squeeze" => axes::convert_squeeze(node),
+        "Unsqueeze" => axes::convert_unsqueeze(node),
+        "Transpose" => axes::convert_transpose(node),
+        "Slice" => selection::convert_slice(node),
+        "Gather" => selection::convert_gather(node),
+        "GatherND" => selection::convert_gather_nd(node),
+        "Pad" => selection::convert_pad(node),
+        "Split" => rearrange::convert_split(node),
+        "Expand" => rearrange::convert_expand(node),
+        "Tile" => rearrange::convert_tile(node),
+        "ScatterND" => scatter::convert_scatter(node),
+        "SpaceToDepth" => space_to_depth::convert_space_to_depth(node),
+        "DepthToSpace" => space_to_depth::convert_depth_to_space(node),
+        "Resize" | "Upsample" => resize::convert_resize(node),
+        "Gemm" => matrices::convert_gemm(node),
+        "MatMul" => matrices::convert_matmul(node),
+        "Einsum" => einsum::convert_einsum(node),
+        "LSTM" => recurrence::convert_recurrence(node, Cell::Lstm),
+        "GRU" => recurrence::convert_recurrence(node, Cell::Gru),
+        "RNN" => recurrence::convert_recurrence(node, Cell::Rnn),
+        "Softmax" | "LogSoftmax" => elementwise::convert_softmax(node),
+        _ => convert_arithmetic(node, operator),
+    }
+}
+
+/// Converts reductions and the operators that compute each element from one position.
+fn convert_arithmetic(node: &mut NodeContext, operator: &str) -> NodeResult<ValueId> {
+    match operator {
+        "Relu" => node.unary(Op::Relu, node.x),
+        "Sigmoid" => node.unary(Op::Sigmoid, node.x),
         "HardSigmoid" => elementwise::convert_hard_sigmoid(node),
         "HardSwish" => elementwise::convert_hard_swish(node),
         "Swish" => elementwise::convert_swish(node),
@@ -104,29 +178,68 @@ fn convert_operator(node: &mut NodeContext) -> NodeResult<ValueId> {
         "Sub" => elementwise::convert_binary(node, Op::Sub),
         "Mul" => elementwise::convert_binary(node, Op::Mul),
         "Div" => elementwise::convert_binary(node, Op::Div),
-        "Max" if node.inputs.len() == 2 => elementwise::convert_binary(node, Op::Max),
-        "Concat" => axes::convert_concat(node),
-        "MaxPool" => windows::convert_max_pool(node),
-        "AveragePool" => windows::convert_average_pool(node),
-        "GlobalAveragePool" => axes::convert_global_average_pool(node),
-        "ReduceMean" => axes::convert_reduce_mean(node),
-        "Reshape" => axes::convert_reshape(node),
-        "Flatten" => axes::convert_flatten(node),
-        "Squeeze" => axes::convert_squeeze(node),
-        "Unsqueeze" => axes::convert_unsqueeze(node),
-        "Transpose" => axes::convert_transpose(node),
-        "Slice" => selection::convert_slice(node),
-        "Gather" => selection::convert_gather(node),
-        "Pad" => selection::convert_pad(node),
-        "Gemm" => matrices::convert_gemm(node),
-        "MatMul" => matrices::convert_matmul(node),
-        "Softmax" => {
-            let axis = resolve_axis(node.attributes.int("axis", -1)?, node.shape(node.x).len())?;
-            elementwise::convert_unary(node, Op::Softmax { axis })
-        }
-        "Max" => fail(format!("Max is supported with two inputs, got {}", node.inputs.len())),
-        other => fail(format!(
-            "the operator {other} is not supported; docs/model/compiler.md lists the operators"
-        )),
+        "Max" => functions::convert_variadic(node, Op::Max),
+        "Min" => functions::convert_variadic(node, Op::Min),
+        "Sum" | "Mean" => functions::convert_variadic(node, Op::Add),
+        "Abs" => functions::convert_function(node, Function::Abs),
+        "Erf" => functions::convert_function(node, Function::Erf),
+        "Exp" => functions::convert_function(node, Function::Exp),
+        "Log" => functions::convert_function(node, Function::Log),
+        "Softplus" => functions::convert_function(node, Function::Softplus),
+        "Sqrt" => functions::convert_function(node, Function::Sqrt),
+        "Tanh" => functions::convert_function(node, Function::Tanh),
+        "Elu" => functions::convert_elu(node),
+        "Celu" => functions::convert_celu(node),
+        "Selu" => functions::convert_selu(node),
+        "Gelu" => functions::convert_gelu(node),
+        "LeakyRelu" => functions::convert_leaky_relu(node),
+        "PRelu" => functions::convert_prelu(node),
+        "Mish" => functions::convert_mish(node),
+        "Softsign" => functions::convert_softsign(node),
+        "Neg" => functions::convert_neg(node),
+        "Reciprocal" => functions::convert_reciprocal(node),
+        "Pow" => functions::convert_pow(node),
+        "Where" => functions::convert_where(node),
+        "GlobalAveragePool" => reductions::convert_global_pool(node, Reduction::Mean),
+        "GlobalMaxPool" => reductions::convert_global_pool(node, Reduction::Max),
+        "ReduceMean" => reductions::convert_reduce(node, Reduction::Mean),
+        "ReduceSum" => reductions::convert_reduce(node, Reduction::Sum),
+        "ReduceMax" => reductions::convert_reduce(node, Reduction::Max),
+        "ReduceMin" => reductions::convert_reduce(node, Reduction::Min),
+        "ReduceL1" => reductions::convert_reduce(node, Reduction::L1),
+        "ReduceL2" => reductions::convert_reduce(node, Reduction::L2),
+        "ReduceSumSquare" => reductions::convert_reduce(node, Reduction::SumSquare),
+        "ReduceLogSumExp" => reductions::convert_reduce(node, Reduction::LogSumExp),
+        other => fail(explain_operator(other)),
     }
+}
+
+/// Returns the reason why an operator is not supported, and a remedy.
+fn explain_operator(operator: &str) -> String {
+    let remedy = match operator {
+        "ArgMax" | "TopK" | "Hardmax" | "NonMaxSuppression" => {
+            "name the value that contains the logits with --logits, or export the network without \
+             this node"
+        }
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "ConvInteger"
+        | "MatMulInteger"
+        | "QLinearConv"
+        | "QLinearMatMul" => "compile the float network before its quantisation",
+        "If" | "Loop" | "Scan" => {
+            "its condition must not depend on the frames; simplify the file with onnxsim, or export \
+             with torch.onnx.export(..., dynamo=True)"
+        }
+        "Greater" | "Less" | "Equal" | "GreaterOrEqual" | "LessOrEqual" => {
+            "a comparison of values that depend on the frames has no equivalent in a package; \
+             express it with Relu, Clip, Max or Min"
+        }
+        "ConvTranspose" => "replace it with Resize and Conv",
+        _ => {
+            "replace it with operators that docs/model/compiler.md lists, or simplify the file with onnxsim"
+        }
+    };
+    format!("the operator {operator} is not supported; {remedy}")
 }

@@ -1,37 +1,33 @@
 //! Conversion of elementwise operators.
 
 use super::failure::{NodeResult, fail};
+use super::limits::SOFTMAX_OPSET;
 use super::node_context::NodeContext;
-use super::shapes::broadcast_shapes;
+use super::shapes::resolve_axis;
 use crate::graph::{Op, ValueId};
 use crate::onnx::data_type;
 
 /// Converts an operator whose result has the shape of its only input.
 pub(super) fn convert_unary(node: &mut NodeContext, op: Op) -> NodeResult<ValueId> {
-    let shape = node.shape(node.x).to_vec();
-    node.add_node(op, vec![node.x], shape)
+    node.unary(op, node.x)
 }
 
 /// Converts an operator on two values whose shapes can be broadcast.
 pub(super) fn convert_binary(node: &mut NodeContext, op: Op) -> NodeResult<ValueId> {
     let y = node.input(1, "second operand")?;
-    if !node.is_float(y) {
-        return fail("the first operand is a float tensor and the second an integer tensor");
-    }
-    match broadcast_shapes(node.shape(node.x), node.shape(y)) {
-        Some(shape) => node.add_node(op, vec![node.x, y], shape),
-        None => fail("the input shapes do not broadcast"),
-    }
+    node.binary(op, node.x, y)
 }
 
 /// Converts a Cast of an activation. The Cast needs no node, because the graph represents
 /// activations of all float types as float32.
 pub(super) fn convert_cast(node: &mut NodeContext) -> NodeResult<ValueId> {
     let to = node.attributes.int("to", 0)?;
-    match [data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE].map(i64::from).contains(&to) {
+    let float_types =
+        [data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE, data_type::BFLOAT16];
+    match float_types.map(i64::from).contains(&to) {
         true => Ok(node.x),
         false => fail(format!(
-            "an activation can be cast to float, float16 or double, got element type {to}"
+            "an activation can be cast to float, float16, bfloat16 or double, got element type {to}"
         )),
     }
 }
@@ -66,4 +62,22 @@ pub(super) fn convert_swish(node: &mut NodeContext) -> NodeResult<ValueId> {
     };
     let gate = node.add_node(Op::Sigmoid, vec![scaled], shape.clone())?;
     node.add_node(Op::Mul, vec![node.x, gate], shape)
+}
+
+/// Converts Softmax and LogSoftmax. Before operator set 13, they normalise all axes from `axis` on.
+pub(super) fn convert_softmax(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let shape = node.shape(node.x).to_vec();
+    let is_old = node.builder.opset < SOFTMAX_OPSET;
+    let default = if is_old { 1 } else { -1 };
+    let axis = resolve_axis(node.attributes.int("axis", default)?, shape.len())?;
+    if is_old && shape.iter().skip(axis + 1).any(|&size| size != 1) {
+        return fail(format!(
+            "the softmax normalises several axes, from axis {axis} on; export with operator set \
+             {SOFTMAX_OPSET} or later"
+        ));
+    }
+    match node.proto.op_type.as_str() {
+        "Softmax" => node.unary(Op::Softmax { axis }, node.x),
+        _ => node.unary(Op::LogSoftmax { axis }, node.x),
+    }
 }

@@ -36,6 +36,9 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
         (data_type::FLOAT16, Some(raw)) => {
             decode_floats(raw, |b| half::f16::from_le_bytes(b).to_f32())
         }
+        (data_type::BFLOAT16, Some(raw)) => {
+            decode_floats(raw, |b| half::bf16::from_le_bytes(b).to_f32())
+        }
         (data_type::DOUBLE, Some(raw)) => {
             let doubles = |elements: &[[u8; 8]]| {
                 narrow_doubles(elements.iter().map(|&b| f64::from_le_bytes(b)))
@@ -52,9 +55,13 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
             decode_ints(raw, |b| u8::from_le_bytes(b).into())
         }
         (data_type::FLOAT, None) => Some(Elements::F32(tensor.float_data.clone())),
-        (data_type::FLOAT16, None) => {
+        (kind @ (data_type::FLOAT16 | data_type::BFLOAT16), None) => {
             let bits = tensor.int32_data.iter().map(|&bits| u16::try_from(bits).or(Err(bits)));
-            let values = bits.map(|bits| bits.map(|bits| half::f16::from_bits(bits).to_f32()));
+            let decode = |bits| match kind {
+                data_type::FLOAT16 => half::f16::from_bits(bits).to_f32(),
+                _ => half::bf16::from_bits(bits).to_f32(),
+            };
+            let values = bits.map(|bits| bits.map(decode));
             match values.collect() {
                 Ok(values) => Some(Elements::F32(values)),
                 Err(bits) => {
@@ -72,7 +79,7 @@ pub(super) fn decode_tensor(tensor: &TensorProto, external: &mut ExternalData) -
         }
         (other, _) => {
             return fail(format!(
-                "the element type must be float, float16, double, int8, uint8, int32, int64 or bool, got {other}"
+                "the element type must be float, float16, bfloat16, double, int8, uint8, int32, int64 or bool, got {other}"
             ));
         }
     };

@@ -1,9 +1,12 @@
 //! Limits on the content of a model file. They bound the memory and time that a hostile file can
 //! use.
 
-/// Oldest supported operator set. Older operator sets define Softmax, Squeeze and ReduceMean
-/// differently.
-pub(super) const MIN_OPSET: i64 = 13;
+/// Oldest supported operator set. Older operator sets define Slice, Pad and Clip differently.
+pub(super) const MIN_OPSET: i64 = 11;
+
+/// First operator set in which Softmax normalises one axis. Before, it normalised all axes from
+/// `axis` on.
+pub(super) const SOFTMAX_OPSET: i64 = 13;
 
 /// Maximum size in bytes of a model file, which is protobuf's limit.
 pub(super) const MAX_FILE_BYTES: usize = i32::MAX as usize;
@@ -33,10 +36,17 @@ pub(super) const MAX_ELEMENTS: usize = 1 << 31;
 /// Maximum number of weights in all nodes together. A weight that several nodes read counts once
 /// for each node, because each node gets its own copy in the lowered graph. SlowFast R101 has 63
 /// million.
-pub(super) const MAX_WEIGHTS: usize = 1 << 27;
+pub(super) const MAX_WEIGHTS: usize = 160_000_000;
 
-/// Maximum number of elements in one constant that takes part in constant folding.
-pub(super) const MAX_FOLDED: usize = 1 << 18;
+/// Maximum number of elements in one constant that takes part in constant folding. Weight
+/// standardisation in the graph folds the weights of whole layers.
+pub(super) const MAX_FOLDED: usize = 1 << 24;
+
+/// Maximum number of elements in a constant that ConstantOfShape creates.
+pub(super) const MAX_FILLED: usize = 1 << 22;
+
+/// Maximum nesting of branches in If nodes.
+pub(super) const MAX_BRANCH_DEPTH: usize = 4;
 
 /// Maximum number of elements in all folded constants together.
 pub(super) const MAX_FOLDED_TOTAL: usize = 1 << 26;

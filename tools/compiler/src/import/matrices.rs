@@ -2,6 +2,7 @@
 
 use super::failure::{NodeResult, fail};
 use super::node_context::NodeContext;
+use super::shapes::broadcast_shapes;
 use crate::graph::{Op, ValueId};
 
 pub(super) fn convert_gemm(node: &mut NodeContext) -> NodeResult<ValueId> {
@@ -10,6 +11,9 @@ pub(super) fn convert_gemm(node: &mut NodeContext) -> NodeResult<ValueId> {
     let trans_b = node.attributes.int("transB", 0)? != 0;
     if node.attributes.int("transA", 0)? != 0 {
         return fail("transA is not supported; transpose the input before the node");
+    }
+    if node.constant_f32(b).is_none() {
+        return convert_product(node, b, trans_b);
     }
     let (&[rows, inner], &[w0, w1]) = (x.as_slice(), w.as_slice()) else {
         return fail("both inputs must have two axes");
@@ -33,21 +37,67 @@ pub(super) fn convert_gemm(node: &mut NodeContext) -> NodeResult<ValueId> {
     node.add_node(Op::Gemm { alpha, beta, trans_b }, inputs, vec![rows, columns])
 }
 
-pub(super) fn convert_matmul(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let b = node.input(1, "weights")?;
-    let (mut out, w) = (node.shape(node.x).to_vec(), node.shape(b).to_vec());
-    let rank = out.len();
-    let (Some(last), &[depth, columns]) = (out.last_mut(), w.as_slice()) else {
-        return fail("the weights must have two axes and the input at least one");
+/// Converts a Gemm whose second operand is not a constant.
+fn convert_product(node: &mut NodeContext, b: ValueId, trans_b: bool) -> NodeResult<ValueId> {
+    let (alpha, beta) = (node.attributes.float("alpha", 1.0)?, node.attributes.float("beta", 1.0)?);
+    let b = if trans_b { node.transpose(b, vec![1, 0])? } else { b };
+    let (x, w) = (node.shape(node.x), node.shape(b));
+    let (&[rows, inner], &[depth, columns]) = (x, w) else {
+        return fail("both inputs must have two axes");
     };
-    // `inspect` also imports packages, in which the first operand may be constant instead of the
-    // second.
-    let is_constant = |id| node.constant_f32(id).is_some();
-    if *last != depth || !(is_constant(b) || is_constant(node.x) && rank == 2) {
-        return fail(format!(
-            "the weights must be constant and have {last} rows, one for each input column"
-        ));
+    if inner != depth {
+        return fail(format!("the shapes {x:?} and {w:?} do not fit a matrix product"));
     }
-    *last = columns;
-    node.add_node(Op::MatMul, vec![node.x, b], out)
+    let product = node.add_node(Op::MatMul, vec![node.x, b], vec![rows, columns])?;
+    let scaled = node.scale(product, alpha)?;
+    match node.optional_input(2) {
+        Some(bias) => {
+            let bias = node.scale(bias, beta)?;
+            node.binary(Op::Add, scaled, bias)
+        }
+        None => Ok(scaled),
+    }
+}
+
+pub(super) fn convert_matmul(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let b = node.input(1, "second operand")?;
+    if !node.is_float(b) {
+        return fail("both operands must be floats");
+    }
+    let (x, y) = (node.shape(node.x).to_vec(), node.shape(b).to_vec());
+    // A vector becomes a matrix with one row or one column, which the result does not keep.
+    let left = if x.len() == 1 { vec![1, x.first().copied().unwrap_or(0)] } else { x.clone() };
+    let right = if y.len() == 1 { vec![y.first().copied().unwrap_or(0), 1] } else { y.clone() };
+    let ([batch_a @ .., rows, depth], [batch_b @ .., inner, columns]) =
+        (left.as_slice(), right.as_slice())
+    else {
+        return fail("both operands must have at least one axis");
+    };
+    let batch = broadcast_shapes(batch_a, batch_b);
+    let Some(mut out) = batch.filter(|_| depth == inner) else {
+        return fail(format!("the shapes {x:?} and {y:?} do not fit a matrix product"));
+    };
+    out.extend([*rows, *columns]);
+    let a = operand(node, node.x, &left)?;
+    let b = operand(node, b, &right)?;
+    let product = node.add_node(Op::MatMul, vec![a, b], out.clone())?;
+    if y.len() == 1 {
+        out.pop();
+    }
+    if x.len() == 1 {
+        out.remove(batch_a.len().max(batch_b.len()));
+    }
+    node.reshape(product, out)
+}
+
+/// Returns an operand with this shape.
+fn operand(node: &mut NodeContext, id: ValueId, shape: &[usize]) -> NodeResult<ValueId> {
+    if node.shape(id) == shape {
+        return Ok(id);
+    }
+    match node.constant(id).map(|constant| constant.reshape(shape)) {
+        None => node.reshape(id, shape.to_vec()),
+        Some(Some(tensor)) => node.builder.add_folded_constant(node.proto, tensor),
+        Some(None) => fail("the constant operand is empty"),
+    }
 }

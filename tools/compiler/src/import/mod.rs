@@ -9,16 +9,27 @@ mod attributes;
 mod axes;
 mod builder;
 mod constant_folding;
+mod constant_functions;
 mod convert;
+mod einsum;
 mod elementwise;
 mod external;
 mod failure;
+mod functions;
 mod initializer;
 mod limits;
 mod matrices;
 mod node_context;
+mod norms;
+mod order;
+mod rearrange;
+mod recurrence;
+mod reductions;
+mod resize;
+mod scatter;
 mod selection;
 mod shapes;
+mod space_to_depth;
 mod windows;
 mod wire;
 
@@ -26,13 +37,15 @@ pub(crate) use external::ExternalData;
 
 use crate::error::{CompileError, Result, fail_file};
 use crate::graph::Graph;
-use crate::onnx::{ModelProto, NodeProto};
+use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::tensor::Tensor;
 use builder::GraphBuilder;
 use bytes::Bytes;
 use convert::convert_node;
 use failure::NodeFailure;
 use initializer::decode_tensor;
-use limits::{MAX_NODES, MIN_OPSET};
+use limits::{MAX_BRANCH_DEPTH, MAX_NODES, MIN_OPSET};
+use order::{select_nodes, sort_nodes};
 use prost::Message;
 use std::collections::BTreeMap;
 use wire::check_wire_format;
@@ -48,8 +61,18 @@ pub(crate) struct ImportedModel {
     pub(crate) output_names: Vec<String>,
 }
 
-/// Imports a model from the content of its file. `external` reads weights from other files.
-pub(crate) fn import_model(bytes: &Bytes, external: &mut ExternalData) -> Result<ImportedModel> {
+/// Imports a model from the content of its file. `external` reads weights from other files. If
+/// `output` is the name of a value, this value replaces the outputs of the file.
+pub(crate) fn import_model(
+    bytes: &Bytes,
+    external: &mut ExternalData,
+    output: Option<&str>,
+) -> Result<ImportedModel> {
+    if bytes.get(4..8) == Some(b"ORTM".as_slice()) {
+        return fail_file(
+            "the file is in ONNX Runtime's own format; compile the ONNX file from which it was made",
+        );
+    }
     check_wire_format(bytes)?;
     let model = ModelProto::decode(bytes.clone()).or_else(|e| fail_file(e.to_string()))?;
     let opset = model
@@ -59,31 +82,25 @@ pub(crate) fn import_model(bytes: &Bytes, external: &mut ExternalData) -> Result
         .map_or(0, |o| o.version);
     if opset < MIN_OPSET {
         return fail_file(format!(
-            "the operator set must be {MIN_OPSET} or later, got {opset}; export with a later one"
+            "the operator set must be {MIN_OPSET} or later, got {opset}; export with a later one, or \
+             convert the file with onnx.version_converter.convert_version(model, 17)"
         ));
     }
-    let Some(proto) = model.graph else { return fail_file("the model has no graph") };
-    if proto.node.len() > MAX_NODES {
-        return fail_file(format!(
-            "the model must have at most {MAX_NODES} nodes, got {}",
-            proto.node.len()
-        ));
-    }
-    let mut builder = GraphBuilder::new();
-    for tensor in &proto.initializer {
-        let constant = decode_tensor(tensor, external)?;
-        let id = builder.graph.add_constant(tensor.name.clone(), constant);
-        builder.define_name(&tensor.name, id)?;
-    }
+    let Some(mut proto) = model.graph else { return fail_file("the model has no graph") };
+    let mut builder = GraphBuilder::new(opset);
+    import_constants(&mut builder, &proto, external)?;
     for input in &proto.input {
         // Old exporters also list the initializers as inputs. Such an input already has a value.
         if builder.find_value(&input.name).is_none() {
             builder.add_input(input)?;
         }
     }
-    for node in &proto.node {
-        import_node(&mut builder, node, external)?;
+    if let Some(name) = output {
+        // Nodes after the output may be operators that the compiler does not support.
+        proto.node = select_nodes(std::mem::take(&mut proto.node), name);
+        proto.output = vec![ValueInfoProto { name: name.to_owned(), r#type: None }];
     }
+    import_nodes(&mut builder, &proto.node, external, 0)?;
     for output in &proto.output {
         let Some(id) = builder.find_value(&output.name) else {
             return fail_file(format!("no node computes the output \"{}\"", output.name));
@@ -100,7 +117,81 @@ pub(crate) fn import_model(bytes: &Bytes, external: &mut ExternalData) -> Result
     Ok(ImportedModel { graph, metadata, opset, output_names })
 }
 
-/// Looks up the inputs of a node, converts the node and defines the name of its first output.
+/// Adds the constants that a graph lists.
+fn import_constants(
+    builder: &mut GraphBuilder,
+    proto: &GraphProto,
+    external: &mut ExternalData,
+) -> Result<()> {
+    for tensor in &proto.initializer {
+        let constant = decode_tensor(tensor, external)?;
+        let id = builder.graph.add_constant(tensor.name.clone(), constant);
+        builder.define_name(&tensor.name, id)?;
+    }
+    Ok(())
+}
+
+/// Imports the nodes of a graph, or of a branch with the given depth of nesting.
+fn import_nodes(
+    builder: &mut GraphBuilder,
+    nodes: &[NodeProto],
+    external: &mut ExternalData,
+    depth: usize,
+) -> Result<()> {
+    if nodes.len() > MAX_NODES {
+        return fail_file(format!(
+            "the model must have at most {MAX_NODES} nodes, got {}",
+            nodes.len()
+        ));
+    }
+    let describe = |index: usize| nodes.get(index).map_or("", |node| node.name.as_str());
+    let order = sort_nodes(nodes).or_else(|index| {
+        fail_file(format!("the nodes are cyclic at node \"{}\"", describe(index)))
+    })?;
+    for node in order.into_iter().filter_map(|index| nodes.get(index)) {
+        match node.op_type == "If" && depth < MAX_BRANCH_DEPTH {
+            true => import_branch(builder, node, external, depth)?,
+            false => import_node(builder, node, external)?,
+        }
+    }
+    Ok(())
+}
+
+/// Imports the branch of an If node that its constant condition selects.
+fn import_branch(
+    builder: &mut GraphBuilder,
+    proto: &NodeProto,
+    external: &mut ExternalData,
+    depth: usize,
+) -> Result<()> {
+    let condition = proto.input.first().and_then(|name| builder.find_value(name));
+    let condition = condition
+        .and_then(|id| builder.graph.constant(id))
+        .and_then(Tensor::i64_elements)
+        .and_then(|values| values.first().copied());
+    let branch = condition.map(|c| if c != 0 { "then_branch" } else { "else_branch" });
+    let branch = branch.and_then(|name| proto.attribute.iter().find(|a| a.name == name));
+    let Some(graph) = branch.and_then(|attribute| attribute.g.as_deref()) else {
+        return import_node(builder, proto, external);
+    };
+    import_constants(builder, graph, external)?;
+    import_nodes(builder, &graph.node, external, depth + 1)?;
+    for (name, output) in proto.output.iter().zip(&graph.output) {
+        match builder.find_value(&output.name) {
+            Some(id) => {
+                builder.define_name(name, id)?;
+                // A name inside of a branch does not exist outside.
+                if builder.producer(id).is_some() {
+                    builder.rename(id, name);
+                }
+            }
+            None => return fail_file(format!("no node computes the output \"{}\"", output.name)),
+        }
+    }
+    Ok(())
+}
+
+/// Looks up the inputs of a node, converts the node and defines the names of its outputs.
 fn import_node(
     builder: &mut GraphBuilder,
     proto: &NodeProto,
@@ -113,22 +204,25 @@ fn import_node(
             (false, Some(id)) => Some(id),
             (false, None) => {
                 let reason = format!(
-                    "no earlier node computes the input \"{name}\"; the nodes are cyclic or not in execution \
-                     order"
+                    "no node computes the input \"{name}\", or the compiler does not support that output \
+                     of its node"
                 );
                 return Err(CompileError::Node { node: builder.node_ref(proto, &inputs), reason });
             }
         });
     }
-    let output =
+    let outputs =
         convert_node(builder, proto, &inputs, external).map_err(|failure| match failure {
             NodeFailure::Reason(reason) => {
                 CompileError::Node { node: builder.node_ref(proto, &inputs), reason }
             }
             NodeFailure::Error(error) => error,
         })?;
-    match proto.output.first() {
-        Some(name) => builder.define_name(name, output),
-        None => fail_file(format!("node \"{}\" has no output", proto.name)),
+    if proto.output.is_empty() {
+        return fail_file(format!("node \"{}\" has no output", proto.name));
     }
+    for (name, id) in proto.output.iter().zip(outputs) {
+        builder.define_name(name, id)?;
+    }
+    Ok(())
 }

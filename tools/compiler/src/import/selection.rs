@@ -5,7 +5,7 @@ use super::limits::{MAX_GATHER, MAX_SLICE, WINDOW_LIMIT};
 use super::node_context::NodeContext;
 use super::shapes::{resolve_axes, resolve_axis, resolve_index};
 use crate::graph::{Op, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 pub(super) fn convert_slice(node: &mut NodeContext) -> NodeResult<ValueId> {
     let shape = node.shape(node.x).to_vec();
@@ -29,10 +29,15 @@ pub(super) fn convert_slice(node: &mut NodeContext) -> NodeResult<ValueId> {
     for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
         let axis = resolve_axis(axis, shape.len())?;
         let size = shape.get(axis).copied().unwrap_or(0) as i64;
+        if step < 0 {
+            let indices = reversed_indices(start, end, step, size)?;
+            id = select(node, id, axis, &indices)?;
+            continue;
+        }
         let clamp = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
         let (start, end) = (clamp(start), clamp(end));
-        if step < 1 {
-            return fail(format!("the steps on an activation must be positive, got {step}"));
+        if step == 0 {
+            return fail("the steps must not be 0");
         }
         if (start, end, step) == (0, size, 1) {
             continue;
@@ -49,6 +54,21 @@ pub(super) fn convert_slice(node: &mut NodeContext) -> NodeResult<ValueId> {
         id = select(node, id, axis, &indices)?;
     }
     Ok(id)
+}
+
+/// Returns the indices that a slice with a negative step selects.
+fn reversed_indices(start: i64, end: i64, step: i64, size: i64) -> NodeResult<Vec<usize>> {
+    let from_end = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
+    let first = from_end(start).clamp(-1, size - 1);
+    let last = from_end(end).clamp(-1, size - 1);
+    let count = (first - last).max(0).unsigned_abs().div_ceil(step.unsigned_abs());
+    if count == 0 || count > MAX_GATHER as u64 {
+        return fail(format!(
+            "a slice with a negative step must keep 1 to {MAX_GATHER} elements, got {count}"
+        ));
+    }
+    let index = |i: u64| usize::try_from(first + (i as i64).saturating_mul(step)).unwrap_or(0);
+    Ok((0..count).map(index).collect())
 }
 
 pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
@@ -78,12 +98,35 @@ pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
     // The axes of the indices replace the axis from which the elements are selected.
     let (front, back) = (shape.get(..axis), shape.get(axis + 1..));
     let out = [front.unwrap_or_default(), &index_shape, back.unwrap_or_default()].concat();
-    node.add_node(Op::Reshape, vec![selected], out)
+    node.reshape(selected, out)
+}
+
+/// Converts GatherND whose indices have one number each, which selects along the first axis.
+pub(super) fn convert_gather_nd(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let index_id = node.input(1, "indices")?;
+    let index_shape = node.shape(index_id).to_vec();
+    let batch = node.attributes.int("batch_dims", 0)?;
+    if batch != 0 || index_shape.last() != Some(&1) {
+        return fail("GatherND is supported along one axis only; simplify the file with onnxsim");
+    }
+    let shape = node.shape(node.x).to_vec();
+    let size = shape.first().copied().unwrap_or(0);
+    let Some(indices) = node.int_input(1, "indices")? else {
+        return fail("input 1 (indices) is missing");
+    };
+    let indices: Option<Vec<usize>> = indices.iter().map(|&i| resolve_index(i, size)).collect();
+    let Some(indices) = indices.filter(|indices| indices.len() <= MAX_GATHER) else {
+        return fail(format!("GatherND must select at most {MAX_GATHER} elements that exist"));
+    };
+    let selected = select(node, node.x, 0, &indices)?;
+    let front = index_shape.split_last().map(|(_, front)| front).unwrap_or_default();
+    let out = [front, shape.get(1..).unwrap_or_default()].concat();
+    node.reshape(selected, out)
 }
 
 /// Selects the elements at `indices` along `axis`. The caller must have checked that the indices
 /// exist.
-fn select(
+pub(super) fn select(
     node: &mut NodeContext,
     id: ValueId,
     axis: usize,
@@ -94,16 +137,23 @@ fn select(
     if indices.iter().copied().eq(0..size) {
         return Ok(id);
     }
+    // A roll by zero elements joins an empty slice with the whole value.
+    let is_empty = indices.is_empty() || shape.contains(&0);
+    if is_empty && node.is_float(id) {
+        if let Some(slot) = shape.get_mut(axis) {
+            *slot = indices.len();
+        }
+        return node.add_constant(&shape, Vec::new());
+    }
     if let Some(constant) = node.constant(id) {
-        let elements = match (shape.len(), constant.i64_elements()) {
-            (1, Some(values)) => indices.iter().filter_map(|&i| values.get(i).copied()).collect(),
-            _ => {
-                return fail(
-                    "a constant that is too large to fold can be sliced only if it is an integer vector",
-                );
-            }
+        // Shape arithmetic also selects no elements at all.
+        if indices.is_empty() && shape.len() == 1 && constant.dtype() == DType::I64 {
+            return Ok(node.builder.add_constant(node.proto, Tensor::vector(Vec::new())));
+        }
+        return match constant.select(axis, indices) {
+            Some(tensor) => node.builder.add_folded_constant(node.proto, tensor),
+            None => fail("the selection from the constant is empty"),
         };
-        return Ok(node.builder.add_constant(node.proto, Tensor::vector(elements)));
     }
     if let Some(slot) = shape.get_mut(axis) {
         *slot = indices.len();
@@ -125,10 +175,7 @@ fn select(
 
 pub(super) fn convert_pad(node: &mut NodeContext) -> NodeResult<ValueId> {
     let shape = node.shape(node.x).to_vec();
-    let mode = node.attributes.text("mode");
-    if !matches!(mode, b"" | b"constant") {
-        return fail(format!("the padding mode must be constant, got \"{}\"", mode.escape_ascii()));
-    }
+    let mode = node.attributes.text("mode").to_vec();
     let Some(pads) = node.int_input(1, "pads")? else { return fail("input 1 (pads) is missing") };
     let value = node.float_input(2, "value", 0.0)?;
     let axes = match node.int_input(3, "axes")? {
@@ -152,10 +199,51 @@ pub(super) fn convert_pad(node: &mut NodeContext) -> NodeResult<ValueId> {
             (*slot_b, *slot_a) = (b, a);
         }
     }
-    let sizes = shape.iter().zip(before.iter().zip(&after));
-    let out = sizes.map(|(&d, (b, a))| (d as i64 + b + a).max(0) as usize).collect();
     if before.iter().chain(&after).all(|&p| p == 0) {
         return Ok(node.x);
     }
-    node.add_node(Op::Pad { before, after, value }, vec![node.x], out)
+    match mode.as_slice() {
+        b"" | b"constant" => node.pad(node.x, before, after, value),
+        b"edge" | b"reflect" | b"wrap" => copy_pads(node, &before, &after, &mode),
+        other => fail(format!(
+            "the padding mode must be constant, edge, reflect or wrap, got \"{}\"",
+            other.escape_ascii()
+        )),
+    }
+}
+
+/// Pads with copies of elements, which is a selection along each axis.
+fn copy_pads(
+    node: &mut NodeContext,
+    before: &[i64],
+    after: &[i64],
+    mode: &[u8],
+) -> NodeResult<ValueId> {
+    let mut id = node.x;
+    for (axis, (&front, &back)) in before.iter().zip(after).enumerate() {
+        let size = node.shape(id).get(axis).copied().unwrap_or(1) as i64;
+        if (front, back) == (0, 0) {
+            continue;
+        }
+        if front.max(back) >= size && mode != b"edge" {
+            return fail(format!("the pads must be less than {size}, the size of axis {axis}"));
+        }
+        let place = |at: i64| match mode {
+            b"edge" => at.clamp(0, size - 1),
+            b"wrap" => at.rem_euclid(size),
+            _ if at < 0 => -at,
+            _ if at >= size => 2 * (size - 1) - at,
+            _ => at,
+        };
+        let indices: Vec<usize> =
+            (-front..size + back).map(|at| usize::try_from(place(at)).unwrap_or(0)).collect();
+        if indices.is_empty() || indices.len() > MAX_GATHER {
+            return fail(format!(
+                "a padded axis must have 1 to {MAX_GATHER} elements, got {}",
+                indices.len()
+            ));
+        }
+        id = select(node, id, axis, &indices)?;
+    }
+    Ok(id)
 }

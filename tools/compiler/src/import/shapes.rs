@@ -58,3 +58,29 @@ pub(super) fn resolve_axes(axes: &[i64], rank: usize) -> NodeResult<Vec<usize>> 
         fail(format!("the axes {axes:?} contain an axis twice"))
     }
 }
+
+/// Returns the axes of `from` that a Reshape from `from` to `to` merges into `axes` of `to`.
+/// Returns `None` if the Reshape also merges or splits other axes.
+pub(super) fn unmerge_axes(from: &[usize], to: &[usize], axes: &[usize]) -> Option<Vec<usize>> {
+    let mut result = Vec::new();
+    let mut next = 0;
+    for (axis, &size) in to.iter().enumerate() {
+        let mut product = 1usize;
+        let start = next;
+        while product < size {
+            product = product.checked_mul(*from.get(next)?)?;
+            next += 1;
+        }
+        if product != size {
+            return None;
+        }
+        // Axes of size 1 that follow do not change anything, so they belong to the same group.
+        while next < from.len() && from.get(next) == Some(&1) {
+            next += 1;
+        }
+        if axes.contains(&axis) {
+            result.extend(start..next);
+        }
+    }
+    (next == from.len()).then_some(result)
+}

@@ -5,7 +5,7 @@
 //! check counts the fields that the decoder will read, and refuses a file that exceeds a limit. It
 //! also refuses numbers that do not fit into their field, whose upper bits the decoder would drop.
 
-use super::limits::{MAX_FIELDS, MAX_FILE_BYTES, MAX_PACKED_INTEGER_BYTES};
+use super::limits::{MAX_BRANCH_DEPTH, MAX_FIELDS, MAX_FILE_BYTES, MAX_PACKED_INTEGER_BYTES};
 use crate::error::{Result, fail_file};
 use bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint};
@@ -29,6 +29,8 @@ enum Content {
 struct Budget {
     fields: usize,
     packed_bytes: usize,
+    /// Number of graphs that may still be nested in the current one.
+    depth: usize,
 }
 
 /// Checks that `bytes` is a well-formed model within the limits.
@@ -39,7 +41,11 @@ pub(super) fn check_wire_format(bytes: &[u8]) -> Result<()> {
             bytes.len()
         ));
     }
-    let mut budget = Budget { fields: MAX_FIELDS, packed_bytes: MAX_PACKED_INTEGER_BYTES };
+    let mut budget = Budget {
+        fields: MAX_FIELDS,
+        packed_bytes: MAX_PACKED_INTEGER_BYTES,
+        depth: MAX_BRANCH_DEPTH + 1,
+    };
     check_message(bytes, Content::Model, &mut budget)
 }
 
@@ -92,8 +98,17 @@ fn check_message(mut buf: &[u8], content: Content, budget: &mut Budget) -> Resul
                     check_packed_int32(body)?;
                 }
             }
-            // The recursion is finite, because the only cycle in the schema leads from a node
-            // through an attribute to a graph, and the decoder skips graphs in attributes.
+            // The only cycle in the schema leads from a node through an attribute to a graph.
+            Some(Content::Graph) => {
+                let Some(depth) = budget.depth.checked_sub(1) else {
+                    return fail_file(format!(
+                        "branches may be nested {MAX_BRANCH_DEPTH} times at most"
+                    ));
+                };
+                budget.depth = depth;
+                check_message(body, Content::Graph, budget)?;
+                budget.depth += 1;
+            }
             Some(content) => check_message(body, content, budget)?,
             None => {}
         }
@@ -129,7 +144,7 @@ fn check_packed_int32(mut packed: &[u8]) -> Result<()> {
 /// it unchanged.
 fn field_content(message: Content, tag: u32) -> Option<Content> {
     Some(match (message, tag) {
-        (Content::Model, 7) => Content::Graph,
+        (Content::Model, 7) | (Content::Attribute, 6) => Content::Graph,
         (Content::Graph, 1) => Content::Node,
         (Content::Graph, 5) | (Content::Attribute, 5) => Content::Tensor,
         (Content::Graph, 11 | 12) => Content::ValueInfo,

@@ -1,9 +1,10 @@
 //! Lowering of operators on axes. The role of a source axis determines the corresponding axis of
 //! the lowered value.
 
+use super::elementwise;
 use super::lowering::Lowering;
 use crate::error::Result;
-use crate::graph::Node;
+use crate::graph::{Node, ValueId};
 use crate::layout::AxisRole;
 use crate::lowered::{LoweredId, LoweredOp};
 
@@ -21,17 +22,60 @@ pub(super) fn lower_softmax(
     node: &Node,
     x: LoweredId,
     axis: usize,
+    op: impl Fn(usize) -> LoweredOp,
 ) -> Result<LoweredId> {
     match lowered_axis(l, node, axis) {
-        Some(axis) => Ok(l.lowered.add_unary(LoweredOp::Softmax(axis), x)),
+        Some(axis) => Ok(l.lowered.add_unary(op(axis), x)),
         None => l.fail(node, "a softmax over an axis of size 1 is not supported; remove the node"),
     }
 }
 
-pub(super) fn lower_concat(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
-    let operands =
-        (0..node.inputs.len()).map(|i| l.activation(node, i)).collect::<Result<Vec<_>>>()?;
-    Ok(l.lowered.add_concat(CHANNEL_AXIS, &operands))
+pub(super) fn lower_concat(l: &mut Lowering, node: &Node, axis: usize) -> Result<LoweredId> {
+    let lowered_axis = match l.source.layout.role(node.output, axis) {
+        AxisRole::Time => 0,
+        _ => CHANNEL_AXIS,
+    };
+    let shape = l.clip_shape(node.output);
+    let mut operands = Vec::new();
+    for &id in &node.inputs {
+        let operand = match (l.find_lowered(id), l.source.graph.constant(id)) {
+            (Some(operand), _) => operand,
+            (None, Some(constant)) => {
+                let constant = elementwise::lower_constant(l, node, constant)?;
+                l.lowered.add_constant(constant)
+            }
+            (None, None) => return l.fail(node, "an input has not been lowered"),
+        };
+        operands.push((id, operand));
+    }
+    // A constant, and the mean over time of another value, have one frame.
+    let has_activation =
+        |id: ValueId| l.source.graph.constant(id).is_none() && l.find_lowered(id).is_some();
+    let frames = operands
+        .iter()
+        .filter(|(id, _)| has_activation(*id))
+        .map(|(_, operand)| l.lowered.shape(*operand)[0])
+        .max()
+        .unwrap_or(shape[0]);
+    let mut ids = Vec::new();
+    for (_, operand) in operands {
+        let is_short = lowered_axis != 0 && l.lowered.shape(operand)[0] != frames;
+        ids.push(match is_short {
+            true => l.lowered.add_gather(operand, 0, vec![0; frames]),
+            false => operand,
+        });
+    }
+    Ok(l.lowered.add_concat(lowered_axis, &ids))
+}
+
+pub(super) fn lower_maximum(
+    l: &mut Lowering,
+    node: &Node,
+    x: LoweredId,
+    axes: &[usize],
+) -> LoweredId {
+    let axes: Vec<usize> = axes.iter().filter_map(|&axis| lowered_axis(l, node, axis)).collect();
+    l.lowered.add_maximum(x, &axes)
 }
 
 pub(super) fn lower_mean(l: &mut Lowering, node: &Node, x: LoweredId, axes: &[usize]) -> LoweredId {
@@ -62,7 +106,7 @@ pub(super) fn lower_slice(
     if l.is_lateral(node) {
         return Ok(x);
     }
-    let role = l.source.layout.role(node.inputs[0], axis);
+    let role = l.source.layout.role(node.output, axis);
     let Some(lowered) = role.lowered_axis() else {
         return l.fail(node, "a slice of an axis of size 1 is not supported; remove the node");
     };
@@ -82,8 +126,9 @@ pub(super) fn lower_gather(
     axis: usize,
     indices: &[usize],
 ) -> Result<LoweredId> {
-    match lowered_axis(l, node, axis) {
+    match l.source.layout.role(node.output, axis).lowered_axis() {
         Some(axis) => Ok(l.lowered.add_gather(x, axis, indices.to_vec())),
+        None if indices.len() == 1 => Ok(x),
         None => l.fail(node, "a Gather that repeats an axis of size 1 is not supported"),
     }
 }
@@ -126,5 +171,5 @@ pub(super) fn lower_pad(
             _ => return l.fail(node, "negative pads remove all elements of an axis"),
         }
     }
-    Ok(l.lowered.add_pad(x, front.map(|p| p.max(0)), back.map(|p| p.max(0)), value))
+    Ok(l.lowered.add_pad(x, &front.map(|p| p.max(0)), &back.map(|p| p.max(0)), value))
 }

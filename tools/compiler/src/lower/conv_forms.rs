@@ -236,7 +236,7 @@ fn add_stacked_partial_sums(
     let products = l.lowered.add_conv(x, weights, conv.stacked_bias(0), conv.space, 1);
     let [_, channels, height, width] = l.lowered.shape4(products);
     let state = l.add_state(vec![1, channels - outputs, height, width], 0.0);
-    let padded = l.lowered.add_pad(state, [0; 4], [0, outputs as i64, 0, 0], 0.0);
+    let padded = l.lowered.add_pad(state, &[0; 4], &[0, outputs as i64, 0, 0], 0.0);
     let sums = l.lowered.add_binary(LoweredOp::Add, products, padded);
     let next = l.lowered.add_slice(sums, 1, outputs, kernel * outputs, 1);
     l.set_next_state(state, next);

@@ -53,7 +53,7 @@ fn to_five_axes(weights: ArrayViewD<'_, f32>) -> Option<ArrayView5<'_, f32>> {
     }
 }
 
-fn add_conv(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Option<LoweredId> {
+pub(super) fn add_conv(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Option<LoweredId> {
     if conv.kernel() == 1 {
         return add_spatial_conv(l, x, conv);
     }
@@ -94,14 +94,18 @@ fn add_spatial_conv(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Opti
 fn add_winograd_rows(l: &mut Lowering, x: LoweredId, conv: &TemporalConv) -> Option<LoweredId> {
     let [frames, channels, height, width] = l.lowered.shape4(x);
     let ([kernel, _], [top, _, bottom, _]) = (conv.space.kernel, conv.space.pads);
-    if conv.space.strides[0] != 1 || top >= kernel || bottom >= kernel {
+    if conv.space.strides[0] != 1
+        || conv.space.dilations != [1, 1]
+        || top >= kernel
+        || bottom >= kernel
+    {
         return None;
     }
     let [out_height, out_width] = conv.space.output_size(height, width);
     let transposed = frames * (channels * height * width + conv.outputs() * out_height * out_width);
     let along_rows = conv.along_rows(out_height, transpose_cost(transposed))?;
     let tiling = along_rows.choose_tiling([height, channels, frames, width], l.source.winograd)?;
-    let rows = l.lowered.add_transpose(x, [2, 1, 0, 3]);
+    let rows = l.lowered.add_transpose(x, &[2, 1, 0, 3]);
     let y = add_winograd_conv(l, rows, &along_rows, tiling)?;
-    Some(l.lowered.add_transpose(y, [2, 1, 0, 3]))
+    Some(l.lowered.add_transpose(y, &[2, 1, 0, 3]))
 }

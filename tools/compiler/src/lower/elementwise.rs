@@ -28,7 +28,7 @@ pub(super) fn lower_binary(l: &mut Lowering, node: &Node, op: LoweredOp) -> Resu
 }
 
 /// Converts a constant operand to `[T,C,H,W]` according to the roles of the result's axes.
-fn lower_constant(l: &Lowering, node: &Node, constant: &Tensor) -> Result<Tensor> {
+pub(super) fn lower_constant(l: &Lowering, node: &Node, constant: &Tensor) -> Result<Tensor> {
     let rank = l.source.layout.roles(node.output).len();
     let shape = constant.shape();
     // Broadcasting aligns the last axes, so a constant may lack leading axes.
@@ -36,6 +36,7 @@ fn lower_constant(l: &Lowering, node: &Node, constant: &Tensor) -> Result<Tensor
     let axis_of =
         |role| l.source.layout.find_axis(node.output, role).and_then(|a| a.checked_sub(missing));
     let axes = [AxisRole::Time, AxisRole::Channel, AxisRole::Height, AxisRole::Width].map(axis_of);
+    // All axes without a role have size 1.
     let lowered_shape = axes.map(|axis| axis.map_or(1, |axis| shape[axis]));
     let mut permutation: Vec<usize> = axes.iter().flatten().copied().collect();
     permutation.extend((0..shape.len()).filter(|axis| !axes.contains(&Some(*axis))));

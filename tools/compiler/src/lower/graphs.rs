@@ -1,7 +1,7 @@
 //! The lowered graphs of a network, and the dispatch of each operator to its lowering rule.
 
 use super::lowering::{Lowering, Mode, SourceNetwork};
-use super::{axes, convolution, elementwise, matrix, pool};
+use super::{axes, convolution, elementwise, matrix, plain, pool};
 use crate::error::{Result, fail_network};
 use crate::graph::{Node, Op, ValueId};
 use crate::lowered::{LoweredGraph, LoweredId, LoweredOp};
@@ -70,6 +70,18 @@ fn add_inputs(l: &mut Lowering) {
 /// Adds the output of the network under the given name.
 pub(super) fn add_logits(l: &mut Lowering, name: &str) -> Result<()> {
     let output = l.source.graph.outputs[0];
+    if let (Some(_), Some(id)) = (l.source.layout.plain_reason(output), l.find_lowered(output)) {
+        let shape = l.source.graph.shape(output);
+        let labels: usize = shape.iter().product();
+        if shape.iter().filter(|&&size| size != 1).count() > 1 {
+            return fail_network(format!(
+                "the output must have one number for each label, but has the shape {shape:?}"
+            ));
+        }
+        let logits = l.lowered.add_reshape(id, vec![1, labels]);
+        l.lowered.add_output(name, logits);
+        return Ok(());
+    }
     let shape = l.clip_shape(output);
     let ([1, labels, 1, 1], Some(id)) = (shape, l.find_lowered(output)) else {
         return fail_network(format!(
@@ -132,6 +144,9 @@ pub(super) fn add_node(l: &mut Lowering, node: &Node) -> Result<()> {
 }
 
 fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
+    if l.source.layout.plain_reason(node.output).is_some() {
+        return plain::lower_plain(l, node);
+    }
     // These operators are lowered first, because their first operand may be a constant. The first
     // operand of any other operator must be an activation.
     match &node.op {
@@ -140,6 +155,8 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         Op::Mul => return elementwise::lower_binary(l, node, LoweredOp::Mul),
         Op::Div => return elementwise::lower_binary(l, node, LoweredOp::Div),
         Op::Max => return elementwise::lower_binary(l, node, LoweredOp::Max),
+        Op::Min => return elementwise::lower_binary(l, node, LoweredOp::Min),
+        Op::Concat { axis } => return axes::lower_concat(l, node, *axis),
         _ => {}
     }
     let x = l.activation(node, 0)?;
@@ -159,8 +176,10 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
             let op = LoweredOp::Clip { min: (*min).into(), max: (*max).into() };
             Ok(l.lowered.add_unary(op, x))
         }
-        Op::Softmax { axis } => axes::lower_softmax(l, node, x, *axis),
-        Op::Concat { .. } => axes::lower_concat(l, node),
+        Op::Function(function) => Ok(l.lowered.add_unary(LoweredOp::Function(*function), x)),
+        Op::Softmax { axis } => axes::lower_softmax(l, node, x, *axis, LoweredOp::Softmax),
+        Op::LogSoftmax { axis } => axes::lower_softmax(l, node, x, *axis, LoweredOp::LogSoftmax),
+        Op::ReduceMax { axes, .. } => Ok(axes::lower_maximum(l, node, x, axes)),
         Op::ReduceMean { axes, .. } => Ok(axes::lower_mean(l, node, x, axes)),
         Op::Reshape => Ok(axes::lower_reshape(l, node, x)),
         Op::Transpose { .. } => Ok(x),
@@ -173,8 +192,13 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
             matrix::lower_product(l, node, x, *alpha, *beta, *trans_b)
         }
         Op::MatMul => matrix::lower_product(l, node, x, 1.0, 1.0, false),
-        Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max => {
-            l.fail(node, "the operator has no lowering rule")
-        }
+        Op::BatchNorm { .. }
+        | Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::Div
+        | Op::Max
+        | Op::Min
+        | Op::Concat { .. } => l.fail(node, "the operator has no lowering rule"),
     }
 }

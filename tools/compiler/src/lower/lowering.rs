@@ -7,7 +7,9 @@ use crate::layout::Layout;
 use crate::lowered::{LoweredGraph, LoweredId, State};
 use crate::options::Winograd;
 use crate::pathways::Pathways;
+use crate::tensor::Tensor;
 use crate::timing::{Time, TimeWindow, Timing};
+use std::collections::BTreeMap;
 
 /// The source graph and the results of the passes that analyse it.
 #[derive(Clone, Copy)]
@@ -17,6 +19,18 @@ pub(crate) struct SourceNetwork<'a> {
     pub(crate) pathways: &'a Pathways,
     pub(crate) timing: &'a Timing,
     pub(crate) winograd: Winograd,
+}
+
+impl<'a> SourceNetwork<'a> {
+    pub(crate) fn new(
+        graph: &'a Graph,
+        layout: &'a Layout,
+        pathways: &'a Pathways,
+        timing: &'a Timing,
+        winograd: Winograd,
+    ) -> Self {
+        Self { graph, layout, pathways, timing, winograd }
+    }
 }
 
 /// The kind of graph that a lowering builds.
@@ -45,6 +59,8 @@ pub(super) struct Lowering<'a> {
     pub(super) lowered: LoweredGraph,
     /// The lowered value of each source value that has one.
     map: Vec<Option<LoweredId>>,
+    /// The constants that several nodes may read.
+    constants: BTreeMap<ValueId, LoweredId>,
     /// The states, each with its value in the next step.
     states: Vec<(State, LoweredId)>,
 }
@@ -53,7 +69,15 @@ impl<'a> Lowering<'a> {
     pub(super) fn new(source: SourceNetwork<'a>, mode: Mode) -> Self {
         let map = vec![None; source.graph.values.len()];
         let lowered = LoweredGraph::default();
-        Self { source, mode, part: None, lowered, map, states: Vec::new() }
+        Self {
+            source,
+            mode,
+            part: None,
+            lowered,
+            map,
+            constants: BTreeMap::new(),
+            states: Vec::new(),
+        }
     }
 
     /// Starts the lowering of one part of the network.
@@ -75,6 +99,18 @@ impl<'a> Lowering<'a> {
     /// Sets the lowered value of a source value.
     pub(super) fn set_lowered(&mut self, id: ValueId, lowered: LoweredId) {
         self.map[id.0] = Some(lowered);
+    }
+
+    /// Returns a constant of the source, which is added once for all nodes that read it.
+    pub(super) fn shared_constant(&mut self, id: ValueId, constant: &Tensor) -> LoweredId {
+        match self.constants.get(&id) {
+            Some(&lowered) => lowered,
+            None => {
+                let lowered = self.lowered.add_constant(constant.clone());
+                self.constants.insert(id, lowered);
+                lowered
+            }
+        }
     }
 
     /// Returns the lowered value of input `index` of the node, which must not be a constant.
@@ -181,8 +217,8 @@ impl<'a> Lowering<'a> {
             let after = total.saturating_sub(before + frames);
             return self.lowered.add_pad(
                 x,
-                [before as i64, 0, 0, 0],
-                [after as i64, 0, 0, 0],
+                &[before as i64, 0, 0, 0],
+                &[after as i64, 0, 0, 0],
                 fill,
             );
         }

@@ -12,6 +12,7 @@ mod graphs;
 mod lowering;
 mod matrix;
 mod parts;
+mod plain;
 mod pool;
 mod spatial_window;
 mod temporal_conv;

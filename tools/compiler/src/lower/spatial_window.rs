@@ -11,6 +11,7 @@ pub(super) fn spatial_window(window: &Window) -> Option<Window2d> {
     Some(Window2d {
         kernel: [window.kernel[first], window.kernel[first + 1]],
         strides: [window.strides[first], window.strides[first + 1]],
+        dilations: [window.dilations[first], window.dilations[first + 1]],
         pads: [
             pad(&window.before, 0)?,
             pad(&window.before, 1)?,

@@ -142,6 +142,7 @@ impl TemporalConv<'_> {
             space: Window2d {
                 kernel: [1, width],
                 strides: [1, self.space.strides[1]],
+                dilations: [1, 1],
                 pads: [0, left, 0, right],
             },
             before: top,

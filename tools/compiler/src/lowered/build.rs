@@ -25,7 +25,7 @@ impl LoweredGraph {
     /// Appends an operator whose result has the shape of its only input.
     pub(crate) fn add_unary(&mut self, op: LoweredOp, x: LoweredId) -> LoweredId {
         let shape = self.shape(x).to_vec();
-        if !matches!(op, LoweredOp::Softmax(_))
+        if !matches!(op, LoweredOp::Softmax(_) | LoweredOp::LogSoftmax(_))
             && let Some(source) = self.find_split_source(x)
         {
             let y = self.add_unary(op, source);
@@ -106,7 +106,7 @@ impl LoweredGraph {
         let mut axes: Vec<usize> =
             axes.iter().copied().filter(|&a| self.shape(x)[a] != 1).collect();
         // A mean over height and width becomes a GlobalAveragePool, which is fast in every runtime.
-        if axes.contains(&2) && axes.contains(&3) {
+        if self.shape(x).len() == 4 && axes.contains(&2) && axes.contains(&3) {
             let [frames, channels, ..] = self.shape4(x);
             let shape = vec![frames, channels, 1, 1];
             x = self.add_node(LoweredOp::GlobalAveragePool, vec![x], shape, DType::F32);
@@ -118,6 +118,18 @@ impl LoweredGraph {
         let mut shape = self.shape(x).to_vec();
         axes.iter().for_each(|&a| shape[a] = 1);
         self.add_node(LoweredOp::Mean(axes), vec![x], shape, DType::F32)
+    }
+
+    /// Appends a maximum over `axes`, which remain in the shape with size 1.
+    pub(crate) fn add_maximum(&mut self, x: LoweredId, axes: &[usize]) -> LoweredId {
+        let axes: Vec<usize> = axes.iter().copied().filter(|&a| self.shape(x)[a] != 1).collect();
+        if axes.is_empty() {
+            return x;
+        }
+        let mut shape = self.shape(x).to_vec();
+        axes.iter().for_each(|&a| shape[a] = 1);
+        let dtype = self.dtype(x);
+        self.add_node(LoweredOp::ReduceMax(axes), vec![x], shape, dtype)
     }
 
     /// Appends an elementwise operator on two values whose shapes can be broadcast.
@@ -244,7 +256,7 @@ impl LoweredGraph {
     /// other axis.
     fn is_inside_pad(&self, pad: &LoweredNode, axis: usize, start: usize, end: usize) -> bool {
         let LoweredOp::Pad { before, after, .. } = &pad.op else { return false };
-        let mut others = (0..4).filter(|&other| other != axis);
+        let mut others = (0..before.len()).filter(|&other| other != axis);
         let front = before[axis] as usize;
         others.all(|other| before[other] == 0 && after[other] == 0)
             && start >= front
@@ -268,14 +280,14 @@ impl LoweredGraph {
     pub(crate) fn add_pad(
         &mut self,
         x: LoweredId,
-        before: [i64; 4],
-        after: [i64; 4],
+        before: &[i64],
+        after: &[i64],
         value: f32,
     ) -> LoweredId {
-        if before == [0; 4] && after == [0; 4] {
+        if before.iter().chain(after).all(|&pad| pad == 0) {
             return x;
         }
-        let pads = before.iter().zip(&after);
+        let pads = before.iter().zip(after);
         let shape = self
             .shape(x)
             .iter()
@@ -283,7 +295,7 @@ impl LoweredGraph {
             .map(|(&d, (b, a))| (d as i64 + b + a) as usize)
             .collect();
         self.add_node(
-            LoweredOp::Pad { before, after, value: value.into() },
+            LoweredOp::Pad { before: before.to_vec(), after: after.to_vec(), value: value.into() },
             vec![x],
             shape,
             DType::F32,
@@ -297,7 +309,7 @@ impl LoweredGraph {
         let (frames, shift) = (self.shape(x)[0], distance.unsigned_abs() as usize);
         let (front, back) = if distance > 0 { (shift, 0) } else { (0, shift) };
         let kept = self.add_slice(x, 0, back, frames - front, 1);
-        self.add_pad(kept, [front as i64, 0, 0, 0], [back as i64, 0, 0, 0], 0.0)
+        self.add_pad(kept, &[front as i64, 0, 0, 0], &[back as i64, 0, 0, 0], 0.0)
     }
 
     /// Appends a Reshape. Two consecutive Reshapes become one.
@@ -330,10 +342,24 @@ impl LoweredGraph {
         self.add_node(LoweredOp::MatMul, vec![left, x], shape, DType::F32)
     }
 
-    /// Appends a Transpose. Axis `i` of the result is axis `perm[i]` of `x`.
-    pub(crate) fn add_transpose(&mut self, x: LoweredId, perm: [usize; 4]) -> LoweredId {
-        let shape = perm.iter().map(|&axis| self.shape(x)[axis]).collect();
-        self.add_node(LoweredOp::Transpose(perm), vec![x], shape, DType::F32)
+    /// Appends a matrix product with the given result shape.
+    pub(crate) fn add_product(
+        &mut self,
+        a: LoweredId,
+        b: LoweredId,
+        shape: Vec<usize>,
+    ) -> LoweredId {
+        self.add_node(LoweredOp::MatMul, vec![a, b], shape, DType::F32)
+    }
+
+    /// Appends a Transpose. Axis `i` of the result is axis `perm[i]` of `x`. If only axes of size 1
+    /// move, the Transpose is a Reshape.
+    pub(crate) fn add_transpose(&mut self, x: LoweredId, perm: &[usize]) -> LoweredId {
+        let shape: Vec<usize> = perm.iter().map(|&axis| self.shape(x)[axis]).collect();
+        if perm.iter().filter(|&&axis| self.shape(x)[axis] != 1).is_sorted() {
+            return self.add_reshape(x, shape);
+        }
+        self.add_node(LoweredOp::Transpose(perm.to_vec()), vec![x], shape, DType::F32)
     }
 
     /// Appends a Cast, unless `x` already has the type `to`.

@@ -32,18 +32,51 @@ impl FloatBits {
     }
 }
 
+/// A function of each element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Function {
+    Abs,
+    Elu(FloatBits),
+    Erf,
+    Exp,
+    LeakyRelu(FloatBits),
+    Log,
+    Softplus,
+    Sqrt,
+    Tanh,
+}
+
+impl Function {
+    /// Returns the ONNX operator and the value of its attribute `alpha`, if it has one.
+    pub(crate) fn operator(self) -> (&'static str, Option<f32>) {
+        match self {
+            Self::Abs => ("Abs", None),
+            Self::Elu(alpha) => ("Elu", Some(alpha.value())),
+            Self::Erf => ("Erf", None),
+            Self::Exp => ("Exp", None),
+            Self::LeakyRelu(alpha) => ("LeakyRelu", Some(alpha.value())),
+            Self::Log => ("Log", None),
+            Self::Softplus => ("Softplus", None),
+            Self::Sqrt => ("Sqrt", None),
+            Self::Tanh => ("Tanh", None),
+        }
+    }
+}
+
 /// A window over height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Window2d {
     pub(crate) kernel: [usize; 2],
     pub(crate) strides: [usize; 2],
+    pub(crate) dilations: [usize; 2],
     /// Padding at the top, left, bottom and right, in the order of the ONNX attribute `pads`.
     pub(crate) pads: [usize; 4],
 }
 
 impl Window2d {
     /// The window that covers one pixel.
-    pub(crate) const POINT: Self = Self { kernel: [1, 1], strides: [1, 1], pads: [0; 4] };
+    pub(crate) const POINT: Self =
+        Self { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0; 4] };
 
     pub(crate) fn is_point(&self) -> bool {
         *self == Self::POINT
@@ -54,7 +87,8 @@ impl Window2d {
     pub(crate) fn output_size(&self, height: usize, width: usize) -> [usize; 2] {
         let [top, left, bottom, right] = self.pads;
         let positions = |size: usize, axis: usize| {
-            size.checked_sub(self.kernel[axis]).map_or(0, |room| room / self.strides[axis] + 1)
+            let covered = (self.kernel[axis] - 1) * self.dilations[axis] + 1;
+            size.checked_sub(covered).map_or(0, |room| room / self.strides[axis] + 1)
         };
         [positions(height + top + bottom, 0), positions(width + left + right, 1)]
     }
@@ -74,6 +108,8 @@ pub(crate) enum LoweredOp {
     GlobalAveragePool,
     /// Mean over the given axes, which remain in the shape with size 1.
     Mean(Vec<usize>),
+    /// Maximum over the given axes, which remain in the shape with size 1.
+    ReduceMax(Vec<usize>),
     Relu,
     Sigmoid,
     HardSigmoid {
@@ -84,11 +120,13 @@ pub(crate) enum LoweredOp {
         min: FloatBits,
         max: FloatBits,
     },
+    Function(Function),
     Add,
     Sub,
     Mul,
     Div,
     Max,
+    Min,
     /// Concatenation along the given axis.
     Concat(usize),
     /// Every `step`-th element of `start..end` along `axis`.
@@ -104,17 +142,17 @@ pub(crate) enum LoweredOp {
     },
     /// Padding of each axis with `value`. A negative entry of `before` or `after` crops the axis.
     Pad {
-        before: [i64; 4],
-        after: [i64; 4],
+        before: Vec<i64>,
+        after: Vec<i64>,
         value: FloatBits,
     },
     Reshape(Vec<usize>),
     Gemm,
-    /// Matrix product whose first operand is constant.
     MatMul,
     /// Permutation of the axes. Entry `i` is the input axis that becomes axis `i` of the result.
-    Transpose([usize; 4]),
+    Transpose(Vec<usize>),
     Softmax(usize),
+    LogSoftmax(usize),
     Cast(DType),
 }
 

@@ -9,5 +9,5 @@ mod graph;
 mod split_concats;
 
 pub(crate) use graph::{
-    FloatBits, LoweredGraph, LoweredId, LoweredNode, LoweredOp, State, Window2d,
+    FloatBits, Function, LoweredGraph, LoweredId, LoweredNode, LoweredOp, State, Window2d,
 };

@@ -139,7 +139,7 @@ proptest! {
         if frames.stream.is_none() {
             return Ok(());
         }
-        let has_nonlinear_head = network.head > 3;
+        let has_nonlinear_head = matches!(network.head, 4 | 5);
         let reason = frames.chunk_steps_reason.clone();
         prop_assert_eq!(reason.is_some(), has_nonlinear_head, "{:?}", reason);
         if has_nonlinear_head {

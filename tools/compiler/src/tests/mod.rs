@@ -3,9 +3,11 @@
 //! shared library. `cargo xtask fetch` prints this path.
 
 mod equality;
+mod exported;
 mod frame_steps;
 mod hostile;
 mod operators;
+mod outputs;
 mod package;
 mod random_network;
 mod source;

@@ -1,6 +1,6 @@
 //! Small random networks with one or two pathways and all kinds of blocks, heads and padding.
 
-use super::source::{LABELS, Padding, Source, Val, int};
+use super::source::{LABELS, Padding, Source, Val, float, int, ints, text};
 use proptest::prelude::*;
 
 /// A block of a pathway. `kt` is the temporal size of its kernel.
@@ -22,7 +22,33 @@ pub(super) enum Block {
     AverageOverTime { kt: usize },
     /// A batch norm that does not follow a convolution.
     Scale,
+    /// A function of each element, which is entry `index` of [`FUNCTIONS`].
+    Function { index: usize },
+    /// A layer norm over the channels, as in ConvNeXt.
+    ChannelNorm,
+    /// A convolution over space with dilation 2.
+    Dilated,
+    /// A nearest resize over space that doubles one side, followed by a max pool.
+    Resize,
+    /// A split of the channels whose parts are joined in reverse order.
+    Split,
 }
+
+/// Functions of each element that are defined for all numbers.
+const FUNCTIONS: [&str; 12] = [
+    "Abs",
+    "Celu",
+    "Elu",
+    "Erf",
+    "HardSwish",
+    "LeakyRelu",
+    "Neg",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+];
 
 /// The parameters of a random network.
 #[derive(Clone, Debug)]
@@ -61,6 +87,11 @@ fn random_block() -> impl Strategy<Value = Block> {
         1 => (2usize..4).prop_map(|kt| Block::MaxOverTime { kt }),
         1 => (2usize..4).prop_map(|kt| Block::AverageOverTime { kt }),
         1 => Just(Block::Scale),
+        2 => (0..FUNCTIONS.len()).prop_map(|index| Block::Function { index }),
+        1 => Just(Block::ChannelNorm),
+        1 => Just(Block::Dilated),
+        1 => Just(Block::Resize),
+        1 => Just(Block::Split),
     ]
 }
 
@@ -78,7 +109,7 @@ pub(super) fn random_network() -> impl Strategy<Value = RandomNetwork> {
         2usize..5,
         prop_oneof![Just((2usize, 1usize)), Just((4, 1)), Just((4, 2)), Just((5, 1)), Just((6, 3))],
         prop_oneof![Just(1usize), Just(3), Just(5), Just(7)],
-        0usize..6,
+        0usize..8,
         proptest::option::weighted(0.6, 0usize..4),
     );
     let blocks = || proptest::collection::vec(random_block(), 1..4);
@@ -160,6 +191,37 @@ fn add_block(s: &mut Source, x: &Val, block: Block, p: Padding) -> Val {
             s.pool("AveragePool", x, [kt, 3, 3], [1, 1, 1], [kt - 1, 1, 1, 0, 1, 1], true)
         }
         Block::Scale => s.batch_norm(x),
+        Block::Function { index } => s.unary(FUNCTIONS[index], x),
+        Block::ChannelNorm => {
+            // The large epsilon keeps a rounding error of the mean from being divided by a tiny
+            // deviation.
+            let y = s.conv(x, c + 2, [1, 1, 1], [1, 1, 1], 1, p);
+            let y = s.transpose(&y, &[0, 2, 3, 4, 1]);
+            let (scale, bias) = (s.random(&[c + 2], 0.5, 1.0), s.random(&[c + 2], 0.5, 0.0));
+            let inputs = [y.name.as_str(), &scale, &bias];
+            let attributes = vec![int("axis", -1), float("epsilon", 0.1)];
+            let y = s.node("LayerNormalization", &inputs, y.shape.clone(), attributes);
+            s.transpose(&y, &[0, 4, 1, 2, 3])
+        }
+        Block::Dilated => {
+            let w = s.random(&[c, c, 1, 3, 3], 0.5, 0.0);
+            let attributes = vec![ints("dilations", &[1, 2, 2]), ints("pads", &[0, 2, 2, 0, 2, 2])];
+            s.node("Conv", &[&x.name, &w], x.shape.clone(), attributes)
+        }
+        Block::Resize => {
+            let mut shape = x.shape.clone();
+            shape[4] *= 2;
+            let sizes: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+            let sizes = s.ints(&sizes);
+            let attributes = vec![text("coordinate_transformation_mode", "asymmetric")];
+            let y = s.node("Resize", &[&x.name, "", "", &sizes], shape, attributes);
+            s.pool("MaxPool", &y, [1, 1, 3], [1, 1, 2], [0, 0, 1, 0, 0, 1], false)
+        }
+        Block::Split if c < 2 => x.clone(),
+        Block::Split => {
+            let parts = s.split(x, 1, &[1, c - 1]);
+            s.concat(&[&parts[1], &parts[0]], 1)
+        }
     }
 }
 
@@ -245,6 +307,19 @@ pub(super) fn build_network(r: &RandomNetwork) -> Source {
             let flat = s.flatten(&x);
             let y = s.matmul(&flat, LABELS);
             s.softmax(&y, 1)
+        }
+        6 => {
+            let flat = s.flatten(&x);
+            let y = s.gemm(&flat, LABELS);
+            s.node("LogSoftmax", &[&y.name], y.shape.clone(), vec![int("axis", 1)])
+        }
+        7 => {
+            let mut flat = s.flatten(&x);
+            if flat.shape[1] > 1 {
+                let parts = s.split(&flat, 1, &[1, flat.shape[1] - 1]);
+                flat = s.concat(&[&parts[1], &parts[0]], 1);
+            }
+            s.gemm(&flat, LABELS)
         }
         // X3D has this head, which is not linear.
         _ => {

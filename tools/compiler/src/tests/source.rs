@@ -329,6 +329,30 @@ impl Source {
         self.node("MatMul", &[&x.name, &w], shape, vec![])
     }
 
+    pub(super) fn reshape(&mut self, x: &Val, shape: &[usize]) -> Val {
+        let sizes: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+        let sizes = self.ints(&sizes);
+        self.node("Reshape", &[&x.name, &sizes], shape.to_vec(), vec![])
+    }
+
+    /// Splits an axis into parts with these sizes.
+    pub(super) fn split(&mut self, x: &Val, axis: usize, sizes: &[usize]) -> Vec<Val> {
+        let list: Vec<i64> = sizes.iter().map(|&d| d as i64).collect();
+        let list = self.ints(&list);
+        let shape = x.shape.clone();
+        let first = self.node("Split", &[&x.name, &list], shape, vec![int("axis", axis as i64)]);
+        let names: Vec<String> = (0..sizes.len()).map(|i| format!("{}_{i}", first.name)).collect();
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.clone_from(&names);
+        }
+        let part = |(name, &size): (String, &usize)| {
+            let mut shape = x.shape.clone();
+            shape[axis] = size;
+            Val { name, shape }
+        };
+        names.into_iter().zip(sizes).map(part).collect()
+    }
+
     pub(super) fn softmax(&mut self, x: &Val, axis: i64) -> Val {
         self.node("Softmax", &[&x.name], x.shape.clone(), vec![int("axis", axis)])
     }
@@ -339,6 +363,26 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
         name: name.into(),
         i: Some(value),
         r#type: attribute_type::INT,
+        ..Default::default()
+    }
+}
+
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        f: Some(value),
+        r#type: attribute_type::FLOAT,
+        ..Default::default()
+    }
+}
+
+pub(super) fn text(name: &str, value: &str) -> AttributeProto {
+    /// Value of `AttributeProto.type` for a text.
+    const STRING: i32 = 3;
+    AttributeProto {
+        name: name.into(),
+        s: Some(value.as_bytes().to_vec().into()),
+        r#type: STRING,
         ..Default::default()
     }
 }

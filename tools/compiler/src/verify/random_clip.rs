@@ -3,6 +3,7 @@
 use super::runtime::verify_error;
 use crate::error::Result;
 use crate::inspect::inspect;
+use crate::layout::{AxisRole, input_roles};
 use crate::run::NamedTensor;
 use crate::xorshift::Xorshift;
 use ndarray::{Array4, Axis};
@@ -67,22 +68,27 @@ impl RandomClip {
         slow.into_iter().chain([self.select("fast", &all)]).collect()
     }
 
-    /// Returns the samples at `indices` in the layout of a source input: `[1,C,T,H,W]` or
-    /// `[1,T,C,H,W]`, with or without the batch axis. If the source has three channels and the clip
-    /// is grey, the three channels are equal.
+    /// Turns the samples, which are -1 to 1, into pixels from 0 to 255.
+    pub(super) fn use_bytes(&mut self) {
+        self.samples.mapv_inplace(|v| ((v + 1.0) * 127.5).round());
+    }
+
+    /// Returns the samples at `indices` in the layout of a source input. If the source has three
+    /// channels and the clip is grey, the three channels are equal.
     pub(super) fn arrange(&self, shape: &[usize], indices: &[usize]) -> Result<Vec<f32>> {
-        let &[.., first, second, _, _] = shape else {
-            return Err(verify_error(
-                "a source input is not a cine",
-                format!("its shape is {shape:?}"),
-            ));
-        };
-        let is_channels_first = matches!(first, 1 | 3);
-        let channels = if is_channels_first { first } else { second };
+        let roles = input_roles(shape).map_err(|reason| {
+            verify_error(&format!("a source input of shape {shape:?}"), reason)
+        })?;
+        let mut order: Vec<usize> = roles.iter().filter_map(|role| role.lowered_axis()).collect();
+        let channels = roles
+            .iter()
+            .zip(shape)
+            .find_map(|(&role, &size)| (role == AxisRole::Channel).then_some(size))
+            .unwrap_or(1);
         let last_channel = self.samples.len_of(Axis(1)) - 1;
         let channels: Vec<usize> = (0..channels).map(|channel| channel.min(last_channel)).collect();
         let selected = self.samples.select(Axis(0), indices).select(Axis(1), &channels);
-        let order = if is_channels_first { [1, 0, 2, 3] } else { [0, 1, 2, 3] };
-        Ok(selected.permuted_axes(order).iter().copied().collect())
+        order.extend((0..4).filter(|axis| !order.contains(axis)).collect::<Vec<_>>());
+        Ok(selected.into_dyn().permuted_axes(order).iter().copied().collect())
     }
 }

@@ -3,9 +3,9 @@
 use crate::error::{CompileError, Result};
 use crate::run::{NamedTensor, RunModel};
 use ort::environment::Environment;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
-use ort::value::Tensor;
+use ort::value::{DynValue, Shape, Tensor, TensorElementType, ValueType};
 use std::fmt;
 use std::path::Path;
 
@@ -17,6 +17,8 @@ pub struct Runtime {
 /// A loaded graph, which runs on one CPU thread.
 pub(crate) struct Runner {
     session: Session,
+    /// Names and element types of the inputs.
+    inputs: Vec<(String, TensorElementType)>,
     outputs: Vec<String>,
 }
 
@@ -44,9 +46,23 @@ impl Runtime {
         self.load_session(|builder| builder.commit_from_memory(model))
     }
 
-    /// Loads a model from its file. The folder of the file may contain external weights.
-    pub(crate) fn load_model_file(&self, model: &Path) -> Result<Runner> {
-        self.load_session(|builder| builder.commit_from_file(model))
+    /// Loads a source network from the content of its file. The folder may contain external
+    /// weights. ONNX Runtime does not optimise the graph, because an optimisation of version 1.31
+    /// computes a max pool after a padding with zeros wrongly.
+    pub(crate) fn load_source(&self, model: &[u8], folder: Option<&Path>) -> Result<Runner> {
+        const FOLDER: &str = "session.model_external_initializers_file_folder_path";
+        let folder = folder.map(|folder| match folder.as_os_str().is_empty() {
+            true => ".".to_owned(),
+            false => folder.display().to_string(),
+        });
+        self.load_session(|builder| {
+            let mut builder =
+                builder.clone().with_optimization_level(GraphOptimizationLevel::Disable)?;
+            if let Some(folder) = &folder {
+                builder = builder.with_config_entry(FOLDER, folder)?;
+            }
+            builder.commit_from_memory(model)
+        })
     }
 
     fn load_session(
@@ -60,17 +76,76 @@ impl Runtime {
         };
         let session = build().map_err(|e| verify_error("a graph cannot be loaded", e))?;
         let outputs = session.outputs().iter().map(|o| o.name().to_owned()).collect();
-        Ok(Runner { session, outputs })
+        let element = |dtype: &ValueType| match dtype {
+            ValueType::Tensor { ty, .. } => *ty,
+            _ => TensorElementType::Float32,
+        };
+        let inputs =
+            session.inputs().iter().map(|i| (i.name().to_owned(), element(i.dtype()))).collect();
+        Ok(Runner { session, inputs, outputs })
     }
+}
+
+impl Runner {
+    /// Returns whether an input contains bytes.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.inputs.iter().any(|(_, element)| *element == TensorElementType::Uint8)
+    }
+
+    /// Runs the graph and returns one output.
+    pub(crate) fn run_output(&mut self, inputs: &[NamedTensor], name: &str) -> Result<Vec<f32>> {
+        self.outputs = vec![name.to_owned()];
+        let outputs = self.run(inputs)?;
+        Ok(outputs.into_iter().next().map(|output| output.data).unwrap_or_default())
+    }
+
+    /// Converts numbers to the element type of an input.
+    fn input_value(&self, tensor: &NamedTensor) -> ort::Result<SessionInputValue<'static>> {
+        let NamedTensor { name, shape, data } = tensor;
+        let element = self.inputs.iter().find(|(input, _)| input == name).map(|(_, e)| *e);
+        let (shape, data) = (shape.clone(), data.iter().copied());
+        Ok(match element {
+            Some(TensorElementType::Float16) => {
+                Tensor::from_array((shape, data.map(half::f16::from_f32).collect::<Vec<_>>()))?
+                    .into()
+            }
+            Some(TensorElementType::Bfloat16) => {
+                Tensor::from_array((shape, data.map(half::bf16::from_f32).collect::<Vec<_>>()))?
+                    .into()
+            }
+            Some(TensorElementType::Float64) => {
+                Tensor::from_array((shape, data.map(f64::from).collect::<Vec<_>>()))?.into()
+            }
+            Some(TensorElementType::Uint8) => {
+                Tensor::from_array((shape, data.map(|v| v as u8).collect::<Vec<_>>()))?.into()
+            }
+            _ => Tensor::from_array((shape, data.collect::<Vec<f32>>()))?.into(),
+        })
+    }
+}
+
+/// Returns the elements of a float tensor of any precision.
+fn output_data(value: &DynValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
+    let sizes = |shape: &Shape| shape.iter().map(|&d| d as usize).collect();
+    if let Ok((shape, data)) = value.try_extract_tensor::<half::f16>() {
+        return Ok((sizes(shape), data.iter().map(|v| v.to_f32()).collect()));
+    }
+    if let Ok((shape, data)) = value.try_extract_tensor::<half::bf16>() {
+        return Ok((sizes(shape), data.iter().map(|v| v.to_f32()).collect()));
+    }
+    if let Ok((shape, data)) = value.try_extract_tensor::<f64>() {
+        return Ok((sizes(shape), data.iter().map(|&v| v as f32).collect()));
+    }
+    let (shape, data) = value.try_extract_tensor::<f32>()?;
+    Ok((sizes(shape), data.to_vec()))
 }
 
 impl RunModel for Runner {
     fn run(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         let fail = |e: ort::Error| verify_error("a graph cannot be run", e);
         let mut values: Vec<(String, SessionInputValue)> = Vec::new();
-        for NamedTensor { name, shape, data } in inputs {
-            let tensor = Tensor::from_array((shape.clone(), data.clone())).map_err(fail)?;
-            values.push((name.clone(), tensor.into()));
+        for tensor in inputs {
+            values.push((tensor.name.clone(), self.input_value(tensor).map_err(fail)?));
         }
         let results = self.session.run(values).map_err(fail)?;
         let mut outputs = Vec::new();
@@ -81,9 +156,8 @@ impl RunModel for Runner {
                     format!("it has no output {name}"),
                 ));
             };
-            let (shape, data) = value.try_extract_tensor::<f32>().map_err(fail)?;
-            let shape = shape.iter().map(|&d| d as usize).collect();
-            outputs.push(NamedTensor { name: name.clone(), shape, data: data.to_vec() });
+            let (shape, data) = output_data(value).map_err(fail)?;
+            outputs.push(NamedTensor { name: name.clone(), shape, data });
         }
         Ok(outputs)
     }

@@ -1,0 +1,198 @@
+//! Conversion of functions that apply to each element.
+
+use super::elementwise::convert_unary;
+use super::failure::{NodeResult, fail};
+use super::node_context::NodeContext;
+use crate::graph::{Op, ValueId};
+use crate::lowered::Function;
+
+/// Largest integer exponent that Pow computes with products.
+const MAX_POWER: u32 = 64;
+
+/// Scale and slope of Selu, if the node does not list them.
+const SELU: (f32, f32) = (1.050_701, 1.673_263_2);
+
+/// Factors of the approximation of Gelu with tanh: `sqrt(2 / pi)`, and the weight of the cube.
+const GELU_TANH: (f32, f32) = (0.797_884_6, 0.044_715);
+
+/// Converts a function without parameters, or one with the parameter `alpha`.
+pub(super) fn convert_function(node: &mut NodeContext, function: Function) -> NodeResult<ValueId> {
+    convert_unary(node, Op::Function(function))
+}
+
+pub(super) fn convert_elu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let alpha = node.attributes.float("alpha", 1.0)?;
+    convert_function(node, Function::Elu(alpha.into()))
+}
+
+pub(super) fn convert_leaky_relu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let alpha = node.attributes.float("alpha", 0.01)?;
+    convert_function(node, Function::LeakyRelu(alpha.into()))
+}
+
+/// Converts Celu to `alpha * Elu(x / alpha)`.
+pub(super) fn convert_celu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let alpha = node.attributes.float("alpha", 1.0)?;
+    let x = node.scale(node.x, 1.0 / alpha)?;
+    let y = node.unary(Op::Function(Function::Elu(1.0.into())), x)?;
+    node.scale(y, alpha)
+}
+
+/// Converts Selu to `gamma * Elu(x)` with the slope `alpha`.
+pub(super) fn convert_selu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let gamma = node.attributes.float("gamma", SELU.0)?;
+    let alpha = node.attributes.float("alpha", SELU.1)?;
+    let y = node.unary(Op::Function(Function::Elu(alpha.into())), node.x)?;
+    node.scale(y, gamma)
+}
+
+/// Converts Gelu to `x * (0.5 + 0.5 * erf(x / sqrt(2)))`, or to its approximation with tanh.
+pub(super) fn convert_gelu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let x = node.x;
+    let gate = match node.attributes.text("approximate") {
+        b"" | b"none" => {
+            let scaled = node.scale(x, std::f32::consts::FRAC_1_SQRT_2)?;
+            node.unary(Op::Function(Function::Erf), scaled)?
+        }
+        b"tanh" => {
+            let square = node.binary(Op::Mul, x, x)?;
+            let cube = node.binary(Op::Mul, square, x)?;
+            let weighted = node.scale(cube, GELU_TANH.1)?;
+            let sum = node.binary(Op::Add, x, weighted)?;
+            let scaled = node.scale(sum, GELU_TANH.0)?;
+            node.unary(Op::Function(Function::Tanh), scaled)?
+        }
+        other => {
+            return fail(format!(
+                "approximate must be none or tanh, got \"{}\"",
+                other.escape_ascii()
+            ));
+        }
+    };
+    let half = node.scale(gate, 0.5)?;
+    let shifted = node.shift(half, 0.5)?;
+    node.binary(Op::Mul, x, shifted)
+}
+
+/// Converts Mish to `x * tanh(softplus(x))`.
+pub(super) fn convert_mish(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let softplus = node.unary(Op::Function(Function::Softplus), node.x)?;
+    let gate = node.unary(Op::Function(Function::Tanh), softplus)?;
+    node.binary(Op::Mul, node.x, gate)
+}
+
+/// Converts Softsign to `x / (1 + |x|)`.
+pub(super) fn convert_softsign(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let size = node.unary(Op::Function(Function::Abs), node.x)?;
+    let divisor = node.shift(size, 1.0)?;
+    node.binary(Op::Div, node.x, divisor)
+}
+
+/// Converts PRelu to `Relu(x) - slope * Relu(-x)`.
+pub(super) fn convert_prelu(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let slope = node.input(1, "slope")?;
+    if node.constant_f32(slope).is_none() {
+        return fail("the slope must be a constant float tensor");
+    }
+    let positive = node.unary(Op::Relu, node.x)?;
+    let negated = node.scale(node.x, -1.0)?;
+    let negative = node.unary(Op::Relu, negated)?;
+    let scaled = node.binary(Op::Mul, negative, slope)?;
+    node.binary(Op::Sub, positive, scaled)
+}
+
+pub(super) fn convert_neg(node: &mut NodeContext) -> NodeResult<ValueId> {
+    node.scale(node.x, -1.0)
+}
+
+pub(super) fn convert_reciprocal(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let one = node.add_scalar(1.0);
+    node.binary(Op::Div, one, node.x)
+}
+
+/// Converts Pow with a constant exponent. Integer exponents become products. For any other
+/// exponent, the base cannot be negative, so the power is `exp(exponent * log(x))`.
+pub(super) fn convert_pow(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let id = node.input(1, "exponent")?;
+    let exponent = match node.constant(id) {
+        Some(constant) => match (constant.f32_elements(), constant.i64_elements()) {
+            (Some([exponent]), _) => *exponent,
+            (_, Some([exponent])) => *exponent as f32,
+            _ => return fail("the exponent must be one number"),
+        },
+        None => return fail("the exponent must be a constant"),
+    };
+    if exponent == 0.5 {
+        return convert_function(node, Function::Sqrt);
+    }
+    if exponent.fract() == 0.0 && exponent.abs() <= MAX_POWER as f32 && exponent != 0.0 {
+        let power = raise(node, exponent.abs() as u32)?;
+        if exponent > 0.0 {
+            return Ok(power);
+        }
+        let one = node.add_scalar(1.0);
+        return node.binary(Op::Div, one, power);
+    }
+    let log = node.unary(Op::Function(Function::Log), node.x)?;
+    let scaled = node.scale(log, exponent)?;
+    node.unary(Op::Function(Function::Exp), scaled)
+}
+
+/// Raises the input to a positive integer power by repeated squaring.
+fn raise(node: &mut NodeContext, exponent: u32) -> NodeResult<ValueId> {
+    let (mut square, mut rest, mut result) = (node.x, exponent, None);
+    loop {
+        if rest & 1 == 1 {
+            result = Some(match result {
+                None => square,
+                Some(result) => node.binary(Op::Mul, result, square)?,
+            });
+        }
+        rest >>= 1;
+        match (rest, result) {
+            (0, Some(result)) => return Ok(result),
+            (0, None) => return fail("the exponent must not be zero"),
+            _ => square = node.binary(Op::Mul, square, square)?,
+        }
+    }
+}
+
+/// Converts Max, Min, Sum and Mean over any number of inputs.
+pub(super) fn convert_variadic(node: &mut NodeContext, op: Op) -> NodeResult<ValueId> {
+    let mut result = node.x;
+    for index in 1..node.inputs.len() {
+        let operand = node.input(index, "operand")?;
+        result = node.binary(op.clone(), result, operand)?;
+    }
+    if node.proto.op_type == "Mean" {
+        return node.scale(result, 1.0 / node.inputs.len() as f32);
+    }
+    Ok(result)
+}
+
+/// Converts Where with a constant condition to a sum of both operands, each multiplied by a mask.
+pub(super) fn convert_where(node: &mut NodeContext) -> NodeResult<ValueId> {
+    let (yes, no) = (node.input(1, "true operand")?, node.input(2, "false operand")?);
+    let Some(condition) = node.constant(node.x).and_then(|c| c.i64_view()) else {
+        return fail(
+            "the condition must be a constant; a condition that depends on the frames has no \
+             equivalent, so express it with Relu, Clip, Max or Min",
+        );
+    };
+    let mask = |selected: bool| {
+        crate::tensor::Tensor::from(
+            condition.mapv(|v| if (v != 0) == selected { 1.0f32 } else { 0.0 }),
+        )
+    };
+    let (kept, replaced) = (mask(true), mask(false));
+    let is_finite =
+        |id| node.constant_f32(id).is_none_or(|values| values.iter().all(|v| v.is_finite()));
+    if !is_finite(yes) || !is_finite(no) {
+        return fail("the operands must be finite");
+    }
+    let kept = node.builder.add_folded_constant(node.proto, kept)?;
+    let replaced = node.builder.add_folded_constant(node.proto, replaced)?;
+    let yes = node.binary(Op::Mul, yes, kept)?;
+    let no = node.binary(Op::Mul, no, replaced)?;
+    node.binary(Op::Add, yes, no)
+}

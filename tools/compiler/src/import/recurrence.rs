@@ -1,0 +1,385 @@
+//! Conversion of LSTM, GRU and RNN to the products of each frame.
+//!
+//! The products with the inputs of all frames are one matrix product, and those with the hidden
+//! state follow frame by frame.
+
+use super::failure::{NodeResult, fail};
+use super::node_context::NodeContext;
+use super::selection::select;
+use crate::graph::{Op, ValueId};
+use crate::lowered::Function;
+use crate::tensor::Tensor;
+use ndarray::{ArrayView2, Axis, Ix3, Slice};
+
+/// The kind of a recurrent layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cell {
+    Lstm,
+    Gru,
+    Rnn,
+}
+
+impl Cell {
+    /// Returns the number of gates, each of which has its own weights.
+    fn gates(self) -> usize {
+        match self {
+            Self::Lstm => 4,
+            Self::Gru => 3,
+            Self::Rnn => 1,
+        }
+    }
+
+    /// Returns the activations that the operator uses if the node does not list any.
+    fn activations(self) -> &'static [&'static str] {
+        match self {
+            Self::Lstm => &["Sigmoid", "Tanh", "Tanh"],
+            Self::Gru => &["Sigmoid", "Tanh"],
+            Self::Rnn => &["Tanh"],
+        }
+    }
+}
+
+/// The weights of one direction, as columns of constants.
+struct Direction {
+    /// Product of the inputs with the weights of all gates, plus the biases, `[T, G*H]`.
+    products: ValueId,
+    /// Weights of the hidden state `[H, G*H]`.
+    recurrent: ValueId,
+    /// Bias of the hidden state of the last gate of a GRU, `[1,H]`.
+    last_bias: Option<ValueId>,
+}
+
+/// The state of a layer after some frames. It is `None` while all its elements are zero.
+#[derive(Clone, Copy, Default)]
+struct State {
+    hidden: Option<ValueId>,
+    cell: Option<ValueId>,
+}
+
+pub(super) fn convert_recurrence(node: &mut NodeContext, kind: Cell) -> NodeResult<ValueId> {
+    let shape = node.shape(node.x).to_vec();
+    let &[frames, 1, inputs] = shape.as_slice() else {
+        return fail(format!(
+            "the input must be [T,1,F], a sequence with a batch of 1, got the shape {shape:?}"
+        ));
+    };
+    check_attributes(node, kind)?;
+    let reverse: &[bool] = match node.attributes.text("direction") {
+        b"" | b"forward" => &[false],
+        b"reverse" => &[true],
+        b"bidirectional" => &[false, true],
+        other => return fail(format!("direction {} is not known", other.escape_ascii())),
+    };
+    if let Some(lengths) = node.int_input(4, "sequence_lens")?
+        && lengths.iter().any(|&length| usize::try_from(length) != Ok(frames))
+    {
+        return fail(format!("sequence_lens must be {frames}, the length of the sequence"));
+    }
+    if node.optional_input(7).is_some() {
+        return fail("peephole weights are not supported");
+    }
+    let flat = node.reshape(node.x, vec![frames, inputs])?;
+    let (mut all, mut hidden, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, &is_reverse) in reverse.iter().enumerate() {
+        let direction = read_direction(node, kind, index, flat, [frames, inputs])?;
+        let mut state = State {
+            hidden: initial_state(node, 5, index, "initial_h")?,
+            cell: if kind == Cell::Lstm {
+                initial_state(node, 6, index, "initial_c")?
+            } else {
+                None
+            },
+        };
+        let mut outputs = vec![None; frames];
+        for step in 0..frames {
+            let frame = if is_reverse { frames - 1 - step } else { step };
+            let row = select(node, direction.products, 0, &[frame])?;
+            state = match kind {
+                Cell::Lstm => add_lstm_step(node, row, &direction, state)?,
+                Cell::Gru => add_gru_step(node, row, &direction, state)?,
+                Cell::Rnn => add_rnn_step(node, row, &direction, state)?,
+            };
+            if let Some(slot) = outputs.get_mut(frame) {
+                *slot = state.hidden;
+            }
+        }
+        let outputs: Vec<ValueId> = outputs.into_iter().flatten().collect();
+        all.push(node.concat(&outputs, 0)?);
+        hidden.extend(state.hidden);
+        cells.extend(state.cell);
+    }
+    let directions = reverse.len();
+    let size = hidden.first().and_then(|&id| node.shape(id).last().copied()).unwrap_or(0);
+    let joined = node.concat(&all, 1)?;
+    let output = node.reshape(joined, vec![frames, directions, 1, size])?;
+    for state in [hidden, cells] {
+        if !state.is_empty() {
+            let joined = node.concat(&state, 0)?;
+            let state = node.reshape(joined, vec![directions, 1, size])?;
+            node.more_outputs.push(state);
+        }
+    }
+    Ok(output)
+}
+
+/// Refuses the attributes that change the equations.
+fn check_attributes(node: &NodeContext, kind: Cell) -> NodeResult<()> {
+    if node.attributes.int("layout", 0)? != 0 {
+        return fail("layout must be 0; export with the sequence on the first axis");
+    }
+    if node.attributes.get("clip").is_some() || node.attributes.int("input_forget", 0)? != 0 {
+        return fail("clip and input_forget are not supported");
+    }
+    let given = node.attributes.get("activations").map(|a| a.strings.as_slice());
+    let defaults = kind.activations().iter().cycle();
+    let mut pairs = given.unwrap_or_default().iter().zip(defaults);
+    let is_rnn = kind == Cell::Rnn;
+    match pairs.find(|(name, default)| {
+        name.as_ref() != default.as_bytes() && !(is_rnn && name.as_ref() == b"Relu")
+    }) {
+        None => Ok(()),
+        Some((name, default)) => fail(format!(
+            "the activation {} is not supported here; use {default}",
+            name.escape_ascii()
+        )),
+    }
+}
+
+/// Reads the weights of one direction and appends the products with the inputs.
+fn read_direction(
+    node: &mut NodeContext,
+    kind: Cell,
+    index: usize,
+    flat: ValueId,
+    [frames, inputs]: [usize; 2],
+) -> NodeResult<Direction> {
+    let gates = kind.gates();
+    let matrix = |node: &NodeContext, at: usize, role: &str| -> NodeResult<ndarray::Array2<f32>> {
+        let id = node.input(at, role)?;
+        let view = node.constant(id).and_then(Tensor::f32_view);
+        match view.and_then(|view| view.into_dimensionality::<Ix3>().ok()) {
+            Some(view) if index < view.len_of(Axis(0)) => {
+                Ok(view.index_axis(Axis(0), index).to_owned())
+            }
+            _ => fail(format!("the {role} must be a constant with three axes")),
+        }
+    };
+    let (weights, recurrent) = (matrix(node, 1, "weights")?, matrix(node, 2, "recurrent weights")?);
+    let size = recurrent.ncols();
+    if weights.dim() != (gates * size, inputs) || recurrent.nrows() != gates * size || size == 0 {
+        return fail(format!("the weights do not fit {inputs} inputs and {size} hidden values"));
+    }
+    let mut bias = vec![0.0f32; gates * size];
+    let mut last_bias = None;
+    if let Some(id) = node.optional_input(3) {
+        let width = 2 * gates * size;
+        let both = node.constant_f32(id).and_then(|b| b.get(index * width..(index + 1) * width));
+        let Some((input_bias, hidden_bias)) =
+            both.and_then(|both| both.split_at_checked(gates * size))
+        else {
+            return fail(format!("the bias must be a constant with {width} elements"));
+        };
+        // The last gate of PyTorch's GRU multiplies its hidden part before the sum.
+        let is_separate = kind == Cell::Gru && node.attributes.int("linear_before_reset", 0)? != 0;
+        let shared = if is_separate { (gates - 1) * size } else { gates * size };
+        for (slot, (at, (&a, &b))) in
+            bias.iter_mut().zip(input_bias.iter().zip(hidden_bias).enumerate())
+        {
+            *slot = if at < shared { a + b } else { a };
+        }
+        let last = hidden_bias.get(shared..).unwrap_or_default().to_vec();
+        if is_separate {
+            last_bias = Some(node.add_constant(&[1, size], last)?);
+        }
+    }
+    let transpose = |view: ArrayView2<f32>| Tensor::from(view.reversed_axes().to_owned());
+    let weights = node.builder.add_folded_constant(node.proto, transpose(weights.view()))?;
+    let recurrent = node.builder.add_folded_constant(node.proto, transpose(recurrent.view()))?;
+    let bias = node.add_constant(&[1, gates * size], bias)?;
+    let product = node.add_node(Op::MatMul, vec![flat, weights], vec![frames, gates * size])?;
+    let products = node.binary(Op::Add, product, bias)?;
+    Ok(Direction { products, recurrent, last_bias })
+}
+
+/// Returns the initial state `[1,H]` of one direction, or `None` if it is zero.
+fn initial_state(
+    node: &mut NodeContext,
+    at: usize,
+    index: usize,
+    role: &str,
+) -> NodeResult<Option<ValueId>> {
+    let Some(id) = node.optional_input(at) else { return Ok(None) };
+    let shape = node.shape(id).to_vec();
+    let &[directions, 1, size] = shape.as_slice() else {
+        return fail(format!("{role} must have the shape [directions,1,hidden], got {shape:?}"));
+    };
+    let Some(values) = node.constant_f32(id) else {
+        return fail(format!("{role} must be a constant"));
+    };
+    let values = values.get(index * size..(index + 1) * size).unwrap_or_default().to_vec();
+    if index >= directions || values.iter().all(|&v| v == 0.0) {
+        return Ok(None);
+    }
+    node.add_constant(&[1, size], values).map(Some)
+}
+
+/// Appends the product of the hidden state with the columns of the gates `first..last`.
+fn add_hidden_product(
+    node: &mut NodeContext,
+    state: State,
+    direction: &Direction,
+    size: usize,
+    first: usize,
+    last: usize,
+) -> NodeResult<Option<ValueId>> {
+    let Some(hidden) = state.hidden else { return Ok(None) };
+    let shape = node.shape(direction.recurrent).to_vec();
+    let weights = if shape.get(1) == Some(&((last - first) * size)) {
+        direction.recurrent
+    } else {
+        let part = node.constant(direction.recurrent).and_then(Tensor::f32_view);
+        let part = part.and_then(|view| view.into_dimensionality::<ndarray::Ix2>().ok());
+        match part {
+            Some(view) => {
+                let columns = Slice::from(first * size..last * size);
+                let part = view.slice_axis(Axis(1), columns).to_owned();
+                node.builder.add_folded_constant(node.proto, Tensor::from(part))?
+            }
+            None => return fail("the recurrent weights must be constant"),
+        }
+    };
+    // A constant hidden state multiplies constant weights, so the product is a constant, too.
+    if let (Some(state), Some(view)) =
+        (node.constant_f32(hidden), node.constant(weights).and_then(Tensor::f32_view))
+        && let Ok(view) = view.into_dimensionality::<ndarray::Ix2>()
+    {
+        let product: Vec<f32> = view
+            .columns()
+            .into_iter()
+            .map(|column| {
+                let terms = column.iter().zip(state).map(|(&w, &v)| f64::from(w) * f64::from(v));
+                terms.sum::<f64>() as f32
+            })
+            .collect();
+        return node.add_constant(&[1, product.len()], product).map(Some);
+    }
+    let columns = (last - first) * size;
+    node.add_node(Op::MatMul, vec![hidden, weights], vec![1, columns]).map(Some)
+}
+
+/// Returns the columns of one gate.
+fn gate(node: &mut NodeContext, x: ValueId, index: usize, size: usize) -> NodeResult<ValueId> {
+    let indices: Vec<usize> = (index * size..(index + 1) * size).collect();
+    select(node, x, 1, &indices)
+}
+
+fn hidden_size(node: &NodeContext, direction: &Direction) -> usize {
+    node.shape(direction.recurrent).first().copied().unwrap_or(0)
+}
+
+fn add_optional(node: &mut NodeContext, x: ValueId, y: Option<ValueId>) -> NodeResult<ValueId> {
+    match y {
+        Some(y) => node.binary(Op::Add, x, y),
+        None => Ok(x),
+    }
+}
+
+fn add_lstm_step(
+    node: &mut NodeContext,
+    row: ValueId,
+    direction: &Direction,
+    state: State,
+) -> NodeResult<State> {
+    let size = hidden_size(node, direction);
+    let hidden = add_hidden_product(node, state, direction, size, 0, 4)?;
+    let sums = add_optional(node, row, hidden)?;
+    let [input, output, forget, candidate] = {
+        let mut gates = [sums; 4];
+        for (index, slot) in gates.iter_mut().enumerate() {
+            *slot = gate(node, sums, index, size)?;
+        }
+        gates
+    };
+    let input = node.unary(Op::Sigmoid, input)?;
+    let output = node.unary(Op::Sigmoid, output)?;
+    let candidate = node.unary(Op::Function(Function::Tanh), candidate)?;
+    let mut cell = node.binary(Op::Mul, input, candidate)?;
+    if let Some(previous) = state.cell {
+        let forget = node.unary(Op::Sigmoid, forget)?;
+        let kept = node.binary(Op::Mul, forget, previous)?;
+        cell = node.binary(Op::Add, kept, cell)?;
+    }
+    let activated = node.unary(Op::Function(Function::Tanh), cell)?;
+    let hidden = node.binary(Op::Mul, output, activated)?;
+    Ok(State { hidden: Some(hidden), cell: Some(cell) })
+}
+
+fn add_gru_step(
+    node: &mut NodeContext,
+    row: ValueId,
+    direction: &Direction,
+    state: State,
+) -> NodeResult<State> {
+    let size = hidden_size(node, direction);
+    let is_linear_before_reset = node.attributes.int("linear_before_reset", 0)? != 0;
+    let mut gates = [row; 3];
+    for (index, slot) in gates.iter_mut().enumerate() {
+        *slot = gate(node, row, index, size)?;
+    }
+    let [mut update, mut reset, mut candidate] = gates;
+    if let Some(product) = add_hidden_product(node, state, direction, size, 0, 2)? {
+        let (first, second) = (gate(node, product, 0, size)?, gate(node, product, 1, size)?);
+        update = node.binary(Op::Add, update, first)?;
+        reset = node.binary(Op::Add, reset, second)?;
+    }
+    let update = node.unary(Op::Sigmoid, update)?;
+    let reset = node.unary(Op::Sigmoid, reset)?;
+    let hidden_part = if is_linear_before_reset {
+        let product = add_hidden_product(node, state, direction, size, 2, 3)?;
+        let sum = match (product, direction.last_bias) {
+            (Some(product), Some(bias)) => Some(node.binary(Op::Add, product, bias)?),
+            (product, bias) => product.or(bias),
+        };
+        match sum {
+            Some(sum) => Some(node.binary(Op::Mul, reset, sum)?),
+            None => None,
+        }
+    } else {
+        match state.hidden {
+            Some(hidden) => {
+                let hidden = node.binary(Op::Mul, reset, hidden)?;
+                let state = State { hidden: Some(hidden), cell: None };
+                add_hidden_product(node, state, direction, size, 2, 3)?
+            }
+            None => None,
+        }
+    };
+    candidate = add_optional(node, candidate, hidden_part)?;
+    let candidate = node.unary(Op::Function(Function::Tanh), candidate)?;
+    // h = (1 - z) * candidate + z * previous
+    let moved = node.binary(Op::Mul, update, candidate)?;
+    let mut hidden = node.binary(Op::Sub, candidate, moved)?;
+    if let Some(previous) = state.hidden {
+        let kept = node.binary(Op::Mul, update, previous)?;
+        hidden = node.binary(Op::Add, hidden, kept)?;
+    }
+    Ok(State { hidden: Some(hidden), cell: None })
+}
+
+fn add_rnn_step(
+    node: &mut NodeContext,
+    row: ValueId,
+    direction: &Direction,
+    state: State,
+) -> NodeResult<State> {
+    let size = hidden_size(node, direction);
+    let hidden = add_hidden_product(node, state, direction, size, 0, 1)?;
+    let sum = add_optional(node, row, hidden)?;
+    let is_relu = node
+        .attributes
+        .get("activations")
+        .is_some_and(|a| a.strings.iter().any(|name| name.as_ref() == b"Relu"));
+    let op = if is_relu { Op::Relu } else { Op::Function(Function::Tanh) };
+    let hidden = node.unary(op, sum)?;
+    Ok(State { hidden: Some(hidden), cell: None })
+}

@@ -1,0 +1,120 @@
+//! Tests of files that training frameworks exported. They contain the operators and the shape
+//! arithmetic that exporters write.
+
+use super::support::{RUNTIME, TOLERANCE, options};
+use crate::verify::{Source, verify};
+use crate::{CompileOptions, CompiledNetwork, Result, compile};
+use std::path::PathBuf;
+
+/// What compiling a file must give.
+enum Expected {
+    /// A clip package alone.
+    Clip,
+    /// A clip package and a stream package.
+    Stream,
+    /// An error with this text.
+    Error(&'static str),
+}
+
+use Expected::{Clip, Error, Stream};
+
+/// The files, their numbers of labels and the expected results.
+const FILES: &[(&str, usize, Expected)] = &[
+    ("attention_conv1d", 26, Clip),
+    ("attention_over_frames", 26, Clip),
+    ("attention_pool_time", 26, Clip),
+    ("batch_frames_2d", 26, Stream),
+    ("binary_sigmoid_1", 2, Clip),
+    ("channel_shuffle", 26, Clip),
+    ("cnn_bilstm", 26, Clip),
+    ("cnn_gru_mean", 26, Clip),
+    ("cnn_lstm_last", 26, Clip),
+    ("cnn_rnn_last", 26, Clip),
+    ("cnn_tcn_conv1d", 26, Clip),
+    ("dilation2_space", 26, Clip),
+    ("end_argmax", 26, Error("--logits")),
+    ("end_sigmoid", 26, Error("--logits")),
+    ("end_softmax_times100", 26, Clip),
+    ("end_squeeze_l", 26, Clip),
+    ("flatten_time_fc", 26, Clip),
+    ("frames_as_channels_2d", 26, Clip),
+    ("g_const_widens_add", 26, Stream),
+    ("g_flip_tta", 26, Stream),
+    ("g_luma_in_graph", 26, Stream),
+    ("g_softmax_over_batch", 26, Error("dim=1")),
+    ("g_temporal_conv2d", 26, Clip),
+    ("g_two_clips_in_graph", 26, Clip),
+    ("gap_by_flatten_mean", 26, Clip),
+    ("gem_pool", 26, Clip),
+    ("in_nthwc_u8", 26, Stream),
+    ("in_resize", 26, Stream),
+    ("logsumexp_over_time", 26, Clip),
+    ("max_over_time", 26, Clip),
+    ("maxpool_ceil", 26, Clip),
+    ("mm_6d_one_crop", 26, Clip),
+    ("nonlocal", 26, Clip),
+    ("norm_groupnorm", 26, Clip),
+    ("per_frame_softmax_then_mean", 26, Clip),
+    ("perframe_logprobs_ncthw", 26, Stream),
+    ("perframe_probs_ncthw", 26, Clip),
+    ("single_frame_2d", 26, Stream),
+    ("single_frame_2d_grey", 26, Stream),
+    ("space_to_depth_stem", 26, Stream),
+    ("three_frames_as_channels", 26, Stream),
+    ("transposed_conv", 26, Error("Resize and Conv")),
+    ("zeropad_maxpool_space", 26, Stream),
+];
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/exported/{name}.onnx"))
+}
+
+/// Compiles a file as the command line does.
+fn compile_file(name: &str, labels: usize) -> Result<CompiledNetwork> {
+    let source = std::fs::read(path(name)).expect("the file is readable");
+    let options = CompileOptions { self_test: true, head_package: false, ..options(labels) };
+    compile(source, &options)
+}
+
+#[test]
+fn exported_networks_give_agreeing_packages() {
+    for (name, labels, expected) in FILES {
+        match (compile_file(name, *labels), expected) {
+            (Err(error), Error(text)) => {
+                assert!(error.to_string().contains(text), "{name}: {error}");
+            }
+            (Ok(network), Clip | Stream) => {
+                let reason = &network.window_only_reason;
+                let is_stream = matches!(expected, Stream);
+                assert_eq!(network.stream.is_some(), is_stream, "{name}: {reason:?}");
+                let errors = verify(&RUNTIME, Source::File(&path(name)), &network, 7);
+                let errors = errors.unwrap_or_else(|error| panic!("{name}: {error}"));
+                let stream = errors.stream.unwrap_or(0.0);
+                assert!(errors.clip <= TOLERANCE && stream <= TOLERANCE, "{name}: {errors}");
+            }
+            (Ok(_), Error(_)) => panic!("{name} must not compile"),
+            (Err(error), _) => panic!("{name}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn every_exported_file_has_an_expected_result() {
+    let folder = std::fs::read_dir(path("x").parent().expect("a folder")).expect("readable");
+    let names =
+        folder.filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned));
+    for name in names.filter(|name| name != "README") {
+        assert!(FILES.iter().any(|(file, ..)| *file == name), "{name}");
+    }
+}
+
+#[test]
+fn logits_before_an_argmax_can_be_chosen_by_name() {
+    let source = std::fs::read(path("end_argmax")).expect("the file is readable");
+    let name = "/b/head/Gemm_output_0";
+    let options = CompileOptions { output: Some(name.into()), ..options(26) };
+    let network = compile(source, &options).expect("the network compiles");
+    let errors = verify(&RUNTIME, Source::File(&path("end_argmax")), &network, 7).expect("runs");
+    assert_eq!(network.logits.name, name);
+    assert!(errors.clip <= TOLERANCE, "{errors}");
+}

@@ -1,0 +1,162 @@
+//! Tests of outputs that are probabilities, and of the normalisation of the input.
+
+use super::source::{LABELS, Padding, Source, Val};
+use super::support::{TOLERANCE, assert_clip_matches, options, verify_source};
+use crate::{CompileError, CompileOptions, CompiledNetwork, LogitsForm, Result, Spec, compile};
+
+/// Returns the logits of each of four frames, `[4,L]`.
+fn frame_logits(s: &mut Source) -> Val {
+    let x = s.input("x", &[1, 4, 3, 6, 6]);
+    let x = s.reshape(&x, &[4, 3, 6, 6]);
+    let w = s.random(&[8, 3, 3, 3], 0.5, 0.0);
+    let y = s.node("Conv", &[&x.name, &w], vec![4, 8, 4, 4], vec![]);
+    let y = s.unary("Relu", &y);
+    let y = s.mean(&y, &[2, 3], false);
+    s.gemm(&y, LABELS)
+}
+
+fn compile_tested(s: &Source) -> Result<CompiledNetwork> {
+    let options = CompileOptions { self_test: true, head_package: false, ..options(LABELS) };
+    compile(s.bytes(), &options)
+}
+
+#[test]
+fn mean_of_probabilities_becomes_its_logarithm() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let probabilities = s.softmax(&logits, 1);
+    let mean = s.mean(&probabilities, &[0], true);
+    s.output(&mean);
+    let network = compile_tested(&s).expect("the network compiles");
+    assert_eq!(network.logits.form, LogitsForm::Logarithm);
+    let reason = network.window_only_reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("averages probabilities"), "{reason}");
+    assert_clip_matches(&s, &network);
+}
+
+#[test]
+fn scaled_and_clipped_probabilities_become_their_logarithm() {
+    for is_scaled in [false, true] {
+        let mut s = Source::new(4);
+        let logits = frame_logits(&mut s);
+        let mean = s.mean(&logits, &[0], true);
+        let p = s.softmax(&mean, 1);
+        let result = if is_scaled {
+            let factor = s.floats(&[], vec![100.0]);
+            s.node("Mul", &[&p.name, &factor], p.shape.clone(), vec![])
+        } else {
+            let (min, max) = (s.floats(&[], vec![1e-7]), s.floats(&[], vec![1.0 - 1e-7]));
+            s.node("Clip", &[&p.name, &min, &max], p.shape.clone(), vec![])
+        };
+        s.output(&result);
+        let network = compile_tested(&s).expect("the network compiles");
+        assert_eq!(network.logits.form, LogitsForm::Logarithm);
+        assert_clip_matches(&s, &network);
+    }
+}
+
+#[test]
+fn softmax_in_separate_nodes_is_recognised_by_its_values() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
+    let e = s.unary("Exp", &mean);
+    let axes = s.ints(&[1]);
+    let sum = s.node("ReduceSum", &[&e.name, &axes], vec![1, 1], vec![]);
+    let p = s.binary("Div", &e, &sum);
+    s.output(&p);
+    let network = compile_tested(&s).expect("the network compiles");
+    assert_eq!(network.logits.form, LogitsForm::Logarithm);
+    assert_clip_matches(&s, &network);
+}
+
+#[test]
+fn several_sigmoids_are_refused_with_a_remedy() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
+    let p = s.unary("Sigmoid", &mean);
+    s.output(&p);
+    let error = compile_tested(&s).expect_err("must be refused").to_string();
+    assert!(error.contains("--logits"), "{error}");
+}
+
+#[test]
+fn one_sigmoid_gives_the_logits_of_two_labels() {
+    let mut s = Source::new(4);
+    let x = s.input("x", &[1, 3, 4, 6, 6]);
+    let y = s.conv(&x, 8, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
+    let y = s.unary("Relu", &y);
+    let pooled = s.mean(&y, &[2, 3, 4], false);
+    let logit = s.gemm(&pooled, 1);
+    let p = s.unary("Sigmoid", &logit);
+    s.output(&p);
+    let network = compile(s.bytes(), &options(2)).expect("the network compiles");
+    assert_eq!(network.logits.form, LogitsForm::Binary);
+    let errors = verify_source(&s, &network).expect("the packages run");
+    assert!(errors.clip <= TOLERANCE && errors.stream.is_some_and(|e| e <= TOLERANCE), "{errors}");
+}
+
+#[test]
+fn saturated_softmax_does_not_hide_an_error() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
+    let factor = s.floats(&[], vec![1e4]);
+    let sharp = s.node("Mul", &[&mean.name, &factor], mean.shape.clone(), vec![]);
+    let p = s.softmax(&sharp, 1);
+    s.output(&p);
+    let network = compile_tested(&s).expect("the network compiles");
+    // The packages of a network with other weights agree with the saturated softmax.
+    let mut other = Source::new(4);
+    let logits = frame_logits(&mut other);
+    let mean = other.mean(&logits, &[0], true);
+    let factor = other.floats(&[], vec![1.1e4]);
+    let sharp = other.node("Mul", &[&mean.name, &factor], mean.shape.clone(), vec![]);
+    let p = other.softmax(&sharp, 1);
+    other.output(&p);
+    assert_clip_matches(&s, &network);
+    let errors = verify_source(&other, &network).expect("the packages run");
+    assert!(errors.clip > 1e-2, "{errors}");
+}
+
+#[test]
+fn mean_in_units_of_pixels_is_refused_with_the_corrected_one() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
+    s.output(&mean);
+    let spec = Spec {
+        mean: vec![123.675, 116.28, 103.53],
+        std: vec![58.395, 57.12, 57.375],
+        ..Spec::default()
+    };
+    let options = CompileOptions { spec, ..options(LABELS) };
+    let Err(CompileError::Spec(text)) = compile(s.bytes(), &options) else {
+        panic!("the specification must be refused");
+    };
+    assert!(
+        text.contains("mean = [0.485, 0.456, 0.406] and std = [0.229, 0.224, 0.225]"),
+        "{text}"
+    );
+}
+
+#[test]
+fn normalisation_in_the_network_replaces_the_default() {
+    for (mean, std, expected) in [(0.45, 0.225, "[1.0]"), (114.75, 57.4, "[0.00392156862745098]")] {
+        let mut s = Source::new(4);
+        let x = s.input("x", &[1, 1, 4, 6, 6]);
+        let (m, d) = (s.floats(&[], vec![mean]), s.floats(&[], vec![std]));
+        let y = s.node("Sub", &[&x.name, &m], x.shape.clone(), vec![]);
+        let y = s.node("Div", &[&y.name, &d], x.shape.clone(), vec![]);
+        let y = s.conv(&y, 8, [3, 3, 3], [1, 1, 1], 1, Padding::Left);
+        let y = s.unary("Relu", &y);
+        let pooled = s.mean(&y, &[2, 3, 4], false);
+        let logits = s.gemm(&pooled, LABELS);
+        s.output(&logits);
+        let network = compile(s.bytes(), &options(LABELS)).expect("the network compiles");
+        let metadata = crate::inspect(&network.clip.bytes).expect("readable").metadata;
+        assert_eq!((metadata["mean"].as_str(), metadata["std"].as_str()), ("[0.0]", expected));
+        assert!(network.notes.iter().any(|n| n.contains("normalises")), "{:?}", network.notes);
+    }
+}
