@@ -13,7 +13,7 @@ use clap::Args;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tteview::{Engine, Label, ResultFlags, regular_file};
+use tteview::{Engine, ModelSpec, ViewResult, regular_file};
 
 /// Maximum size of a file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -37,6 +37,9 @@ pub(crate) struct Tag {
     engine: EngineArguments,
     #[command(flatten)]
     cine: CineArguments,
+    /// If the model withholds the view, write its group
+    #[arg(long)]
+    group: bool,
     /// Give the copy a new SOP Instance UID, for an archive that already has the original
     #[arg(long)]
     new_uid: bool,
@@ -58,20 +61,13 @@ impl Tag {
         }
         let FinalResult { result, .. } = acquisition.end()?;
         print_warnings(&cine);
-        let label = result.label.and_then(|index| engine.spec().labels.get(index as usize));
-        let label = label.filter(|_| !result.flags.contains(ResultFlags::ABSTAINED));
-        let label = label.ok_or_else(|| {
-            fail(format!(
-                "the model withholds the view (confidence {:.3}), so the file is not tagged",
-                result.confidence
-            ))
-        })?;
+        let name = choose_name(engine.spec(), &result, self.group).map_err(fail)?;
         let description = format!(
-            "View {} ({}), confidence {:.3}, margin {:.3}, {} frames",
-            label.code, label.name, result.confidence, result.margin, result.frames_used
+            "{} {} ({}), confidence {:.3}, {} frames",
+            name.kind, name.code, name.meaning, name.confidence, result.frames_used
         );
         let changes = vec![
-            Change::Set(write_view(label)),
+            Change::Set(write_view(&name)),
             Change::Append(write_equipment(&engine, &description, &format_time(SystemTime::now()))),
         ];
         let uid = if self.new_uid { Some(create_uid().map_err(fail)?) } else { None };
@@ -80,19 +76,71 @@ impl Tag {
         print_line(&format!(
             "{}: {}, confidence {:.3}",
             escape_path(&self.output),
-            escape_name(&label.code),
-            result.confidence
+            escape_name(name.code),
+            name.confidence
         ))
     }
 }
 
-/// Writes the View Code Sequence. A label without a standard code gets a private one.
-fn write_view(label: &Label) -> Element {
-    let (scheme, code) = match &label.scheme {
-        Some((scheme, code)) => (scheme.as_str(), code.as_str()),
-        None => (PRIVATE_SCHEME, label.code.as_str()),
+/// What the model says of the cine: a view, or a group of views.
+struct Name<'a> {
+    /// `View` or `Group`.
+    kind: &'static str,
+    code: &'a str,
+    meaning: &'a str,
+    /// Coding scheme and code, if a scheme has one.
+    scheme: Option<&'a (String, String)>,
+    confidence: f32,
+}
+
+/// Returns the view or, if it is withheld and `allow_group` is set, the group. The error says why
+/// there is none.
+fn choose_name<'a>(
+    spec: &'a ModelSpec,
+    result: &ViewResult,
+    allow_group: bool,
+) -> Result<Name<'a>, String> {
+    let label = result.label.and_then(|index| spec.labels.get(index as usize));
+    let group = result.group.and_then(|index| spec.groups.get(index as usize));
+    let cause = match (label, group) {
+        (Some(label), _) => {
+            return Ok(Name {
+                kind: "View",
+                code: &label.code,
+                meaning: &label.name,
+                scheme: label.scheme.as_ref(),
+                confidence: result.confidence,
+            });
+        }
+        (None, Some(group)) if allow_group => {
+            return Ok(Name {
+                kind: "Group",
+                code: &group.code,
+                meaning: &group.name,
+                scheme: group.scheme.as_ref(),
+                confidence: result.group_confidence,
+            });
+        }
+        (None, Some(group)) => format!(
+            "; --group writes the group {} (confidence {:.3})",
+            group.code, result.group_confidence
+        ),
+        (None, None) if allow_group => "; it gives no group".into(),
+        (None, None) => String::new(),
     };
-    Element::sequence(0x0054, 0x0220, write_code(scheme, code, &label.name))
+    Err(format!(
+        "the model withholds the view (confidence {:.3}), so the file is not tagged{cause}",
+        result.confidence
+    ))
+}
+
+/// Writes the View Code Sequence. A view or group without a standard code gets a private one.
+fn write_view(name: &Name) -> Element {
+    let (scheme, code) = match name.scheme {
+        Some((scheme, code)) => (scheme.as_str(), code.as_str()),
+        None => (PRIVATE_SCHEME, name.code),
+    };
+    Element::sequence(0x0054, 0x0220, write_code(scheme, code, name.meaning))
 }
 
 /// Writes the elements of a code (PS3.3, 8.8).

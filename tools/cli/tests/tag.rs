@@ -23,8 +23,12 @@ fn write_cine(folder: &Path) -> PathBuf {
 }
 
 fn run_tag(input: &Path, output: &Path, options: &[&str]) -> common::Outcome {
+    run_tag_with(MODEL, input, output, options)
+}
+
+fn run_tag_with(model: &str, input: &Path, output: &Path, options: &[&str]) -> common::Outcome {
     let paths = [input, output].map(|path| path.to_str().unwrap());
-    let arguments = ["tag", paths[0], "-o", paths[1], "--model", MODEL];
+    let arguments = ["tag", paths[0], "-o", paths[1], "--model", model];
     run_tteview(arguments.iter().chain(options))
 }
 
@@ -58,6 +62,34 @@ fn a_tagged_file_differs_only_in_two_sequences() {
         assert!(find(&equipment, text.as_bytes()).is_some(), "{text}");
     }
     assert!(tagged == original);
+}
+
+#[test]
+fn a_group_is_written_on_request_if_the_view_is_withheld() {
+    let folder = create_folder("tag-group");
+    let (input, output) = (write_cine(&folder), folder.join("out.dcm"));
+    let adjust = |name: &str, thresholds: &[&str]| {
+        let path = folder.join(name).to_str().unwrap().to_owned();
+        let arguments = ["adjust", MODEL, "-o", &path];
+        assert_eq!(run_tteview(arguments.iter().chain(thresholds)).exit, 0);
+        path
+    };
+    let strict = adjust("strict.onnx", &["--threshold", "1"]);
+    let outcome = run_tag_with(&strict, &input, &output, &[]);
+    assert_eq!(outcome.exit, 1);
+    assert!(outcome.stderr.contains("--group writes the group APICAL"), "{}", outcome.stderr);
+    assert!(!output.exists());
+    let outcome = run_tag_with(&strict, &input, &output, &["--group"]);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let mut tagged = std::fs::read(&output).unwrap();
+    let view = take_sequence(&mut tagged, &VIEW_CODE);
+    assert!(find(&view, b"43674008").is_some());
+    let equipment = take_sequence(&mut tagged, &EQUIPMENT);
+    assert!(find(&equipment, b"Group APICAL (apical), confidence ").is_some());
+    // A view that is given is written with or without the option.
+    assert_eq!(run_tag(&input, &output, &["--group"]).exit, 0);
+    let mut tagged = std::fs::read(&output).unwrap();
+    assert!(find(&take_sequence(&mut tagged, &VIEW_CODE), b"399214001").is_some());
 }
 
 #[test]
