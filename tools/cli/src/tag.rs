@@ -93,8 +93,8 @@ struct Name<'a> {
     confidence: f32,
 }
 
-/// Returns the view or, if it is withheld and `allow_group` is set, the group. The error says why
-/// there is none.
+/// Returns the view or, if it is withheld and `allow_group` is set, the group. The error says what
+/// the model withholds.
 fn choose_name<'a>(
     spec: &'a ModelSpec,
     result: &ViewResult,
