@@ -1,8 +1,8 @@
-//! Lowering of elementwise operators on two values, one of which may be a constant.
+//! Lowering of elementwise operators on one value, or on two values of which one may be a constant.
 
 use super::lowering::Lowering;
 use crate::error::Result;
-use crate::graph::Node;
+use crate::graph::{Node, Op};
 use crate::layout::AxisRole;
 use crate::lowered::{LoweredId, LoweredOp};
 use crate::tensor::{DType, Tensor};
@@ -44,4 +44,19 @@ pub(super) fn lower_constant(l: &Lowering, node: &Node, constant: &Tensor) -> Re
         Some(tensor) if tensor.dtype() == DType::F32 => Ok(tensor),
         _ => l.fail(node, format!("a constant of shape {shape:?} is not supported here")),
     }
+}
+
+/// Lowers an operator that changes each element by itself, in whatever form the value is.
+pub(super) fn lower_unary(l: &mut Lowering, node: &Node, x: LoweredId) -> Result<LoweredId> {
+    let op = match &node.op {
+        Op::Relu => LoweredOp::Relu,
+        Op::Sigmoid => LoweredOp::Sigmoid,
+        Op::HardSigmoid { alpha, beta } => {
+            LoweredOp::HardSigmoid { alpha: (*alpha).into(), beta: (*beta).into() }
+        }
+        Op::Clip { min, max } => LoweredOp::Clip { min: (*min).into(), max: (*max).into() },
+        Op::Function(function) => LoweredOp::Function(*function),
+        _ => return l.fail(node, "the operator has no lowering rule"),
+    };
+    Ok(l.lowered.add_unary(op, x))
 }

@@ -166,17 +166,9 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         Op::AveragePool { window, count_include_pad } => {
             pool::lower_average_pool(l, node, x, window, *count_include_pad)
         }
-        Op::Relu => Ok(l.lowered.add_unary(LoweredOp::Relu, x)),
-        Op::Sigmoid => Ok(l.lowered.add_unary(LoweredOp::Sigmoid, x)),
-        Op::HardSigmoid { alpha, beta } => {
-            let op = LoweredOp::HardSigmoid { alpha: (*alpha).into(), beta: (*beta).into() };
-            Ok(l.lowered.add_unary(op, x))
+        Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Function(_) => {
+            elementwise::lower_unary(l, node, x)
         }
-        Op::Clip { min, max } => {
-            let op = LoweredOp::Clip { min: (*min).into(), max: (*max).into() };
-            Ok(l.lowered.add_unary(op, x))
-        }
-        Op::Function(function) => Ok(l.lowered.add_unary(LoweredOp::Function(*function), x)),
         Op::Softmax { axis } => axes::lower_softmax(l, node, x, *axis, LoweredOp::Softmax),
         Op::LogSoftmax { axis } => axes::lower_softmax(l, node, x, *axis, LoweredOp::LogSoftmax),
         Op::ReduceMax { axes, .. } => Ok(axes::lower_maximum(l, node, x, axes)),

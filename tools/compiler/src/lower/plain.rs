@@ -1,6 +1,7 @@
 //! Lowering of nodes with plain results, which have the shape of the source's values.
 
 use super::convolution::add_conv;
+use super::elementwise::lower_unary;
 use super::lowering::{Lowering, Mode};
 use super::spatial_window::spatial_window;
 use super::temporal_conv::TemporalConv;
@@ -25,17 +26,9 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
     let x = operand(l, node, 0)?;
     let shape = l.source.graph.shape(node.output).to_vec();
     match &node.op {
-        Op::Relu => Ok(l.lowered.add_unary(LoweredOp::Relu, x)),
-        Op::Sigmoid => Ok(l.lowered.add_unary(LoweredOp::Sigmoid, x)),
-        Op::HardSigmoid { alpha, beta } => {
-            let op = LoweredOp::HardSigmoid { alpha: (*alpha).into(), beta: (*beta).into() };
-            Ok(l.lowered.add_unary(op, x))
+        Op::Relu | Op::Sigmoid | Op::HardSigmoid { .. } | Op::Clip { .. } | Op::Function(_) => {
+            lower_unary(l, node, x)
         }
-        Op::Clip { min, max } => {
-            let op = LoweredOp::Clip { min: (*min).into(), max: (*max).into() };
-            Ok(l.lowered.add_unary(op, x))
-        }
-        Op::Function(function) => Ok(l.lowered.add_unary(LoweredOp::Function(*function), x)),
         Op::Softmax { axis } => Ok(l.lowered.add_unary(LoweredOp::Softmax(*axis), x)),
         Op::LogSoftmax { axis } => Ok(l.lowered.add_unary(LoweredOp::LogSoftmax(*axis), x)),
         Op::Concat { axis } => {
