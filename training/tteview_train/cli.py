@@ -1,4 +1,4 @@
-"""The commands `train`, `predict`, `export`, `fit`, `adapt` and `ablate`."""
+"""The commands `train`, `predict`, `export`, `fit`, `adapt`, `reweight` and `ablate`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from .manifest import LabelSet, ManifestError, list_labels, read_labels, read_ma
 from .model_config import CAUSAL, CENTRED, PRESETS, ModelConfig, build_preset
 from .predict import predict
 from .readers import CineError
+from .reweight import ReweightError
+from .reweight_command import add_reweight_options
 from .run_folder import RunError
 from .train import RunOptions, TrainError, train
 
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (
         TrainError,
         AdaptError,
+        ReweightError,
         ManifestError,
         CineError,
         RunError,
@@ -86,6 +89,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add_adapt_options(
         commands.add_parser("adapt", help="adapt a network to unlabelled cines of a new scanner")
+    )
+    add_reweight_options(
+        commands.add_parser("reweight", help="correct a network for how often each label occurs")
     )
     _add_ablate_options(
         commands.add_parser("ablate", help="measure the effect of settings such as augmentation")
