@@ -109,7 +109,7 @@ impl Notice {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod platform {
     use std::cell::UnsafeCell;
     use std::mem::{MaybeUninit, transmute};
@@ -244,8 +244,9 @@ mod platform {
     }
 }
 
-/// Systems without these functions use ordinary locks, which do not lend priority.
-#[cfg(not(target_os = "linux"))]
+/// Systems without these functions use ordinary locks, which do not lend priority. Miri is one of
+/// them.
+#[cfg(not(all(target_os = "linux", not(miri))))]
 mod platform {
     use parking_lot::{Condvar, Mutex};
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
