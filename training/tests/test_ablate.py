@@ -5,12 +5,13 @@ import pytest
 from shapes import CODES, write_set
 
 import tteview_train.ablate as ablate_module
-from tteview_train.ablate import ablate, format_range, list_variants, write_imbalanced_manifest
+from tteview_train.ablate import ablate, format_range, write_imbalanced_manifest
 from tteview_train.cli import main
 from tteview_train.config import TrainConfig
 from tteview_train.manifest import ManifestError, list_labels, read_manifest
 from tteview_train.model_config import ModelConfig
 from tteview_train.train import RunOptions
+from tteview_train.variants import QUESTIONS, Alternatives, list_questions, list_variants
 
 QUIET = RunOptions("cpu", quiet=True)
 
@@ -49,14 +50,37 @@ def build_config(manifest):
 
 
 def test_each_question_compares_two_values(manifest):
-    rows = list_variants(build_config(manifest), manifest, 16, 4)
+    config = replace(build_config(manifest), emphasis=(("DISC", 2.0),))
+    alternatives = Alternatives(16, 32, manifest.with_name("other.csv"))
+    rows = list_variants(config, manifest, 4, alternatives)
     counts = Counter(row.question for row in rows)
-    assert counts == dict.fromkeys(ablate_module.QUESTIONS, 2)
+    assert counts == dict.fromkeys(QUESTIONS, 2)
+    for question in QUESTIONS:
+        first, second = (row.config for row in rows if row.question == question)
+        assert first != second, question
     reaches = [row for row in rows if row.question == "lateral reach"]
     assert [(row.setting, row.config.model.lateral_reach) for row in reaches] == [
         ("0", 0),
         ("2", 2),
     ]
+
+
+def test_a_question_needs_the_values_that_it_compares(manifest, tmp_path):
+    config = build_config(manifest)
+    assert set(QUESTIONS) - set(list_questions(config, Alternatives())) == {"emphasis", "cines"}
+    for question, option in (("emphasis", "--emphasis"), ("cines", "--other-manifest")):
+        with pytest.raises(ValueError, match=f"needs the option {option}"):
+            ablate(config, tmp_path, [0], questions=[question])
+    assert not list(tmp_path.iterdir())
+
+
+def test_augmentation_can_leave_geometry_or_appearance_alone(manifest):
+    rows = list_variants(build_config(manifest), manifest, 4, Alternatives())
+    settings = {row.folder: row.config.augment_settings for row in rows}
+    assert settings["geometry-off"].rotation_deg == 0
+    assert settings["geometry-off"].gain == settings["geometry-on"].gain > 0
+    assert settings["appearance-off"].gain == 0
+    assert settings["appearance-off"].rotation_deg == settings["appearance-on"].rotation_deg > 0
 
 
 def test_only_the_chosen_questions_are_answered(manifest, tmp_path):
@@ -83,7 +107,8 @@ def test_ablations_fill_the_table_and_run_each_variant_once(manifest, tmp_path, 
         "train",
         lambda *arguments: (runs.append(arguments[1].name), train(*arguments)),
     )
-    arguments = (tmp_path, [0, 1], 4, 16, manifest, ablate_module.QUESTIONS, QUIET)
+    questions = ("balance", "augmentation", "time", "lateral reach", "width")
+    arguments = (tmp_path, [0, 1], 4, Alternatives(16), manifest, questions, QUIET)
     text = ablate(config, *arguments).read_text()
     # Four of the ten rows share the reference run, so there are seven runs for each seed.
     assert len(runs) == len(set(runs)) == 14

@@ -7,7 +7,7 @@ import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,15 @@ from .checkpoint import write_text_atomically
 from .cine_cache import Cache, SampleSettings
 from .config import TrainConfig
 from .manifest import PERIOD, Entry, ManifestError, check_labels, read_manifest, select_split
-from .model_config import CAUSAL, CENTRED
+from .model_config import CAUSAL
 from .run_folder import load_run
 from .seeding import make_generator
 from .train import RunOptions, train
 from .validation import Scores, validate
+from .variants import Alternatives, Variant, check_questions, list_questions, list_variants
 
 SUBSAMPLE = 9
 """Purpose (see `seeding.py`) of the random generator that draws the imbalanced set."""
-
-
-QUESTIONS = ("balance", "augmentation", "time", "lateral reach", "width")
-"""The questions that `ablate` can answer. Each compares two values of one setting."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the table."""
-
-    question: str
-    """One of `QUESTIONS`."""
-    setting: str
-    config: TrainConfig
-
-    @property
-    def folder(self) -> str:
-        """Name of the variant's run folders, without the seed."""
-        return f"{self.question} {self.setting}".replace(" ", "-").replace(":", "-to-")
 
 
 def write_imbalanced_manifest(
@@ -82,56 +64,34 @@ def write_imbalanced_manifest(
         writer.writerows(rows)
 
 
-def list_variants(
-    config: TrainConfig, imbalanced_manifest: Path, wide: int, ratio: int
-) -> list[Variant]:
-    """Lists the rows of the table. Only the rows about class balance use the imbalanced set."""
-    balance = config.balance if config.balance != "none" else "sqrt"
-    rare = replace(config, manifest=str(imbalanced_manifest))
-    model = config.model
-    centred = replace(model, time=CENTRED)
-    half = min(model.lateral_kernel // 2, model.alpha - 1)
-
-    def set_reach(reach: int) -> TrainConfig:
-        return replace(config, model=replace(model, lateral_reach=reach))
-
-    return [
-        Variant("balance", f"none at {ratio}:1", replace(rare, balance="none")),
-        Variant("balance", f"{balance} at {ratio}:1", replace(rare, balance=balance)),
-        Variant("augmentation", "off", replace(config, augment=False)),
-        Variant("augmentation", "on", replace(config, augment=True)),
-        Variant("time", CENTRED, replace(config, model=centred, samples=centred.clip_samples)),
-        Variant("time", CAUSAL, config),
-        Variant("lateral reach", "0", set_reach(0)),
-        Variant("lateral reach", str(half), set_reach(half)),
-        Variant("width", str(model.width), config),
-        Variant("width", str(wide), replace(config, model=replace(model, width=wide))),
-    ]
-
-
 def ablate(
     config: TrainConfig,
     out: Path,
     seeds: Sequence[int],
     ratio: int = 20,
-    wide: int = 32,
+    alternatives: Alternatives = Alternatives(),  # noqa: B008
     field_manifest: Path | None = None,
-    questions: Sequence[str] = QUESTIONS,
+    questions: Sequence[str] = (),
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> Path:
     """Runs all unfinished variants of the questions and returns the path of the table.
 
-    The table is rewritten after each run. Variants with equal settings share a run. `config` is the
-    reference configuration, whose network must be causal.
+    Without `questions`, `ablate` answers all that it can. The table is rewritten after each run.
+    Variants with equal settings share a run. `config` is the reference configuration, whose network
+    must be causal.
     """
     if config.model.time != CAUSAL:
         raise ValueError(f"the reference must be causal, got time {config.model.time}")
+    possible = list_questions(config, alternatives)
+    questions = questions or possible
+    check_questions(questions, possible)
     out.mkdir(parents=True, exist_ok=True)
     manifest, rare = Path(config.manifest), out / "imbalanced.csv"
     if "balance" in questions:
         write_imbalanced_manifest(manifest, rare, [label.code for label in config.labels], ratio)
     options = replace(options, cache=options.cache or out / "cache")
-    rows = [row for row in list_variants(config, rare, wide, ratio) if row.question in questions]
+    variants = list_variants(config, rare, ratio, alternatives)
+    rows = [row for row in variants if row.question in questions]
     results: dict[str, list[dict[str, Any]]] = {row.folder: [] for row in rows}
     done: dict[str, dict[str, Any]] = {}
     for seed in seeds:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .ablate import QUESTIONS, ablate
+from .ablate import ablate
 from .adapt import AdaptError
 from .adapt_command import add_adapt_options
 from .augment_settings import AugmentSettings
@@ -26,6 +26,7 @@ from .reweight import ReweightError
 from .reweight_command import add_reweight_options
 from .run_folder import RunError
 from .train import RunOptions, TrainError, train
+from .variants import QUESTIONS, Alternatives
 
 DEFAULTS = {f.name: f.default for f in fields(TrainConfig)}
 
@@ -339,12 +340,14 @@ def _add_ablate_options(parser: argparse.ArgumentParser) -> None:
         default=20,
         help="number of cines of a frequent class for each cine of a rare one, in the balance rows",
     )
-    add("--wide", type=int, default=32, help="width of the wide network, in the width rows")
+    add("--wide", type=int, default=32, help="width of the other network, in the width rows")
+    add("--large", type=int, default=160, help="size of the other samples, in the size rows")
+    add("--other-manifest", type=Path, help="other training cines, in the cines rows")
     add(
         "--questions",
         choices=QUESTIONS,
         nargs="+",
-        default=QUESTIONS,
+        default=(),
         help="questions to answer, in quotes if the name has a space; default: all",
     )
     add(
@@ -361,7 +364,7 @@ def _ablate(options: argparse.Namespace) -> None:
         options.out,
         range(options.seed, options.seed + options.seeds),
         options.imbalance,
-        options.wide,
+        Alternatives(options.wide, options.large, options.other_manifest),
         options.field_manifest,
         options.questions,
         _build_run_options(options),
