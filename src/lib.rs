@@ -149,8 +149,8 @@ pub use engine::progress::{Progress, Stage};
 pub use error::{Error, Result, Status};
 pub use model::{
     ChannelOrder, ChunkSelfTest, FrameModels, FrameSteps, Group, Label, Mode, ModelPackage,
-    ModelSpec, Novelty, NoveltyKind, Precision, Resize, ResizeMethod, SelfTest, StateSpec,
-    self_test_input,
+    ModelSpec, Modifier, Novelty, NoveltyKind, Precision, Resize, ResizeMethod, SelfTest,
+    StateSpec, self_test_input,
 };
 pub use result::{ResultFlags, ViewResult};
 pub use sampling::PartialChunk;

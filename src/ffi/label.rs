@@ -141,6 +141,8 @@ mod tests {
             code: code.into(),
             name: format!("view {code}"),
             scheme: scheme.map(|(scheme, code)| (scheme.into(), code.into())),
+            scheme_meaning: None,
+            modifiers: vec![],
             group,
         };
         let views = [label("A4C", Some(("SCT", "399214001")), Some(0)), label("OTHER", None, None)];

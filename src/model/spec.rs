@@ -41,8 +41,22 @@ pub struct Label {
     pub name: String,
     /// DICOM coding scheme and code value, if the package defines them.
     pub scheme: Option<(String, String)>,
+    /// Meaning of the DICOM code, if it differs from [`Self::name`].
+    pub scheme_meaning: Option<String>,
+    /// DICOM codes that are needed in addition to [`Self::scheme`] to describe the view; usually
+    /// none.
+    pub modifiers: Vec<Modifier>,
     /// Index of the label's group in [`ModelSpec::groups`]; `None` if the package has no groups.
     pub group: Option<usize>,
+}
+
+/// A DICOM code that modifies the code of a view (PS3.3, C.8.5.6.1.19).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Modifier {
+    /// Human-readable name.
+    pub name: String,
+    /// DICOM coding scheme and code value.
+    pub scheme: (String, String),
 }
 
 /// A group of labels, such as the apical views. Each label belongs to one group.

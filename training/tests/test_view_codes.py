@@ -20,6 +20,7 @@ MEANINGS = {
     "A5C": "Five chamber",
     "A2C": "Apical two chamber",
     "A3C": "Apical long axis",
+    "SC4C": "Subcostal",
     "SC-SAX": "Subcostal short axis",
     "SSN-AO": "Suprasternal long axis view of aortic arch",
 }
@@ -27,8 +28,8 @@ MEANINGS = {
 
 def test_labels_have_the_codes_of_dicom_context_groups() -> None:
     # Context group (CID) 12226 contains the echocardiography image views. The five-chamber view is
-    # in CID 501, which contains the volumetric views.
-    groups = (codes.cid501, codes.cid12226)
+    # in CID 501, which contains the volumetric views, and the subcostal approach in CID 5.
+    groups = (codes.cid5, codes.cid501, codes.cid12226)
     known = {
         (code.scheme_designator, code.value): code.meaning
         for group in groups
@@ -40,6 +41,26 @@ def test_labels_have_the_codes_of_dicom_context_groups() -> None:
         if label.scheme
     }
     assert {view: known[code] for view, code in coded.items()} == MEANINGS
+
+
+def test_modifiers_complete_the_codes_of_a_view() -> None:
+    # Any code of the context groups 5, 6 and 7, which contain the transducer approaches, the
+    # orientations and the beam paths, may be the code of a view or its modifier (PS3.3 of DICOM,
+    # C.8.5.6.1.19).
+    known = {
+        (code.scheme_designator, code.value): code.meaning
+        for group in (codes.cid5, codes.cid6, codes.cid7)
+        for code in (getattr(group, name) for name in group.dir())
+    }
+    found = {}
+    for label in read_labels(VIEWS).labels:
+        if label.modifiers:
+            assert known[label.scheme, label.scheme_code] == label.scheme_meaning
+            for modifier in label.modifiers:
+                assert known[modifier.scheme, modifier.scheme_code] == modifier.name
+            names = [modifier.name for modifier in label.modifiers]
+            found[label.code] = [label.scheme_meaning, *names]
+    assert found == {"A5C": ["Five chamber", "Apical"], "SC4C": ["Subcostal", "Four chamber"]}
 
 
 def test_groups_have_the_codes_of_dicom_context_groups() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .augment_settings import AugmentSettings
 from .checkpoint import write_text_atomically
 from .cine_cache import SampleSettings
-from .manifest import Group, Label, LabelSet
+from .manifest import Group, Label, LabelSet, Modifier
 from .model_config import CAUSAL, ModelConfig
 from .resizing import CHANNEL_ORDERS, Resizing
 from .sampling import GAP_NS
@@ -133,6 +133,11 @@ class TrainConfig:
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
+def _parse_label(values: dict[str, Any]) -> Label:
+    modifiers = tuple(Modifier(**modifier) for modifier in values.get("modifiers", ()))
+    return Label(**{**values, "modifiers": modifiers})
+
+
 def parse_config(text: str) -> TrainConfig:
     """Parses the text of `RUN/config.json`."""
     values: dict[str, Any] = json.loads(text)
@@ -140,7 +145,7 @@ def parse_config(text: str) -> TrainConfig:
     # Runs from before this field existed have lateral connections that are centred in time.
     model.setdefault("lateral_reach", model["lateral_kernel"] // 2)
     values["model"] = ModelConfig(**{**model, "blocks": tuple(model["blocks"])})
-    values["labels"] = tuple(Label(**label) for label in values["labels"])
+    values["labels"] = tuple(_parse_label(label) for label in values["labels"])
     values["groups"] = tuple(Group(**group) for group in values.get("groups", ()))
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()

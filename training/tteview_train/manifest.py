@@ -9,7 +9,7 @@ import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 COLUMNS = ("path", "label", "patient", "split", "colour")
@@ -118,6 +118,19 @@ def _check_patients(path: Path, entries: Sequence[Entry]) -> None:
 
 
 @dataclass(frozen=True)
+class Modifier:
+    """A code that modifies the code of a view (PS3.3 of DICOM, C.8.5.6.1.19)."""
+
+    name: str
+    scheme: str
+    scheme_code: str
+
+
+OPTIONAL = ("group", "scheme_meaning", "modifiers")
+"""The fields of a label that are left out of a file if they are empty."""
+
+
+@dataclass(frozen=True)
 class Label:
     """A view, as the model package describes it."""
 
@@ -127,6 +140,10 @@ class Label:
     scheme_code: str | None = None
     group: str | None = None
     """Code of the label's group, or `None` if the labels have no groups."""
+    scheme_meaning: str | None = None
+    """Meaning of the code in the scheme, if it differs from the name."""
+    modifiers: tuple[Modifier, ...] = ()
+    """Codes that describe the view together with `scheme_code`."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +166,7 @@ class LabelSet:
     def to_json(self) -> str:
         """Returns the content of a file for `tteview compile --labels`."""
         labels = [
-            {key: value for key, value in vars(label).items() if key != "group" or value}
+            {key: value for key, value in asdict(label).items() if key not in OPTIONAL or value}
             for label in self.labels
         ]
         if not self.groups:
@@ -174,7 +191,15 @@ def read_labels(path: Path) -> LabelSet:
         listed = content["labels"] if isinstance(content, dict) else content
         groups = content.get("groups", []) if isinstance(content, dict) else []
         labels = LabelSet(
-            tuple(Label(*_read_texts(o), o.get("group")) for o in listed),
+            tuple(
+                Label(
+                    *_read_texts(o),
+                    o.get("group"),
+                    o.get("scheme_meaning"),
+                    tuple(Modifier(**m) for m in o.get("modifiers", ())),
+                )
+                for o in listed
+            ),
             tuple(Group(*_read_texts(o)) for o in groups),
         )
     except OSError as error:

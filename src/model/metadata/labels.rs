@@ -3,7 +3,7 @@
 use super::keys::{Keys, check, check_agreement, check_number, check_text, has_nul};
 use crate::error::Result;
 use crate::model::limits;
-use crate::model::spec::{Group, Label};
+use crate::model::spec::{Group, Label, Modifier};
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -32,6 +32,17 @@ struct LabelEntry {
     /// Code of the group.
     #[serde(default)]
     group: Option<String>,
+    #[serde(default)]
+    scheme_meaning: Option<String>,
+    #[serde(default)]
+    modifiers: Vec<ModifierEntry>,
+}
+
+#[derive(Deserialize)]
+struct ModifierEntry {
+    name: String,
+    scheme: String,
+    scheme_code: String,
 }
 
 /// Parses the keys `labels`, `groups` and `group_threshold`.
@@ -39,10 +50,11 @@ pub(super) fn parse_labels(keys: &Keys<'_>) -> Result<LabelSet> {
     let labels: Vec<LabelEntry> = keys.parse_json("labels")?;
     check_number("labels", "a number of entries", labels.len(), 1..=limits::MAX_LABELS)?;
     check_entries("labels", labels.iter().map(|label| &label.entry))?;
+    labels.iter().try_for_each(check_scheme)?;
     let (groups, group_threshold) = parse_groups(keys)?;
     let mut used = vec![false; groups.len()];
     let mut found = Vec::with_capacity(labels.len());
-    for LabelEntry { entry, group } in labels {
+    for LabelEntry { entry, group, scheme_meaning, modifiers } in labels {
         let index = match &group {
             None => None,
             Some(code) => groups.iter().position(|group| group.code == *code),
@@ -61,7 +73,12 @@ pub(super) fn parse_labels(keys: &Keys<'_>) -> Result<LabelSet> {
             *used = true;
         }
         let Entry { code, name, scheme, scheme_code } = entry;
-        found.push(Label { code, name, scheme: scheme.zip(scheme_code), group: index });
+        let scheme = scheme.zip(scheme_code);
+        let modifiers = modifiers
+            .into_iter()
+            .map(|entry| Modifier { name: entry.name, scheme: (entry.scheme, entry.scheme_code) });
+        let modifiers = modifiers.collect();
+        found.push(Label { code, name, scheme, scheme_meaning, modifiers, group: index });
     }
     for (group, used) in groups.iter().zip(used) {
         let problem = format!("must have a label in each group, got none in {}", group.code);
@@ -104,6 +121,28 @@ fn check_entries<'a>(key: &str, entries: impl Iterator<Item = &'a Entry>) -> Res
         check(key, !code.is_empty(), &format!("must have a code in entry {index}"))?;
         let is_new = codes.insert(code.clone());
         check(key, is_new, &format!("must not repeat the code {code:?}"))?;
+    }
+    Ok(())
+}
+
+/// Checks the meaning of the code of a label, and its modifiers, which need a code.
+fn check_scheme(label: &LabelEntry) -> Result<()> {
+    let Entry { code, scheme, scheme_code, .. } = &label.entry;
+    let (modifiers, key) = (&label.modifiers, "labels");
+    if let Some(meaning) = &label.scheme_meaning {
+        check_text(key, "meanings", meaning, limits::MAX_LABEL_NAME_BYTES)?;
+        check(key, !has_nul(meaning), &format!("must not contain a NUL in {code:?}"))?;
+    }
+    check_number(key, "a number of modifiers", modifiers.len(), 0..=limits::MAX_MODIFIERS)?;
+    let is_coded = modifiers.is_empty() || (scheme.is_some() && scheme_code.is_some());
+    check(key, is_coded, &format!("must have a scheme_code for the modifiers of {code:?}"))?;
+    for ModifierEntry { name, scheme, scheme_code } in modifiers {
+        for text in [scheme, scheme_code] {
+            check_text(key, "codes of modifiers", text, limits::MAX_LABEL_CODE_BYTES)?;
+        }
+        check_text(key, "names of modifiers", name, limits::MAX_LABEL_NAME_BYTES)?;
+        let is_valid = ![name, scheme, scheme_code].iter().any(|text| has_nul(text));
+        check(key, is_valid, &format!("must not contain a NUL in the modifiers of {code:?}"))?;
     }
     Ok(())
 }

@@ -296,7 +296,7 @@ impl Case {
                         antialias,
                     );
                     let mut sum = 0.0;
-                    for (v, down) in down.iter().enumerate().filter(|(_, &weight)| weight > 0.0) {
+                    for (v, down) in down.iter().enumerate().filter(|&(_, &weight)| weight > 0.0) {
                         let start = (region.y_px as usize + v) * row;
                         for (u, along) in along.iter().enumerate() {
                             let at = start + (region.x_px as usize + u) * channels + byte;

@@ -114,6 +114,8 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         code: format!("V{index}"),
         name: String::new(),
         scheme: None,
+        scheme_meaning: None,
+        modifiers: vec![],
         group: None,
     };
     ModelSpec {

@@ -2,6 +2,7 @@
 
 use crate::cine::{Facts, Frame};
 use crate::failure::{Exit, Failure};
+use crate::label::{CineLabel, TracePoint};
 use std::time::Duration;
 use tteview::frame::{FrameView, Geometry};
 use tteview::{
@@ -37,27 +38,11 @@ pub(crate) struct Acquisition {
     pushed: u64,
 }
 
-/// The final result of one cine.
-pub(crate) struct FinalResult {
-    pub(crate) result: ViewResult,
-    /// The posterior, one value per label.
-    pub(crate) scores: Vec<f32>,
-    /// Number of frames that the stream refused because their time was not later than that of the
-    /// previous frame.
-    pub(crate) refused: u64,
-}
-
 impl Acquisition {
-    /// Opens a stream for the cine and begins an acquisition. In window mode, the network runs
-    /// every
-    /// `hop` samples.
-    pub(crate) fn begin(
-        engine: &Engine,
-        facts: &Facts,
-        hop: Option<usize>,
-    ) -> Result<Self, Failure> {
+    /// Opens a stream for the cine and begins an acquisition.
+    pub(crate) fn begin(engine: &Engine, facts: &Facts) -> Result<Self, Failure> {
         let config = StreamConfig {
-            window_hop_samples: window_hop(engine.spec(), hop)?,
+            window_hop_samples: window_hop(engine.spec(), None)?,
             ring_slots: fit_ring(RING_SLOTS, facts),
             ..stream_config(facts, facts.timing.period_ns())
         };
@@ -86,13 +71,16 @@ impl Acquisition {
         self.reader.poll(&mut []).ok()
     }
 
-    /// Ends the acquisition and waits for its final result.
-    pub(crate) fn end(mut self) -> Result<FinalResult, Failure> {
+    /// Ends the acquisition and waits for its final result. `trace` are the results that were read
+    /// before.
+    pub(crate) fn end(mut self, trace: Vec<TracePoint>) -> Result<CineLabel, Failure> {
         self.acquirer.end()?;
         let mut scores = vec![0.0; self.reader.label_count()];
         let result = self.reader.wait(self.id, Duration::MAX, &mut scores)?;
         match result.status {
-            Status::Ok => Ok(FinalResult { result, scores, refused: self.reader.stats().refused }),
+            Status::Ok => {
+                Ok(CineLabel { result, scores, refused: self.reader.stats().refused, trace })
+            }
             status => Err(status.into()),
         }
     }

@@ -15,6 +15,7 @@
 //! | `avi`, `video` | AVI; MP4, QuickTime, Matroska and H.264 |
 //! | `gif`, `apng`, `webp` | animated images |
 //! | `folder`, `image_folder` | a folder, and its PNG or JPEG frames |
+//! | `discovery` | finds the cines in a folder |
 //! | `jpeg`, `jpeg_frames`, `jpeg2000` | one image, and Motion JPEG |
 //! | `ybr`, `alpha`, `canvas` | conversions of colours, and the frames of animated images |
 //! | `bytes`, `inflate` | slices of a file, and deflate streams |
@@ -28,6 +29,7 @@ mod canvas;
 mod decoder;
 mod description;
 pub(crate) mod dicom;
+pub(crate) mod discovery;
 mod error;
 mod facts;
 mod folder;

@@ -35,6 +35,11 @@ pub(crate) struct CineArguments {
 }
 
 impl CineArguments {
+    /// Returns whether a single image is a cine.
+    pub(crate) const fn still(&self) -> bool {
+        self.still
+    }
+
     /// Opens a cine with these options.
     pub(crate) fn open(&self, path: &Path) -> Result<Cine, Failure> {
         let mut cine = if self.still { Cine::open_still(path)? } else { Cine::open(path)? };

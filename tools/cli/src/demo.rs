@@ -5,7 +5,9 @@ use crate::cine::{Cine, Facts, Timing};
 use crate::cine_arguments::print_warnings;
 use crate::engine_arguments::{create_engine, prepare_engine};
 use crate::failure::{Exit, Failure};
+use crate::label::TracePoint;
 use crate::output::{print_line, print_lines};
+use crate::page::{LoopBuilder, Page, render_cine};
 use crate::phantom::parse_view;
 use crate::terminal::{escape_name, escape_path};
 use clap::Args;
@@ -32,6 +34,9 @@ pub(crate) struct Demo {
     /// View of the phantom
     #[arg(long, value_name = "VIEW", default_value = "A4C", value_parser = parse_view)]
     view: View,
+    /// Write a page that shows the cine and its label: one HTML file
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
 }
 
 impl Demo {
@@ -51,7 +56,7 @@ impl Demo {
         if self.model.is_none() {
             print_line("         trained on synthetic cines only; not for clinical use")?;
         }
-        stream_cine(&engine, cine)
+        self.stream_cine(&engine, cine)
     }
 
     fn load_engine(&self) -> Result<Engine, Failure> {
@@ -64,34 +69,47 @@ impl Demo {
         prepare_engine(name, &engine)?;
         Ok(engine)
     }
-}
 
-/// Pushes each frame when it is due, and prints the live label whenever it covers more chunks than
-/// the last printed label.
-fn stream_cine(engine: &Engine, mut cine: Cine) -> Result<(), Failure> {
-    let mut acquisition = Acquisition::begin(engine, &cine.facts, None)?;
-    let mut chunks = 0;
-    print_lines(["", "   time  frame  view so far"])?;
-    let start = Instant::now();
-    for (index, frame) in cine.by_ref().enumerate() {
-        let frame = frame?;
-        let due = Duration::from_nanos(frame.time_ns.max(0).unsigned_abs());
-        std::thread::sleep(due.saturating_sub(start.elapsed()));
-        acquisition.push(&frame)?;
-        if let Some(live) = acquisition.poll().filter(|live| live.chunks > chunks) {
-            chunks = live.chunks;
-            let seconds = start.elapsed().as_secs_f64();
-            print_line(&format!(
-                "{seconds:>5.2} s  {index:>5}  {}",
-                describe_label(engine, &live)
-            ))?;
+    /// Pushes each frame when it is due, and prints the live label whenever it covers more chunks
+    /// than the last printed label.
+    fn stream_cine(&self, engine: &Engine, mut cine: Cine) -> Result<(), Failure> {
+        let page = self.page.as_deref().map(|path| Page::create(path, engine)).transpose()?;
+        let mut cine_loop = LoopBuilder::new(&cine.facts);
+        let mut acquisition = Acquisition::begin(engine, &cine.facts)?;
+        let (mut chunks, mut trace) = (0, Vec::new());
+        print_lines(["", "   time  frame  view so far"])?;
+        let start = Instant::now();
+        for (index, frame) in cine.by_ref().enumerate() {
+            let frame = frame?;
+            let due = Duration::from_nanos(frame.time_ns.max(0).unsigned_abs());
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            acquisition.push(&frame)?;
+            if page.is_some() {
+                cine_loop.add(&frame);
+            }
+            if let Some(live) = acquisition.poll().filter(|live| live.chunks > chunks) {
+                chunks = live.chunks;
+                trace.push(TracePoint::from(&live));
+                let seconds = start.elapsed().as_secs_f64();
+                print_line(&format!(
+                    "{seconds:>5.2} s  {index:>5}  {}",
+                    describe_label(engine, &live)
+                ))?;
+            }
         }
+        print_warnings(&cine);
+        let label = acquisition.end(trace)?;
+        let result = &label.result;
+        let latency_ms = result.latency_ns as f64 / 1e6;
+        print_lines(["", &format!("view     {}", describe_label(engine, result))])?;
+        print_line(&format!(
+            "latency  {latency_ms:.3} ms from the end of the acquisition to the label"
+        ))?;
+        let Some(mut page) = page else { return Ok(()) };
+        let spec = engine.spec();
+        page.add(&render_cine(cine.path(), &cine.facts, &label, cine_loop, spec))?;
+        page.finish(&[], &[], &[])
     }
-    print_warnings(&cine);
-    let result = acquisition.end()?.result;
-    let latency_ms = result.latency_ns as f64 / 1e6;
-    print_lines(["", &format!("view     {}", describe_label(engine, &result))])?;
-    print_line(&format!("latency  {latency_ms:.3} ms from the end of the acquisition to the label"))
 }
 
 fn describe_label(engine: &Engine, result: &ViewResult) -> String {

@@ -3,7 +3,8 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`cine`] | reads cines from files |
-//! | `classify`, `demo`, `tag` | label a cine, and write the label into a DICOM file |
+//! | `classify`, `demo`, `tag` | label cines, and write the label into a DICOM file |
+//! | `page` | the page that shows labelled cines |
 //! | `inspect`, `compile` | show and compile models |
 //! | `adjust` | changes groups, thresholds, temperature or novelty score of a package |
 //! | `card` | shows and sets the model card of a package |
@@ -14,9 +15,11 @@
 //! | `engine_file` | transfers engines built by TensorRT |
 //! | `doctor` | checks this machine |
 //! | `shell` | completions and manual pages |
-//! | `acquisition`, `engine_arguments`, `cine_arguments`, `machine` | shared by commands: streams, engines, cines, clocks |
+//! | `acquisition`, `host_acquisition`, `label` | shared by commands: streams, and the label of a cine |
+//! | `engine_arguments`, `cine_arguments`, `machine` | shared by commands: engines, cines, clocks |
 //! | `failure`, `usage` | exit codes, and messages about wrong arguments |
-//! | `output`, `terminal`, `progress` | printing, escapes for control characters, progress bars |
+//! | `output`, `terminal`, `html`, `progress` | printing, escapes, progress bars |
+//! | `interrupt` | Ctrl-C |
 //! | `input_file`, `output_file` | sizes of input files; whole output files and locks |
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
@@ -36,11 +39,16 @@ mod engine_file;
 mod eval;
 mod failure;
 mod frames;
+mod host_acquisition;
+mod html;
 mod input_file;
 mod inspect;
+mod interrupt;
+mod label;
 mod machine;
 mod output;
 mod output_file;
+mod page;
 mod phantom;
 mod progress;
 mod shell;

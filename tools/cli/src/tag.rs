@@ -1,11 +1,11 @@
 //! `tteview tag`.
 
-use crate::acquisition::{Acquisition, FinalResult};
 use crate::cine::dicom::edit::{Change, Element, edit};
 use crate::cine::dicom::is_dicom;
 use crate::cine_arguments::{CineArguments, print_warnings};
 use crate::engine_arguments::EngineArguments;
 use crate::failure::Failure;
+use crate::label::label_cine;
 use crate::output::print_line;
 use crate::output_file::write_file;
 use crate::terminal::{escape_name, escape_path};
@@ -13,7 +13,7 @@ use clap::Args;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tteview::{Engine, ModelSpec, ViewResult, regular_file};
+use tteview::{Engine, ModelSpec, Modifier, ViewResult, regular_file};
 
 /// Maximum size of a file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -55,11 +55,7 @@ impl Tag {
         }
         let engine = self.engine.load_engine()?;
         let mut cine = self.cine.open(&self.file)?;
-        let mut acquisition = Acquisition::begin(&engine, &cine.facts, None)?;
-        for frame in &mut cine {
-            acquisition.push(&frame?)?;
-        }
-        let FinalResult { result, .. } = acquisition.end()?;
+        let result = label_cine(&engine, &mut cine, None, |_| {})?.result;
         print_warnings(&cine);
         let name = choose_name(engine.spec(), &result, self.group).map_err(fail)?;
         let description = format!(
@@ -90,6 +86,9 @@ struct Name<'a> {
     meaning: &'a str,
     /// Coding scheme and code, if a scheme has one.
     scheme: Option<&'a (String, String)>,
+    /// Meaning of the code.
+    scheme_meaning: &'a str,
+    modifiers: &'a [Modifier],
     confidence: f32,
 }
 
@@ -109,6 +108,8 @@ fn choose_name<'a>(
                 code: &label.code,
                 meaning: &label.name,
                 scheme: label.scheme.as_ref(),
+                scheme_meaning: label.scheme_meaning.as_ref().unwrap_or(&label.name),
+                modifiers: &label.modifiers,
                 confidence: result.confidence,
             });
         }
@@ -118,6 +119,8 @@ fn choose_name<'a>(
                 code: &group.code,
                 meaning: &group.name,
                 scheme: group.scheme.as_ref(),
+                scheme_meaning: &group.name,
+                modifiers: &[],
                 confidence: result.group_confidence,
             });
         }
@@ -134,13 +137,22 @@ fn choose_name<'a>(
     ))
 }
 
-/// Writes the View Code Sequence. A view or group without a standard code gets a private one.
+/// Writes the View Code Sequence and, in its item, the View Modifier Code Sequence (PS3.3, 10.21). A
+/// view or group without a standard code gets a private one.
 fn write_view(name: &Name) -> Element {
     let (scheme, code) = match name.scheme {
         Some((scheme, code)) => (scheme.as_str(), code.as_str()),
         None => (PRIVATE_SCHEME, name.code),
     };
-    Element::sequence(0x0054, 0x0220, write_code(scheme, code, name.meaning))
+    let mut item = write_code(scheme, code, name.scheme_meaning);
+    if !name.modifiers.is_empty() {
+        let modifiers = name
+            .modifiers
+            .iter()
+            .map(|Modifier { name, scheme: (scheme, code) }| write_code(scheme, code, name));
+        item.push(Element::items(0x0054, 0x0222, modifiers.collect()));
+    }
+    Element::sequence(0x0054, 0x0220, item)
 }
 
 /// Writes the elements of a code (PS3.3, 8.8).

@@ -147,3 +147,36 @@ fn a_withheld_view_and_other_formats_are_not_tagged() {
     assert!(outcome.stderr.contains("not DICOM"), "{}", outcome.stderr);
     assert!(!output.exists());
 }
+
+#[test]
+fn modifiers_complete_the_code_of_a_view() {
+    let folder = create_folder("tag-modifiers");
+    let (input, output) = (write_cine(&folder), folder.join("out.dcm"));
+    // The package gives its label A4C the code and the modifier of another view.
+    let views = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/views.json"),
+    );
+    let mut views: serde_json::Value = serde_json::from_str(&views.unwrap()).unwrap();
+    let labels = views["labels"].as_array_mut().unwrap();
+    let index = |code: &str| labels.iter().position(|label| label["code"] == code).unwrap();
+    let (four, subcostal) = (index("A4C"), labels[index("SC4C")].clone());
+    for key in ["scheme", "scheme_code", "scheme_meaning", "modifiers"] {
+        labels[four][key] = subcostal[key].clone();
+    }
+    let [labels, model] =
+        ["labels.json", "model.onnx"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    std::fs::write(&labels, views.to_string()).unwrap();
+    let adjust = ["adjust", MODEL, "-o", &model, "--labels", &labels, "--group-threshold", "0.8"];
+    let outcome = run_tteview(adjust);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let outcome = run_tag_with(&model, &input, &output, &[]);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let mut tagged = std::fs::read(&output).unwrap();
+    let view = take_sequence(&mut tagged, &VIEW_CODE);
+    let at =
+        [&b"264208000"[..], b"Subcostal", b"\x54\x00\x22\x02SQ", b"399214001", b"Four chamber"]
+            .map(|text| find(&view, text).expect("the view must contain the modifier"));
+    assert!(at.is_sorted(), "{at:?}");
+    take_sequence(&mut tagged, &EQUIPMENT);
+    assert!(tagged == std::fs::read(&input).unwrap());
+}

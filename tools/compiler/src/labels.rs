@@ -17,9 +17,27 @@ pub struct Label {
     /// Code of the view in that scheme.
     #[serde(default)]
     pub scheme_code: Option<String>,
+    /// Meaning of the code in the scheme, if it differs from the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme_meaning: Option<String>,
+    /// Codes that describe the view together with [`Self::scheme_code`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modifiers: Vec<Modifier>,
     /// Code of the label's group. It is `None` if the labels have no groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+}
+
+/// A code that modifies the code of a view (PS3.3 of DICOM, C.8.5.6.1.19).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modifier {
+    /// Name for display.
+    pub name: String,
+    /// Coding scheme, for example `SCT`.
+    pub scheme: String,
+    /// Code in that scheme.
+    pub scheme_code: String,
 }
 
 /// A group of labels: an entry of the package's metadata key `groups`.
@@ -113,6 +131,20 @@ mod tests {
         let grouped = parse_labels(GROUPED).unwrap();
         assert_eq!((grouped.labels.len(), grouped.groups.len()), (2, 2));
         assert_eq!(grouped.labels[1].group.as_deref(), Some("APICAL"));
+    }
+
+    #[test]
+    fn modifiers_are_kept_and_only_written_if_there_are_some() {
+        let json = r#"[{"code":"A5C","name":"f","scheme":"SCT","scheme_code":"398994001",
+            "modifiers":[{"name":"Apical","scheme":"SCT","scheme_code":"43674008"}]}]"#;
+        let labels = parse_labels(json).unwrap().labels;
+        assert_eq!(labels[0].modifiers[0].scheme_code, "43674008");
+        let written = serde_json::to_string(&labels).unwrap();
+        assert_eq!(parse_labels(&written).unwrap().labels, labels);
+        let plain = parse_labels(GROUPED).unwrap().labels;
+        assert!(!serde_json::to_string(&plain).unwrap().contains("modifiers"));
+        let misspelt = json.replace("\"scheme_code\":\"43674008\"", "\"code\":\"43674008\"");
+        assert!(parse_labels(&misspelt).is_err());
     }
 
     #[test]

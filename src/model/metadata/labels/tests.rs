@@ -30,6 +30,37 @@ fn labels_name_their_groups_by_code() {
     assert_eq!(codes, [None, Some(("SCT".into(), "43674008".into()))]);
 }
 
+/// Returns the labels of a package whose only label has these modifiers.
+fn parse_modifiers(scheme: &str, modifiers: &str) -> Result<LabelSet> {
+    let label =
+        format!(r#"[{{"code":"A5C","name":"","scheme":{scheme},"modifiers":{modifiers}}}]"#);
+    parse(&label, None, None)
+}
+
+const FIVE_CHAMBER: &str = r#""SCT","scheme_code":"398994001""#;
+
+#[test]
+fn labels_can_have_modifiers() {
+    let apical = r#"{"name":"Apical","scheme":"SCT","scheme_code":"43674008"}"#;
+    let set = parse_modifiers(FIVE_CHAMBER, &format!("[{apical}]")).unwrap();
+    let scheme = ("SCT".into(), "43674008".into());
+    assert_eq!(set.labels[0].modifiers, [Modifier { name: "Apical".into(), scheme }]);
+    let many = format!("[{}]", [apical; 5].join(","));
+    let without_code = apical.replace("43674008", "4367\\u0000");
+    let long = apical.replace("SCT", &"S".repeat(65));
+    for (scheme, modifiers, problem) in [
+        ("null", &*format!("[{apical}]"), "must have a scheme_code for the modifiers of \"A5C\""),
+        (FIVE_CHAMBER, &*many, "modifiers of 0 to 4, got 5"),
+        (FIVE_CHAMBER, &*format!("[{without_code}]"), "NUL in the modifiers of \"A5C\""),
+        (FIVE_CHAMBER, &*format!("[{long}]"), "codes of modifiers"),
+        (FIVE_CHAMBER, r#"[{"name":"Apical"}]"#, "labels is malformed"),
+    ] {
+        let error = parse_modifiers(scheme, modifiers).err().expect(problem);
+        assert_eq!(error.status(), Status::ModelInvalid, "{error}");
+        assert!(error.message().contains(problem), "{error} for {problem}");
+    }
+}
+
 #[test]
 fn package_may_have_no_groups() {
     let set = parse(r#"[{"code":"A4C","name":""}]"#, None, None).unwrap();

@@ -37,6 +37,7 @@ mod series;
 mod syntax;
 mod value;
 
+pub(super) use image::count_frames;
 pub(super) use multi_frame::open;
 pub(super) use series::open_series;
 

@@ -7,18 +7,34 @@ use super::{apng, avi, dicom, gif, webp};
 /// The formats that a file can have, for messages.
 const FORMATS: &str = "DICOM, AVI, GIF, MP4, QuickTime, Matroska, animated PNG or WebP";
 
+/// A function that opens a file of one format.
+type Opener = fn(Vec<u8>) -> Result<CineSource, String>;
+
 /// Opens a file.
 pub(super) fn open(file: Vec<u8>) -> Result<CineSource, String> {
-    match &file[..] {
-        [b'G', b'I', b'F', b'8', ..] => gif::open(file),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::open(file),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::open(file),
-        [0x89, b'P', b'N', b'G', ..] if apng::is_animated(&file) => apng::open(file),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => video::open_matroska(file),
-        _ if is_mp4(&file) => video::open_mp4(file),
-        [] => Err("the file is empty".into()),
-        _ if dicom::is_dicom(&file) => dicom::open(file),
-        _ => Err(refuse(&file)),
+    match find_opener(&file) {
+        Some(open) => open(file),
+        None => Err(refuse(&file).unwrap_or_else(|| format!("the file is not {FORMATS}"))),
+    }
+}
+
+/// Returns whether the beginning of a file shows a format that can be opened, or one that is
+/// refused with a message of its own.
+pub(super) fn is_known(start: &[u8]) -> bool {
+    find_opener(start).is_some() || refuse(start).is_some()
+}
+
+fn find_opener(file: &[u8]) -> Option<Opener> {
+    match file {
+        [b'G', b'I', b'F', b'8', ..] => Some(gif::open),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => Some(avi::open),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(webp::open),
+        [0x89, b'P', b'N', b'G', ..] if apng::is_animated(file) => Some(apng::open),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => Some(video::open_matroska),
+        _ if is_mp4(file) => Some(video::open_mp4),
+        [] => None,
+        _ if dicom::is_dicom(file) => Some(dicom::open),
+        _ => None,
     }
 }
 
@@ -28,11 +44,12 @@ fn is_mp4(file: &[u8]) -> bool {
     [&b"ftyp"[..], b"moov", b"mdat", b"wide", b"free", b"skip"].contains(&kind)
 }
 
-/// Returns the message for a file of another kind.
-fn refuse(file: &[u8]) -> String {
+/// Returns the message for a file of another common kind.
+fn refuse(file: &[u8]) -> Option<String> {
     let is_nifti =
         |bytes: &[u8]| bytes.get(344..347) == Some(b"n+1") || bytes.starts_with(&[92, 1, 0, 0]);
-    match file {
+    let message = match file {
+        [] => "the file is empty".into(),
         [0x1f, 0x8b, ..] => {
             "the file is compressed with gzip; unpack it with gunzip, or, if it contains NIfTI, \
              export the frames as PNG"
@@ -83,6 +100,7 @@ fn refuse(file: &[u8]) -> String {
         _ if is_nifti(file) => {
             "NIfTI files are not supported; export the frames as PNG files into one folder".into()
         }
-        _ => format!("the file is not {FORMATS}"),
-    }
+        _ => return None,
+    };
+    Some(message)
 }

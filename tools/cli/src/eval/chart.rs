@@ -1,16 +1,12 @@
 //! The charts of the report, as SVG inside the HTML.
 
+use crate::html::escape;
 use serde_json::Value;
 use std::fmt::Write;
 
 /// Colours that readers with red-green blindness can distinguish.
 pub(super) const BLUE: &str = "#2b6cb0";
 pub(super) const ORANGE: &str = "#c05621";
-
-/// Escapes a string for HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 /// Returns the opening tag of an SVG image that shrinks to fit into a narrow column.
 fn begin_svg(width: f64, height: f64, label: &str) -> String {

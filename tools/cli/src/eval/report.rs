@@ -1,9 +1,8 @@
 //! The report: one HTML file that contains no scripts and loads nothing from the network.
 
-use super::chart::{
-    BLUE, Chart, Line, ORANGE, collect_points, escape, render_chart, render_confusion,
-};
+use super::chart::{BLUE, Chart, Line, ORANGE, collect_points, render_chart, render_confusion};
 use super::predictions::Header;
+use crate::html::escape;
 use serde_json::Value;
 use std::fmt::Write;
 

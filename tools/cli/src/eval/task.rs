@@ -1,11 +1,12 @@
 //! The acquisitions of a run, one for each row of its predictions.
 
-use super::acquisition::{Acquisition, Output};
+use super::acquisition::{self, Output};
 use super::manifest::{Entry, PERIOD_COLUMN};
 use super::predictions::{Change, Row, RuleState};
 use crate::cine::{Cine, CineError, Timing};
 use crate::cine_arguments::print_warnings;
 use crate::failure::Failure;
+use crate::host_acquisition::HostAcquisition;
 use tteview::{Engine, ViewChange};
 
 /// Attribute with the frame rate of a cine.
@@ -97,13 +98,13 @@ fn acquire_cine(engine: &Engine, entry: &Entry, row: &mut Row) -> Result<Vec<Out
         let rate = 1e9 / period_ns.max(1) as f64;
         row.attributes.insert(FRAME_RATE.into(), format!("{rate:.1}"));
     }
-    let mut acquisition = Acquisition::begin(engine, &cine.facts, period_ns, None)?;
+    let mut acquisition = HostAcquisition::begin(engine, &cine.facts, period_ns, None, None)?;
     for frame in &mut cine {
         let frame = frame?;
         acquisition.push(&frame.pixels, frame.time_ns)?;
     }
     print_warnings(&cine);
-    Ok(acquisition.end()?)
+    Ok(acquisition::end(acquisition)?)
 }
 
 /// Acquires two cines as one acquisition. The second cine begins one frame period after the last
@@ -124,14 +125,15 @@ fn acquire_change(
     let [period_ns, second_period_ns] = [&first, &second].map(|cine| cine.facts.timing.period_ns());
     let change_ns = first.facts.timing.times_ns.last().unwrap_or(&0) + period_ns;
     let longest_ns = period_ns.max(second_period_ns);
-    let mut acquisition = Acquisition::begin(engine, &first.facts, longest_ns, view_change)?;
+    let mut acquisition =
+        HostAcquisition::begin(engine, &first.facts, longest_ns, None, view_change)?;
     for (mut cine, start_ns) in [(first, 0), (second, change_ns)] {
         for frame in &mut cine {
             let frame = frame?;
             acquisition.push(&frame.pixels, start_ns + frame.time_ns)?;
         }
     }
-    let outputs = acquisition.end()?;
+    let outputs = acquisition::end(acquisition)?;
     if let Some(change) = &mut row.change {
         change.time_ns = change_ns;
     }

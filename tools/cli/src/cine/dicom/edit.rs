@@ -37,7 +37,12 @@ impl Element {
     /// Creates a sequence with one item. The elements of the item must be in the order of their
     /// tags.
     pub(crate) fn sequence(group: u16, element: u16, item: Vec<Self>) -> Self {
-        Self { tag: Tag(group, element), vr: *b"SQ", content: Content::Items(vec![item]) }
+        Self::items(group, element, vec![item])
+    }
+
+    /// Creates a sequence. The elements of each item must be in the order of their tags.
+    pub(crate) fn items(group: u16, element: u16, items: Vec<Vec<Self>>) -> Self {
+        Self { tag: Tag(group, element), vr: *b"SQ", content: Content::Items(items) }
     }
 
     fn write(&self, form: Form, out: &mut Vec<u8>) {

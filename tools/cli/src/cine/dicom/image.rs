@@ -65,3 +65,19 @@ impl Image {
         format!("DICOM, {}", self.syntax.name)
     }
 }
+
+/// Returns the number of frames of a file of which only the beginning is given, or `None` if the
+/// beginning does not contain the attributes of the image.
+pub(in crate::cine) fn count_frames(start: &[u8]) -> Option<usize> {
+    let meta = data_set::read_file_meta(start).ok()?;
+    let syntax = meta.syntax.as_ref().map_or(Some(syntax::DEFAULT), |uid| syntax::find(uid).ok());
+    let syntax = syntax.filter(|syntax| !syntax.is_deflated())?;
+    let mut attributes = Attributes::default();
+    // The pixels are cut off, so there can be an error after the attributes.
+    let _ = data_set::read_data_set(start, meta.data_set, &syntax, &mut attributes);
+    attributes.rows?;
+    match &attributes.frames {
+        Some(_) => attributes.frame_count(),
+        None => Some(1),
+    }
+}
