@@ -74,10 +74,9 @@ pub(super) fn parse_labels(keys: &Keys<'_>) -> Result<LabelSet> {
         }
         let Entry { code, name, scheme, scheme_code } = entry;
         let scheme = scheme.zip(scheme_code);
-        let modifiers = modifiers.into_iter().map(|entry| Modifier {
-            name: entry.name,
-            scheme: (entry.scheme, entry.scheme_code),
-        });
+        let modifiers = modifiers
+            .into_iter()
+            .map(|entry| Modifier { name: entry.name, scheme: (entry.scheme, entry.scheme_code) });
         let modifiers = modifiers.collect();
         found.push(Label { code, name, scheme, scheme_meaning, modifiers, group: index });
     }

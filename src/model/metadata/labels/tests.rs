@@ -32,7 +32,8 @@ fn labels_name_their_groups_by_code() {
 
 /// Returns the labels of a package whose only label has these modifiers.
 fn parse_modifiers(scheme: &str, modifiers: &str) -> Result<LabelSet> {
-    let label = format!(r#"[{{"code":"A5C","name":"","scheme":{scheme},"modifiers":{modifiers}}}]"#);
+    let label =
+        format!(r#"[{{"code":"A5C","name":"","scheme":{scheme},"modifiers":{modifiers}}}]"#);
     parse(&label, None, None)
 }
 
