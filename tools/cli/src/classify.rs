@@ -2,11 +2,12 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `jobs` | several cines at a time |
+//! | `jobs`, `engines` | several cines at a time |
 //! | `labelled_cine` | a cine with its label, and its JSON |
 //! | `table`, `summary`, `report` | the lines that are printed, and the page |
 //! | `watch`, `settled_files` | the files of a folder to which another program writes |
 
+mod engines;
 mod jobs;
 mod labelled_cine;
 mod report;
@@ -25,6 +26,7 @@ use crate::page::{LoopBuilder, render_cine, render_error};
 use crate::progress::create_progress_bar;
 use crate::terminal::escape_path;
 use clap::Args;
+use engines::Engines;
 use indicatif::ProgressBar;
 use jobs::run_in_order;
 use labelled_cine::LabelledCine;
@@ -37,6 +39,9 @@ use tteview::Engine;
 
 /// Interval at which the progress bar is redrawn.
 const PROGRESS_TICK: Duration = Duration::from_millis(100);
+
+/// Default of `--settle`.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct Classify {
@@ -66,31 +71,34 @@ pub(crate) struct Classify {
     #[arg(long, value_name = "FOLDER", conflicts_with = "files")]
     watch: Option<PathBuf>,
     /// Time for which a file must not change before it counts as complete, with --watch
+    /// [default: 2]
+    // `requires` alone would not refuse this option together with files, which conflict with `watch`.
     #[arg(
-        long, value_name = "SECONDS", default_value = "2", requires = "watch",
+        long, value_name = "SECONDS", requires = "watch", conflicts_with = "files",
         value_parser = parse_settle_time
     )]
-    settle: Duration,
+    settle: Option<Duration>,
 }
 
 impl Classify {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let engine = self.engine.load_engine()?;
+        let engines = Engines::load(&self.engine, self.count_jobs())?;
+        let engine = engines.first();
         window_hop(engine.spec(), self.hop)?;
         if let Some(folder) = &self.watch {
-            return watch::watch(&self, folder, &engine);
+            return watch::watch(&self, folder, &engines);
         }
         let FoundCines { cines, skipped } = self.find_cines();
         let file_width = cines.iter().map(|path| width(&escape_path(path))).max().unwrap_or(0);
-        let table = (!self.json).then(|| Table::new(file_width, &engine));
+        let table = (!self.json).then(|| Table::new(file_width, engine));
         let (bar, frame_bar) = create_bars(&cines);
-        let mut report = Report::begin(&engine, table, self.page.as_deref(), bar)?;
+        let mut report = Report::begin(engine, table, self.page.as_deref(), bar)?;
         report.summary.skipped = skipped;
         run_in_order(
             &cines,
             self.count_jobs(),
             &AtomicBool::new(false),
-            |path| self.label_file(path, &engine, &frame_bar),
+            |job, path| self.label_file(path, engines.get(job)?, &frame_bar),
             |outcome| report.add(&outcome?),
         )?;
         frame_bar.finish_and_clear();

@@ -64,6 +64,13 @@ pub(crate) fn label_cine(
     }
 }
 
+/// Formats two different numbers with as few decimals as show the difference, but at least two.
+fn format_pair(first: f32, second: f32) -> [String; 2] {
+    let format = |decimals| [first, second].map(|number| format!("{number:.decimals$}"));
+    let is_different = |[first, second]: &[String; 2]| first != second;
+    (2..8).map(format).find(is_different).unwrap_or_else(|| format(8))
+}
+
 /// A reason why a label is withheld.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
@@ -100,15 +107,16 @@ impl Reason {
     pub(crate) fn explain(self, result: &ViewResult, spec: &ModelSpec) -> String {
         match self {
             Self::Confidence => {
-                format!("its confidence {:.3} is below {:.3}", result.confidence, spec.threshold)
+                let [value, threshold] = format_pair(result.confidence, spec.threshold);
+                format!("its confidence {value} is below {threshold}")
             }
             Self::OutsideGroup => {
                 "it lies outside the group with the largest confidence".to_owned()
             }
-            Self::GroupConfidence => format!(
-                "the confidence of the best group, {:.3}, is below {:.3}",
-                result.group_confidence, spec.group_threshold
-            ),
+            Self::GroupConfidence => {
+                let [value, limit] = format_pair(result.group_confidence, spec.group_threshold);
+                format!("the confidence of the best group, {value}, is below {limit}")
+            }
             Self::Novelty => {
                 let threshold = spec.novelty.as_ref().map_or(f64::NAN, |novelty| novelty.threshold);
                 format!(
@@ -118,5 +126,17 @@ impl Reason {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_differ_are_printed_differently() {
+        assert_eq!(format_pair(0.41, 0.8), ["0.41", "0.80"]);
+        assert_eq!(format_pair(0.99999, 1.0), ["0.99999", "1.00000"]);
+        assert_eq!(format_pair(0.5, 0.5), ["0.50000000", "0.50000000"]);
     }
 }

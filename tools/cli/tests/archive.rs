@@ -73,6 +73,7 @@ fn a_folder_is_searched_for_cines() {
     write_png(&folder.join("contact.png"), &[0; 32 * 32], 32, 32).unwrap();
     std::fs::write(folder.join("notes.txt"), "notes").unwrap();
     std::fs::write(folder.join("2/archive.zip"), b"PK\x03\x04").unwrap();
+    std::fs::write(folder.join("10/wrong.DCM"), "no cine").unwrap();
     std::fs::write(folder.join("DICOMDIR"), std::fs::read(folder.join("z.dcm")).unwrap()).unwrap();
     let link = std::os::unix::fs::symlink(&folder, folder.join("2/loop"));
     link.unwrap();
@@ -83,10 +84,20 @@ fn a_folder_is_searched_for_cines() {
     };
     assert_eq!(
         found.iter().map(name).collect::<Vec<_>>(),
-        ["z.dcm", "2/a2.dcm", "2/a10.dcm", "2/archive.zip", "2/b/IM1", "10/x.dcm", "frames"]
+        [
+            "z.dcm",
+            "frames",
+            "2/a2.dcm",
+            "2/a10.dcm",
+            "2/archive.zip",
+            "2/b/IM1",
+            "10/wrong.DCM",
+            "10/x.dcm"
+        ]
     );
-    assert!(found[3]["error"].as_str().unwrap().contains("ZIP archive"));
-    assert_eq!(found[6]["frames"], 8);
+    assert!(found[4]["error"].as_str().unwrap().contains("ZIP archive"));
+    assert!(found[6]["error"].as_str().unwrap().contains("the file is not DICOM"));
+    assert_eq!(found[1]["frames"], 8);
     let outcome = run_tteview(["classify", "--model", MODEL, folder.to_str().unwrap()]);
     assert_eq!(outcome.exit, 1);
     // The overview, the notes, the DICOMDIR and the link are not cines.

@@ -15,6 +15,9 @@ const FORMAT_BYTES: u64 = 4096;
 /// lie.
 const ATTRIBUTE_BYTES: u64 = 256 << 10;
 
+/// Ends of the names of cine files. Such a file is not skipped if its content is something else.
+const EXTENSIONS: [&str; 9] = ["dcm", "dicom", "avi", "gif", "mkv", "mov", "mp4", "m4v", "webp"];
+
 /// The cines in a folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FoundCines {
@@ -51,7 +54,7 @@ pub(crate) fn is_cine_file(path: &Path) -> bool {
     !is_directory_file(path)
         && start.is_none_or(|start| match is_image {
             true => is_animated(&start),
-            false => is_known(&start),
+            false => is_known(&start) || has_cine_name(path),
         })
 }
 
@@ -101,7 +104,9 @@ impl Content {
                         _ => &mut content.cines,
                     }
                 }
-                Some(start) if is_directory_file(&path) || !is_known(&start) => {
+                Some(start)
+                    if is_directory_file(&path) || !(is_known(&start) || has_cine_name(&path)) =>
+                {
                     content.others += 1;
                     continue;
                 }
@@ -141,6 +146,12 @@ fn sort(paths: &mut [PathBuf]) {
 /// Returns whether a file has the name of a DICOMDIR, which lists other files.
 fn is_directory_file(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "DICOMDIR")
+}
+
+/// Returns whether the name of a file is that of a cine file.
+fn has_cine_name(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Returns whether the beginning of an image shows that it has several frames.

@@ -15,7 +15,7 @@ const ITEMS_AHEAD: usize = 8;
 /// Stack of a thread in bytes, which is that of a main thread.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Calls `work` for each item, on `jobs` threads, and `report` for each result, on the calling
+/// Calls `work` for each item with the index of the job, on `jobs` threads, and `report` for each result, on the calling
 /// thread and in the order of the items. When `stop` becomes true, no further item is taken, and
 /// the results of the items that have been taken are reported.
 ///
@@ -25,15 +25,15 @@ pub(super) fn run_in_order<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
     stop: &AtomicBool,
-    work: impl Fn(&T) -> R + Sync,
+    work: impl Fn(usize, &T) -> R + Sync,
     mut report: impl FnMut(R) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let jobs = jobs.min(items.len());
     let queue = Queue::new(items.len(), jobs * ITEMS_AHEAD, stop);
-    let take = &|sender: Sender<(usize, R)>| {
+    let take = &|job: usize, sender: Sender<(usize, R)>| {
         let _guard = CloseOnDrop(&queue);
         while let Some(index) = queue.take() {
-            if sender.send((index, work(&items[index]))).is_err() {
+            if sender.send((index, work(job, &items[index]))).is_err() {
                 return;
             }
         }
@@ -42,10 +42,10 @@ pub(super) fn run_in_order<T: Sync, R: Send>(
         let (sender, results) = channel();
         // Dropping the guard ends the threads, whatever happens on this one.
         let _guard = CloseOnDrop(&queue);
-        for _ in 0..jobs {
+        for job in 0..jobs {
             let sender = sender.clone();
             let builder = Builder::new().stack_size(STACK_BYTES);
-            let started = builder.spawn_scoped(scope, move || take(sender));
+            let started = builder.spawn_scoped(scope, move || take(job, sender));
             started.map_err(|error| {
                 Failure::new(Exit::Files, format!("a thread cannot start: {error}"))
             })?;
@@ -152,7 +152,7 @@ mod tests {
         for jobs in [1, 2, 7] {
             let mut reported = Vec::new();
             // Earlier items of each ten take longer, so the threads finish in another order.
-            let work = |&item: &usize| {
+            let work = |_, &item: &usize| {
                 (0..(10 - item % 10) * 1000).for_each(|round| {
                     std::hint::black_box(round);
                 });
@@ -177,7 +177,7 @@ mod tests {
             assert!(ahead <= 3 * ITEMS_AHEAD, "{ahead}");
             Ok(())
         };
-        let work = |_: &usize| {
+        let work = |_, _: &usize| {
             taken.fetch_add(1, Ordering::SeqCst);
         };
         run_in_order(&vec![0; 1000], 3, &NEVER, work, report).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_failed_report_ends_the_work() {
         let taken = AtomicUsize::new(0);
-        let work = |_: &usize| taken.fetch_add(1, Ordering::SeqCst);
+        let work = |_, _: &usize| taken.fetch_add(1, Ordering::SeqCst);
         let report = |_| Err(Failure::new(Exit::Files, "full"));
         let failure = run_in_order(&vec![0; 1000], 2, &NEVER, work, report).unwrap_err();
         assert_eq!(failure.message, "full");
@@ -206,7 +206,7 @@ mod tests {
             }
             Ok(())
         };
-        run_in_order(&items, 2, &stop, |&item: &usize| item, report).unwrap();
+        run_in_order(&items, 2, &stop, |_, &item: &usize| item, report).unwrap();
         assert!((4..=4 + 2 * ITEMS_AHEAD).contains(&reported.len()), "{}", reported.len());
         assert_eq!(reported, items[..reported.len()]);
     }

@@ -1,10 +1,11 @@
 //! `tteview classify --watch`.
 
-use super::Classify;
+use super::engines::Engines;
 use super::jobs::run_in_order;
 use super::report::{Outcome, Report};
 use super::settled_files::{SettledFile, SettledFiles, Stamp, list_files};
 use super::table::Table;
+use super::{Classify, SETTLE_TIME};
 use crate::cine::discovery::is_cine_file;
 use crate::failure::Failure;
 use crate::interrupt::catch_interrupts;
@@ -26,12 +27,17 @@ const FILE_WIDTH: usize = 40;
 
 /// Labels the files in the folder, and each further file when it is complete, until the user or the
 /// system interrupts the program.
-pub(super) fn watch(classify: &Classify, folder: &Path, engine: &Engine) -> Result<(), Failure> {
+pub(super) fn watch(
+    classify: &Classify,
+    folder: &Path,
+    engines: &Engines<'_>,
+) -> Result<(), Failure> {
+    let engine = engines.first();
     std::fs::read_dir(folder).map_err(|error| Failure::file(folder, error))?;
     let stop = catch_interrupts()?;
     let table = (!classify.json).then(|| Table::new(FILE_WIDTH, engine));
     let mut report = Report::begin(engine, table, classify.page.as_deref(), ProgressBar::hidden())?;
-    let mut files = SettledFiles::new(classify.settle);
+    let mut files = SettledFiles::new(classify.settle.unwrap_or(SETTLE_TIME));
     let start = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let scan = Instant::now();
@@ -41,7 +47,7 @@ pub(super) fn watch(classify: &Classify, folder: &Path, engine: &Engine) -> Resu
             &settled,
             classify.count_jobs(),
             &stop,
-            |file| label_settled(classify, file, engine),
+            |job, file| label_settled(classify, file, engines.get(job)?),
             |outcome| match outcome? {
                 Some(outcome) => report.add(&outcome),
                 None => Ok(()),

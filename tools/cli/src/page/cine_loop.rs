@@ -137,7 +137,7 @@ fn encode(frames: &[Thumbnail], greys: u8) -> Result<Vec<u8>, Error> {
     encoder.set_color(ColorType::Indexed);
     encoder.set_depth(depth);
     encoder.set_palette(create_palette(greys, colours));
-    encoder.set_compression(Compression::High);
+    encoder.set_compression(Compression::Balanced);
     encoder.set_filter(Filter::NoFilter);
     let mut writer = encoder.write_header().map_err(Error::other)?;
     let mut stream = writer.stream_writer().map_err(Error::other)?;
