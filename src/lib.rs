@@ -148,8 +148,9 @@ pub use engine::origin::EngineOrigin;
 pub use engine::progress::{Progress, Stage};
 pub use error::{Error, Result, Status};
 pub use model::{
-    ChunkSelfTest, FrameModels, FrameSteps, Group, Label, Mode, ModelPackage, ModelSpec, Novelty,
-    NoveltyKind, Precision, SelfTest, StateSpec, self_test_input,
+    ChannelOrder, ChunkSelfTest, FrameModels, FrameSteps, Group, Label, Mode, ModelPackage,
+    ModelSpec, Novelty, NoveltyKind, Precision, Resize, ResizeMethod, SelfTest, StateSpec,
+    self_test_input,
 };
 pub use result::{ResultFlags, ViewResult};
 pub use sampling::PartialChunk;

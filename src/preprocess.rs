@@ -11,25 +11,26 @@
 use crate::error::{Result, Status};
 use crate::frame::{Geometry, Orientation, PixelFormat, Region};
 use crate::memory::fill_values;
-use crate::model::ModelSpec;
-use resize::{Image, Resizer};
+use crate::model::{ChannelOrder, ModelSpec};
+use fit::{Target, fit_region};
+use resize::{Image, Resizer, Side};
 
 /// A converter from frames to samples. Its buffers are allocated once, for the largest frame of a
 /// stream.
 pub(crate) struct Preprocess {
-    width_px: u32,
-    height_px: u32,
+    target: Target,
     max_width_px: u32,
     max_height_px: u32,
     channels: usize,
     sample_len: usize,
+    channel_order: ChannelOrder,
     orientation: Orientation,
     /// Normalised value of each pixel value, for each channel.
     normalised: Vec<[f32; 256]>,
     /// The region as a luma plane or as red, green and blue planes. This copy is used only if the
     /// resizer cannot read the frame directly.
     region: Vec<u8>,
-    /// The resized region, one plane after the other.
+    /// The part of the resized region that is in the sample, one plane after the other.
     resized: Vec<u8>,
     yuv: yuv::Converter,
     resizer: Resizer,
@@ -46,12 +47,12 @@ impl Preprocess {
         };
         let region = max_width_px as usize * max_height_px as usize * spec.channels;
         Ok(Self {
-            width_px: spec.width_px as u32,
-            height_px: spec.height_px as u32,
+            target: Target::new(spec),
             max_width_px,
             max_height_px,
             channels: spec.channels,
             sample_len: spec.sample_len(),
+            channel_order: spec.channel_order,
             orientation: spec.orientation,
             normalised: spec.mean.iter().zip(&spec.std).map(table).collect(),
             region: fill_values(region, 0, "the region of a frame")?,
@@ -60,6 +61,7 @@ impl Preprocess {
             resizer: Resizer::new(
                 [max_width_px as usize, max_height_px as usize],
                 [spec.width_px, spec.height_px],
+                spec.resize.antialias,
             )?,
         })
     }
@@ -95,15 +97,15 @@ impl Preprocess {
         if sample.len() != self.sample_len {
             return Err(Status::InvalidArgument.into());
         }
-        let size = fit_region(geometry, self.width_px, self.height_px).map(|side| side as usize);
+        let size = fit_region(geometry, &self.target);
         let planes = self.resize_region(geometry, packed, size);
-        self.write_sample(geometry.orientation(), planes, size, sample);
+        self.write_sample(geometry.orientation(), planes, size.map(|side| side.len_px), sample);
         Ok(())
     }
 
     /// Resizes the region, and writes the planes to `self.resized`. Returns the number of planes,
     /// which is 1 for a grey image.
-    fn resize_region(&mut self, geometry: &Geometry, packed: &[u8], size: [usize; 2]) -> usize {
+    fn resize_region(&mut self, geometry: &Geometry, packed: &[u8], size: [Side; 2]) -> usize {
         let region = geometry.region();
         // Number of bytes in a pixel, and indices of the bytes that become planes, for formats that
         // the resizer can read directly.
@@ -134,7 +136,7 @@ impl Preprocess {
         let bytes = pairs.width_px() * region.height_px as usize;
         self.yuv.convert(geometry, packed, &pairs, &mut self.region[..3 * bytes]);
         let cut = Region { x_px: region.x_px % 2, y_px: 0, ..region };
-        let targets = self.resized.chunks_exact_mut(size[0] * size[1]);
+        let targets = self.resized.chunks_exact_mut(size[0].len_px * size[1].len_px);
         for (from, to) in self.region.chunks_exact(bytes).zip(targets).take(3) {
             self.resizer.run(grey(from, pairs.width_px()), cut, &[0], size, to);
         }
@@ -142,7 +144,7 @@ impl Preprocess {
     }
 
     /// Centres the resized region on a black background, flips the image to match the orientation
-    /// of the training images, and normalises it.
+    /// of the training images, and normalises it. What does not fit is already cut off.
     fn write_sample(
         &self,
         shown: Orientation,
@@ -150,7 +152,7 @@ impl Preprocess {
         [width, height]: [usize; 2],
         sample: &mut [f32],
     ) {
-        let (full_width, full_height) = (self.width_px as usize, self.height_px as usize);
+        let (full_width, full_height) = (self.target.width_px, self.target.height_px);
         let (left, top) = ((full_width - width) / 2, (full_height - height) / 2);
         let mirrored = shown.mirrored != self.orientation.mirrored;
         let upside_down = shown.upside_down != self.orientation.upside_down;
@@ -158,8 +160,13 @@ impl Preprocess {
         let left = if mirrored { full_width - width - left } else { left };
         for (channel, plane) in sample.chunks_exact_mut(full_width * full_height).enumerate() {
             let normalised = &self.normalised[channel];
-            // A grey frame has only one resized plane, which every channel uses.
-            let resized = &self.resized[channel.min(planes - 1) * width * height..];
+            // The resized planes are red, green and blue. A grey frame has only one plane, which
+            // every channel uses.
+            let from = match self.channel_order {
+                ChannelOrder::Rgb => channel.min(planes - 1),
+                ChannelOrder::Bgr => (planes - 1).saturating_sub(channel),
+            };
+            let resized = &self.resized[from * width * height..];
             plane.fill(normalised[0]);
             for (y, from) in resized.chunks_exact(width).take(height).enumerate() {
                 let row = if upside_down { full_height - 1 - (top + y) } else { top + y };
@@ -173,17 +180,6 @@ impl Preprocess {
             }
         }
     }
-}
-
-/// Returns the width and height of the region in the sample: the largest size that fits and
-/// preserves the aspect ratio, rounded to whole pixels and at least 1.
-fn fit_region(geometry: &Geometry, width_px: u32, height_px: u32) -> [u32; 2] {
-    let region = geometry.region();
-    let region_width = f64::from(region.width_px);
-    let region_height = f64::from(region.height_px) * f64::from(geometry.pixel_aspect());
-    let scale = (f64::from(width_px) / region_width).min(f64::from(height_px) / region_height);
-    let side = |length: f64, most: u32| ((length * scale).round() as u32).clamp(1, most);
-    [side(region_width, width_px), side(region_height, height_px)]
 }
 
 /// Writes the luma of the region, one byte per pixel, from 0 (black) to 255 (white).
@@ -249,6 +245,7 @@ fn full_range(y: u8) -> u8 {
     ((u16::from(y).saturating_sub(16) * 255 + 109) / 219).min(255) as u8
 }
 
+mod fit;
 mod resize;
 mod yuv;
 

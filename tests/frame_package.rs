@@ -227,7 +227,8 @@ fn unknown_formats_and_rules_are_refused_by_name() {
     let package = frame_package();
     let chunk_steps = compile_stream(&create_network(true), Steps::Chunk);
     for (package, key, value, part) in [
-        (&package, "format", "3", "tteview.format must be 1 or 2, got \"3\""),
+        (&package, "format", "4", "tteview.format must be 1, 2 or 3, got \"4\""),
+        (&package, "format", "3", "is not a rule of tteview.format 3; update the library"),
         (&package, "format", "1", "belongs to tteview.format 2"),
         (&package, "order", "slow", "tteview.order is not a rule of tteview.format 2"),
         (&package, "chunk", "1", "tteview.chunk is not a rule of tteview.format 2"),

@@ -4,6 +4,7 @@ mod frame_steps;
 mod keys;
 mod labels;
 mod novelty;
+mod resize;
 mod self_test;
 
 use super::limits;
@@ -16,6 +17,7 @@ use keys::{
 };
 use labels::{LabelSet, parse_labels};
 use novelty::parse_novelty;
+use resize::{parse_channel_order, parse_resize};
 use self_test::parse_self_test;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
@@ -101,6 +103,8 @@ pub(super) fn parse_spec(
     check_number("input", "a width", input.width, limits::SIDE_PX)?;
     check_number("input", "a height", input.height, limits::SIDE_PX)?;
     check("input", matches!(input.channels, 1 | 3), "must have 1 or 3 channels")?;
+    let channel_order = parse_channel_order(&keys, input.channels)?;
+    let resize = parse_resize(&keys)?;
     let mean: Vec<f32> = keys.parse_json("mean")?;
     let std: Vec<f32> = keys.parse_json("std")?;
     check_agreement("mean", mean.len() == input.channels, "must have one number per channel")?;
@@ -170,6 +174,8 @@ pub(super) fn parse_spec(
         width_px: input.width,
         height_px: input.height,
         channels: input.channels,
+        channel_order,
+        resize,
         mean,
         std,
         sample_interval_ns,

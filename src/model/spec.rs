@@ -94,6 +94,53 @@ pub struct Novelty {
     pub threshold: f64,
 }
 
+/// How the region of interest is resized before it is centred in the sample
+/// (docs/model-package.md#resizing).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resize {
+    /// Size of the resized region.
+    pub method: ResizeMethod,
+    /// Whether the filter covers all pixels of the region. Without antialiasing, each pixel of the
+    /// result depends on the four nearest pixels only.
+    pub antialias: bool,
+}
+
+impl Default for Resize {
+    /// Returns the antialiased letterbox, which a package without the key `resize` has.
+    fn default() -> Self {
+        Self { method: ResizeMethod::Letterbox, antialias: true }
+    }
+}
+
+/// Size to which the region of interest is resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeMethod {
+    /// The largest size that fits into the sample and has the aspect ratio of the region.
+    Letterbox,
+    /// A fixed size, whatever the aspect ratio of the region is.
+    Stretch {
+        /// Width of the resized region in pixels.
+        width_px: usize,
+        /// Height of the resized region in pixels.
+        height_px: usize,
+    },
+    /// The size whose shorter side has a fixed length and which has the aspect ratio of the region.
+    ShortSide {
+        /// Length of the shorter side in pixels.
+        side_px: usize,
+    },
+}
+
+/// Order of the channels in a sample with three channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+}
+
 /// A tensor of the temporal state. The graph reads it from an input and writes its next value to an
 /// output, whose name is the name of the input followed by `_next`.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,8 +206,12 @@ pub struct ModelSpec {
     pub width_px: usize,
     /// Height of a sample in pixels.
     pub height_px: usize,
-    /// Number of channels: 1 (luma) or 3 (RGB).
+    /// Number of channels: 1 (luma) or 3 (in the order [`Self::channel_order`]).
     pub channels: usize,
+    /// Order of the channels; [`ChannelOrder::Rgb`] if the package has one channel.
+    pub channel_order: ChannelOrder,
+    /// How the region of interest is resized.
+    pub resize: Resize,
     /// Mean that normalisation subtracts from `pixel / 255`, for each channel.
     pub mean: Vec<f32>,
     /// Standard deviation by which normalisation then divides, for each channel.

@@ -1,5 +1,5 @@
-//! Resizing with the antialiased triangle filter (`BILINEAR` in Pillow), first down the columns and
-//! then along the rows.
+//! Resizing with the triangle filter (`BILINEAR` in Pillow), with or without antialiasing, first
+//! down the columns and then along the rows.
 //!
 //! All intermediate values have 16 bits, so that a vector register holds as many values as
 //! possible. Computing the upper half of the product of two 16-bit values takes only a few vector
@@ -15,6 +15,23 @@ use crate::memory::fill_values;
 use weights::{LANES, Span, Weights};
 
 mod weights;
+
+/// One side of a resized image: the length to which the side of the region is resized, and the
+/// pixels of the result that are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) full_px: usize,
+    pub(super) first_px: usize,
+    pub(super) len_px: usize,
+}
+
+impl Side {
+    /// Returns the side of a resized image that is computed as a whole.
+    #[cfg(test)]
+    pub(super) fn whole(len_px: usize) -> Self {
+        Self { full_px: len_px, first_px: 0, len_px }
+    }
+}
 
 /// Number of columns whose sums are kept in registers at the same time.
 const COLUMNS: usize = 64;
@@ -42,16 +59,16 @@ pub(super) struct Resizer {
 }
 
 impl Resizer {
-    /// Allocates buffers for regions of at most the size `from` and results of at most the size
-    /// `to`. Both sizes are `[width, height]` in pixels.
+    /// Allocates buffers for regions of at most the size `from`, of whose resized images at most
+    /// `to` pixels are computed. Both sizes are `[width, height]` in pixels.
     ///
     /// # Errors
     /// Returns [`Status::OutOfMemory`](crate::Status::OutOfMemory) if the memory cannot be
     /// allocated.
-    pub(super) fn new(from: [usize; 2], to: [usize; 2]) -> Result<Self> {
+    pub(super) fn new(from: [usize; 2], to: [usize; 2], antialias: bool) -> Result<Self> {
         Ok(Self {
-            horizontal: Weights::new(from[0], to[0])?,
-            vertical: Weights::new(from[1], to[1])?,
+            horizontal: Weights::new(from[0], to[0], antialias)?,
+            vertical: Weights::new(from[1], to[1], antialias)?,
             // The weights of each sum are padded with zeros. At the end of a row, the padding is
             // multiplied by values beyond the row, so both buffers have `LANES` additional values.
             row: fill_values(from[0] * PIXEL_BYTES + LANES, 0, "a row of a frame")?,
@@ -66,15 +83,15 @@ impl Resizer {
         rows * size_of::<u16>() + weights
     }
 
-    /// Resizes a region. Pixels outside the region, where scanners write patient data, have no
-    /// influence on the result. Plane `i` of `planes` receives byte `channels[i]` of each pixel.
-    /// Each plane has `to[0]` x `to[1]` values.
+    /// Resizes a region to the width `to[0]` and the height `to[1]`. Pixels outside the region, where
+    /// scanners write patient data, have no influence on the result. Plane `i` of `planes` receives
+    /// byte `channels[i]` of each pixel. Each plane has `to[0].len_px` x `to[1].len_px` values.
     pub(super) fn run(
         &mut self,
         from: Image,
         region: Region,
         channels: &[usize],
-        to: [usize; 2],
+        to: [Side; 2],
         planes: &mut [u8],
     ) {
         let [left, top, width, height] =
@@ -82,11 +99,17 @@ impl Resizer {
         self.horizontal.set_lengths(width, to[0]);
         self.vertical.set_lengths(height, to[1]);
         let (step, pitch) = (from.pixel_bytes, from.width_px * from.pixel_bytes);
-        let region = &from.bytes[top * pitch + left * step..];
+        // Only these columns of the region have an influence on the columns that are computed.
+        let columns = self.horizontal.pixels();
+        let (first, last) = (columns.start * step, columns.end * step);
+        let region = &from.bytes[top * pitch + left * step + first..];
+        let [to_width, to_height] = to.map(|side| side.len_px);
         for (y, down) in self.vertical.spans().enumerate() {
-            add_rows(&region[down.first * pitch..], pitch, down, &mut self.row[..width * step]);
-            for (&channel, plane) in channels.iter().zip(planes.chunks_exact_mut(to[0] * to[1])) {
-                let target = &mut plane[y * to[0]..][..to[0]];
+            add_rows(&region[down.first * pitch..], pitch, down, &mut self.row[first..last]);
+            for (&channel, plane) in
+                channels.iter().zip(planes.chunks_exact_mut(to_width * to_height))
+            {
+                let target = &mut plane[y * to_width..][..to_width];
                 if step == 1 {
                     add_along(&self.row, &self.horizontal, target);
                 } else {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::frame::Region;
-use crate::model::{Mode, Precision, SelfTest};
+use crate::model::{Mode, Precision, Resize, ResizeMethod, SelfTest};
 
 const MEAN: [f32; 3] = [0.45, 0.4, 0.35];
 const STD: [f32; 3] = [0.225, 0.25, 0.2];
@@ -24,6 +24,8 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         width_px,
         height_px,
         channels,
+        channel_order: ChannelOrder::default(),
+        resize: Resize::default(),
         mean: MEAN[..channels].to_vec(),
         std: STD[..channels].to_vec(),
         sample_interval_ns: 33_333_333,
@@ -354,3 +356,5 @@ fn a_frame_or_sample_of_the_wrong_size_is_refused() {
     assert_eq!(status(64, 48, 64 * 48 - 1, 1024), Err(Status::FrameGeometry));
     assert_eq!(status(64, 48, 64 * 48, 1023), Err(Status::InvalidArgument));
 }
+
+mod methods;

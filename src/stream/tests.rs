@@ -11,6 +11,7 @@ mod lanes;
 pub(crate) mod network;
 mod overload;
 mod pause;
+mod preprocessing;
 mod query;
 mod rules;
 mod timestamps;

@@ -260,6 +260,18 @@ fn metadata_cases() -> Vec<(Builder, &'static str)> {
         (set("states", &state("[]")), "states"),
         (set("states", &format!("[{}]", states.join(","))), "states"),
         (set("states", &format!(r#"[{{"name":"{long}","shape":[1],"initial":0}}]"#)), "states"),
+        (set("resize", r#"{"kind":"stretch","width":8,"height":8}"#), "format 2 or 3, got 1"),
+        (set("channel_order", "rgb"), "format 2 or 3, got 1"),
+        (set("format", "3").set("crop", "8"), "tteview.crop is not a rule of tteview.format 3"),
+        (set("format", "3").set("resize", r#"{"kind":"crop"}"#), "tteview.resize"),
+        (set("format", "3").set("resize", r#"{"kind":"short_side","side":0}"#), "tteview.resize"),
+        (
+            set("format", "3")
+                .set("resize", r#"{"kind":"stretch","width":18446744073709551615,"height":1}"#),
+            "tteview.resize",
+        ),
+        (set("format", "3").set("channel_order", "bgr"), "tteview.channel_order"),
+        (set("format", "4"), "tteview.format must be 1, 2 or 3"),
         (set("model_version", &"x".repeat(5000)), "model_version"),
         (set("provenance", &"x".repeat((1 << 20) + 1)), "metadata value"),
         (set(&long, ""), "metadata key"),

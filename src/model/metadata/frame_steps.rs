@@ -1,5 +1,5 @@
-//! The keys of format 2, which describes frame steps. It implements
-//! docs/model-package.md#frame-steps.
+//! The formats of the metadata, and the keys of format 2, which describes frame steps. It implements
+//! docs/model-package.md#formats and docs/model-package.md#frame-steps.
 
 use super::keys::{Keys, check_agreement, check_number, invalid};
 use super::self_test::parse_frame_self_test;
@@ -8,7 +8,7 @@ use crate::model::limits;
 use crate::model::spec::{FrameSteps, Mode, SelfTest, StateSpec};
 use std::collections::HashSet;
 
-/// The keys of both formats.
+/// The keys of all formats.
 const COMMON_KEYS: [&str; 24] = [
     "format",
     "mode",
@@ -36,6 +36,9 @@ const COMMON_KEYS: [&str; 24] = [
     "model_card",
 ];
 
+/// The keys of the formats 2 and 3. Libraries that know only format 1 would ignore them.
+const STRICT_KEYS: [&str; 2] = ["resize", "channel_order"];
+
 /// The keys of format 2 alone.
 const FRAME_KEYS: [&str; 4] = ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows"];
 
@@ -51,24 +54,31 @@ pub(super) struct Context<'a> {
 /// that it does not have, because a package whose rules are ignored would give wrong labels.
 pub(super) fn check_format(keys: &Keys<'_>) -> Result<bool> {
     let own = || keys.0.keys().filter_map(|key| key.strip_prefix("tteview."));
+    let check_known = |format: &str, more: &[&str]| {
+        let is_known = |key: &str| {
+            COMMON_KEYS.contains(&key) || STRICT_KEYS.contains(&key) || more.contains(&key)
+        };
+        own().find(|key| !is_known(key)).map_or(Ok(()), |key| {
+            let key = limits::shorten(key);
+            let problem = format!("is not a rule of tteview.format {format}; update the library");
+            Err(invalid(key, &problem))
+        })
+    };
     match keys.text("format")? {
-        "1" => match own().find(|key| FRAME_KEYS.contains(key)) {
-            Some(key) => Err(invalid(key, "belongs to tteview.format 2, got 1")),
-            None => Ok(false),
-        },
-        "2" => {
-            let is_known = |key: &str| COMMON_KEYS.contains(&key) || FRAME_KEYS.contains(&key);
-            match own().find(|key| !is_known(key)) {
-                Some(key) => {
-                    let key = limits::shorten(key);
-                    Err(invalid(key, "is not a rule of tteview.format 2; update the library"))
-                }
-                None => Ok(true),
+        "1" => {
+            if let Some(key) = own().find(|key| FRAME_KEYS.contains(key)) {
+                return Err(invalid(key, "belongs to tteview.format 2, got 1"));
             }
+            if let Some(key) = own().find(|key| STRICT_KEYS.contains(key)) {
+                return Err(invalid(key, "belongs to tteview.format 2 or 3, got 1"));
+            }
+            Ok(false)
         }
+        "2" => check_known("2", &FRAME_KEYS).map(|()| true),
+        "3" => check_known("3", &["chunk", "head"]).map(|()| false),
         format => {
             let format = limits::shorten(format);
-            Err(invalid("format", &format!("must be 1 or 2, got {format:?}")))
+            Err(invalid("format", &format!("must be 1, 2 or 3, got {format:?}")))
         }
     }
 }

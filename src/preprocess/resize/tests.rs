@@ -22,8 +22,8 @@ impl Case {
         let mut planes = vec![0; self.to[0] * self.to[1] * self.pixel_bytes];
         let image =
             Image { bytes: &self.bytes, width_px: self.width, pixel_bytes: self.pixel_bytes };
-        let mut resizer = Resizer::new([self.width, self.height], self.to).unwrap();
-        resizer.run(image, self.region, &channels, self.to, &mut planes);
+        let mut resizer = Resizer::new([self.width, self.height], self.to, true).unwrap();
+        resizer.run(image, self.region, &channels, self.to.map(Side::whole), &mut planes);
         planes
     }
 

@@ -6,8 +6,8 @@ use super::frame_network::FrameNetwork;
 use super::network::Network;
 use crate::classifier::rules::{EarlyStop, ViewChange};
 use crate::counting::allocations;
-use crate::frame::{FrameView, Geometry, PixelFormat};
-use crate::model::{ModelPackage, ModelSpec};
+use crate::frame::{FrameView, Geometry, PixelFormat, Region};
+use crate::model::{ChannelOrder, ModelPackage, ModelSpec, Resize, ResizeMethod};
 use crate::preprocess::Preprocess;
 use crate::stream::Stream;
 use crate::stream::config::{Drive, StreamConfig};
@@ -125,17 +125,39 @@ fn the_lanes_of_frame_steps_allocate_nothing_after_that() {
 fn preprocessing_allocates_nothing_when_frames_change() {
     let grey = load_spec(include_bytes!("../../../models/standin.stream.onnx"));
     let colour = ModelSpec { channels: 3, mean: vec![0.5; 3], std: vec![0.2; 3], ..grey.clone() };
-    for spec in [&grey, &colour] {
+    let side = grey.width_px;
+    let methods = [
+        ResizeMethod::Letterbox,
+        ResizeMethod::Stretch { width_px: side, height_px: side },
+        ResizeMethod::Stretch { width_px: 4096, height_px: 1 },
+        ResizeMethod::ShortSide { side_px: 1 },
+        ResizeMethod::ShortSide { side_px: side },
+        ResizeMethod::ShortSide { side_px: 4096 },
+    ];
+    for (spec, method) in [&grey, &colour].into_iter().flat_map(|spec| methods.map(|m| (spec, m))) {
+        let spec = ModelSpec {
+            resize: Resize { method, antialias: method != methods[1] },
+            channel_order: if spec.channels == 3 { ChannelOrder::Bgr } else { ChannelOrder::Rgb },
+            ..spec.clone()
+        };
         let mut sample = vec![0.0; spec.sample_len()];
-        let mut preprocess = Preprocess::new(spec, 640, 480).unwrap();
+        let mut preprocess = Preprocess::new(&spec, 640, 480).unwrap();
         for format in [PixelFormat::Gray8, PixelFormat::Yuyv, PixelFormat::Rgb24, PixelFormat::I420]
         {
             // The frames grow to the largest size, and then shrink to the smallest.
             for (width, height) in [(320, 240), (640, 480), (32, 480), (640, 32), (32, 32)] {
                 let geometry = Geometry::new(format, width, height).unwrap();
                 let pixels = vec![9; geometry.frame_bytes()];
-                let run = || preprocess.run(&geometry, &pixels, &mut sample).unwrap();
-                assert_eq!(allocations(run).0, 0, "{format:?} of {width} x {height}");
+                let column = Region { x_px: 3, y_px: 0, width_px: 1, height_px: height };
+                let row = Region { x_px: 0, y_px: 3, width_px: width, height_px: 1 };
+                for geometry in [
+                    geometry,
+                    geometry.with_region(column).unwrap(),
+                    geometry.with_region(row).unwrap(),
+                ] {
+                    let run = || preprocess.run(&geometry, &pixels, &mut sample).unwrap();
+                    assert_eq!(allocations(run).0, 0, "{geometry:?}, {method:?}");
+                }
             }
         }
     }

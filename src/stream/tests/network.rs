@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::frame::{FrameView, Geometry, Orientation, PixelFormat};
 use crate::model::part::Part;
-use crate::model::{Label, Mode, ModelSpec, Precision, SelfTest};
+use crate::model::{ChannelOrder, Label, Mode, ModelSpec, Precision, Resize, SelfTest};
 use crate::result::ViewResult;
 use crate::stream::acquirer::{Acquirer, PushError};
 use crate::stream::config::StreamConfig;
@@ -135,6 +135,8 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         threshold: 0.0,
         group_threshold: 0.0,
         novelty: None,
+        channel_order: ChannelOrder::default(),
+        resize: Resize::default(),
         orientation: Orientation::default(),
         precision: Precision::Fp32,
         self_test: SelfTest { seed: 1, logits: vec![], tolerance_fp32: 0.0, tolerance_fp16: 0.0 },
