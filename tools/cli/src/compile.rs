@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use tteview::{ModelPackage, regular_file};
 use tteview_compiler::verify::{Runtime, Source, compare_steps, verify};
 use tteview_compiler::{
-    CompileError, CompileOptions, CompiledNetwork, Precision, Spec, Steps, TensorInfo, Winograd,
-    compile, inspect, parse_labels,
+    ChannelOrder, CompileError, CompileOptions, CompiledNetwork, Precision, Preprocess, Resize,
+    ResizeKind, Spec, Steps, TensorInfo, Winograd, compile, inspect, parse_labels,
 };
 
 /// Seed of the random clip for `--verify`.
@@ -38,6 +38,16 @@ pub(crate) struct Compile {
     /// frames
     #[arg(long, value_parser = ["1"])]
     channels: Option<String>,
+    /// How the training images were resized: letterbox, stretch, stretch=WIDTHxHEIGHT, short-side or
+    /// short-side=SIDE; without sizes, those of the input
+    #[arg(long, value_name = "RULE")]
+    resize: Option<Resize>,
+    /// Resize without antialiasing, as OpenCV and PyTorch do by default
+    #[arg(long)]
+    no_antialias: bool,
+    /// Order of the channels of a network with three channels: rgb or bgr
+    #[arg(long, value_name = "ORDER")]
+    channel_order: Option<ChannelOrder>,
     /// Floating-point precision inside the graph
     #[arg(long, value_enum, default_value_t = PrecisionArgument::Fp32)]
     precision: PrecisionArgument,
@@ -140,6 +150,7 @@ impl Compile {
         };
         options.spec = Spec::from_toml(&spec).map_err(spec_failure)?;
         let assumed = Spec::assumed_values(&spec).map_err(spec_failure)?;
+        self.set_preprocess(&mut options.spec.preprocess);
         options.output.clone_from(&self.logits);
         options.grey = self.channels.is_some();
         options.precision = self.precision.precision();
@@ -166,6 +177,20 @@ impl Compile {
             print_line(&format!("chunk steps, because frame steps are not possible: {reason}"))?;
         }
         verified.iter().try_for_each(|line| print_line(line))
+    }
+
+    /// Replaces the values of the specification with those of the options.
+    fn set_preprocess(&self, preprocess: &mut Preprocess) {
+        let given = preprocess.resize.as_ref().is_none_or(|resize| resize.antialias);
+        if let Some(resize) = &self.resize {
+            preprocess.resize = Some(Resize { antialias: given, ..resize.clone() });
+        }
+        if self.no_antialias {
+            let resize =
+                preprocess.resize.get_or_insert_with(|| Resize::new(ResizeKind::Letterbox));
+            resize.antialias = false;
+        }
+        preprocess.channel_order = self.channel_order.or(preprocess.channel_order);
     }
 
     /// Reads the source network and compiles it.

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_line};
 use crate::output_file::OutputFile;
 use clap::Args;
+use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
 use tteview::frame::PixelFormat;
@@ -39,6 +40,11 @@ impl Frames {
         target.commit().map_err(write_failure)?;
         print_warnings(&cine);
         let facts = &cine.facts;
-        if self.json { print_json(&facts.to_json()) } else { print_line(&facts.to_line()) }
+        if !self.json {
+            return print_line(&facts.to_line());
+        }
+        let mut json = facts.to_json();
+        json["times_ns"] = json!(facts.timing.times_ns);
+        print_json(&json)
     }
 }

@@ -320,3 +320,40 @@ fn card_is_written_into_a_copy_and_printed() {
     assert_eq!(outcome.exit, 3);
     assert!(outcome.stderr.contains("missing field"), "{}", outcome.stderr);
 }
+
+#[test]
+fn compile_writes_the_preprocessing_and_inspect_shows_it() {
+    let folder = create_folder("compile-preprocess");
+    let source = write_network(&folder, 3, source::Padding::Left);
+    let spec = folder.join("spec.toml");
+    std::fs::write(&spec, "[preprocess]\nresize = { kind = \"stretch\", antialias = false }\n")
+        .unwrap();
+    let spec = ["--spec", spec.to_str().unwrap()];
+    let shown = |kind: &str| -> Value {
+        let package = folder.join(format!("net.{kind}.onnx"));
+        let outcome = run_tteview(["inspect", package.to_str().unwrap(), "--json"]);
+        serde_json::from_str::<Value>(&outcome.stdout).unwrap()["metadata"].clone()
+    };
+    let outcome = run_compile(&folder, &source, &spec);
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains("preprocess.resize is"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("preprocess.channel_order is rgb"), "{}", outcome.stdout);
+    let stretch = serde_json::json!(
+        {"kind": "stretch", "width": 32, "height": 32, "antialias": false}
+    );
+    for (kind, format) in [("clip", 3), ("stream", 2)] {
+        assert_eq!(shown(kind)["resize"], stretch, "{kind}");
+        assert_eq!(shown(kind)["format"], format, "{kind}");
+    }
+    // An option replaces the value of the specification, and leaves the others.
+    let options = ["--resize", "short-side=40", "--channel-order", "bgr"];
+    let outcome = run_compile(&folder, &source, &[&spec[..], &options[..]].concat());
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains("note: preprocess"), "{}", outcome.stdout);
+    let short_side = serde_json::json!({"kind": "short_side", "side": 40, "antialias": false});
+    assert_eq!(shown("clip")["resize"], short_side);
+    assert_eq!(shown("clip")["channel_order"], "bgr");
+    let outcome = run_compile(&folder, &source, &["--resize", "five-crop"]);
+    assert_eq!(outcome.exit, 2);
+    assert!(outcome.stderr.contains("short-side=SIDE"), "{}", outcome.stderr);
+}

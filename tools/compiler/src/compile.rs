@@ -110,6 +110,8 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     }
     let [_, channels, _, _] = layout.lowered_shape(&graph, pathways.fast);
     options.spec.check(channels)?;
+    options.spec.preprocess.check(channels, options.grey)?;
+    notes.extend(options.spec.preprocess.describe_assumed(channels));
     let mut timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
     if matches!(timing.time(graph.outputs[0]), Time::Frames { .. })
         && let Some(frames) = average_frames(&mut graph, &mut layout)

@@ -72,6 +72,7 @@
 //! | `--labels FILE` | [`CompileOptions::labels`] and [`CompileOptions::groups`], parsed by [`parse_labels`] |
 //! | `--spec FILE` | [`CompileOptions::spec`], parsed by [`Spec::from_toml`] |
 //! | `-o NAME` | [`CompileOptions::name`] |
+//! | `--resize`, `--no-antialias`, `--channel-order` | [`Spec::preprocess`] |
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--logits NAME` | [`CompileOptions::output`] |
@@ -111,6 +112,7 @@ mod package;
 mod parts;
 mod pathways;
 mod precision;
+mod preprocess;
 #[cfg(any(feature = "self-test", feature = "verify"))]
 mod run;
 mod self_test;
@@ -131,6 +133,7 @@ pub use novelty::{Novelty, NoveltyKind};
 pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
 pub use output::{LogitsForm, LogitsSource};
 pub use package::{CompiledNetwork, Package};
+pub use preprocess::{ChannelOrder, Preprocess, Resize, ResizeKind};
 
 #[cfg(all(test, feature = "verify"))]
 mod tests;

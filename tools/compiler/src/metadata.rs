@@ -89,6 +89,7 @@ impl CommonMetadata<'_> {
             entries.insert("groups".into(), json!(groups).to_string());
             entries.insert("group_threshold".into(), json!(spec.group_threshold).to_string());
         }
+        spec.preprocess.add_entries(&mut entries, self.input);
         if let Some(novelty) = &spec.novelty {
             entries.insert("novelty".into(), json!(novelty).to_string());
         }

@@ -3,6 +3,7 @@
 use crate::error::{CompileError, Result, fail_spec};
 use crate::labels::{Group, Label, LabelSet};
 use crate::novelty::Novelty;
+use crate::preprocess::Preprocess;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -50,6 +51,8 @@ pub struct Spec {
     /// Display orientation of the training data: `standard`, `mirrored`, `upside_down` or
     /// `mirrored_upside_down`.
     pub orientation: String,
+    /// How the training images were resized, and the order of their channels.
+    pub preprocess: Preprocess,
     /// Version of the model, for the device's records.
     pub model_version: String,
     /// Description of who trained the network and on which data.
@@ -70,6 +73,7 @@ impl Default for Spec {
             group_threshold: 0.0,
             novelty: None,
             orientation: "standard".into(),
+            preprocess: Preprocess::default(),
             model_version: String::new(),
             provenance: String::new(),
         }

@@ -11,5 +11,6 @@ mod outputs;
 mod package;
 mod random_network;
 mod source;
+mod specification;
 mod streaming;
 mod support;

@@ -9,7 +9,7 @@ use prost::Message;
 use sha2::Digest;
 
 /// Returns a causal network with two pathways.
-fn causal_network(channels: usize) -> Source {
+pub(super) fn causal_network(channels: usize) -> Source {
     let mut s = Source::new(11);
     let slow = s.input("slow", &[1, channels, 4, 8, 8]);
     let fast = s.input("fast", &[1, channels, 16, 8, 8]);
