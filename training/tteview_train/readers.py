@@ -1,7 +1,8 @@
 """Readers of cines in PNG folders and in DICOM, GIF, AVI and MP4 files.
 
 The rules for times and for the image region are the same as in `tools/cli/src/cine`, so that
-training and the program `tteview` read the same frames and times.
+training and the program `tteview` read the same frames and times. A file that the program would
+read in another way, or not at all, is refused. Both are tested with `tools/cli/tests/cases`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageSequence
 
-ASSUMED_PERIOD_NS = 33_333_333
-"""Frame period of a cine that contains no times."""
-
-LONGEST_STEP_NS = 60e9
-"""Maximum time between two consecutive frames.
-
-If any two consecutive frames are further apart, the reader ignores the times in the file.
-"""
+from .dicom_checks import find_problem
+from .timing import FrameRate, choose_times, compute_times
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -73,11 +68,6 @@ def read_cine(path: Path, period_ns: int | None = None) -> Cine:
     return cine
 
 
-def compute_times(frames: int, period_ns: int) -> list[int]:
-    """Computes the times of frames with a constant period."""
-    return [i * period_ns for i in range(frames)]
-
-
 def _choose_reader(path: Path) -> Callable[[Path], Cine]:
     if path.is_dir():
         return _read_png_folder
@@ -112,13 +102,19 @@ def _read_png_folder(path: Path) -> Cine:
                 frames.append(_convert_image(image))
         except Exception as error:
             raise CineError(f"{file}: {error}") from error
-    return Cine(frames, compute_times(len(frames), ASSUMED_PERIOD_NS))
+    return Cine(frames, choose_times(len(frames), []))
 
 
 def _convert_image(image: Image.Image) -> Pixels:
+    if getattr(image, "n_frames", 1) > 1:
+        raise CineError("an animated PNG in a folder is not supported; extract its frames")
     if image.mode in ("I;16", "I;16B", "I"):
         return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
     is_grey = image.mode in ("1", "L", "LA")
+    if "A" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        # A transparent pixel is black.
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return np.asarray(image.convert("L" if is_grey else "RGB"))
 
 
@@ -130,8 +126,8 @@ def _read_gif(path: Path) -> Cine:
         for frame in ImageSequence.Iterator(image):
             delays.append(float(frame.info.get("duration", 0)))
             frames.append(np.asarray(frame.convert("RGB")))
-    times = _sum_steps([delay * 1e6 for delay in delays[:-1]], len(frames))
-    return Cine(frames, times or compute_times(len(frames), ASSUMED_PERIOD_NS))
+    steps = FrameRate([0.0, *(delay * 1e6 for delay in delays[:-1])])
+    return Cine(frames, choose_times(len(frames), [steps]))
 
 
 def _read_video(path: Path) -> Cine:
@@ -146,18 +142,62 @@ def _read_video(path: Path) -> Cine:
     seconds: list[float | None] = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
+        codec, is_avi = stream.codec_context.name, container.format.name == "avi"
+        if codec not in ("h264", "mjpeg") and not (is_avi and codec == "rawvideo"):
+            raise CineError(
+                f"{path}: video with {codec} is not supported, because tteview does not read it; "
+                f"convert it with: ffmpeg -i {path.name} -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4"
+            )
+        size = (stream.codec_context.width, stream.codec_context.height)
+        if is_avi:
+            size = _read_avi_size(path) or size
         rate = float(stream.average_rate) if stream.average_rate else 0.0
         for frame in container.decode(stream):
+            _check_video_frame(path, frame, size)
             is_grey = frame.format.name in ("gray", "gray8")
             frames.append(frame.to_ndarray(format="gray" if is_grey else "rgb24"))
             seconds.append(frame.time)
+        if stream.frames not in (0, len(frames)):
+            raise CineError(
+                f"{path}: the file lists {stream.frames} frames, but {len(frames)} can be decoded; "
+                "convert the file"
+            )
+    rates = [FrameRate([1e9 / rate])] if rate > 0 else []
     known = [time for time in seconds if time is not None]
-    times: list[int] | None = None
-    if len(known) == len(frames) > 1:
-        times = _sum_steps([(b - a) * 1e9 for a, b in itertools.pairwise(known)], len(frames))
-    if times is None and rate > 0:
-        times = compute_times(len(frames), round(1e9 / rate))
-    return Cine(frames, times or compute_times(len(frames), ASSUMED_PERIOD_NS))
+    if not is_avi and len(known) == len(frames):
+        steps = [(b - a) * 1e9 for a, b in itertools.pairwise(known)]
+        rates.insert(0, FrameRate([0.0, *steps]))
+    return Cine(frames, choose_times(len(frames), rates))
+
+
+def _read_avi_size(path: Path) -> tuple[int, int] | None:
+    """Reads the width and height of the frames from the header of an AVI file.
+
+    FFmpeg instead reports the size of the Motion JPEG images. Raises `CineError` if these are the
+    fields of interlaced frames.
+    """
+    data = path.read_bytes()
+    polarity = data.find(b"AVI1")
+    if 0 <= polarity < len(data) - 4 and data[polarity + 4] != 0:
+        raise CineError(f"{path}: interlaced video is not supported; convert it")
+    header = data.find(b"strf", max(data.find(b"vids"), 0))
+    if header < 0:
+        return None
+    width, height = (
+        int.from_bytes(data[header + at : header + at + 4], "little", signed=True)
+        for at in (12, 16)
+    )
+    return width, abs(height)
+
+
+def _check_video_frame(path: Path, frame: Any, size: tuple[int, int]) -> None:
+    if getattr(frame, "interlaced_frame", False):
+        raise CineError(f"{path}: interlaced video is not supported; convert it")
+    if (frame.width, frame.height) != size:
+        raise CineError(
+            f"{path}: a frame has {frame.width} x {frame.height} pixels, but the file says "
+            f"{size[0]} x {size[1]}; convert the file"
+        )
 
 
 def _read_dicom(path: Path) -> Cine:
@@ -166,6 +206,8 @@ def _read_dicom(path: Path) -> Cine:
     dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
         raise CineError(f"{path}: the file has no pixel data")
+    if problem := find_problem(dataset):
+        raise CineError(f"{path}: {problem}")
     pixels = decoders.pixel_array(dataset)  # pydicom converts YBR to RGB.
     has_palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
     if has_palette:
@@ -183,48 +225,29 @@ def _read_dicom(path: Path) -> Cine:
     return Cine(frames, _read_dicom_times(dataset, len(frames)), region, aspect)
 
 
-def _sum_steps(steps_ns: list[float], frames: int) -> list[int] | None:
-    """Computes the times of frames from the steps between them.
-
-    Returns `None` if a step is missing or out of range.
-    """
-    if len(steps_ns) < frames - 1 or any(not 1 <= step <= LONGEST_STEP_NS for step in steps_ns):
-        return None
-    times = [0]
-    for step in steps_ns[: frames - 1]:
-        times.append(times[-1] + round(step))
-    return times
-
-
 def _read_dicom_times(dataset: Any, frames: int) -> list[int]:
     """Reads the times from the element that the frame increment pointer names (PS3.3, C.7.6.5).
 
     If that element is missing or invalid, the function uses another element that defines times.
     """
 
-    def read_vector() -> list[int] | None:
-        steps = dataset.get("FrameTimeVector")
-        if steps is None:
-            return None
-        listed = [float(step) for step in (steps if hasattr(steps, "__iter__") else [steps])]
-        return _sum_steps([step * 1e6 for step in listed[1:]], frames)
-
-    def read_period(name: str, convert: Callable[[float], float]) -> list[int] | None:
+    def read_period(name: str, convert: Callable[[float], float]) -> list[FrameRate]:
         value = dataset.get(name)
         if value in (None, "") or float(value) <= 0:
-            return None
-        step = convert(float(value))
-        return compute_times(frames, round(step)) if 1 <= step <= LONGEST_STEP_NS else None
+            return []
+        return [FrameRate([convert(float(value))])]
 
-    is_vector = dataset.get("FrameIncrementPointer") == 0x00181065
-    return (
-        (read_vector() if is_vector else None)
-        or read_period("FrameTime", lambda ms: ms * 1e6)
-        or read_vector()
-        or read_period("CineRate", lambda rate: 1e9 / rate)
-        or read_period("RecommendedDisplayFrameRate", lambda rate: 1e9 / rate)
-        or compute_times(frames, ASSUMED_PERIOD_NS)
-    )
+    steps = dataset.get("FrameTimeVector")
+    listed = [float(step) * 1e6 for step in steps] if hasattr(steps, "__iter__") else []
+    rates = [
+        read_period("FrameTime", lambda ms: ms * 1e6),
+        [FrameRate(listed)] if len(listed) > 1 else [],
+    ]
+    if dataset.get("FrameIncrementPointer") == 0x00181065:
+        rates.reverse()
+    rates.append(read_period("CineRate", lambda rate: 1e9 / rate))
+    rates.append(read_period("RecommendedDisplayFrameRate", lambda rate: 1e9 / rate))
+    return choose_times(frames, [rate for found in rates for rate in found])
 
 
 def _find_image_region(
