@@ -3,8 +3,9 @@ import pytest
 from cine_files import build_entry, write_png_folder
 from PIL import Image
 
-from tteview_train.cine_cache import Cache, SampleSettings, decode, fit_size, preprocess
+from tteview_train.cine_cache import Cache, SampleSettings, decode, preprocess
 from tteview_train.readers import Cine, CineError
+from tteview_train.resizing import Resizing
 
 GREY = SampleSettings(32, 1)
 
@@ -23,9 +24,9 @@ def test_a_region_is_cropped_resized_and_centred_on_black():
 
 
 def test_sides_are_rounded_half_up_and_fit_the_square():
-    assert fit_size(640, 480, 112) == (112, 84)
-    assert fit_size(30, 20, 32) == (32, 21)
-    assert fit_size(4000, 1, 32) == (32, 1)
+    assert Resizing().compute_size(640, 480, 112) == (112, 84)
+    assert Resizing().compute_size(30, 20, 32) == (32, 21)
+    assert Resizing().compute_size(4000, 1, 32) == (32, 1)
 
 
 def test_colour_becomes_luma_or_three_planes():

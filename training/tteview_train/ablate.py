@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoint import write_text_atomically
-from .cine_cache import Cache, SampleSettings
+from .cine_cache import Cache
 from .config import TrainConfig
 from .manifest import PERIOD, Entry, ManifestError, check_labels, read_manifest, select_split
 from .model_config import CAUSAL, CENTRED
@@ -172,7 +172,7 @@ def _score_run(run: Path, entries: Sequence[Entry], manifest: Path, options: Run
     model, config, _ = load_run(run)
     check_labels(manifest, entries, config.labels)
     assert options.cache is not None
-    cache = Cache(options.cache, SampleSettings(config.model.size_px, config.model.in_channels))
+    cache = Cache(options.cache, config.sample_settings)
     return validate(model, entries, cache, config)
 
 

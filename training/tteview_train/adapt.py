@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from .balance import draw_epoch
 from .checkpoint import save_checkpoint
-from .cine_cache import Cache, SampleSettings
+from .cine_cache import Cache
 from .config import TrainConfig, save_config
 from .dataset import choose_samples, normalise
 from .loss import ChunkLogits
@@ -97,9 +97,7 @@ def adapt(
             f"adaptation needs at least {FEWEST_CINES} cines, got {len(entries)}; add cines"
         )
     model, config, _ = load_run(run, checkpoint)
-    decoded = Cache(
-        cache or run / "cache", SampleSettings(config.model.size_px, config.model.in_channels)
-    )
+    decoded = Cache(cache or run / "cache", config.sample_settings)
     before = _predict_labels(model, entries, decoded, config)
     codes = [label.code for label in config.labels]
     predicted = dict(sorted(Counter(codes[number] for number in before).items()))

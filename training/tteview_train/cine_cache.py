@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from .manifest import Entry
-from .readers import Cine, CineError, Pixels, read_cine
+from .program import find_program, load_cine
+from .readers import Cine, CineError, Pixels
+from .resizing import Resizing, place_side, resize_image
 from .sampling import Times, select_accepted
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Version of the cached data. Increase the number when a code change alters the decoded frames."""
 
 MOST_ERRORS_LISTED = 20
@@ -28,10 +30,14 @@ MOST_ERRORS_LISTED = 20
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """The size of a sample and its number of channels."""
+    """The settings that turn a frame into a sample."""
 
     size_px: int
+    """Height and width of a sample."""
     channels: int
+    resizing: Resizing = field(default_factory=Resizing)
+    channel_order: str = "rgb"
+    """Order of the channels if there are three: `rgb` or `bgr`."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +47,6 @@ class DecodedCine:
     frames: npt.NDArray[np.uint8]
     """Frames [T, C, H, W], which may be memory-mapped from a file."""
     times_ns: Times
-
-
-def fit_size(width: int, height: float, size_px: int) -> tuple[int, int]:
-    """Computes the largest width and height that fit into a square and keep the aspect ratio.
-
-    Halves are rounded up, and no side is smaller than 1.
-    """
-    scale = min(size_px / width, size_px / height)
-
-    def fit(side: float) -> int:
-        return min(max(int(side * scale + 0.5), 1), size_px)
-
-    return fit(width), fit(height)
 
 
 def preprocess(frame: Pixels, cine: Cine, settings: SampleSettings) -> Pixels:
@@ -68,18 +61,22 @@ def preprocess(frame: Pixels, cine: Cine, settings: SampleSettings) -> Pixels:
     mode = "L" if settings.channels == 1 else "RGB"
     image = Image.fromarray(np.ascontiguousarray(frame)).convert(mode)
     size = settings.size_px
-    width, height = fit_size(image.width, image.height * cine.pixel_aspect, size)
-    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
-    sample = np.zeros((settings.channels, size, size), np.uint8)
-    left, top = (size - width) // 2, (size - height) // 2
+    # The library keeps the aspect ratio of the pixels in single precision.
+    shape_height = image.height * float(np.float32(cine.pixel_aspect))
+    resized_size = settings.resizing.compute_size(image.width, shape_height, size)
+    resized = resize_image(image, resized_size, settings.resizing.antialias)
     planes = resized[None] if settings.channels == 1 else resized.transpose(2, 0, 1)
-    sample[:, top : top + height, left : left + width] = planes
+    if settings.channel_order == "bgr":
+        planes = planes[::-1]
+    sample = np.zeros((settings.channels, size, size), np.uint8)
+    (left, x, columns), (top, y, rows) = (place_side(side, size) for side in resized_size)
+    sample[:, y : y + rows, x : x + columns] = planes[:, top : top + rows, left : left + columns]
     return sample
 
 
 def decode(entry: Entry, settings: SampleSettings) -> DecodedCine:
     """Reads and preprocesses a cine. Raises `CineError`."""
-    cine = read_cine(entry.path, entry.period_ns)
+    cine = load_cine(entry.path, entry.period_ns)
     accepted = select_accepted(cine.times_ns)
     frames = np.stack([preprocess(cine.frames[index], cine, settings) for index in accepted])
     return DecodedCine(frames, np.asarray([cine.times_ns[index] for index in accepted], np.int64))
@@ -88,8 +85,9 @@ def decode(entry: Entry, settings: SampleSettings) -> DecodedCine:
 def compute_cache_key(entry: Entry, settings: SampleSettings) -> str:
     """Computes the cache key of a cine.
 
-    The key depends on the path, on the name, size and time stamp of each file, on the frame period
-    and on the settings. Raises `CineError` if the file or folder does not exist.
+    The key depends on the path, on the name, size and time stamp of each file, on the frame
+    period, on the settings and on whether the program `tteview` reads the cine. Raises `CineError`
+    if the file or folder does not exist.
     """
     try:
         files = sorted(entry.path.iterdir()) if entry.path.is_dir() else [entry.path]
@@ -103,6 +101,9 @@ def compute_cache_key(entry: Entry, settings: SampleSettings) -> str:
         entry.period_ns,
         settings.size_px,
         settings.channels,
+        settings.resizing.to_package(),
+        settings.channel_order,
+        find_program() is not None,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""The commands `train`, `predict`, `export`, `fit`, `adapt` and `ablate`."""
+"""The commands `train`, `convert`, `predict`, `export`, `fit`, `adapt` and `ablate`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ from .adapt_command import add_adapt_options
 from .augment_settings import AugmentSettings
 from .balance import METHODS
 from .config import TrainConfig
+from .convert_command import add_convert_options
 from .export_command import add_export_options, add_fit_options
-from .manifest import LabelSet, ManifestError, list_labels, read_labels, read_manifest
-from .model_config import CAUSAL, CENTRED, PRESETS, ModelConfig, build_preset
+from .manifest import LabelSet, ManifestError, derive_labels, read_labels, read_manifest
+from .model_config import (
+    CAUSAL,
+    CENTRED,
+    MICRO_BATCHES,
+    PRESETS,
+    ModelConfig,
+    build_preset,
+)
 from .predict import predict
 from .readers import CineError
+from .resizing import CHANNEL_ORDERS, parse_resizing
 from .run_folder import RunError
 from .train import RunOptions, TrainError, train
 
@@ -79,6 +88,9 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tteview_train", description=__doc__)
     commands = parser.add_subparsers(required=True)
     _add_train_options(commands.add_parser("train", help="train a network or continue a run"))
+    add_convert_options(
+        commands.add_parser("convert", help="export SlowFast weights without training")
+    )
     _add_predict_options(commands.add_parser("predict", help="write the posteriors of cines"))
     add_export_options(commands.add_parser("export", help="write the files for tteview compile"))
     add_fit_options(
@@ -123,6 +135,20 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--in-channels", type=int, choices=(1, 3), default=1, help="1 for grey, 3 for RGB input")
     add("--size", type=int, help="height and width of a sample in pixels; default: the preset's")
+    add(
+        "--resize",
+        default="letterbox",
+        metavar="RULE",
+        help="how a cine is resized: letterbox (default), stretch, stretch=WIDTHxHEIGHT, "
+        "short-side or short-side=SIDE; the result is centred, and cut or surrounded with black",
+    )
+    add(
+        "--antialias",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="resize as Pillow does; --no-antialias: as OpenCV and PyTorch do by default",
+    )
+    add("--channel-order", choices=CHANNEL_ORDERS, default="rgb", help="order of three channels")
     add("--dropout", type=float, default=0.5, help="probability that a feature is dropped")
     add(
         "--samples",
@@ -132,6 +158,12 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
     for name, text in SETTINGS_HELP.items():
         kind = type(DEFAULTS[name])
         add(f"--{name.replace('_', '-')}", type=kind, default=DEFAULTS[name], help=text)
+    add(
+        "--micro-batch",
+        type=int,
+        help="number of cines that run at the same time, to save memory; 0: the whole batch; "
+        "default: the preset's",
+    )
     add("--optimiser", choices=("adamw", "sgd"), default=DEFAULTS["optimiser"])
     add("--balance", choices=METHODS, default=DEFAULTS["balance"], help="class balancing")
     add(
@@ -213,7 +245,10 @@ def _build_config(options: argparse.Namespace) -> TrainConfig:
     values = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
     values["augment_settings"] = AugmentSettings().scale(strength)
     values.update(model=model, labels=labels.labels, groups=labels.groups)
+    values["resizing"] = parse_resizing(options.resize, model.size_px, options.antialias)
     values["manifest"] = str(options.manifest)
+    if options.micro_batch is None:
+        values["micro_batch"] = MICRO_BATCHES.get(options.preset, 0)
     values["emphasis"] = tuple(_parse_factor(text) for text in options.emphasis)
     values["samples"] = options.samples or _choose_sample_count(model)
     return TrainConfig(**values)
@@ -241,7 +276,7 @@ def _choose_sample_count(model: ModelConfig) -> int:
 def _load_labels(options: argparse.Namespace) -> LabelSet:
     if options.labels:
         return read_labels(options.labels)
-    return LabelSet(tuple(list_labels(read_manifest(options.manifest))))
+    return derive_labels(options.manifest, read_manifest(options.manifest))
 
 
 def _build_run_options(options: argparse.Namespace) -> RunOptions:
@@ -274,7 +309,8 @@ def _train(options: argparse.Namespace) -> None:
     progress = train(_build_config(options), options.out, _build_run_options(options))
     if os.environ.get("RANK", "0") == "0":
         best = f"best macro F1 on val {progress.best_f1:.4f}"
-        print(f"{options.out}: {progress.epoch} epochs, {best}")
+        scored = best if progress.best_f1 >= 0 else "not scored, because no cine is in val"
+        print(f"{options.out}: {progress.epoch} epochs, {scored}")
 
 
 def _add_predict_options(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from .augment_settings import AugmentSettings
 from .checkpoint import write_text_atomically
+from .cine_cache import SampleSettings
 from .manifest import Group, Label, LabelSet
 from .model_config import CAUSAL, ModelConfig
+from .resizing import CHANNEL_ORDERS, Resizing
 from .sampling import GAP_NS
 
 
@@ -36,6 +38,12 @@ class TrainConfig:
     epochs: int = 30
     batch: int = 16
     """Number of cines per step in each process."""
+    micro_batch: int = 0
+    """Number of cines that each process runs at the same time, or 0 for the whole batch.
+
+    The gradients of a step are summed over such parts, so a smaller number needs less memory. Batch
+    normalisation uses the statistics of a part.
+    """
     optimiser: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
@@ -58,6 +66,9 @@ class TrainConfig:
     mean: float = 0.45
     std: float = 0.225
     orientation: str = "standard"
+    resizing: Resizing = field(default_factory=Resizing)
+    channel_order: str = "rgb"
+    """Order of the channels if the network has three: `rgb` or `bgr`."""
     seed: int = 0
     groups: tuple[Group, ...] = ()
     """Groups of the labels."""
@@ -87,14 +98,29 @@ class TrainConfig:
                     "emphasis must name a label and a factor above 0, such as A5C=2, got "
                     f"{code}={factor:g}"
                 )
+        if self.channel_order not in CHANNEL_ORDERS:
+            raise ValueError(f"channel_order must be rgb or bgr, got {self.channel_order!r}")
+        if self.channel_order != "rgb" and self.model.in_channels != 3:
+            raise ValueError(
+                f"channel_order must be rgb for a network with {self.model.in_channels} channel, "
+                f"got {self.channel_order!r}"
+            )
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.micro_batch < 0:
+            raise ValueError(f"micro_batch must be at least 0, got {self.micro_batch}")
 
     @property
     def label_set(self) -> LabelSet:
         """The labels and their groups."""
         return LabelSet(self.labels, self.groups)
+
+    @property
+    def sample_settings(self) -> SampleSettings:
+        """The settings that turn a frame into a sample."""
+        model = self.model
+        return SampleSettings(model.size_px, model.in_channels, self.resizing, self.channel_order)
 
     @property
     def class_factors(self) -> list[float]:
@@ -120,6 +146,7 @@ def parse_config(text: str) -> TrainConfig:
         key: tuple(v) if isinstance(v, list) else v for key, v in values["augment_settings"].items()
     }
     values["augment_settings"] = AugmentSettings(**settings)
+    values["resizing"] = Resizing(**values.get("resizing", {}))
     values["emphasis"] = tuple((code, factor) for code, factor in values.get("emphasis", ()))
     return TrainConfig(**values)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .checkpoint import write_text_atomically
 from .config import TrainConfig
 from .decision import DecisionRule
+from .manifest import LabelSet
 from .model import SlowFast
 from .model_config import CAUSAL
 from .novelty import Novelty, extend_head
@@ -103,6 +104,7 @@ def format_spec(
         "threshold": float(rule.threshold),
         **({"group_threshold": float(rule.group_threshold)} if rule.groups else {}),
         "orientation": config.orientation,
+        **_list_preprocess_values(config),
         "model_version": version,
         "provenance": provenance,
     }
@@ -110,6 +112,15 @@ def format_spec(
     # that are valid TOML.
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
     return text + (novelty.format_toml() if novelty else "")
+
+
+def _list_preprocess_values(config: TrainConfig) -> dict[str, Any]:
+    """Lists the values of the table `preprocess`, with dotted keys."""
+    values, order = config.resizing.to_package().items(), config.channel_order
+    return {
+        **{f"preprocess.resize.{key}": value for key, value in values},
+        **({"preprocess.channel_order": order} if config.model.in_channels == 3 else {}),
+    }
 
 
 def export(
@@ -127,16 +138,28 @@ def export(
     the command that compiles the three files. Raises `RunError` or `OSError`.
     """
     model, config, digest = load_run(run, checkpoint)
-    name = out.name.removesuffix(".onnx")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_onnx(extend_head(model, novelty) if novelty else model, out)
-    labels, spec = out.with_name(f"{name}.labels.json"), out.with_name(f"{name}.spec.toml")
     provenance = (
         f"tteview_train, checkpoint sha256 {digest}, seed {config.seed}, {config.epochs} epochs"
     )
     rule = rule or DecisionRule(groups=config.label_set.list_group_indices())
-    text = format_spec(config, temperature, rule, version or name, provenance, novelty)
-    write_text_atomically(labels, config.label_set.to_json())
-    write_text_atomically(spec, text)
-    words = ["tteview", "compile", str(out), "--labels", str(labels), "--spec", str(spec)]
-    return shlex.join([*words, "-o", str(out.with_name(name))])
+    name = out.name.removesuffix(".onnx")
+    spec = format_spec(config, temperature, rule, version or name, provenance, novelty)
+    network = extend_head(model, novelty) if novelty else model
+    return shlex.join(["tteview", *write_files(network, config.label_set, spec, out)])
+
+
+def write_files(model: SlowFast, labels: LabelSet, spec: str, out: Path) -> list[str]:
+    """Writes the graph, the labels and the specification of a network.
+
+    Returns the arguments of the program `tteview` that compile the three files.
+    """
+    name = out.name.removesuffix(".onnx")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_onnx(model, out)
+    labels_file, spec_file = (
+        out.with_name(f"{name}.{end}") for end in ("labels.json", "spec.toml")
+    )
+    write_text_atomically(labels_file, labels.to_json())
+    write_text_atomically(spec_file, spec)
+    files = [str(out), "--labels", str(labels_file), "--spec", str(spec_file)]
+    return ["compile", *files, "-o", str(out.with_name(name))]

@@ -219,6 +219,27 @@ def list_labels(entries: Sequence[Entry]) -> list[Label]:
     return [Label(code, code) for code in sorted({entry.label for entry in entries})]
 
 
+def derive_labels(path: Path, entries: Sequence[Entry]) -> LabelSet:
+    """Returns the labels of the split `train`, in alphabetical order and without groups.
+
+    Raises `ManifestError` if a cine of another split has a label that no training cine has, or if
+    two labels differ only in case, spaces or punctuation, because one of them is then misspelt.
+    """
+    train = select_split(path, entries, "train")
+    labels = LabelSet(tuple(list_labels(train)))
+    spellings: dict[str, str] = {}
+    for entry in entries:
+        plain = "".join(c for c in entry.label.casefold() if c.isalnum())
+        other = spellings.setdefault(plain, entry.label)
+        if other != entry.label:
+            raise ManifestError(
+                f"{path}: {entry.name}: label {entry.label!r} differs from {other!r} only in case, "
+                "spaces or punctuation; use one of them, or list both in a file for --labels"
+            )
+    check_labels(path, entries, labels.labels)
+    return labels
+
+
 def check_labels(path: Path, entries: Sequence[Entry], labels: Sequence[Label]) -> None:
     """Checks that the label of every cine is in `labels`.
 

@@ -106,6 +106,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+MICRO_BATCHES = {"r50-8x8": 2, "r50-4x16": 2}
+"""Number of cines that a process runs at the same time by default, for the presets that need it."""
+
+
 def build_preset(name: str, num_classes: int, **changes: Any) -> ModelConfig:
     """Builds the configuration of a preset, with the fields in `changes` replaced."""
     if name not in PRESETS:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from .calibration import fit_temperature
 from .checkpoint import write_atomically
-from .cine_cache import Cache, SampleSettings
+from .cine_cache import Cache
 from .config import TrainConfig
 from .manifest import Entry, check_labels, read_manifest, select_split
 from .model import SlowFast
@@ -68,7 +68,7 @@ def predict(
     if split is not None:
         entries = select_split(manifest, entries, split)
     check_labels(manifest, entries, config.labels)
-    settings = SampleSettings(config.model.size_px, config.model.in_channels)
+    settings = config.sample_settings
     header: Json = {
         "predictions": 1,
         "labels": [label.code for label in config.labels],
@@ -128,7 +128,7 @@ def _collect(
     temperature: float,
     novelty: Novelty | None = None,
 ) -> Cines:
-    settings = SampleSettings(config.model.size_px, config.model.in_channels)
+    settings = config.sample_settings
     rows = predict_cines(model, entries, Cache(cache, settings), config, temperature, novelty)
     return collect_cines([label.code for label in config.labels], list(rows))
 
@@ -145,7 +145,7 @@ def fit_run_novelty(
     manifest = Path(config.manifest)
     entries = select_split(manifest, read_manifest(manifest), "train")
     check_labels(manifest, entries, config.labels)
-    cines = Cache(cache, SampleSettings(config.model.size_px, config.model.in_channels))
+    cines = Cache(cache, config.sample_settings)
     codes = [label.code for label in config.labels]
     features = np.stack([compute_features(model, cines.load(entry), config) for entry in entries])
     truth = np.array([codes.index(entry.label) for entry in entries], dtype=np.int64)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from .balance import count_draws, draw_epoch
 from .checkpoint import load_checkpoint, save_checkpoint
-from .cine_cache import Cache, SampleSettings
+from .cine_cache import Cache
 from .config import TrainConfig, list_differences, load_config, save_config
 from .dataset import TrainingSet, load_batches, normalise, plan_batches
 from .loss import ChunkLogits, compute_loss
@@ -108,9 +108,14 @@ class _Training:
         self.train_entries = select_split(manifest, entries, "train")
         self.val_entries = [entry for entry in entries if entry.split == "val"]
         check_classes(manifest, self.train_entries, config.labels)
+        if not self.val_entries:
+            self._report(
+                f"{manifest}: warning: no cine is in the split val, so no epoch is scored, and "
+                "best.pt will contain the weights of the last epoch; move some patients to val"
+            )
         run.mkdir(parents=True, exist_ok=True)
         self._save_or_check_config()
-        settings = SampleSettings(config.model.size_px, config.model.in_channels)
+        settings = config.sample_settings
         self.cache = Cache(options.cache or run / "cache", settings)
         if process.rank == 0:
             entries = self.train_entries + self.val_entries
@@ -252,26 +257,34 @@ class _Training:
         torch.manual_seed(seed)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        samples, valid, labels = (x.to(device, non_blocking=True) for x in (samples, valid, labels))
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype is not None):
-            logits = forward(normalise(samples, config))
-        loss, mean = compute_loss(logits.float(), valid, labels, config)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainError(
-                f"the loss is {value} in epoch {progress.epoch + 1}, step {progress.step + 1}; "
-                "last.pt is not affected; set a lower --lr or a longer --warmup"
-            )
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        value, correct, count = 0.0, 0, len(labels)
+        size = config.micro_batch or count
+        for start in range(0, count, size):
+            part = slice(start, start + size)
+            inputs = (samples[part], valid[part], labels[part])
+            x, seen, truth = (value.to(device, non_blocking=True) for value in inputs)
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype is not None):
+                logits = forward(normalise(x, config))
+            loss, mean = compute_loss(logits.float(), seen, truth, config)
+            # The loss is a mean over the cines of the part.
+            loss = loss * (len(truth) / count)
+            value += loss.item()
+            correct += int((mean.argmax(1) == truth).sum())
+            if not math.isfinite(value):
+                raise TrainError(
+                    f"the loss is {value} in epoch {progress.epoch + 1}, step {progress.step + 1}; "
+                    "last.pt is not affected; set a lower --lr or a longer --warmup"
+                )
+            self.scaler.scale(loss).backward()
         self.scaler.step(self.optimiser)
         self.scaler.update()
         progress.step += 1
         progress.total_step += 1
         update_average(self.average, self.model, config.ema, progress.total_step)
-        progress.loss_sum += value * len(labels)
-        progress.correct += int((mean.argmax(1) == labels).sum())
-        progress.seen += len(labels)
+        progress.loss_sum += value * count
+        progress.correct += correct
+        progress.seen += count
         return value
 
     def _end_epoch(
