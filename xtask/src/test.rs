@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
     Step::full("loom", "ring, results and samples in every interleaving", instrumented::run_loom),
     Step::full("sanitizer", "the library with AddressSanitizer", instrumented::run_sanitizer),
     Step::full("training", "the Python package in training/", training::test_training),
+    Step::full("recipes", "exports of other packages, as documented", training::test_recipes),
 ];
 
 /// Runs `cargo xtask test [--all | STEP...]` up to the first step that fails.

@@ -46,6 +46,12 @@ const PARTS: &[(&str, &[Chapter])] = &[
                 "model/cine-comparison.md",
             ),
             ("Compiler", "docs/model/compiler.md", "model/compiler.md"),
+            (
+                "Bring your own network",
+                "docs/model/bring-your-own-network.md",
+                "model/bring-your-own-network.md",
+            ),
+            ("Specification of a network", "docs/model/specification.md", "model/specification.md"),
             ("Model kit", "training/README.md", "model/training.md"),
             ("Demo model", "docs/model/demo-model.md", "model/demo-model.md"),
             ("Phantom", "docs/model/phantom.md", "model/phantom.md"),
