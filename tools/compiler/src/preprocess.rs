@@ -243,11 +243,11 @@ mod tests {
             ("[preprocess]\nchannel_order = \"rgb\"", ""),
             (
                 "[preprocess]\nresize = { kind = \"stretch\" }",
-                r#"format=3 resize={"kind":"stretch","width":160,"height":120}"#,
+                r#"format=3 resize={"height":120,"kind":"stretch","width":160}"#,
             ),
             (
                 "[preprocess]\nresize = { kind = \"stretch\", width = 256, height = 200 }",
-                r#"format=3 resize={"kind":"stretch","width":256,"height":200}"#,
+                r#"format=3 resize={"height":200,"kind":"stretch","width":256}"#,
             ),
             (
                 "[preprocess]\nresize = { kind = \"short_side\" }",
@@ -255,11 +255,11 @@ mod tests {
             ),
             (
                 "[preprocess]\nresize = { kind = \"short_side\", side = 256, antialias = false }",
-                r#"format=3 resize={"kind":"short_side","side":256,"antialias":false}"#,
+                r#"format=3 resize={"antialias":false,"kind":"short_side","side":256}"#,
             ),
             (
                 "[preprocess]\nresize = { kind = \"letterbox\", antialias = false }",
-                r#"format=3 resize={"kind":"letterbox","antialias":false}"#,
+                r#"format=3 resize={"antialias":false,"kind":"letterbox"}"#,
             ),
             ("preprocess.channel_order = \"bgr\"", "channel_order=bgr format=3"),
         ] {
