@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
 
-    const NEVER: AtomicBool = AtomicBool::new(false);
+    static NEVER: AtomicBool = AtomicBool::new(false);
 
     #[test]
     fn results_are_reported_in_the_order_of_the_items() {
