@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub(crate) use graph::Cost;
 pub use graph::FrameModels;
 pub use spec::{
-    ChunkSelfTest, FrameSteps, Group, Label, Mode, ModelSpec, Novelty, NoveltyKind, Precision,
-    SelfTest, StateSpec,
+    ChunkSelfTest, FrameSteps, Group, Label, LabelRule, Mode, ModelSpec, Novelty, NoveltyKind,
+    Precision, SelfTest, StateSpec,
 };
 
 /// A model package whose hashes, metadata and graph have been checked.

@@ -243,7 +243,8 @@ fn create_sessions(
 }
 
 fn create_history(spec: &ModelSpec, config: &StreamConfig, interval_ns: i64) -> Result<History> {
-    History::new(spec.averaged_len(), config.history_span_ns(), interval_ns)
+    let history = History::new(spec.averaged_len(), config.history_span_ns(), interval_ns)?;
+    Ok(history.giving_newest(spec.uses_newest()))
 }
 
 fn create_exact_query(

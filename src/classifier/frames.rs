@@ -6,6 +6,7 @@ mod ended;
 
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
+use super::posterior::PosteriorRule;
 use super::rules::RuleOutcome;
 use super::slow_lane::SlowLane;
 use crate::backend::interface::Session;
@@ -34,8 +35,10 @@ pub(super) struct FrameClassifier {
     /// Whether the next slow run starts from the initial states.
     slow_is_first: bool,
     mean: RunningMean,
-    /// Memory for the logits of a chunk.
-    logits: Vec<f32>,
+    rule: PosteriorRule,
+    /// Memory for the output of a chunk: its logits or, if posteriors are averaged, its posterior
+    /// and what the novelty score needs.
+    output: Vec<f32>,
 }
 
 /// The chunk whose samples are arriving.
@@ -91,7 +94,8 @@ impl FrameClassifier {
             ended: EndedChunks::new(values)?,
             slow_is_first: true,
             mean: RunningMean::new(spec, settings, spec.alpha)?,
-            logits: fill_values(values, 0.0, "the logits")?,
+            rule: PosteriorRule::of(spec),
+            output: fill_values(spec.averaged_len(), 0.0, "the output of a chunk")?,
         })
     }
 
@@ -157,20 +161,23 @@ impl FrameClassifier {
     /// Returns the error of a slow run after which the segment cannot go on.
     fn complete_oldest(&mut self) -> Result<Step> {
         let Some(chunk) = self.ended.oldest_mut() else { return Ok(Step::Idle) };
-        self.logits.copy_from_slice(&chunk.fast_mean);
+        self.output.iter_mut().zip(&chunk.fast_mean).for_each(|(value, &fast)| *value = fast);
         let (span, mut failure, mut slow_ns) = (chunk.span, chunk.failure.take(), 0);
         if let Some((slow, number)) = self.slow.as_mut().zip(chunk.job)
             && let Some(outcome) = slow.outcome(number)
         {
             slow_ns = outcome.time_ns;
             failure = outcome.result.clone()?;
-            for (logit, &slow) in self.logits.iter_mut().zip(&outcome.logits) {
-                *logit += slow;
+            for (value, &slow) in self.output.iter_mut().zip(&outcome.logits) {
+                *value += slow;
             }
         }
         self.ended.pop();
         match &failure {
-            None => self.mean.add(&self.logits, span),
+            None => {
+                self.rule.convert_output(&mut self.output);
+                self.mean.add(&self.output, span);
+            }
             Some(_) => self.mean.add_failed(span),
         }
         let last = (self.chunk - self.ended.len() as i64 + 1) * self.alpha as i64 - 1;
@@ -306,6 +313,7 @@ impl Classifier for FrameClassifier {
         for (value, &slow) in mean.iter_mut().zip(&outcome.logits) {
             *value += slow;
         }
+        self.rule.convert_output(mean);
         let first = self.chunk * self.alpha as i64;
         let last = first + self.current.filled as i64 - 1;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };

@@ -19,6 +19,8 @@ pub(super) struct RunningMean {
     /// averaged, too, but the rules do not use them.
     labels: usize,
     sum: Vec<f64>,
+    /// The newest output; empty if the label follows from the mean.
+    newest: Vec<f32>,
     count: usize,
     /// Number of outputs that have failed since the last restart.
     failed: usize,
@@ -53,6 +55,7 @@ impl RunningMean {
             rule: PosteriorRule::of(spec),
             labels: spec.labels.len(),
             sum: create_sum()?,
+            newest: if spec.uses_newest() { create_posterior()? } else { Vec::new() },
             count: 0,
             failed: 0,
             entries: 0,
@@ -107,6 +110,7 @@ impl RunningMean {
         for (sum, &value) in self.sum.iter_mut().zip(values) {
             *sum += f64::from(value);
         }
+        self.newest.iter_mut().zip(values).for_each(|(newest, &value)| *newest = value);
         let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
         self.covered = Some(Span { first_ns, last_ns: span.last_ns });
         self.count += 1;
@@ -135,32 +139,27 @@ impl RunningMean {
     fn apply_rules(&mut self, monitor: &mut RuleMonitor, values: &[f32], span: Span) {
         monitor.keep_output(values, span);
         let [mut mean, mut other] = std::mem::take(&mut self.scratch);
-        self.read(&mut mean);
-        self.convert(&mut mean);
+        self.read_mean(&mut mean);
+        self.rule.apply(&mut mean);
         if let Some(recent) = monitor.recent_outputs() {
             let recent = recent.min(self.count);
             monitor.sum_outputs(recent, &mut self.recent_sum);
             divide(&self.recent_sum, recent, &mut other);
-            self.convert(&mut other);
+            self.rule.apply(&mut other);
             let change = monitor.detect_view_change(self.posterior(&other), self.posterior(&mean));
             if let Some(outputs) = change {
                 self.count = outputs.min(self.count);
                 self.entries = self.count;
                 let first_ns = monitor.sum_outputs(self.count, &mut self.sum);
                 self.covered = first_ns.map(|first_ns| Span { first_ns, last_ns: span.last_ns });
-                self.read(&mut mean);
-                self.convert(&mut mean);
+                self.read_mean(&mut mean);
+                self.rule.apply(&mut mean);
             }
         }
         other.copy_from_slice(values);
-        self.convert(&mut other);
+        self.rule.apply(&mut other);
         monitor.check_settled(self.posterior(&other), self.posterior(&mean));
         self.scratch = [mean, other];
-    }
-
-    /// Converts the beginning of a mean to a posterior.
-    fn convert(&self, mean: &mut [f32]) {
-        self.rule.apply(mean.get_mut(..self.labels).unwrap_or_default());
     }
 
     /// Returns the posterior at the beginning of a converted mean.
@@ -168,9 +167,17 @@ impl RunningMean {
         mean.get(..self.labels).unwrap_or_default()
     }
 
-    /// Writes the mean. Returns the number and the times of the outputs that it covers, or `None`
-    /// if no output counts yet.
-    pub(super) fn read(&self, mean: &mut [f32]) -> Option<Covered> {
+    /// Writes the values from which the label follows: the mean or the newest output. Returns the
+    /// number and the times of the outputs that count, or `None` if no output counts yet.
+    pub(super) fn read(&self, values: &mut [f32]) -> Option<Covered> {
+        let covered = self.read_mean(values)?;
+        // An output that counts is never older than the newest of all.
+        values.iter_mut().zip(&self.newest).for_each(|(value, &newest)| *value = newest);
+        Some(covered)
+    }
+
+    /// Writes the mean, with which the rules compare outputs in every case.
+    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
         if self.span_ns > 0 {
             return self.history.mean_of_recent(self.entries, self.span_ns, mean);
         }

@@ -7,7 +7,7 @@ mod novelty;
 mod self_test;
 
 use super::limits;
-use super::spec::{Mode, ModelSpec, Precision, StateSpec};
+use super::spec::{LabelRule, Mode, ModelSpec, Precision, StateSpec};
 use crate::error::Result;
 use crate::frame::Orientation;
 use keys::{
@@ -89,6 +89,17 @@ pub(super) fn parse_spec(
             ));
         }
     }
+    let label_rule = match keys.optional("label_rule") {
+        None | Some("mean_logits") => LabelRule::MeanLogits,
+        Some("mean_probabilities") => LabelRule::MeanProbabilities,
+        Some("newest") => LabelRule::Newest,
+        Some(other) => {
+            let other = limits::shorten(other);
+            let problem =
+                format!("must be mean_logits, mean_probabilities or newest, got {other:?}");
+            return Err(invalid("label_rule", &problem));
+        }
+    };
     let precision = match keys.optional("precision") {
         None | Some("fp32") => Precision::Fp32,
         Some("fp16") => Precision::Fp16,
@@ -178,6 +189,7 @@ pub(super) fn parse_spec(
         slow_indices,
         states,
         frame_steps,
+        label_rule,
         temperature,
         threshold,
         group_threshold,

@@ -146,6 +146,20 @@ pub struct ChunkSelfTest {
     pub logits: Vec<f32>,
 }
 
+/// The rule by which the posterior follows from the outputs of the chunks that count
+/// (docs/stream-contract.md#label). In window mode, the rule is always
+/// [`Self::MeanProbabilities`] with the windows as outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LabelRule {
+    /// The posterior is the softmax of the mean logits.
+    #[default]
+    MeanLogits,
+    /// The posterior is the mean of the softmax of each output.
+    MeanProbabilities,
+    /// The posterior is the softmax of the newest output.
+    Newest,
+}
+
 /// Checked metadata of a model package.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
@@ -177,6 +191,8 @@ pub struct ModelSpec {
     pub states: Vec<StateSpec>,
     /// The runs of a chunk, or `None` if one run takes a whole chunk or a clip.
     pub frame_steps: Option<FrameSteps>,
+    /// The rule by which the posterior follows from the outputs.
+    pub label_rule: LabelRule,
     /// Number by which the logits are divided before the softmax.
     pub temperature: f32,
     /// Confidence below which the label is withheld.
@@ -212,11 +228,21 @@ impl ModelSpec {
         self.labels.len() + self.novelty.as_ref().map_or(0, |novelty| novelty.values)
     }
 
-    /// Returns the number of values of an output that are averaged. In window mode, the posterior
-    /// of a window takes the place of the logits, so the energy follows it.
+    /// Returns whether posteriors are averaged instead of logits.
+    pub(crate) fn averages_posteriors(&self) -> bool {
+        self.mode == Mode::Window || self.label_rule == LabelRule::MeanProbabilities
+    }
+
+    /// Returns whether the label follows from the newest output instead of a mean.
+    pub(crate) fn uses_newest(&self) -> bool {
+        self.mode == Mode::Stream && self.label_rule == LabelRule::Newest
+    }
+
+    /// Returns the number of values of an output that are averaged. If posteriors are averaged, the
+    /// posterior of an output takes the place of its logits, so the energy follows it.
     pub(crate) fn averaged_len(&self) -> usize {
         let is_energy = |novelty: &Novelty| novelty.kind == NoveltyKind::Energy;
-        let has_energy = self.mode == Mode::Window && self.novelty.as_ref().is_some_and(is_energy);
+        let has_energy = self.averages_posteriors() && self.novelty.as_ref().is_some_and(is_energy);
         self.output_len() + usize::from(has_energy)
     }
 

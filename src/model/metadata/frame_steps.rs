@@ -37,7 +37,8 @@ const COMMON_KEYS: [&str; 24] = [
 ];
 
 /// The keys of format 2 alone.
-const FRAME_KEYS: [&str; 4] = ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows"];
+const FRAME_KEYS: [&str; 5] =
+    ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows", "label_rule"];
 
 /// The values of other keys that frame steps depend on.
 pub(super) struct Context<'a> {

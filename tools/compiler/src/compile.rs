@@ -1,32 +1,22 @@
 //! The pipeline, which runs the passes in order and builds the packages.
 
-use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
-use crate::fold::fold_into_convolutions;
 use crate::frame_plan::{FramePlan, plan_frames};
-use crate::graph::{Graph, ValueId};
-use crate::import::{ExternalData, import_model};
-use crate::layout::infer_layout;
+use crate::label_rule::LabelRule;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
-use crate::normalisation::choose_normalisation;
 use crate::onnx::GraphProto;
 use crate::options::{CompileOptions, Precision, Steps};
-use crate::output::{
-    Content, LogitsForm, append_logarithm, average_frames, find_logits, has_unit_sum,
-    is_distribution,
-};
+use crate::output::{Content, LogitsForm, append_logarithm, has_unit_sum, is_distribution};
 use crate::package::{CompiledNetwork, Package};
 use crate::parts::{Division, Parts, StateEntry, join_parts};
-use crate::pathways::{find_pathways, fold_grey};
 use crate::precision::convert_to_half;
+use crate::prepare::{Prepared, prepare};
 use crate::self_test::{SEED, run_frame_self_test, run_self_test};
-use crate::timing::Time;
 use bytes::Bytes;
 use serde_json::json;
-use std::collections::BTreeSet;
 
 /// Maximum number of slow frames in a step.
 const MAX_CHUNK: usize = 64;
@@ -89,61 +79,30 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     }
     let source = Bytes::from(source);
     let source_sha256 = sha256_hex(&source);
-    let mut graph = import_network(&source, options)?;
+    let mut network = prepare(&source, options)?;
     drop(source);
-    let mut options = options.clone();
-    let mut notes = choose_normalisation(&graph, &mut options.spec)?;
-    let options = &options;
-    let (mut logits, content) = find_logits(&mut graph, options.labels.len())?;
-    graph.remove_dead_nodes();
-    fold_into_convolutions(&mut graph);
-    let mut layout = infer_layout(&graph)?;
-    let pathways = find_pathways(&mut graph, &layout)?;
-    if options.grey {
-        if !options.spec.has_equal_channels() {
-            return fail_spec(format!(
-                "grey needs the same mean and std in all channels, got mean {:?} and std {:?}",
-                options.spec.mean, options.spec.std
-            ));
-        }
-        fold_grey(&mut graph, &layout, &pathways)?;
-    }
-    let [_, channels, _, _] = layout.lowered_shape(&graph, pathways.fast);
-    options.spec.check(channels)?;
-    let mut timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-    if matches!(timing.time(graph.outputs[0]), Time::Frames { .. })
-        && let Some(frames) = average_frames(&mut graph, &mut layout)
-    {
-        if frames > 1 {
-            notes.push(format!(
-                "the network gives one result for each of its {frames} frames, and the package averages \
-                 them"
-            ));
-        }
-        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-    }
+    let options = &network.options.clone();
     let winograd = options.effective_winograd();
-    let mut clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+    let output = network.graph.outputs[0];
+    let mut clip = lower_clip(network.source(winograd))?;
     let mut result = run_clip(&clip, options, SEED)?;
-    if has_probabilities(&clip, content, result.as_deref(), options)? {
-        append_logarithm(&mut graph, &mut layout);
-        logits.form = LogitsForm::Logarithm;
-        notes.push(format!(
-            "the output {} contains probabilities, so the package ends in their logarithm",
-            logits.name
-        ));
-        let streamed = timing.can_stream() && timing.nonlinear_head.is_empty();
-        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-        if streamed && !timing.nonlinear_head.is_empty() {
-            timing.obstacles.push(
-                "the network averages probabilities over the frames, but a stream averages logits; \
-                 average the values before the softmax to stream"
-                    .into(),
-            );
+    if has_probabilities(&clip, network.content, result.as_deref(), options)? {
+        append_logarithm(&mut network.graph, &mut network.layout);
+        if network.logits.form == LogitsForm::Value {
+            network.logits.form = LogitsForm::Logarithm;
         }
-        clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+        network.notes.push(format!(
+            "the output {} contains probabilities, so the package ends in their logarithm",
+            network.logits.name
+        ));
+        network.analyse_timing()?;
+        clip = lower_clip(network.source(winograd))?;
         result = run_clip(&clip, options, SEED)?;
     }
+    if network.rule == LabelRule::MeanProbabilities {
+        network.average_logits(output)?;
+    }
+    let timing = &mut network.timing;
     if !timing.nonlinear_head.is_empty() && timing.can_stream() && !options.head_package {
         timing.obstacles.push(format!(
             "the head is not linear, because it contains {}; this version of the library streams only \
@@ -151,11 +110,12 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
             timing.nonlinear_head.join(", ")
         ));
     }
-    let network = SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd);
-    let [_, channels, height, width] = layout.lowered_shape(&graph, pathways.fast);
+    let Prepared { graph, layout, pathways, timing, rule, .. } = &network;
+    let source = network.source(winograd);
+    let [_, channels, height, width] = layout.lowered_shape(graph, pathways.fast);
     let common = CommonMetadata {
         options,
-        pathways: &pathways,
+        pathways,
         input: [channels, height, width],
         outputs: graph.shape(graph.outputs[0]).iter().product(),
         is_causal: timing.can_stream(),
@@ -168,20 +128,26 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         head: None,
         window_only_reason: None,
         chunk_steps_reason: None,
-        logits,
-        notes,
+        logits: network.logits.clone(),
+        notes: network.notes.clone(),
     };
     if !timing.can_stream() {
         compiled.window_only_reason = Some(timing.obstacles.join("; "));
         return Ok(compiled);
     }
     let plan = match options.steps {
-        Steps::Frame => plan_frames(&graph, &layout, &pathways, &timing, options.chunk).map(Some),
+        Steps::Frame => plan_frames(graph, layout, pathways, timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
     };
+    if let (Some(key), Ok(None) | Err(_)) = (rule.key(), &plan) {
+        let reason = plan.err().unwrap_or_else(|| "compile without --steps chunk".into());
+        compiled.window_only_reason =
+            Some(format!("the label rule {key} needs frame steps: {reason}"));
+        return Ok(compiled);
+    }
     match plan {
         Ok(Some(plan)) => {
-            compiled.stream = Some(build_frame_package(&common, network, &plan)?);
+            compiled.stream = Some(build_frame_package(&common, source, &plan, *rule)?);
             return Ok(compiled);
         }
         Ok(None) => {}
@@ -189,13 +155,12 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     }
     let mut extra = vec![("chunk", options.chunk.to_string())];
     if !timing.nonlinear_head.is_empty() {
-        let package =
-            build_package(&common, PackageKind::Head, lower_head(network)?, &extra, None)?;
+        let package = build_package(&common, PackageKind::Head, lower_head(source)?, &extra, None)?;
         let entry = json!({ "file": package.file_name, "nodes": timing.nonlinear_head });
         extra.push(("head", entry.to_string()));
         compiled.head = Some(package);
     }
-    let step = lower_step(network)?;
+    let step = lower_step(source)?;
     compiled.stream = Some(build_package(&common, PackageKind::Stream, step, &extra, None)?);
     Ok(compiled)
 }
@@ -238,39 +203,6 @@ fn has_probabilities(
     }
 }
 
-/// Imports the source network and keeps one output: the one that the options name, the only one, or
-/// the one named `logits`.
-fn import_network(source: &Bytes, options: &CompileOptions) -> Result<Graph> {
-    let model = import_model(
-        source,
-        &mut ExternalData::new(options.folder.as_deref()),
-        options.output.as_deref(),
-    )?;
-    let mut graph = model.graph;
-    let names = &model.output_names;
-    let logits =
-        if names.len() == 1 { Some(0) } else { names.iter().position(|name| name == "logits") };
-    match logits.and_then(|at| graph.outputs.get(at).copied()) {
-        Some(id) => graph.outputs = vec![id],
-        None => {
-            return fail_network(format!(
-                "the network has the outputs {names:?}; choose the one that contains the logits with \
-                 --logits NAME"
-            ));
-        }
-    }
-    graph.remove_dead_nodes();
-    if graph.constant(graph.outputs[0]).is_some() {
-        return fail_network("the output does not depend on the frames");
-    }
-    // An input on which the output does not depend needs no frames.
-    let read: BTreeSet<ValueId> =
-        graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
-    let unread = |id: &ValueId| !read.contains(id);
-    graph.inputs.retain(|id| !unread(id));
-    Ok(graph)
-}
-
 /// Encodes one lowered graph with its metadata, which consists of the common entries, the entries
 /// in `extra` and the entries that depend on the graph. `result` is the expected result of the
 /// self-test, if it is known.
@@ -309,12 +241,14 @@ fn build_frame_package(
     common: &CommonMetadata,
     network: SourceNetwork,
     plan: &FramePlan,
+    rule: LabelRule,
 ) -> Result<Package> {
     let options = common.options;
     let name = &options.name;
     let kind = PackageKind::Stream;
     let mut metadata = common.entries(kind.mode())?;
     metadata.insert("format".into(), "2".into());
+    metadata.extend(rule.key().map(|key| ("label_rule".to_owned(), key.to_owned())));
     let fast = lower_fast(network, plan)?;
     let slow = if plan.has_slow_part { Some(lower_slow(network, plan)?) } else { None };
     let mut division = Division {

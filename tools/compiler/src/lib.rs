@@ -24,13 +24,15 @@
 //! | 3 | `fold` | folds batch norm, scales and padding into convolutions |
 //! | 4 | `layout` | infers which axes of a value are time, channels, height and width |
 //! | 5 | `pathways` | finds the inputs and folds the stem for grey input |
-//! | 6 | `causality`, `frame_plan` | infer frame rates, and prove chunk causality and the lateral reach |
+//! | 6 | `causality`, `frame_plan`, `label_rule` | infer frame rates, prove chunk causality and the lateral reach, and find the label rule |
 //! | 7 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
 //! | 8 | `precision` | converts a graph to half precision |
 //! | 9 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
 //! `card` reads and writes the model card of a package that is already compiled, and `adjust` gives
 //! it other thresholds, groups or another temperature.
+//!
+//! `prepare` runs the passes 1 to 6, and `compile` runs all of them.
 //!
 //! # Example
 //! ```no_run
@@ -75,6 +77,7 @@
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--logits NAME` | [`CompileOptions::output`] |
+//! | `--average` | [`CompileOptions::average`] |
 //! | `--chunk N` | [`CompileOptions::chunk`] |
 //! | `--steps` | [`CompileOptions::steps`] |
 //! | `--products` | [`CompileOptions::winograd`] |
@@ -97,6 +100,7 @@ mod frame_plan;
 mod graph;
 mod import;
 mod inspect;
+mod label_rule;
 mod labels;
 mod layout;
 mod lower;
@@ -111,6 +115,7 @@ mod package;
 mod parts;
 mod pathways;
 mod precision;
+mod prepare;
 #[cfg(any(feature = "self-test", feature = "verify"))]
 mod run;
 mod self_test;
@@ -128,7 +133,7 @@ pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
 pub use labels::{Group, Label, LabelSet, parse_labels};
 pub use novelty::{Novelty, NoveltyKind};
-pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
+pub use options::{Average, CompileOptions, Precision, Spec, Steps, Winograd};
 pub use output::{LogitsForm, LogitsSource};
 pub use package::{CompiledNetwork, Package};
 

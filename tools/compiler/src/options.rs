@@ -240,6 +240,15 @@ pub enum Steps {
     Chunk,
 }
 
+/// What the label of a network with one result for each frame follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Average {
+    /// The mean of the logits.
+    Logits,
+    /// The mean of the probabilities, which are the softmax of the logits of a frame.
+    Probabilities,
+}
+
 /// Options of [`compile`](crate::compile()).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
@@ -264,6 +273,10 @@ pub struct CompileOptions {
     /// Name of the output that contains the logits, or of any other value of the network
     /// (`--logits`). If it is `None`, the logits are the only output or the one named `logits`.
     pub output: Option<String>,
+    /// What the package averages over the frames (`--average`). If it is `None`, the package
+    /// averages what the network averages: probabilities if the network computes them for each
+    /// frame, or logits otherwise.
+    pub average: Option<Average>,
     /// Whether to write a stream package and a head package for a network whose head is not linear.
     /// The library does not run head packages, so such a network gets only a clip package by
     /// default.
@@ -293,6 +306,7 @@ impl CompileOptions {
             chunk: 1,
             steps: Steps::default(),
             output: None,
+            average: None,
             head_package: false,
             folder: None,
             self_test: true,

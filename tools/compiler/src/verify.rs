@@ -1,6 +1,7 @@
 //! Comparison of a source network with its packages, and of frame steps with chunk steps. The
 //! network and its packages run in ONNX Runtime on the same random input.
 
+mod combination;
 mod random_clip;
 mod runtime;
 
@@ -10,11 +11,12 @@ use crate::error::{CompileError, Result};
 use crate::import::{ExternalData, import_model};
 use crate::inspect::{Inspection, inspect};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
-use crate::output::{LogitsForm, LogitsSource, MIN_PROBABILITY};
+use crate::output::{LogitsForm, LogitsSource};
 use crate::package::{CompiledNetwork, Package};
 use crate::parts::{Division, StateEntry, split_parts};
 use crate::run::{FrameRunner, NamedTensor, RunModel, create_states};
 use bytes::Bytes;
+use combination::{Combination, logarithm};
 use prost::Message;
 use random_clip::RandomClip;
 use runtime::{Runner, verify_error};
@@ -36,8 +38,8 @@ pub enum Source<'a> {
 pub struct Verification {
     /// Error of the clip package, compared with the source network.
     pub clip: f64,
-    /// Error of the mean over all chunks (after the head package, if there is one), compared with
-    /// the clip package. It is `None` if there is no stream package.
+    /// Error of the combination of all chunks by the label rule (after the head package, if there is
+    /// one), compared with the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
     /// Whether the source computes in half precision, so its own rounding errors are part of
     /// `clip`.
@@ -87,7 +89,9 @@ pub fn verify(
             // selects other samples.
             let clip = clip.align_to_chunks();
             let expected = run_package(runtime, clip_package, &clip.package_inputs())?;
-            let mut mean = average(&run_chunks(runtime, &package.bytes, &clip)?);
+            let rule = Combination::read(&inspect(&package.bytes)?.metadata);
+            let expected = rule.normalise(expected);
+            let mut mean = rule.combine(&run_chunks(runtime, &package.bytes, &clip)?);
             if let Some(head) = &network.head {
                 let shape = vec![1, mean.len()];
                 let features = NamedTensor { name: "features".into(), shape, data: mean };
@@ -176,10 +180,10 @@ impl<'a> LoadedSource<'a> {
             LogitsForm::Binary => return Ok([0.0].into_iter().chain(values).collect()),
             _ => values.chunks(count.max(1)).map(<[f32]>::to_vec).collect(),
         };
-        let mean = average(&rows);
         Ok(match self.logits.form {
-            LogitsForm::Logarithm => mean.iter().map(|v| v.max(MIN_PROBABILITY).ln()).collect(),
-            _ => mean,
+            LogitsForm::Logarithm => logarithm(&average(&rows)),
+            LogitsForm::MeanProbabilities => Combination::MeanProbabilities.combine(&rows),
+            _ => average(&rows),
         })
     }
 }

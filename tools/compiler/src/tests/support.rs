@@ -36,6 +36,11 @@ pub(super) fn options(labels: usize) -> CompileOptions {
     }
 }
 
+/// Returns the options of a command line without options.
+pub(super) fn command_line_options(labels: usize) -> CompileOptions {
+    CompileOptions { self_test: true, steps: Steps::Frame, head_package: false, ..options(labels) }
+}
+
 /// Compiles a network with [`LABELS`] logits and default options.
 pub(super) fn compile_source(source: &Source) -> CompiledNetwork {
     compile(source.bytes(), &options(LABELS)).expect("the network compiles")
