@@ -148,8 +148,8 @@ pub use engine::origin::EngineOrigin;
 pub use engine::progress::{Progress, Stage};
 pub use error::{Error, Result, Status};
 pub use model::{
-    ChunkSelfTest, FrameModels, FrameSteps, Group, Label, LabelRule, Mode, ModelPackage, ModelSpec,
-    Novelty, NoveltyKind, Precision, SelfTest, StateSpec, self_test_input,
+    ChunkSelfTest, FrameModels, FrameSteps, Group, HeadSpec, Label, LabelRule, Mode, ModelPackage,
+    ModelSpec, Novelty, NoveltyKind, Precision, SelfTest, StateSpec, self_test_input,
 };
 pub use result::{ResultFlags, ViewResult};
 pub use sampling::PartialChunk;

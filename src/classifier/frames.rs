@@ -4,6 +4,7 @@
 
 mod ended;
 
+use super::head::Head;
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
 use super::posterior::PosteriorRule;
@@ -78,9 +79,10 @@ impl FrameClassifier {
         spec: &ModelSpec,
         fast: Box<dyn Session>,
         slow: Option<SlowLane>,
+        head: Head,
         settings: &ClassifierSettings,
     ) -> Result<Self> {
-        let values = spec.output_len();
+        let values = spec.run_output_len();
         let sums = fill_values(values, 0.0, "the fast logits")?;
         Ok(Self {
             fast,
@@ -93,7 +95,7 @@ impl FrameClassifier {
             current: CurrentChunk { filled: 0, sums, job: None, failure: None },
             ended: EndedChunks::new(values)?,
             slow_is_first: true,
-            mean: RunningMean::new(spec, settings, spec.alpha)?,
+            mean: RunningMean::new(spec, head, settings, spec.alpha)?,
             rule: PosteriorRule::of(spec),
             output: fill_values(spec.averaged_len(), 0.0, "the output of a chunk")?,
         })
@@ -289,34 +291,36 @@ impl Classifier for FrameClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         self.mean.read(mean)
     }
 
-    fn read_partial(&mut self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_partial(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         let job = match &self.slow {
             // With one pathway, a chunk has one sample, so no chunk is partial.
-            None => return None,
-            Some(_) => self.current.job?,
+            None => return Ok(None),
+            Some(_) => self.current.job,
         };
+        let Some(job) = job else { return Ok(None) };
         // With `hold`, the chunk would be completed by runs whose states are thrown away.
         let is_held = self.partial == PartialChunk::Hold;
         let may_count = self.mean.is_empty() && self.ended.len() == 0;
         if is_held || !may_count || self.current.failure.is_some() {
-            return None;
+            return Ok(None);
         }
-        let outcome = self.slow.as_mut()?.outcome(job)?;
-        if !matches!(outcome.result, Ok(None)) {
-            return None;
-        }
+        let outcome = self.slow.as_mut().and_then(|slow| slow.outcome(job));
+        let Some(outcome) = outcome.filter(|outcome| matches!(outcome.result, Ok(None))) else {
+            return Ok(None);
+        };
         self.current.read_mean(mean);
         for (value, &slow) in mean.iter_mut().zip(&outcome.logits) {
             *value += slow;
         }
         self.rule.convert_output(mean);
+        self.mean.apply_head(mean)?;
         let first = self.chunk * self.alpha as i64;
         let last = first + self.current.filled as i64 - 1;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };
-        Some(Covered { outputs: 1, failed: self.mean.failed_outputs(), span })
+        Ok(Some(Covered { outputs: 1, failed: self.mean.failed_outputs(), span }))
     }
 }

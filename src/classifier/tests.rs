@@ -223,7 +223,7 @@ fn a_window_that_fails_counts_until_the_mean_restarts() {
     fails.store(false, Relaxed);
     assert_eq!([commit(200.0), commit(200.0)], [Step::Idle, Step::Ran]);
     let mut posterior = [0.0; 2];
-    let covered = classifier.read_mean(&mut posterior).expect("one window counts");
+    let covered = classifier.read_mean(&mut posterior).unwrap().expect("one window counts");
     assert_eq!((covered.outputs, covered.failed, classifier.failed_outputs()), (1, 1, 1));
     let last_ns = (CLIP as i64 + 1) * INTERVAL_NS;
     assert_eq!(covered.span, Span { first_ns: 2 * INTERVAL_NS, last_ns });
@@ -231,5 +231,5 @@ fn a_window_that_fails_counts_until_the_mean_restarts() {
     assert_eq!(classifier.end_segment().unwrap(), Step::Idle, "the last window has run");
     classifier.restart_mean();
     assert_eq!(classifier.failed_outputs(), 0);
-    assert_eq!(classifier.read_mean(&mut posterior), None);
+    assert_eq!(classifier.read_mean(&mut posterior).unwrap(), None);
 }

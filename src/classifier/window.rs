@@ -1,5 +1,6 @@
 //! Window mode, in which the network runs on overlapping clips.
 
+use super::head::Head;
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
 use super::pathways::copy_slow_samples;
@@ -66,7 +67,7 @@ impl WindowClassifier {
             samples: 0,
             last_window_end: 0,
             is_behind: false,
-            mean: RunningMean::new(spec, settings, settings.hop)?,
+            mean: RunningMean::new(spec, Head::new(None), settings, settings.hop)?,
         })
     }
 
@@ -179,7 +180,7 @@ impl Classifier for WindowClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         self.mean.read(mean)
     }
 }

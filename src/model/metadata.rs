@@ -69,12 +69,12 @@ pub(super) fn parse_spec(
         "is not the SHA-256 of the graph, so the graph was altered",
     )?;
     if keys.optional("head").is_some() {
-        return Err(unsupported_error("head", "this version supports only linear heads"));
+        return Err(unsupported_error("head", "a head in a file of its own is not supported"));
     }
     let mode = match keys.text("mode")? {
         "window" => Mode::Window,
         "stream" => Mode::Stream,
-        "head" => return Err(unsupported_error("mode", "a head package cannot run by itself")),
+        "head" => return Err(unsupported_error("mode", "a head cannot run by itself")),
         other => {
             let problem = format!("must be window or stream, got {other:?}");
             return Err(invalid("mode", &problem));
@@ -154,6 +154,12 @@ pub(super) fn parse_spec(
     } else {
         (None, parse_self_test(&keys, output_len)?)
     };
+    check_agreement(
+        "label_rule",
+        label_rule == LabelRule::MeanLogits
+            || frame_steps.as_ref().is_none_or(|steps| steps.head.is_none()),
+        "must be mean_logits with a head that is not linear",
+    )?;
     check_agreement(
         "states",
         mode == Mode::Stream || states.is_empty(),

@@ -131,8 +131,25 @@ pub struct FrameSteps {
     pub fast_states: usize,
     /// Names of the fast states that the slow part reads after the sample at the reach.
     pub lateral_windows: Vec<String>,
+    /// The head, if it is not linear.
+    pub head: Option<HeadSpec>,
     /// Expected results of the chunks of the self-test. The first starts from the initial state.
     pub self_test: Vec<ChunkSelfTest>,
+}
+
+/// A head that is not linear. The runs of the other parts give features, and the head gives the
+/// logits for the mean of the features whenever a label is due
+/// (docs/stream-contract.md#heads-that-are-not-linear).
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadSpec {
+    /// Number of features.
+    pub features: usize,
+    /// Number of nodes of the head, which come last in the graph.
+    pub nodes: usize,
+    /// Maximum absolute error of a logit of the head in fp32.
+    pub tolerance_fp32: f32,
+    /// Maximum absolute error of a logit of the head in fp16.
+    pub tolerance_fp16: f32,
 }
 
 /// Expected results of one chunk of the self-test.
@@ -144,6 +161,9 @@ pub struct ChunkSelfTest {
     pub slow: Vec<f32>,
     /// Logits of the chunk, which are the sum of both.
     pub logits: Vec<f32>,
+    /// Logits that a head that is not linear gives for the chunk; empty if there is none. The other
+    /// fields then contain features instead of logits.
+    pub head: Vec<f32>,
 }
 
 /// The rule by which the posterior follows from the outputs of the chunks that count
@@ -221,8 +241,21 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// Returns the number of values in the output of a run: the logits and, after them, the values
-    /// of the projection for the novelty score.
+    /// Returns the head, if it is not linear.
+    #[must_use]
+    pub fn head(&self) -> Option<&HeadSpec> {
+        self.frame_steps.as_ref()?.head.as_ref()
+    }
+
+    /// Returns the number of values in the output of a run of the samples: the features, if the head
+    /// is not linear, or else [`Self::output_len`].
+    #[must_use]
+    pub fn run_output_len(&self) -> usize {
+        self.head().map_or_else(|| self.output_len(), |head| head.features)
+    }
+
+    /// Returns the number of values in the output of the network: the logits and, after them, the
+    /// values of the projection for the novelty score.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.labels.len() + self.novelty.as_ref().map_or(0, |novelty| novelty.values)
@@ -243,7 +276,13 @@ impl ModelSpec {
     pub(crate) fn averaged_len(&self) -> usize {
         let is_energy = |novelty: &Novelty| novelty.kind == NoveltyKind::Energy;
         let has_energy = self.averages_posteriors() && self.novelty.as_ref().is_some_and(is_energy);
-        self.output_len() + usize::from(has_energy)
+        self.run_output_len() + usize::from(has_energy)
+    }
+
+    /// Returns the number of values that a combination of outputs needs, before and after a head
+    /// that is not linear.
+    pub(crate) fn combined_len(&self) -> usize {
+        self.averaged_len().max(self.output_len())
     }
 
     /// Returns the number of values in a sample: channels * height * width.
@@ -276,12 +315,14 @@ impl ModelSpec {
         // A session of the slow part has inputs for the lateral windows, and each of the two slow
         // runs that may be outstanding has a copy of the windows and of its sample.
         let windows: usize = self.lateral_windows().map(|state| 3 * len(&state.shape)).sum();
+        // A classifier and plain queries have sessions of the head.
+        let head = self.head().map_or(0, |head| 2 * (head.features + self.output_len()));
         let kept = match self.mode {
             Mode::Window => self.clip_samples * self.sample_len(),
             Mode::Stream if windows > 0 => 2 * self.sample_len(),
             Mode::Stream => 0,
         };
-        (inputs + states + windows + kept) * size_of::<f32>()
+        (inputs + states + windows + head + kept) * size_of::<f32>()
     }
 
     /// Returns the states that are lateral windows, in the order in which the slow part reads them.

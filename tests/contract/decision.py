@@ -11,9 +11,7 @@ from typing import Any
 from settings import LABELS, Settings
 
 
-def combine(
-    settings: Settings, outputs: list[list[float]]
-) -> tuple[list[float], float | None]:
+def combine(settings: Settings, outputs: list[list[float]]) -> tuple[list[float], float | None]:
     """Returns the posterior and the novelty score of the outputs that count, oldest first.
 
     Each output consists of the logits and, after them, of the projection.
@@ -27,9 +25,17 @@ def combine(
             return posterior, compute_mean(energies)[0]
         return posterior, score_novelty(settings, [], mean[LABELS:])
     values = outputs[-1] if settings.label_rule == "newest" else mean
+    if settings.head:
+        values = compute_head(values)
     return softmax(settings, values[:LABELS]), score_novelty(
         settings, values[:LABELS], values[LABELS:]
     )
+
+
+def compute_head(features: list[float]) -> list[float]:
+    """Computes logits from features, with a formula that replaces a head that is not linear."""
+    following = [*features[1:], features[0]]
+    return [max(f - 4, 0.0) - 0.5 * g for f, g in zip(features, following, strict=True)]
 
 
 def compute_mean(rows: list[list[float]]) -> list[float]:
@@ -50,9 +56,7 @@ def compute_energy(settings: Settings, logits: list[float]) -> float:
     return -settings.temperature * math.log(sum(powers))
 
 
-def score_novelty(
-    settings: Settings, logits: list[float], projection: list[float]
-) -> float | None:
+def score_novelty(settings: Settings, logits: list[float], projection: list[float]) -> float | None:
     """Returns the novelty score, or None if the package defines none."""
     if settings.energy:
         return compute_energy(settings, logits)

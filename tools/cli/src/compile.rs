@@ -53,9 +53,6 @@ pub(crate) struct Compile {
     /// probabilities if it gives those of each frame
     #[arg(long, value_enum)]
     average: Option<AverageArgument>,
-    /// Number of slow frames per step
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    chunk: usize,
     /// Runs into which the stream package divides a chunk
     #[arg(long, value_enum, default_value_t = StepsArgument::Frame)]
     steps: StepsArgument,
@@ -165,7 +162,6 @@ impl Compile {
         options.precision = self.precision.precision();
         options.winograd = self.products.products();
         options.average = self.average.map(AverageArgument::average);
-        options.chunk = self.chunk;
         options.steps = self.steps.steps();
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
         let compiled = self.compile_source(&options)?;

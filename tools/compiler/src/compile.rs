@@ -3,20 +3,20 @@
 use crate::error::{Result, fail_network, fail_spec};
 use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
 use crate::frame_plan::{FramePlan, plan_frames};
+use crate::import::Recurrence;
 use crate::label_rule::LabelRule;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
 use crate::onnx::GraphProto;
 use crate::options::{CompileOptions, Precision, Steps};
-use crate::output::{Content, LogitsForm, append_logarithm, has_unit_sum, is_distribution};
+use crate::output::{Content, has_unit_sum, is_distribution};
 use crate::package::{CompiledNetwork, Package};
-use crate::parts::{Division, Parts, StateEntry, join_parts};
+use crate::parts::{Division, HeadEntry, Parts, StateEntry, join_parts};
 use crate::precision::convert_to_half;
 use crate::prepare::{Prepared, prepare};
 use crate::self_test::{SEED, run_frame_self_test, run_self_test};
 use bytes::Bytes;
-use serde_json::json;
 
 /// Maximum number of slow frames in a step.
 const MAX_CHUNK: usize = 64;
@@ -31,7 +31,6 @@ const SIGMOIDS: &str = "the output contains probabilities whose sum is not const
 enum PackageKind {
     Clip,
     Stream,
-    Head,
 }
 
 impl PackageKind {
@@ -40,7 +39,6 @@ impl PackageKind {
         match self {
             Self::Clip => "clip",
             Self::Stream => "stream",
-            Self::Head => "head",
         }
     }
 
@@ -49,7 +47,6 @@ impl PackageKind {
         match self {
             Self::Clip => "window",
             Self::Stream => "stream",
-            Self::Head => "head",
         }
     }
 }
@@ -79,36 +76,35 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     }
     let source = Bytes::from(source);
     let source_sha256 = sha256_hex(&source);
-    let mut network = prepare(&source, options)?;
-    drop(source);
+    let mut network = prepare(&source, options, Recurrence::Unrolled)?;
     let options = &network.options.clone();
     let winograd = options.effective_winograd();
-    let output = network.graph.outputs[0];
+    let mut output = network.graph.outputs[0];
     let mut clip = lower_clip(network.source(winograd))?;
     let mut result = run_clip(&clip, options, SEED)?;
+    let mut has_logarithm = false;
     if has_probabilities(&clip, network.content, result.as_deref(), options)? {
-        append_logarithm(&mut network.graph, &mut network.layout);
-        if network.logits.form == LogitsForm::Value {
-            network.logits.form = LogitsForm::Logarithm;
-        }
         network.notes.push(format!(
             "the output {} contains probabilities, so the package ends in their logarithm",
             network.logits.name
         ));
-        network.analyse_timing()?;
+        network.take_logarithm()?;
+        has_logarithm = true;
         clip = lower_clip(network.source(winograd))?;
         result = run_clip(&clip, options, SEED)?;
     }
+    let (logits, notes) = (network.logits.clone(), network.notes.clone());
+    if network.is_recurrent() {
+        // The steps of a stream carry the state of a recurrent layer from frame to frame.
+        network = prepare(&source, options, Recurrence::Stateful)?;
+        output = network.graph.outputs[0];
+        if has_logarithm {
+            network.take_logarithm()?;
+        }
+    }
+    drop(source);
     if network.rule == LabelRule::MeanProbabilities {
         network.average_logits(output)?;
-    }
-    let timing = &mut network.timing;
-    if !timing.nonlinear_head.is_empty() && timing.can_stream() && !options.head_package {
-        timing.obstacles.push(format!(
-            "the head is not linear, because it contains {}; this version of the library streams only \
-             linear heads",
-            timing.nonlinear_head.join(", ")
-        ));
     }
     let Prepared { graph, layout, pathways, timing, rule, .. } = &network;
     let source = network.source(winograd);
@@ -125,11 +121,10 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     let mut compiled = CompiledNetwork {
         clip,
         stream: None,
-        head: None,
         window_only_reason: None,
         chunk_steps_reason: None,
-        logits: network.logits.clone(),
-        notes: network.notes.clone(),
+        logits,
+        notes,
     };
     if !timing.can_stream() {
         compiled.window_only_reason = Some(timing.obstacles.join("; "));
@@ -139,10 +134,14 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         Steps::Frame => plan_frames(graph, layout, pathways, timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
     };
-    if let (Some(key), Ok(None) | Err(_)) = (rule.key(), &plan) {
+    let needs_frame_steps = match (rule.key(), timing.nonlinear_head.as_slice()) {
+        (Some(key), _) => Some(format!("the label rule {key}")),
+        (None, []) => None,
+        (None, nodes) => Some(format!("a head that is not linear ({})", nodes.join(", "))),
+    };
+    if let (Some(what), Ok(None) | Err(_)) = (needs_frame_steps, &plan) {
         let reason = plan.err().unwrap_or_else(|| "compile without --steps chunk".into());
-        compiled.window_only_reason =
-            Some(format!("the label rule {key} needs frame steps: {reason}"));
+        compiled.window_only_reason = Some(format!("{what} needs frame steps: {reason}"));
         return Ok(compiled);
     }
     match plan {
@@ -153,13 +152,7 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         Ok(None) => {}
         Err(reason) => compiled.chunk_steps_reason = Some(reason),
     }
-    let mut extra = vec![("chunk", options.chunk.to_string())];
-    if !timing.nonlinear_head.is_empty() {
-        let package = build_package(&common, PackageKind::Head, lower_head(source)?, &extra, None)?;
-        let entry = json!({ "file": package.file_name, "nodes": timing.nonlinear_head });
-        extra.push(("head", entry.to_string()));
-        compiled.head = Some(package);
-    }
+    let extra = vec![("chunk", options.chunk.to_string())];
     let step = lower_step(source)?;
     compiled.stream = Some(build_package(&common, PackageKind::Stream, step, &extra, None)?);
     Ok(compiled)
@@ -258,10 +251,20 @@ fn build_frame_package(
         fast_states: fast.states.iter().map(StateEntry::new).collect(),
         slow_states: slow.iter().flat_map(|slow| &slow.states).map(StateEntry::new).collect(),
         lateral_windows: plan.window_names().collect(),
+        head: None,
     };
+    let head = plan.head.as_ref().map(|head| lower_head(network, head)).transpose()?;
+    if let Some(head) = &head {
+        let features = head.inputs.first().map_or(0, |&id| head.shape(id).iter().product());
+        division.head = Some(HeadEntry { features, nodes: 0 });
+    }
     if options.self_test {
         let plain = |graph: &LoweredGraph| encode_part(&export_graph(graph, name));
-        let parts = Parts { fast: plain(&fast), slow: slow.as_ref().map(plain) };
+        let parts = Parts {
+            fast: plain(&fast),
+            slow: slow.as_ref().map(plain),
+            head: head.as_ref().map(plain),
+        };
         let [channels, height, width] = common.input;
         let shape = [1, channels, height, width];
         let chunks = run_frame_self_test(&division, parts, &shape)?;
@@ -273,12 +276,15 @@ fn build_frame_package(
         fast.states.iter().chain(slow.iter().flat_map(|slow| &slow.states)).cloned().collect();
     metadata.insert("states".into(), states_entry(&states));
     let fast = export_graph(&fast, name);
+    let slow = slow.map(|slow| export_graph(&slow, name));
+    // The head stays in single precision.
+    let head = head.map(|head| export_graph(&head, name));
     division.fast_nodes = fast.node.len();
+    if let (Some(entry), Some(head)) = (&mut division.head, &head) {
+        entry.nodes = head.node.len();
+    }
     division.write(&mut metadata);
-    let graph = match slow {
-        Some(slow) => join_parts(fast, export_graph(&slow, name)),
-        None => fast,
-    };
+    let graph = join_parts(fast, slow, head);
     let encoded = encode_graph(&graph);
     metadata.insert("graph_sha256".into(), encoded.sha256.clone());
     let file_name = format!("{name}.{}.onnx", kind.suffix());

@@ -16,6 +16,8 @@ pub(crate) enum LabelRule {
     MeanLogits,
     /// The label follows from the mean of the probabilities.
     MeanProbabilities,
+    /// The label follows from the newest output.
+    Newest,
 }
 
 impl LabelRule {
@@ -25,6 +27,7 @@ impl LabelRule {
         match self {
             Self::MeanLogits => None,
             Self::MeanProbabilities => Some("mean_probabilities"),
+            Self::Newest => Some("newest"),
         }
     }
 }

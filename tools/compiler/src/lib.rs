@@ -1,17 +1,14 @@
 //! Compiles a SlowFast network from an ONNX file into tteview model packages.
 //!
 //! A training framework exports the network with 3-D convolutions over `[1,C,T,H,W]`. The compiler
-//! writes up to three packages:
+//! writes one or two packages:
 //! - `NAME.clip.onnx` is the same network with 2-D convolutions over `[T,C,H,W]`. It gives the same
 //!   result up to rounding.
 //! - `NAME.stream.onnx` runs one chunk with explicit states: in frame steps, with one run of the
-//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The mean
-//!   of its results over all chunks of a clip equals the result of the clip package. If there is a
-//!   head package, chunk steps output pooled features instead of logits, and the head package maps
-//!   their mean to the logits. The compiler writes the stream package if the network is
-//!   chunk-causal.
-//! - `NAME.head.onnx` maps the mean of the pooled features to logits. The compiler writes the head
-//!   package if the network can stream and its head is not linear.
+//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The
+//!   combination of its results over all chunks of a clip equals the result of the clip package. In
+//!   frame steps, a head that is not linear is a part of its own, which maps the mean of the pooled
+//!   features to the logits. The compiler writes the stream package if the network is chunk-causal.
 //!
 //! docs/model-package.md describes the file format, and docs/model/compiler.md describes how the
 //! compiler works.
@@ -24,8 +21,8 @@
 //! | 3 | `fold` | folds batch norm, scales and padding into convolutions |
 //! | 4 | `layout` | infers which axes of a value are time, channels, height and width |
 //! | 5 | `pathways` | finds the inputs and folds the stem for grey input |
-//! | 6 | `causality`, `frame_plan`, `label_rule` | infer frame rates, prove chunk causality and the lateral reach, and find the label rule |
-//! | 7 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
+//! | 6 | `causality`, `frame_plan`, `label_rule`, `head` | infer frame rates, prove chunk causality and the lateral reach, and find the label rule and a head that is not linear |
+//! | 7 | `lower` | builds the clip and step graphs and the parts of frame steps from 4-D operators |
 //! | 8 | `precision` | converts a graph to half precision |
 //! | 9 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
@@ -78,7 +75,6 @@
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--logits NAME` | [`CompileOptions::output`] |
 //! | `--average` | [`CompileOptions::average`] |
-//! | `--chunk N` | [`CompileOptions::chunk`] |
 //! | `--steps` | [`CompileOptions::steps`] |
 //! | `--products` | [`CompileOptions::winograd`] |
 //! | `--verify` | [`verify::verify`] |
@@ -98,6 +94,7 @@ mod export;
 mod fold;
 mod frame_plan;
 mod graph;
+mod head;
 mod import;
 mod inspect;
 mod label_rule;

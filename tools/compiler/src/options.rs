@@ -266,7 +266,7 @@ pub struct CompileOptions {
     pub precision: Precision,
     /// Use of Winograd's form for convolutions.
     pub winograd: Winograd,
-    /// Number of slow frames in a step, from 1 to 64 (`--chunk`).
+    /// Number of slow frames in a step, from 1 to 64. The library runs only packages with 1.
     pub chunk: usize,
     /// Runs into which the stream package divides a chunk (`--steps`).
     pub steps: Steps,
@@ -277,10 +277,6 @@ pub struct CompileOptions {
     /// averages what the network averages: probabilities if the network computes them for each
     /// frame, or logits otherwise.
     pub average: Option<Average>,
-    /// Whether to write a stream package and a head package for a network whose head is not linear.
-    /// The library does not run head packages, so such a network gets only a clip package by
-    /// default.
-    pub head_package: bool,
     /// Folder that contains the source file and its external weights. If it is `None`, a model with
     /// external weights is refused.
     pub folder: Option<PathBuf>,
@@ -307,7 +303,6 @@ impl CompileOptions {
             steps: Steps::default(),
             output: None,
             average: None,
-            head_package: false,
             folder: None,
             self_test: true,
         }

@@ -5,14 +5,15 @@ use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::fold::fold_into_convolutions;
 use crate::graph::{Graph, ValueId};
-use crate::import::{ExternalData, import_model};
+use crate::import::{ExternalData, Recurrence, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
 use crate::layout::{Layout, infer_layout};
 use crate::lower::SourceNetwork;
 use crate::normalisation::choose_normalisation;
 use crate::options::{Average, CompileOptions, Winograd};
 use crate::output::{
-    Content, LogitsEnd, LogitsForm, LogitsSource, append_softmax, average_frames, find_logits,
+    Content, LogitsEnd, LogitsForm, LogitsSource, append_logarithm, append_softmax, average_frames,
+    find_logits,
 };
 use crate::pathways::{Pathways, find_pathways, fold_grey};
 use crate::timing::{Time, Timing};
@@ -35,9 +36,13 @@ pub(crate) struct Prepared {
     pub(crate) options: CompileOptions,
 }
 
-/// Imports and analyses a source network.
-pub(crate) fn prepare(source: &Bytes, options: &CompileOptions) -> Result<Prepared> {
-    let mut graph = import_network(source, options)?;
+/// Imports and analyses a source network, with recurrent layers in the given form.
+pub(crate) fn prepare(
+    source: &Bytes,
+    options: &CompileOptions,
+    recurrence: Recurrence,
+) -> Result<Prepared> {
+    let mut graph = import_network(source, options, recurrence)?;
     let mut options = options.clone();
     let notes = choose_normalisation(&graph, &mut options.spec)?;
     let LogitsEnd { source: logits, content, had_softmax } =
@@ -71,6 +76,21 @@ impl Prepared {
         SourceNetwork::new(&self.graph, &self.layout, &self.pathways, &self.timing, winograd)
     }
 
+    /// Returns whether the network has a recurrent layer.
+    pub(crate) fn is_recurrent(&self) -> bool {
+        let is_layer = |op: &str| matches!(op, "LSTM" | "GRU" | "RNN");
+        self.graph.nodes.iter().any(|node| is_layer(&node.source_op))
+    }
+
+    /// Appends the logarithm of the output, which contains probabilities.
+    pub(crate) fn take_logarithm(&mut self) -> Result<()> {
+        append_logarithm(&mut self.graph, &mut self.layout);
+        if self.logits.form == LogitsForm::Value {
+            self.logits.form = LogitsForm::Logarithm;
+        }
+        self.analyse_timing()
+    }
+
     /// Analyses the timing again after a change of the graph.
     pub(crate) fn analyse_timing(&mut self) -> Result<()> {
         let Self { graph, layout, pathways, options, .. } = self;
@@ -87,6 +107,16 @@ impl Prepared {
                 Some(Average::Probabilities) => self.average_rows(true),
                 Some(Average::Logits) => self.average_rows(false),
                 None => self.average_rows(had_softmax),
+            };
+        }
+        if *self.timing.time(self.graph.outputs[0]) == Time::Newest {
+            self.rule = LabelRule::Newest;
+            return match wanted {
+                None => Ok(()),
+                Some(_) => fail_network(
+                    "the network gives the result of the newest frame, so nothing is averaged; compile \
+                     without --average, or name a value with the logits of each frame with --logits NAME",
+                ),
             };
         }
         let found = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing);
@@ -134,7 +164,7 @@ impl Prepared {
         }
         let (values, option) = match self.rule {
             LabelRule::MeanProbabilities => ("probabilities", "logits"),
-            LabelRule::MeanLogits => ("logits", "probabilities"),
+            _ => ("logits", "probabilities"),
         };
         self.notes.push(format!(
             "the network gives one result for each frame, and the label follows from the mean of their \
@@ -159,11 +189,16 @@ impl Prepared {
 
 /// Imports the source network and keeps one output: the one that the options name, the only one, or
 /// the one named `logits`.
-fn import_network(source: &Bytes, options: &CompileOptions) -> Result<Graph> {
+fn import_network(
+    source: &Bytes,
+    options: &CompileOptions,
+    recurrence: Recurrence,
+) -> Result<Graph> {
     let model = import_model(
         source,
         &mut ExternalData::new(options.folder.as_deref()),
         options.output.as_deref(),
+        recurrence,
     )?;
     let mut graph = model.graph;
     let names = &model.output_names;

@@ -8,7 +8,7 @@ mod runtime;
 pub use runtime::Runtime;
 
 use crate::error::{CompileError, Result};
-use crate::import::{ExternalData, import_model};
+use crate::import::{ExternalData, Recurrence, import_model};
 use crate::inspect::{Inspection, inspect};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
 use crate::output::{LogitsForm, LogitsSource};
@@ -38,8 +38,8 @@ pub enum Source<'a> {
 pub struct Verification {
     /// Error of the clip package, compared with the source network.
     pub clip: f64,
-    /// Error of the combination of all chunks by the label rule (after the head package, if there is
-    /// one), compared with the clip package. It is `None` if there is no stream package.
+    /// Error of the combination of all chunks by the label rule, after a head that is not linear if
+    /// there is one, compared with the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
     /// Whether the source computes in half precision, so its own rounding errors are part of
     /// `clip`.
@@ -89,13 +89,12 @@ pub fn verify(
             // selects other samples.
             let clip = clip.align_to_chunks();
             let expected = run_package(runtime, clip_package, &clip.package_inputs())?;
-            let rule = Combination::read(&inspect(&package.bytes)?.metadata);
+            let metadata = inspect(&package.bytes)?.metadata;
+            let rule = Combination::read(&metadata);
             let expected = rule.normalise(expected);
             let mut mean = rule.combine(&run_chunks(runtime, &package.bytes, &clip)?);
-            if let Some(head) = &network.head {
-                let shape = vec![1, mean.len()];
-                let features = NamedTensor { name: "features".into(), shape, data: mean };
-                mean = run_package(runtime, &head.bytes, &[features])?;
+            if let Some(division) = Division::read(&metadata)? {
+                mean = load_frame_steps(runtime, &package.bytes, division)?.run_head(mean)?;
             }
             Some(relative_error(&mean, &expected))
         }
@@ -144,7 +143,12 @@ impl<'a> LoadedSource<'a> {
             }
         };
         let folder = path.and_then(Path::parent);
-        let model = import_model(&bytes, &mut ExternalData::new(folder), Some(&logits.name))?;
+        let model = import_model(
+            &bytes,
+            &mut ExternalData::new(folder),
+            Some(&logits.name),
+            Recurrence::Unrolled,
+        )?;
         let inputs = model
             .graph
             .inputs
@@ -238,6 +242,15 @@ fn run_chunks(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Ve
     }
 }
 
+fn load_frame_steps(
+    runtime: &Runtime,
+    package: &[u8],
+    division: Division,
+) -> Result<FrameRunner<Runner>> {
+    let parts = split_parts(package, &division)?;
+    FrameRunner::load(division, parts, |model| runtime.load_model(&model))
+}
+
 fn run_frame_steps(
     runtime: &Runtime,
     package: &[u8],
@@ -245,8 +258,7 @@ fn run_frame_steps(
     clip: &RandomClip,
 ) -> Result<Vec<Vec<f32>>> {
     let alpha = division.alpha;
-    let parts = split_parts(package, &division)?;
-    let mut runner = FrameRunner::load(division, parts, |model| runtime.load_model(&model))?;
+    let mut runner = load_frame_steps(runtime, package, division)?;
     let mut chunks = Vec::new();
     for chunk in 0..clip.frames() / alpha {
         let samples = chunk * alpha..(chunk + 1) * alpha;

@@ -1,5 +1,6 @@
 //! The source graph under construction.
 
+use super::Recurrence;
 use super::failure::{NodeResult, fail};
 use super::limits::{MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
@@ -22,14 +23,16 @@ pub(super) struct GraphBuilder {
     producers: BTreeMap<ValueId, usize>,
     /// Version of the operator set of the file.
     pub(super) opset: i64,
+    pub(super) recurrence: Recurrence,
     weights_left: usize,
     folded_left: usize,
 }
 
 impl GraphBuilder {
-    pub(super) fn new(opset: i64) -> Self {
+    pub(super) fn new(opset: i64, recurrence: Recurrence) -> Self {
         Self {
             opset,
+            recurrence,
             graph: Graph::default(),
             names: BTreeMap::new(),
             producers: BTreeMap::new(),

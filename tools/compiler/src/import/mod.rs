@@ -50,6 +50,15 @@ use prost::Message;
 use std::collections::BTreeMap;
 use wire::check_wire_format;
 
+/// The form of recurrent layers that run forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recurrence {
+    /// The products of each frame of the clip.
+    Unrolled,
+    /// The products of all frames, with states.
+    Stateful,
+}
+
 /// The content of a model file.
 pub(crate) struct ImportedModel {
     pub(crate) graph: Graph,
@@ -62,11 +71,13 @@ pub(crate) struct ImportedModel {
 }
 
 /// Imports a model from the content of its file. `external` reads weights from other files. If
-/// `output` is the name of a value, this value replaces the outputs of the file.
+/// `output` is the name of a value, this value replaces the outputs of the file. `recurrence` is the
+/// form of recurrent layers.
 pub(crate) fn import_model(
     bytes: &Bytes,
     external: &mut ExternalData,
     output: Option<&str>,
+    recurrence: Recurrence,
 ) -> Result<ImportedModel> {
     if bytes.get(4..8) == Some(b"ORTM".as_slice()) {
         return fail_file(
@@ -87,7 +98,7 @@ pub(crate) fn import_model(
         ));
     }
     let Some(mut proto) = model.graph else { return fail_file("the model has no graph") };
-    let mut builder = GraphBuilder::new(opset);
+    let mut builder = GraphBuilder::new(opset, recurrence);
     import_constants(&mut builder, &proto, external)?;
     for input in &proto.input {
         // Old exporters also list the initializers as inputs. Such an input already has a value.

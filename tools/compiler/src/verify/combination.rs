@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 pub(super) enum Combination {
     MeanLogits,
     MeanProbabilities,
+    Newest,
 }
 
 impl Combination {
@@ -17,6 +18,7 @@ impl Combination {
     pub(super) fn read(metadata: &BTreeMap<String, String>) -> Self {
         match metadata.get("label_rule").map(String::as_str) {
             Some("mean_probabilities") => Self::MeanProbabilities,
+            Some("newest") => Self::Newest,
             _ => Self::MeanLogits,
         }
     }
@@ -25,6 +27,7 @@ impl Combination {
     pub(super) fn combine(self, chunks: &[Vec<f32>]) -> Vec<f32> {
         match self {
             Self::MeanLogits => average(chunks),
+            Self::Newest => chunks.last().cloned().unwrap_or_default(),
             Self::MeanProbabilities => {
                 let probabilities: Vec<_> = chunks.iter().map(|chunk| softmax(chunk)).collect();
                 logarithm(&average(&probabilities))
@@ -36,7 +39,7 @@ impl Combination {
     /// differences between logits determine probabilities.
     pub(super) fn normalise(self, logits: Vec<f32>) -> Vec<f32> {
         match self {
-            Self::MeanLogits => logits,
+            Self::MeanLogits | Self::Newest => logits,
             Self::MeanProbabilities => logarithm(&softmax(&logits)),
         }
     }
