@@ -62,8 +62,8 @@ impl ModelPackage {
     /// - [`Status::ModelInvalid`] if the file is malformed or exceeds a limit, or if its graph was
     ///   altered
     /// - [`Status::ModelMismatch`] if metadata values contradict each other
-    /// - [`Status::Unsupported`] for a package with several chunks per step, and for a graph with an
-    ///   operator that is not permitted
+    /// - [`Status::Unsupported`] for a package with several chunks per step, and for a graph with
+    ///   an operator that is not permitted
     pub fn from_bytes(bytes: Vec<u8>, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         check_size(bytes.len())?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();

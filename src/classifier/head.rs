@@ -10,8 +10,8 @@ use crate::error::Result;
 pub(crate) struct Head(Option<Box<dyn Session>>);
 
 impl Head {
-    /// Creates the head from its session, or a head that changes nothing for a network whose head is
-    /// linear.
+    /// Creates the head from its session, or a head that changes nothing for a network whose head
+    /// is linear.
     pub(crate) fn new(session: Option<Box<dyn Session>>) -> Self {
         Self(session)
     }

@@ -247,8 +247,8 @@ impl ModelSpec {
         self.frame_steps.as_ref()?.head.as_ref()
     }
 
-    /// Returns the number of values in the output of a run of the samples: the features, if the head
-    /// is not linear, or else [`Self::output_len`].
+    /// Returns the number of values in the output of a run of the samples: the features, if the
+    /// head is not linear, or else [`Self::output_len`].
     #[must_use]
     pub fn run_output_len(&self) -> usize {
         self.head().map_or_else(|| self.output_len(), |head| head.features)

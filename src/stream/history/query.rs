@@ -28,8 +28,8 @@ impl QueryMemory {
 
 impl History {
     /// Writes the mean of the outputs whose first and last samples both lie in `interval`, or the
-    /// newest of them if the label follows from the newest output. `begun` is the newest acquisition
-    /// that has begun.
+    /// newest of them if the label follows from the newest output. `begun` is the newest
+    /// acquisition that has begun.
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no output, [`Status::Cancelled`] if it

@@ -115,8 +115,8 @@ pub(crate) enum Op {
     LogSoftmax {
         axis: usize,
     },
-    /// The value of the frame before, `[T,F]`, and zeros for the first frame. The operand shows only
-    /// the axis of the frames; [`Graph::states`] contains the value that is delayed.
+    /// The value of the frame before, `[T,F]`, and zeros for the first frame. The operand shows
+    /// only the axis of the frames; [`Graph::states`] contains the value that is delayed.
     Previous,
 }
 

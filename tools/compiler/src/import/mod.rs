@@ -71,8 +71,8 @@ pub(crate) struct ImportedModel {
 }
 
 /// Imports a model from the content of its file. `external` reads weights from other files. If
-/// `output` is the name of a value, this value replaces the outputs of the file. `recurrence` is the
-/// form of recurrent layers.
+/// `output` is the name of a value, this value replaces the outputs of the file. `recurrence` is
+/// the form of recurrent layers.
 pub(crate) fn import_model(
     bytes: &Bytes,
     external: &mut ExternalData,
