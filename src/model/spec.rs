@@ -161,8 +161,8 @@ pub struct ChunkSelfTest {
     pub slow: Vec<f32>,
     /// Logits of the chunk, which are the sum of both.
     pub logits: Vec<f32>,
-    /// Logits that a head that is not linear gives for the chunk; empty if there is none. The other
-    /// fields then contain features instead of logits.
+    /// Logits that a head that is not linear gives for the chunk; empty if the head is linear. The
+    /// other fields then contain features instead of logits.
     pub head: Vec<f32>,
 }
 

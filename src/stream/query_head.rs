@@ -23,8 +23,8 @@ impl QueryHead {
     /// query gives up; `None` if there is no limit.
     ///
     /// # Errors
-    /// Returns [`Status::TimedOut`] after the deadline, [`Status::Cancelled`] if the stream has been
-    /// closed, or the error of the runtime.
+    /// Returns [`Status::TimedOut`] after the deadline, [`Status::Cancelled`] if the stream has
+    /// been closed, or the error of the runtime.
     pub(super) fn apply(
         &self,
         values: &mut [f32],

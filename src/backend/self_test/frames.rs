@@ -73,7 +73,7 @@ impl Parts {
     }
 
     /// Runs a head that is not linear on the features of the last chunk. Returns its logits, or
-    /// nothing if there is none.
+    /// nothing if the head is linear.
     pub(super) fn run_head(&mut self, run: &RunSession<'_>) -> Result<&[f32]> {
         let [fast, slow] = &self.logits;
         let Some(head) = &mut self.head else { return Ok(&[]) };

@@ -46,7 +46,7 @@ struct FrameSelfTestEntry {
 pub(super) struct FrameSelfTest {
     pub(super) chunks: Vec<ChunkSelfTest>,
     pub(super) self_test: SelfTest,
-    /// Tolerances of the head in fp32 and fp16; 0 if there is none.
+    /// Tolerances of the head in fp32 and fp16; 0 if the head is linear.
     pub(super) head_tolerance: [f32; 2],
 }
 

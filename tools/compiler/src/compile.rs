@@ -3,7 +3,7 @@
 use crate::error::{Result, fail_network, fail_spec};
 use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
 use crate::frame_plan::{FramePlan, plan_frames};
-use crate::import::Recurrence;
+use crate::graph::Recurrence;
 use crate::label_rule::LabelRule;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;

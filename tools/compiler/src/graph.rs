@@ -120,6 +120,15 @@ pub(crate) enum Op {
     Previous,
 }
 
+/// The form of recurrent layers that run forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recurrence {
+    /// The products of each frame of the clip.
+    Unrolled,
+    /// The products of all frames, with states.
+    Stateful,
+}
+
 /// A value that a frame reads from the frame before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecurrentState {

@@ -1,8 +1,8 @@
 //! The summary of a model file, for `tteview inspect`.
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, Op, ValueId};
-use crate::import::{ExternalData, Recurrence, import_model};
+use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
+use crate::import::{ExternalData, import_model};
 use crate::parts::{Division, StateEntry, split_parts};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -61,8 +61,8 @@ pub struct FrameInspection {
     pub fast_multiply_adds: u64,
     /// Number of multiply-adds of the run for one chunk; 0 in a network with one pathway.
     pub slow_multiply_adds: u64,
-    /// Number of multiply-adds of a head that is not linear, which runs for each label; `None` if
-    /// there is none.
+    /// Number of multiply-adds of a head that is not linear, which runs for each label; `None` for
+    /// a linear head.
     pub head_multiply_adds: Option<u64>,
     /// Number of multiply-adds of all runs of a clip, with one run of the head.
     pub clip_multiply_adds: u64,

@@ -4,8 +4,8 @@
 use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::fold::fold_into_convolutions;
-use crate::graph::{Graph, ValueId};
-use crate::import::{ExternalData, Recurrence, import_model};
+use crate::graph::{Graph, Recurrence, ValueId};
+use crate::import::{ExternalData, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
 use crate::layout::{Layout, infer_layout};
 use crate::lower::SourceNetwork;

@@ -8,7 +8,8 @@ mod runtime;
 pub use runtime::Runtime;
 
 use crate::error::{CompileError, Result};
-use crate::import::{ExternalData, Recurrence, import_model};
+use crate::graph::Recurrence;
+use crate::import::{ExternalData, import_model};
 use crate::inspect::{Inspection, inspect};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
 use crate::output::{LogitsForm, LogitsSource};

@@ -1,10 +1,9 @@
 //! The source graph under construction.
 
-use super::Recurrence;
 use super::failure::{NodeResult, fail};
 use super::limits::{MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
-use crate::graph::{Graph, Node, Op, ValueId};
+use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
 use crate::onnx::{NodeProto, ValueInfoProto, data_type};
 use crate::tensor::{DType, Tensor, element_count};
 use std::collections::BTreeMap;

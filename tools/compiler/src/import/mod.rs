@@ -36,7 +36,7 @@ mod wire;
 pub(crate) use external::ExternalData;
 
 use crate::error::{CompileError, Result, fail_file};
-use crate::graph::Graph;
+use crate::graph::{Graph, Recurrence};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::Tensor;
 use builder::GraphBuilder;
@@ -49,15 +49,6 @@ use order::{select_nodes, sort_nodes};
 use prost::Message;
 use std::collections::BTreeMap;
 use wire::check_wire_format;
-
-/// The form of recurrent layers that run forwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recurrence {
-    /// The products of each frame of the clip.
-    Unrolled,
-    /// The products of all frames, with states.
-    Stateful,
-}
 
 /// The content of a model file.
 pub(crate) struct ImportedModel {

@@ -6,13 +6,14 @@
 
 mod cells;
 
-use super::Recurrence;
 use super::failure::{NodeResult, fail};
 use super::node_context::NodeContext;
 use super::selection::select;
-use crate::graph::{Op, RecurrentState, ValueId};
+use crate::graph::{Op, Recurrence, RecurrentState, ValueId};
 use crate::tensor::Tensor;
-use cells::{add_gru_step, add_lstm_step, add_optional, add_rnn_step, hidden_size};
+use cells::{
+    Direction, State, add_gru_step, add_lstm_step, add_optional, add_rnn_step, hidden_size,
+};
 use ndarray::{ArrayView2, Axis, Ix3};
 
 /// The kind of a recurrent layer.
@@ -41,23 +42,6 @@ impl Cell {
             Self::Rnn => &["Tanh"],
         }
     }
-}
-
-/// The weights of one direction, as columns of constants.
-struct Direction {
-    /// Product of the inputs with the weights of all gates, plus the biases, `[T, G*H]`.
-    products: ValueId,
-    /// Weights of the hidden state `[H, G*H]`.
-    recurrent: ValueId,
-    /// Bias of the hidden state of the last gate of a GRU, `[1,H]`.
-    last_bias: Option<ValueId>,
-}
-
-/// The state of a layer after some frames. It is `None` while all its elements are zero.
-#[derive(Clone, Copy, Default)]
-struct State {
-    hidden: Option<ValueId>,
-    cell: Option<ValueId>,
 }
 
 pub(super) fn convert_recurrence(node: &mut NodeContext, kind: Cell) -> NodeResult<ValueId> {

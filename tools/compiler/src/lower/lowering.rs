@@ -202,8 +202,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Adds a state that contains a value of the frame before, with the shape of `x`. Its next value
-    /// is set by [`Self::connect_states`].
+    /// Adds a state that contains a value of the frame before, with the shape of `x`. Its next
+    /// value is set by [`Self::connect_states`].
     pub(super) fn add_previous(&mut self, x: LoweredId, columns: usize) -> LoweredId {
         let mut shape = self.lowered.shape(x).to_vec();
         shape[1] = columns;

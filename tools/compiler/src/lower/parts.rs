@@ -2,9 +2,9 @@
 //!
 //! If the head is linear, the logits of a chunk are those of the slow features plus the mean of
 //! those of the fast features. Each part lowers the whole head and reads zeros in place of the
-//! features of the other part. Only the slow part adds the constants of the head. If the head is not
-//! linear, both parts lower what comes before it, in the same way, and the head has a graph of its
-//! own.
+//! features of the other part. Only the slow part adds the constants of the head. If the head is
+//! not linear, both parts lower what comes before it, in the same way, and the head has a graph of
+//! its own.
 
 use super::graphs::{LOGITS, add_logits, add_node, lower_nodes};
 use super::lowering::{Lowering, Mode, SourceNetwork};
@@ -86,8 +86,8 @@ pub(crate) fn lower_slow(source: SourceNetwork, plan: &FramePlan) -> Result<Lowe
     Ok(lowering.finish())
 }
 
-/// Builds the graph of a head that is not linear. It maps the input `features [1,F,1,1]` to the output
-/// `logits [1,L]`.
+/// Builds the graph of a head that is not linear. It maps the input `features [1,F,1,1]` to the
+/// output `logits [1,L]`.
 pub(crate) fn lower_head(source: SourceNetwork, head: &Head) -> Result<LoweredGraph> {
     let mut lowering = Lowering::new(source, Mode::Clip);
     let l = &mut lowering;

@@ -3,11 +3,27 @@
 use super::super::failure::{NodeResult, fail};
 use super::super::node_context::NodeContext;
 use super::super::selection::select;
-use super::{Direction, State};
 use crate::graph::{Op, ValueId};
 use crate::lowered::Function;
 use crate::tensor::Tensor;
 use ndarray::{Axis, Slice};
+
+/// The weights of one direction, as columns of constants.
+pub(super) struct Direction {
+    /// Product of the inputs with the weights of all gates, plus the biases, `[T, G*H]`.
+    pub(super) products: ValueId,
+    /// Weights of the hidden state `[H, G*H]`.
+    pub(super) recurrent: ValueId,
+    /// Bias of the hidden state of the last gate of a GRU, `[1,H]`.
+    pub(super) last_bias: Option<ValueId>,
+}
+
+/// The state of a layer after some frames. It is `None` while all its elements are zero.
+#[derive(Clone, Copy, Default)]
+pub(super) struct State {
+    pub(super) hidden: Option<ValueId>,
+    pub(super) cell: Option<ValueId>,
+}
 
 /// Appends the product of the hidden state with the columns of the gates `first..last`.
 fn add_hidden_product(
