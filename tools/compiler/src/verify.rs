@@ -5,6 +5,7 @@ mod combination;
 mod random_clip;
 mod runtime;
 
+pub(crate) use combination::average;
 pub use runtime::Runtime;
 
 use crate::error::{CompileError, Result};
@@ -307,16 +308,6 @@ fn run_chunk_steps(
         }
     }
     Ok(results)
-}
-
-/// Returns the mean of results that have equal lengths.
-pub(crate) fn average(results: &[Vec<f32>]) -> Vec<f32> {
-    let mut mean = vec![0.0f64; results.first().map_or(0, Vec::len)];
-    let count = results.len() as f64;
-    for result in results {
-        mean.iter_mut().zip(result).for_each(|(m, &v)| *m += f64::from(v) / count);
-    }
-    mean.into_iter().map(|v| v as f32).collect()
 }
 
 fn no_output(graph: &str) -> CompileError {

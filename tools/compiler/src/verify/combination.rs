@@ -1,7 +1,6 @@
 //! The combination of the results of a stream package by its label rule, as
 //! docs/stream-contract.md#label defines it.
 
-use super::average;
 use crate::output::MIN_PROBABILITY;
 use std::collections::BTreeMap;
 
@@ -56,4 +55,14 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 /// Returns the logarithm of probabilities, with the lower limit that packages have.
 pub(super) fn logarithm(probabilities: &[f32]) -> Vec<f32> {
     probabilities.iter().map(|&p| p.max(MIN_PROBABILITY).ln()).collect()
+}
+
+/// Returns the mean of results that have equal lengths.
+pub(crate) fn average(results: &[Vec<f32>]) -> Vec<f32> {
+    let mut mean = vec![0.0f64; results.first().map_or(0, Vec::len)];
+    let count = results.len() as f64;
+    for result in results {
+        mean.iter_mut().zip(result).for_each(|(m, &v)| *m += f64::from(v) / count);
+    }
+    mean.into_iter().map(|v| v as f32).collect()
 }
