@@ -105,6 +105,7 @@ pub fn part_names(spec: &ModelSpec) -> Vec<&'static str> {
         Part::Whole => "step",
         Part::Fast => "fast run",
         Part::Slow => "slow run",
+        Part::Head => "head",
     };
     spec.parts().iter().map(name).collect()
 }

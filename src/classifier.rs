@@ -7,6 +7,7 @@
 
 pub(crate) mod decision;
 mod frames;
+pub(crate) mod head;
 pub(crate) mod interface;
 mod mean;
 mod novelty;
@@ -21,6 +22,7 @@ mod window;
 use crate::backend::interface::Session;
 use crate::error::Result;
 use crate::model::{Mode, ModelSpec};
+use head::Head;
 use interface::{Classifier, ClassifierSettings};
 use slow_lane::SlowLane;
 
@@ -28,8 +30,8 @@ use slow_lane::SlowLane;
 pub(crate) enum Sessions {
     /// A session of the whole graph, for chunk steps and windows.
     Whole(Box<dyn Session>),
-    /// A session of the fast part, and the slow lane of a network with two pathways.
-    Frames(Box<dyn Session>, Option<SlowLane>),
+    /// A session of the fast part, the slow lane of a network with two pathways, and the head.
+    Frames(Box<dyn Session>, Option<SlowLane>, Head),
 }
 
 /// Creates the classifier for the mode and the steps of the model package.
@@ -44,8 +46,8 @@ pub(crate) fn create_classifier(
     settings: &ClassifierSettings,
 ) -> Result<Box<dyn Classifier>> {
     Ok(match (sessions, spec.mode) {
-        (Sessions::Frames(fast, slow), _) => {
-            Box::new(frames::FrameClassifier::new(spec, fast, slow, settings)?)
+        (Sessions::Frames(fast, slow, head), _) => {
+            Box::new(frames::FrameClassifier::new(spec, fast, slow, head, settings)?)
         }
         (Sessions::Whole(session), Mode::Stream) => {
             Box::new(stream::StreamClassifier::new(spec, session, settings)?)

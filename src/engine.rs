@@ -227,7 +227,7 @@ impl Engine {
     /// Returns the computing time of one step (stream mode) or one window (window mode) as measured
     /// by [`Self::prepare`], or `None` before the first measurement. With frame steps, it is the
     /// sum of the times of the fast runs and of the slow run of a chunk, although both parts may
-    /// run at the same time.
+    /// run at the same time, and of one run of a head that is not linear.
     #[must_use]
     pub fn step_time(&self) -> Option<Duration> {
         let times = *self.times.lock();
@@ -292,7 +292,7 @@ impl Engine {
 
     #[cfg(test)]
     pub(crate) fn set_step_time(&self, time: Duration) {
-        *self.times.lock() = Some(RunTimes { run: time, slow_run: Duration::ZERO });
+        *self.times.lock() = Some(RunTimes { run: time, ..RunTimes::default() });
     }
 }
 

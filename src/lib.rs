@@ -148,9 +148,9 @@ pub use engine::origin::EngineOrigin;
 pub use engine::progress::{Progress, Stage};
 pub use error::{Error, Result, Status};
 pub use model::{
-    ChannelOrder, ChunkSelfTest, FrameModels, FrameSteps, Group, Label, Mode, ModelPackage,
-    ModelSpec, Modifier, Novelty, NoveltyKind, Precision, Resize, ResizeMethod, SelfTest,
-    StateSpec, self_test_input,
+    ChannelOrder, ChunkSelfTest, FrameModels, FrameSteps, Group, HeadSpec, Label, LabelRule, Mode,
+    ModelPackage, ModelSpec, Modifier, Novelty, NoveltyKind, Precision, Resize, ResizeMethod,
+    SelfTest, StateSpec, self_test_input,
 };
 pub use result::{ResultFlags, ViewResult};
 pub use sampling::PartialChunk;

@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub(crate) use graph::Cost;
 pub use graph::FrameModels;
 pub use spec::{
-    ChannelOrder, ChunkSelfTest, FrameSteps, Group, Label, Mode, ModelSpec, Modifier, Novelty,
-    NoveltyKind, Precision, Resize, ResizeMethod, SelfTest, StateSpec,
+    ChannelOrder, ChunkSelfTest, FrameSteps, Group, HeadSpec, Label, LabelRule, Mode, ModelSpec,
+    Modifier, Novelty, NoveltyKind, Precision, Resize, ResizeMethod, SelfTest, StateSpec,
 };
 
 /// A model package whose hashes, metadata and graph have been checked.
@@ -62,8 +62,8 @@ impl ModelPackage {
     /// - [`Status::ModelInvalid`] if the file is malformed or exceeds a limit, or if its graph was
     ///   altered
     /// - [`Status::ModelMismatch`] if metadata values contradict each other
-    /// - [`Status::Unsupported`] for a head package, for a package with a non-linear head or with
-    ///   several chunks per step, and for a graph with an operator that is not permitted
+    /// - [`Status::Unsupported`] for a package with several chunks per step, and for a graph with
+    ///   an operator that is not permitted
     pub fn from_bytes(bytes: Vec<u8>, expected_sha256: Option<[u8; 32]>) -> Result<Self> {
         check_size(bytes.len())?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
@@ -81,7 +81,7 @@ impl ModelPackage {
         Ok(Self { spec, bytes: bytes.into(), costs })
     }
 
-    /// Returns the models of both parts of a package with frame steps, or `None` for any other
+    /// Returns the models of all parts of a package with frame steps, or `None` for any other
     /// package. Each is an ONNX model of its own, which a runtime can load.
     ///
     /// # Errors
@@ -100,18 +100,20 @@ impl ModelPackage {
     pub(crate) fn part_models(&self) -> Result<Vec<PartModel<'_>>> {
         Ok(match self.frame_models()? {
             None => vec![PartModel { part: Part::Whole, bytes: Cow::Borrowed(&*self.bytes) }],
-            Some(FrameModels { fast, slow }) => {
-                let fast = PartModel { part: Part::Fast, bytes: Cow::Owned(fast) };
-                let slow = slow.map(|slow| PartModel { part: Part::Slow, bytes: Cow::Owned(slow) });
-                std::iter::once(fast).chain(slow).collect()
+            Some(FrameModels { fast, slow, head }) => {
+                let parts = [(Part::Fast, Some(fast)), (Part::Slow, slow), (Part::Head, head)];
+                let model = |(part, bytes): (Part, Option<Vec<u8>>)| {
+                    Some(PartModel { part, bytes: Cow::Owned(bytes?) })
+                };
+                parts.into_iter().filter_map(model).collect()
             }
         })
     }
 
     /// Checks a package that a tool has made, without loading it. In addition to the packages that
     /// [`ModelPackage::from_bytes`] accepts, this function accepts packages that this version of
-    /// the library cannot run: head packages, packages with a non-linear head, and packages with
-    /// several chunks per step. Their graphs must be within the same limits.
+    /// the library cannot run, which have several chunks per step. Their graphs must be within the
+    /// same limits.
     ///
     /// # Errors
     /// Returns [`Status::OutOfMemory`] if the memory is not available, or the other errors of
@@ -148,8 +150,9 @@ fn check_graphs(file: &OnnxFile<'_>, spec: &ModelSpec) -> Result<Vec<Cost>> {
     };
     let fast = check_part(&models.fast)?;
     let slow = models.slow.as_deref().map(check_part).transpose()?;
-    let costs: Vec<Cost> = std::iter::once(fast).chain(slow).collect();
-    // Both parts may run at the same time.
+    let head = models.head.as_deref().map(check_part).transpose()?;
+    let costs: Vec<Cost> = std::iter::once(fast).chain(slow).chain(head).collect();
+    // All parts may run at the same time.
     check_run_bytes(spec, costs.iter().map(|cost| cost.tensor_bytes).fold(0, u64::saturating_add))?;
     Ok(costs)
 }

@@ -17,6 +17,7 @@ mod mailbox;
 mod outlook;
 mod overload;
 mod pipeline;
+mod query_head;
 pub(crate) mod reader;
 mod record;
 pub(crate) mod ring;
@@ -31,6 +32,7 @@ mod worker;
 mod worker_thread;
 
 use crate::backend::interface::Session;
+use crate::classifier::head::Head;
 use crate::classifier::interface::ClassifierSettings;
 use crate::classifier::slow_lane::{SlowLane, SlowLaneBuilder};
 use crate::classifier::timing::{choose_window_hop, output_interval_ns};
@@ -52,6 +54,7 @@ use hooks::Hooks;
 use mailbox::Mailbox;
 use overload::OverloadPolicy;
 use pipeline::Pipeline;
+use query_head::QueryHead;
 use reader::Reader;
 use ring::create_ring;
 use sample_store::SampleStore;
@@ -148,7 +151,8 @@ impl Stream {
         let exact = create_exact_query(engine, config, &settings, &stop)?;
         let history = Arc::clone(&settings.history);
         let restarts_times = config.frame_period_ns > 0;
-        let shared = Shared::new(engine, history, exact, hop, restarts_times, stop)?;
+        let head = create_query_head(engine, &stop)?;
+        let shared = Shared::new(engine, history, (exact, head), hop, restarts_times, stop)?;
         let shared = Arc::new(shared);
         let signals = Arc::default();
         let live = || Priority::Live(Arc::clone(&shared.stop));
@@ -232,18 +236,35 @@ fn create_sessions(
         let scheduler = engine.scheduler();
         Ok(Box::new(ScheduledSession::new(session, scheduler, part.into(), priority())))
     };
-    match spec.parts() {
-        [fast, slow] => {
-            let lane = SlowLaneBuilder::new(backend.as_ref(), spec, create(*slow)?)?;
-            Ok(Sessions::Frames(create(*fast)?, Some(start_lane(lane)?)))
-        }
-        [Part::Fast] => Ok(Sessions::Frames(create(Part::Fast)?, None)),
-        _ => Ok(Sessions::Whole(create(Part::Whole)?)),
+    if spec.frame_steps.is_none() {
+        return Ok(Sessions::Whole(create(Part::Whole)?));
     }
+    let head = spec.head().map(|_| create(Part::Head)).transpose()?;
+    let lane = match spec.has_slow_part() {
+        true => {
+            let lane = SlowLaneBuilder::new(backend.as_ref(), spec, create(Part::Slow)?)?;
+            Some(start_lane(lane)?)
+        }
+        false => None,
+    };
+    Ok(Sessions::Frames(create(Part::Fast)?, lane, Head::new(head)))
+}
+
+/// Creates the head of plain queries, or `None` if the head is linear.
+fn create_query_head(engine: &Engine, stop: &Arc<AtomicBool>) -> Result<Option<QueryHead>> {
+    if engine.spec().head().is_none() {
+        return Ok(None);
+    }
+    let deadline = Deadline::default();
+    let priority = Priority::Idle(Arc::clone(stop), Arc::clone(&deadline));
+    let session = engine.backend().create_session(Part::Head)?;
+    let session = ScheduledSession::new(session, engine.scheduler(), Part::Head.into(), priority);
+    Ok(Some(QueryHead::new(Head::new(Some(Box::new(session))), deadline)))
 }
 
 fn create_history(spec: &ModelSpec, config: &StreamConfig, interval_ns: i64) -> Result<History> {
-    History::new(spec.averaged_len(), config.history_span_ns(), interval_ns)
+    let history = History::new(spec.averaged_len(), config.history_span_ns(), interval_ns)?;
+    Ok(history.giving_newest(spec.uses_newest()))
 }
 
 fn create_exact_query(

@@ -323,10 +323,10 @@ fn node_that_reads_the_other_part_is_refused() {
         let fast_nodes = first_slow(metadata) - 1;
         metadata.insert("tteview.fast_nodes".into(), fast_nodes.to_string());
     });
-    assert_refused(shorter, Status::ModelInvalid, "of the other part");
+    assert_refused(shorter, Status::ModelInvalid, "of another part");
     // A state of the fast part is not a lateral window unless the metadata lists it.
     let hidden = set(&package, "lateral_windows", "[]");
-    assert_refused(hidden, Status::ModelInvalid, "\"lateral0_next\", a value of the other part");
+    assert_refused(hidden, Status::ModelInvalid, "\"lateral0_next\", a value of another part");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const NAME: &str = "tteview-helper";
 pub(crate) fn threads_for(part: Part, threads: u32) -> u32 {
     match part {
         Part::Whole => threads.max(1),
-        Part::Fast => 1,
+        Part::Fast | Part::Head => 1,
         Part::Slow => threads.saturating_sub(1).max(1),
     }
 }

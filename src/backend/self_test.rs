@@ -44,6 +44,7 @@ pub(crate) fn run_self_test(
         for _ in 0..count_image_runs(spec) {
             parts.run_chunk(&mut fill, run)?;
             check_finite(parts.chunk_logits())?;
+            check_finite(parts.run_head(run)?.iter().copied())?;
         }
         return Ok(largest);
     }
@@ -121,6 +122,8 @@ pub(crate) struct RunTimes {
     pub(crate) run: Duration,
     /// Time of a slow run; 0 if the network has no slow part.
     pub(crate) slow_run: Duration,
+    /// Time of a run of the head; 0 if it is linear.
+    pub(crate) head_run: Duration,
 }
 
 impl RunTimes {
@@ -133,7 +136,8 @@ impl RunTimes {
     /// Returns the computing time of a step or a window.
     pub(crate) fn step(self, spec: &ModelSpec) -> Duration {
         let runs = if spec.frame_steps.is_some() { spec.alpha } else { 1 };
-        self.run.saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX)) + self.slow_run
+        let fast_runs = self.run.saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX));
+        fast_runs + self.slow_run + self.head_run
     }
 }
 
@@ -154,11 +158,16 @@ pub(crate) fn measure_runs(
         times.sort_unstable();
         Ok(times[2])
     };
-    match spec.parts() {
-        [fast, slow] => Ok(RunTimes { run: measure(*fast)?, slow_run: measure(*slow)? }),
-        [part, ..] => Ok(RunTimes { run: measure(*part)?, slow_run: Duration::ZERO }),
-        [] => Ok(RunTimes::default()),
+    let mut times = RunTimes::default();
+    for &part in spec.parts() {
+        let time = measure(part)?;
+        match part {
+            Part::Whole | Part::Fast => times.run = time,
+            Part::Slow => times.slow_run = time,
+            Part::Head => times.head_run = time,
+        }
     }
+    Ok(times)
 }
 
 #[cfg(all(test, feature = "rten"))]
@@ -196,18 +205,19 @@ mod tests {
     fn the_lanes_of_frame_steps_run_at_the_same_time() {
         let mut spec = package(STREAM).spec;
         let ms = Duration::from_millis;
-        let times = RunTimes { run: ms(5), slow_run: Duration::ZERO };
+        let times = RunTimes { run: ms(5), ..RunTimes::default() };
         assert_eq!([times.step(&spec), times.longest_lane(&spec)], [ms(5); 2]);
         spec.frame_steps = Some(crate::model::FrameSteps {
             lateral_reach: 0,
             fast_nodes: 1,
             fast_states: 0,
             lateral_windows: Vec::new(),
+            head: None,
             self_test: Vec::new(),
         });
         assert_eq!(spec.alpha, 4);
         for (slow_run, longest) in [(12, 20), (30, 30)] {
-            let times = RunTimes { run: ms(5), slow_run: ms(slow_run) };
+            let times = RunTimes { run: ms(5), slow_run: ms(slow_run), ..RunTimes::default() };
             assert_eq!(times.step(&spec), ms(20 + slow_run));
             assert_eq!(times.longest_lane(&spec), ms(longest));
         }

@@ -21,8 +21,8 @@ const GROUP_REASONS: ResultFlags = ResultFlags::GROUP_ABSTAINED.union(ResultFlag
 /// value for each label.
 pub(crate) fn conclude(result: &mut ViewResult, spec: &ModelSpec, mean: &mut [f32]) {
     let novelty = compute_novelty(spec, mean);
-    let posterior = mean.get_mut(..spec.labels.len()).unwrap_or_default();
-    PosteriorRule::of(spec).apply(posterior);
+    PosteriorRule::of(spec).apply(mean);
+    let posterior = mean.get(..spec.labels.len()).unwrap_or_default();
     decide(result, spec, posterior, novelty);
 }
 

@@ -4,8 +4,10 @@
 
 mod ended;
 
+use super::head::Head;
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
+use super::posterior::PosteriorRule;
 use super::rules::RuleOutcome;
 use super::slow_lane::SlowLane;
 use crate::backend::interface::Session;
@@ -34,8 +36,10 @@ pub(super) struct FrameClassifier {
     /// Whether the next slow run starts from the initial states.
     slow_is_first: bool,
     mean: RunningMean,
-    /// Memory for the logits of a chunk.
-    logits: Vec<f32>,
+    rule: PosteriorRule,
+    /// Memory for the output of a chunk: its logits or, if posteriors are averaged, its posterior
+    /// and what the novelty score needs.
+    output: Vec<f32>,
 }
 
 /// The chunk whose samples are arriving.
@@ -75,9 +79,10 @@ impl FrameClassifier {
         spec: &ModelSpec,
         fast: Box<dyn Session>,
         slow: Option<SlowLane>,
+        head: Head,
         settings: &ClassifierSettings,
     ) -> Result<Self> {
-        let values = spec.output_len();
+        let values = spec.run_output_len();
         let sums = fill_values(values, 0.0, "the fast logits")?;
         Ok(Self {
             fast,
@@ -90,8 +95,9 @@ impl FrameClassifier {
             current: CurrentChunk { filled: 0, sums, job: None, failure: None },
             ended: EndedChunks::new(values)?,
             slow_is_first: true,
-            mean: RunningMean::new(spec, settings, spec.alpha)?,
-            logits: fill_values(values, 0.0, "the logits")?,
+            mean: RunningMean::new(spec, head, settings, spec.alpha)?,
+            rule: PosteriorRule::of(spec),
+            output: fill_values(spec.averaged_len(), 0.0, "the output of a chunk")?,
         })
     }
 
@@ -157,20 +163,23 @@ impl FrameClassifier {
     /// Returns the error of a slow run after which the segment cannot go on.
     fn complete_oldest(&mut self) -> Result<Step> {
         let Some(chunk) = self.ended.oldest_mut() else { return Ok(Step::Idle) };
-        self.logits.copy_from_slice(&chunk.fast_mean);
+        self.output.iter_mut().zip(&chunk.fast_mean).for_each(|(value, &fast)| *value = fast);
         let (span, mut failure, mut slow_ns) = (chunk.span, chunk.failure.take(), 0);
         if let Some((slow, number)) = self.slow.as_mut().zip(chunk.job)
             && let Some(outcome) = slow.outcome(number)
         {
             slow_ns = outcome.time_ns;
             failure = outcome.result.clone()?;
-            for (logit, &slow) in self.logits.iter_mut().zip(&outcome.logits) {
-                *logit += slow;
+            for (value, &slow) in self.output.iter_mut().zip(&outcome.logits) {
+                *value += slow;
             }
         }
         self.ended.pop();
         match &failure {
-            None => self.mean.add(&self.logits, span),
+            None => {
+                self.rule.convert_output(&mut self.output);
+                self.mean.add(&self.output, span);
+            }
             Some(_) => self.mean.add_failed(span),
         }
         let last = (self.chunk - self.ended.len() as i64 + 1) * self.alpha as i64 - 1;
@@ -282,33 +291,36 @@ impl Classifier for FrameClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         self.mean.read(mean)
     }
 
-    fn read_partial(&mut self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_partial(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         let job = match &self.slow {
             // With one pathway, a chunk has one sample, so no chunk is partial.
-            None => return None,
-            Some(_) => self.current.job?,
+            None => return Ok(None),
+            Some(_) => self.current.job,
         };
+        let Some(job) = job else { return Ok(None) };
         // With `hold`, the chunk would be completed by runs whose states are thrown away.
         let is_held = self.partial == PartialChunk::Hold;
         let may_count = self.mean.is_empty() && self.ended.len() == 0;
         if is_held || !may_count || self.current.failure.is_some() {
-            return None;
+            return Ok(None);
         }
-        let outcome = self.slow.as_mut()?.outcome(job)?;
-        if !matches!(outcome.result, Ok(None)) {
-            return None;
-        }
+        let outcome = self.slow.as_mut().and_then(|slow| slow.outcome(job));
+        let Some(outcome) = outcome.filter(|outcome| matches!(outcome.result, Ok(None))) else {
+            return Ok(None);
+        };
         self.current.read_mean(mean);
         for (value, &slow) in mean.iter_mut().zip(&outcome.logits) {
             *value += slow;
         }
+        self.rule.convert_output(mean);
+        self.mean.apply_head(mean)?;
         let first = self.chunk * self.alpha as i64;
         let last = first + self.current.filled as i64 - 1;
         let span = Span { first_ns: self.grid.time_ns(first), last_ns: self.grid.time_ns(last) };
-        Some(Covered { outputs: 1, failed: self.mean.failed_outputs(), span })
+        Ok(Some(Covered { outputs: 1, failed: self.mean.failed_outputs(), span }))
     }
 }

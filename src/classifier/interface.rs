@@ -105,16 +105,22 @@ pub(crate) trait Classifier: Send {
     /// Returns the number of outputs that have failed since the mean last restarted.
     fn failed_outputs(&self) -> usize;
 
-    /// Writes the mean of the outputs, which [`conclude`](super::decision::conclude) converts to a
-    /// posterior. Returns the number and the times of the outputs that it covers, or `None` if no
-    /// output counts yet.
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered>;
+    /// Writes the combination of the outputs by the label rule, after a head that is not linear.
+    /// [`conclude`](super::decision::conclude) converts it to a posterior. Returns the number and
+    /// the times of the outputs that it covers, or `None` if no output counts yet.
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>>;
 
     /// Writes the mean that the acquisition would have if it ended now, if no chunk counts yet
     /// and a partial chunk would count alone. With frame steps, this is so between the slow run of
     /// the first chunk and the end of the chunk.
-    fn read_partial(&mut self, _: &mut [f32]) -> Option<Covered> {
-        None
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    fn read_partial(&mut self, _: &mut [f32]) -> Result<Option<Covered>> {
+        Ok(None)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The running mean of the network's outputs.
 
+use super::head::Head;
 use super::interface::ClassifierSettings;
 use super::posterior::PosteriorRule;
 use super::rules::{RuleMonitor, RuleOutcome};
@@ -15,10 +16,13 @@ pub(super) struct RunningMean {
     history: Arc<History>,
     span_ns: i64,
     rule: PosteriorRule,
+    head: Head,
     /// Number of labels. The values of an output that follow its logits or its posterior are
     /// averaged, too, but the rules do not use them.
     labels: usize,
     sum: Vec<f64>,
+    /// The newest output; empty if the label follows from the mean.
+    newest: Vec<f32>,
     count: usize,
     /// Number of outputs that have failed since the last restart.
     failed: usize,
@@ -40,19 +44,26 @@ impl RunningMean {
     /// allocated.
     pub(super) fn new(
         spec: &ModelSpec,
+        head: Head,
         settings: &ClassifierSettings,
         output_samples: usize,
     ) -> Result<Self> {
         let values = spec.averaged_len();
         let create_sum = || fill_values(values, 0.0, "the mean");
-        let create_posterior = || fill_values(values, 0.0, "a posterior");
+        let create_posterior = || fill_values(spec.combined_len(), 0.0, "a posterior");
         let outputs_per_clip = spec.clip_samples.div_ceil(output_samples.max(1));
         Ok(Self {
             history: Arc::clone(&settings.history),
             span_ns: settings.label_span_ns,
             rule: PosteriorRule::of(spec),
+            head,
             labels: spec.labels.len(),
             sum: create_sum()?,
+            newest: if spec.uses_newest() {
+                fill_values(values, 0.0, "the newest output")?
+            } else {
+                Vec::new()
+            },
             count: 0,
             failed: 0,
             entries: 0,
@@ -107,6 +118,7 @@ impl RunningMean {
         for (sum, &value) in self.sum.iter_mut().zip(values) {
             *sum += f64::from(value);
         }
+        self.newest.iter_mut().zip(values).for_each(|(newest, &value)| *newest = value);
         let first_ns = self.covered.map_or(span.first_ns, |covered| covered.first_ns);
         self.covered = Some(Span { first_ns, last_ns: span.last_ns });
         self.count += 1;
@@ -134,33 +146,64 @@ impl RunningMean {
 
     fn apply_rules(&mut self, monitor: &mut RuleMonitor, values: &[f32], span: Span) {
         monitor.keep_output(values, span);
-        let [mut mean, mut other] = std::mem::take(&mut self.scratch);
-        self.read(&mut mean);
-        self.convert(&mut mean);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        if self.compare(monitor, values, span, &mut scratch).is_err() {
+            // A head that fails gives no posterior to compare.
+            monitor.interrupt();
+        }
+        self.scratch = scratch;
+    }
+
+    /// Compares the posterior of the mean with those of the recent outputs and of the newest one.
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    fn compare(
+        &mut self,
+        monitor: &mut RuleMonitor,
+        values: &[f32],
+        span: Span,
+        [mean, other]: &mut [Vec<f32>; 2],
+    ) -> Result<()> {
+        self.read_mean(mean);
+        self.convert(mean)?;
         if let Some(recent) = monitor.recent_outputs() {
             let recent = recent.min(self.count);
             monitor.sum_outputs(recent, &mut self.recent_sum);
-            divide(&self.recent_sum, recent, &mut other);
-            self.convert(&mut other);
-            let change = monitor.detect_view_change(self.posterior(&other), self.posterior(&mean));
+            divide(&self.recent_sum, recent, other);
+            self.convert(other)?;
+            let change = monitor.detect_view_change(self.posterior(other), self.posterior(mean));
             if let Some(outputs) = change {
                 self.count = outputs.min(self.count);
                 self.entries = self.count;
                 let first_ns = monitor.sum_outputs(self.count, &mut self.sum);
                 self.covered = first_ns.map(|first_ns| Span { first_ns, last_ns: span.last_ns });
-                self.read(&mut mean);
-                self.convert(&mut mean);
+                self.read_mean(mean);
+                self.convert(mean)?;
             }
         }
-        other.copy_from_slice(values);
-        self.convert(&mut other);
-        monitor.check_settled(self.posterior(&other), self.posterior(&mean));
-        self.scratch = [mean, other];
+        other.iter_mut().zip(values).for_each(|(other, &value)| *other = value);
+        self.convert(other)?;
+        monitor.check_settled(self.posterior(other), self.posterior(mean));
+        Ok(())
     }
 
-    /// Converts the beginning of a mean to a posterior.
-    fn convert(&self, mean: &mut [f32]) {
-        self.rule.apply(mean.get_mut(..self.labels).unwrap_or_default());
+    /// Converts a combination of outputs to a posterior.
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    fn convert(&mut self, combined: &mut [f32]) -> Result<()> {
+        self.head.apply(combined)?;
+        self.rule.apply(combined);
+        Ok(())
+    }
+
+    /// Applies a head that is not linear to a combination of outputs.
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    pub(super) fn apply_head(&mut self, combined: &mut [f32]) -> Result<()> {
+        self.head.apply(combined)
     }
 
     /// Returns the posterior at the beginning of a converted mean.
@@ -168,9 +211,22 @@ impl RunningMean {
         mean.get(..self.labels).unwrap_or_default()
     }
 
-    /// Writes the mean. Returns the number and the times of the outputs that it covers, or `None`
-    /// if no output counts yet.
-    pub(super) fn read(&self, mean: &mut [f32]) -> Option<Covered> {
+    /// Writes the values from which the label follows: the mean or the newest output, after a head
+    /// that is not linear. Returns the number and the times of the outputs that count, or `None` if
+    /// no output counts yet.
+    ///
+    /// # Errors
+    /// Returns the error of the head.
+    pub(super) fn read(&mut self, values: &mut [f32]) -> Result<Option<Covered>> {
+        let Some(covered) = self.read_mean(values) else { return Ok(None) };
+        // An output that counts is never older than the newest of all.
+        values.iter_mut().zip(&self.newest).for_each(|(value, &newest)| *value = newest);
+        self.head.apply(values)?;
+        Ok(Some(covered))
+    }
+
+    /// Writes the mean, with which the rules compare outputs in every case.
+    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
         if self.span_ns > 0 {
             return self.history.mean_of_recent(self.entries, self.span_ns, mean);
         }

@@ -1,17 +1,17 @@
 //! The novelty score, which says how far a cine is from all that the network was trained on. This
 //! module implements docs/stream-contract.md#novelty.
 
-use crate::model::{Mode, ModelSpec, NoveltyKind};
+use crate::model::{ModelSpec, NoveltyKind};
 
 /// Computes the score from the mean of the outputs. Returns `None` if the package defines no score.
 pub(super) fn compute_novelty(spec: &ModelSpec, mean: &[f32]) -> Option<f64> {
     let novelty = spec.novelty.as_ref()?;
     let (outputs, rest) = mean.split_at_checked(spec.labels.len())?;
-    Some(match (novelty.kind, spec.mode) {
-        (NoveltyKind::Energy, Mode::Stream) => compute_energy(outputs, spec.temperature),
-        // In window mode, the mean energy follows the mean posterior.
-        (NoveltyKind::Energy, Mode::Window) => f64::from(*rest.first()?),
-        (NoveltyKind::Mahalanobis | NoveltyKind::Residual, _) => {
+    Some(match novelty.kind {
+        // The mean energy follows the mean posterior.
+        NoveltyKind::Energy if spec.averages_posteriors() => f64::from(*rest.first()?),
+        NoveltyKind::Energy => compute_energy(outputs, spec.temperature),
+        NoveltyKind::Mahalanobis | NoveltyKind::Residual => {
             let means = novelty.means.chunks_exact(novelty.values.max(1));
             let distances = means.map(|mean| {
                 let differences = rest.iter().zip(mean).map(|(&z, &m)| f64::from(z) - f64::from(m));

@@ -66,7 +66,7 @@ impl SlowLaneBuilder {
             })
         };
         let create_outcome = || {
-            let logits = fill_values(spec.output_len(), 0.0, "the logits")?;
+            let logits = fill_values(spec.run_output_len(), 0.0, "the logits")?;
             Ok(Outcome { logits, result: Ok(None), time_ns: 0 })
         };
         let (jobs, receiver) = create_hand_over(create_job, create_outcome)?;

@@ -1,6 +1,7 @@
 //! Stream mode, in which the network runs once per chunk and passes its temporal state from chunk
 //! to chunk.
 
+use super::head::Head;
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
 use super::pathways::copy_slow_samples;
@@ -49,7 +50,7 @@ impl StreamClassifier {
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             chunk: 0,
             filled: 0,
-            mean: RunningMean::new(spec, settings, chunk_samples)?,
+            mean: RunningMean::new(spec, Head::new(None), settings, chunk_samples)?,
         })
     }
 
@@ -147,7 +148,7 @@ impl Classifier for StreamClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         self.mean.read(mean)
     }
 }

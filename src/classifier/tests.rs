@@ -7,6 +7,7 @@ use super::timing::{choose_window_hop, output_interval_ns};
 use super::*;
 use crate::error::{Error, Status};
 use crate::model::part::Part;
+use crate::model::{LabelRule, ModelSpec};
 use crate::sampling::{Grid, PartialChunk};
 use crate::stream::history::{History, Span};
 use crate::stream::tests::network::{CHUNK, CLIP, INTERVAL_NS, Network, create_spec};
@@ -46,10 +47,28 @@ fn a_softmax_divides_by_the_temperature() {
         assert!((value - expected).abs() < 1e-6, "{value} {expected}");
     }
     let mut large = [1e30, 1e30];
-    PosteriorRule::SoftmaxOfMean(1.0).apply(&mut large);
+    softmax(&mut large, 1.0);
     assert_eq!(large, [0.5, 0.5]);
-    PosteriorRule::Mean.apply(&mut values);
-    assert!((values[2] - 0.5).abs() < 1e-6, "the mean of posteriors is a posterior");
+}
+
+#[test]
+fn posteriors_are_averaged_with_the_rule_for_it_and_for_windows() {
+    for (mode, rule, is_first) in [
+        (Mode::Stream, LabelRule::MeanLogits, false),
+        (Mode::Stream, LabelRule::Newest, false),
+        (Mode::Stream, LabelRule::MeanProbabilities, true),
+        (Mode::Window, LabelRule::MeanLogits, true),
+    ] {
+        let spec = ModelSpec { label_rule: rule, ..create_spec(mode, 2) };
+        let rule = PosteriorRule::of(&spec);
+        let (mut output, posterior) = ([0.0, 3f32.ln(), 7.0], [0.25, 0.75, 7.0]);
+        let is_posterior =
+            |values: &[f32]| values.iter().zip(posterior).all(|(v, p)| (v - p).abs() < 1e-6);
+        rule.convert_output(&mut output[..2]);
+        assert_eq!(is_posterior(&output), is_first, "{mode:?} {rule:?}");
+        rule.apply(&mut output);
+        assert!(is_posterior(&output), "{mode:?} {rule:?} {output:?}");
+    }
 }
 
 #[test]
@@ -204,7 +223,7 @@ fn a_window_that_fails_counts_until_the_mean_restarts() {
     fails.store(false, Relaxed);
     assert_eq!([commit(200.0), commit(200.0)], [Step::Idle, Step::Ran]);
     let mut posterior = [0.0; 2];
-    let covered = classifier.read_mean(&mut posterior).expect("one window counts");
+    let covered = classifier.read_mean(&mut posterior).unwrap().expect("one window counts");
     assert_eq!((covered.outputs, covered.failed, classifier.failed_outputs()), (1, 1, 1));
     let last_ns = (CLIP as i64 + 1) * INTERVAL_NS;
     assert_eq!(covered.span, Span { first_ns: 2 * INTERVAL_NS, last_ns });
@@ -212,5 +231,5 @@ fn a_window_that_fails_counts_until_the_mean_restarts() {
     assert_eq!(classifier.end_segment().unwrap(), Step::Idle, "the last window has run");
     classifier.restart_mean();
     assert_eq!(classifier.failed_outputs(), 0);
-    assert_eq!(classifier.read_mean(&mut posterior), None);
+    assert_eq!(classifier.read_mean(&mut posterior).unwrap(), None);
 }

@@ -1,10 +1,10 @@
 //! Window mode, in which the network runs on overlapping clips.
 
+use super::head::Head;
 use super::interface::{Classifier, ClassifierSettings, Step, run_session};
 use super::mean::RunningMean;
-use super::novelty::compute_energy;
 use super::pathways::copy_slow_samples;
-use super::posterior::softmax;
+use super::posterior::PosteriorRule;
 use super::rules::RuleOutcome;
 use crate::backend::interface::Session;
 use crate::error::{Error, Result, Status};
@@ -17,7 +17,7 @@ use std::ops::Range;
 /// The classifier for window mode, which runs the network on a clip every `hop` samples.
 pub(super) struct WindowClassifier {
     session: Box<dyn Session>,
-    temperature: f32,
+    rule: PosteriorRule,
     sample_len: usize,
     clip: usize,
     hop: usize,
@@ -26,7 +26,6 @@ pub(super) struct WindowClassifier {
     kept: Vec<f32>,
     /// The values of a window that are averaged: its posterior, and what the novelty score needs.
     output: Vec<f32>,
-    labels: usize,
     grid: Grid,
     /// Number of samples in the segment so far.
     samples: usize,
@@ -57,19 +56,18 @@ impl WindowClassifier {
         }
         Ok(Self {
             session,
-            temperature: spec.temperature,
+            rule: PosteriorRule::of(spec),
             sample_len,
             clip,
             hop: settings.hop,
             slow_indices: copy_values(&spec.slow_indices, "the slow indices")?,
             kept: fill_values(needed, 0.0, "the samples of a clip")?,
             output: fill_values(spec.averaged_len(), 0.0, "a posterior")?,
-            labels: spec.labels.len(),
             grid: Grid { start_ns: 0, interval_ns: spec.sample_interval_ns },
             samples: 0,
             last_window_end: 0,
             is_behind: false,
-            mean: RunningMean::new(spec, settings, settings.hop)?,
+            mean: RunningMean::new(spec, Head::new(None), settings, settings.hop)?,
         })
     }
 
@@ -95,14 +93,8 @@ impl WindowClassifier {
         let failure = run_session(self.session.as_mut(), |session| session.run())?;
         if failure.is_none() {
             let logits = self.session.logits();
-            let outputs = logits.len().min(self.output.len());
-            let (copy, energy) = self.output.split_at_mut(outputs);
-            copy.copy_from_slice(logits);
-            let posterior = copy.get_mut(..self.labels).unwrap_or_default();
-            if let Some(energy) = energy.first_mut() {
-                *energy = compute_energy(posterior, self.temperature) as f32;
-            }
-            softmax(posterior, self.temperature);
+            self.output.iter_mut().zip(logits).for_each(|(value, &logit)| *value = logit);
+            self.rule.convert_output(&mut self.output);
             self.mean.add(&self.output, span);
         } else {
             self.mean.add_failed(span);
@@ -188,7 +180,7 @@ impl Classifier for WindowClassifier {
         self.mean.failed_outputs()
     }
 
-    fn read_mean(&self, mean: &mut [f32]) -> Option<Covered> {
+    fn read_mean(&mut self, mean: &mut [f32]) -> Result<Option<Covered>> {
         self.mean.read(mean)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum Lane {
 impl From<Part> for Lane {
     fn from(part: Part) -> Self {
         match part {
-            Part::Whole | Part::Fast => Self::Fast,
+            Part::Whole | Part::Fast | Part::Head => Self::Fast,
             Part::Slow => Self::Slow,
         }
     }

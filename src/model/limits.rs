@@ -44,6 +44,9 @@ pub(super) const MAX_LABEL_NAME_BYTES: usize = 256;
 /// Maximum number of modifiers of a label.
 pub(super) const MAX_MODIFIERS: usize = 4;
 
+/// Maximum number of features of a head that is not linear. The history keeps them for each output.
+pub(super) const MAX_FEATURES: usize = 16_384;
+
 /// Maximum number of values in the projection for the novelty score.
 pub(super) const MAX_PROJECTION_VALUES: usize = 256;
 

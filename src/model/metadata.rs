@@ -8,7 +8,7 @@ mod resize;
 mod self_test;
 
 use super::limits;
-use super::spec::{Mode, ModelSpec, Precision, StateSpec};
+use super::spec::{LabelRule, Mode, ModelSpec, Precision, StateSpec};
 use crate::error::Result;
 use crate::frame::Orientation;
 use keys::{
@@ -71,12 +71,12 @@ pub(super) fn parse_spec(
         "is not the SHA-256 of the graph, so the graph was altered",
     )?;
     if keys.optional("head").is_some() {
-        return Err(unsupported_error("head", "this version supports only linear heads"));
+        return Err(unsupported_error("head", "a head in a file of its own is not supported"));
     }
     let mode = match keys.text("mode")? {
         "window" => Mode::Window,
         "stream" => Mode::Stream,
-        "head" => return Err(unsupported_error("mode", "a head package cannot run by itself")),
+        "head" => return Err(unsupported_error("mode", "a head cannot run by itself")),
         other => {
             let problem = format!("must be window or stream, got {other:?}");
             return Err(invalid("mode", &problem));
@@ -91,6 +91,17 @@ pub(super) fn parse_spec(
             ));
         }
     }
+    let label_rule = match keys.optional("label_rule") {
+        None | Some("mean_logits") => LabelRule::MeanLogits,
+        Some("mean_probabilities") => LabelRule::MeanProbabilities,
+        Some("newest") => LabelRule::Newest,
+        Some(other) => {
+            let other = limits::shorten(other);
+            let problem =
+                format!("must be mean_logits, mean_probabilities or newest, got {other:?}");
+            return Err(invalid("label_rule", &problem));
+        }
+    };
     let precision = match keys.optional("precision") {
         None | Some("fp32") => Precision::Fp32,
         Some("fp16") => Precision::Fp16,
@@ -148,6 +159,12 @@ pub(super) fn parse_spec(
         (None, parse_self_test(&keys, output_len)?)
     };
     check_agreement(
+        "label_rule",
+        label_rule == LabelRule::MeanLogits
+            || frame_steps.as_ref().is_none_or(|steps| steps.head.is_none()),
+        "must be mean_logits with a head that is not linear",
+    )?;
+    check_agreement(
         "states",
         mode == Mode::Stream || states.is_empty(),
         "must be empty in window mode",
@@ -184,6 +201,7 @@ pub(super) fn parse_spec(
         slow_indices,
         states,
         frame_steps,
+        label_rule,
         temperature,
         threshold,
         group_threshold,

@@ -12,6 +12,8 @@ pub(crate) enum Part {
     Fast,
     /// The slow part of frame steps, which runs once for each chunk.
     Slow,
+    /// A head that is not linear, which runs whenever a label is due.
+    Head,
 }
 
 /// Name and shape of a tensor.
@@ -22,17 +24,20 @@ pub(crate) type NamedShape = (String, Vec<usize>);
 pub(crate) struct PartSpec {
     /// Shape of the slow samples, `[Ts, C, H, W]`; `Ts` is 0 if the part reads none.
     pub(crate) slow: [usize; 4],
-    /// Shape of the fast samples, `[Tf, C, H, W]`; `Tf` is 0 if the part reads none.
+    /// Shape of the fast samples, `[Tf, C, H, W]`; `Tf` is 0 if the part reads none. The features
+    /// `[1, F, 1, 1]` take their place in a head.
     pub(crate) fast: [usize; 4],
+    /// Name of the input with the fast samples or the features.
+    pub(crate) fast_name: &'static str,
     /// The lateral windows that the slow part reads.
     pub(crate) windows: Vec<StateSpec>,
     /// The states that the part reads and writes.
     pub(crate) states: Vec<StateSpec>,
     /// Indices in `states` of the lateral windows that the fast part writes.
     pub(crate) written_windows: Vec<usize>,
-    /// Number of values in the output with the logits.
+    /// Number of values in the output with the logits or the features.
     pub(crate) output_len: usize,
-    /// Name of the output that contains the logits.
+    /// Name of the output that contains the logits or the features.
     pub(crate) logits: &'static str,
 }
 
@@ -43,9 +48,15 @@ impl PartSpec {
         let none = |[_, channels, height, width]: [usize; 4]| [0, channels, height, width];
         let windows = || spec.lateral_windows().cloned().collect::<Vec<_>>();
         let (fast_states, slow_states) = spec.part_states();
+        let (features, names) = match spec.head() {
+            Some(head) => (head.features, ["fast_features", "slow_features"]),
+            None => (spec.output_len(), ["fast_logits", "slow_logits"]),
+        };
+        let [fast_output, slow_output] = names;
         let whole = Self {
             slow,
             fast,
+            fast_name: "fast",
             windows: Vec::new(),
             states: spec.states.clone(),
             written_windows: Vec::new(),
@@ -62,7 +73,8 @@ impl PartSpec {
                     slow: none(slow),
                     states: fast_states.to_vec(),
                     written_windows: windows().into_iter().filter_map(index).collect(),
-                    logits: "fast_logits",
+                    output_len: features,
+                    logits: fast_output,
                     ..whole
                 }
             }
@@ -70,7 +82,15 @@ impl PartSpec {
                 fast: none(fast),
                 windows: windows(),
                 states: slow_states.to_vec(),
-                logits: "slow_logits",
+                output_len: features,
+                logits: slow_output,
+                ..whole
+            },
+            Part::Head => Self {
+                slow: none(slow),
+                fast: [1, features, 1, 1],
+                fast_name: "features",
+                states: Vec::new(),
                 ..whole
             },
         }
@@ -78,7 +98,7 @@ impl PartSpec {
 
     /// Returns the inputs that the graph of the part must have, in order.
     pub(crate) fn inputs(&self) -> Vec<NamedShape> {
-        let samples = [("slow", self.slow), ("fast", self.fast)].into_iter();
+        let samples = [("slow", self.slow), (self.fast_name, self.fast)].into_iter();
         let samples = samples.filter(|(_, shape)| shape[0] > 0);
         let windows =
             self.windows.iter().map(|state| (next_name(&state.name), state.shape.clone()));
@@ -117,12 +137,20 @@ impl ModelSpec {
         self.states.split_at(fast)
     }
 
+    /// Returns whether the network has two pathways.
+    pub(crate) fn has_slow_part(&self) -> bool {
+        !self.slow_indices.is_empty()
+    }
+
     /// Returns the parts that run on their own.
     pub(crate) fn parts(&self) -> &'static [Part] {
-        let has_slow_part = !self.slow_indices.is_empty();
         match (self.mode, &self.frame_steps) {
-            (Mode::Stream, Some(_)) if has_slow_part => &[Part::Fast, Part::Slow],
-            (Mode::Stream, Some(_)) => &[Part::Fast],
+            (Mode::Stream, Some(steps)) => match (self.has_slow_part(), &steps.head) {
+                (true, None) => &[Part::Fast, Part::Slow],
+                (false, None) => &[Part::Fast],
+                (true, Some(_)) => &[Part::Fast, Part::Slow, Part::Head],
+                (false, Some(_)) => &[Part::Fast, Part::Head],
+            },
             _ => &[Part::Whole],
         }
     }

@@ -192,8 +192,25 @@ pub struct FrameSteps {
     pub fast_states: usize,
     /// Names of the fast states that the slow part reads after the sample at the reach.
     pub lateral_windows: Vec<String>,
+    /// The head, if it is not linear.
+    pub head: Option<HeadSpec>,
     /// Expected results of the chunks of the self-test. The first starts from the initial state.
     pub self_test: Vec<ChunkSelfTest>,
+}
+
+/// A head that is not linear. The runs of the other parts give features, and the head gives the
+/// logits for the mean of the features whenever a label is due
+/// (docs/stream-contract.md#heads-that-are-not-linear).
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadSpec {
+    /// Number of features.
+    pub features: usize,
+    /// Number of nodes of the head, which come last in the graph.
+    pub nodes: usize,
+    /// Maximum absolute error of a logit of the head in fp32.
+    pub tolerance_fp32: f32,
+    /// Maximum absolute error of a logit of the head in fp16.
+    pub tolerance_fp16: f32,
 }
 
 /// Expected results of one chunk of the self-test.
@@ -205,6 +222,23 @@ pub struct ChunkSelfTest {
     pub slow: Vec<f32>,
     /// Logits of the chunk, which are the sum of both.
     pub logits: Vec<f32>,
+    /// Logits that a head that is not linear gives for the chunk; empty if the head is linear. The
+    /// other fields then contain features instead of logits.
+    pub head: Vec<f32>,
+}
+
+/// The rule by which the posterior follows from the outputs of the chunks that count
+/// (docs/stream-contract.md#label). In window mode, the rule is always
+/// [`Self::MeanProbabilities`] with the windows as outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LabelRule {
+    /// The posterior is the softmax of the mean logits.
+    #[default]
+    MeanLogits,
+    /// The posterior is the mean of the softmax of each output.
+    MeanProbabilities,
+    /// The posterior is the softmax of the newest output.
+    Newest,
 }
 
 /// Checked metadata of a model package.
@@ -242,6 +276,8 @@ pub struct ModelSpec {
     pub states: Vec<StateSpec>,
     /// The runs of a chunk, or `None` if one run takes a whole chunk or a clip.
     pub frame_steps: Option<FrameSteps>,
+    /// The rule by which the posterior follows from the outputs.
+    pub label_rule: LabelRule,
     /// Number by which the logits are divided before the softmax.
     pub temperature: f32,
     /// Confidence below which the label is withheld.
@@ -270,19 +306,48 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// Returns the number of values in the output of a run: the logits and, after them, the values
-    /// of the projection for the novelty score.
+    /// Returns the head, if it is not linear.
+    #[must_use]
+    pub fn head(&self) -> Option<&HeadSpec> {
+        self.frame_steps.as_ref()?.head.as_ref()
+    }
+
+    /// Returns the number of values in the output of a run of the samples: the features, if the
+    /// head is not linear, or else [`Self::output_len`].
+    #[must_use]
+    pub fn run_output_len(&self) -> usize {
+        self.head().map_or_else(|| self.output_len(), |head| head.features)
+    }
+
+    /// Returns the number of values in the output of the network: the logits and, after them, the
+    /// values of the projection for the novelty score.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.labels.len() + self.novelty.as_ref().map_or(0, |novelty| novelty.values)
     }
 
-    /// Returns the number of values of an output that are averaged. In window mode, the posterior
-    /// of a window takes the place of the logits, so the energy follows it.
+    /// Returns whether posteriors are averaged instead of logits.
+    pub(crate) fn averages_posteriors(&self) -> bool {
+        self.mode == Mode::Window || self.label_rule == LabelRule::MeanProbabilities
+    }
+
+    /// Returns whether the label follows from the newest output instead of a mean.
+    pub(crate) fn uses_newest(&self) -> bool {
+        self.mode == Mode::Stream && self.label_rule == LabelRule::Newest
+    }
+
+    /// Returns the number of values of an output that are averaged. If posteriors are averaged, the
+    /// posterior of an output takes the place of its logits, so the energy follows it.
     pub(crate) fn averaged_len(&self) -> usize {
         let is_energy = |novelty: &Novelty| novelty.kind == NoveltyKind::Energy;
-        let has_energy = self.mode == Mode::Window && self.novelty.as_ref().is_some_and(is_energy);
-        self.output_len() + usize::from(has_energy)
+        let has_energy = self.averages_posteriors() && self.novelty.as_ref().is_some_and(is_energy);
+        self.run_output_len() + usize::from(has_energy)
+    }
+
+    /// Returns the number of values that a combination of outputs needs, before and after a head
+    /// that is not linear.
+    pub(crate) fn combined_len(&self) -> usize {
+        self.averaged_len().max(self.output_len())
     }
 
     /// Returns the number of values in a sample: channels * height * width.
@@ -315,12 +380,14 @@ impl ModelSpec {
         // A session of the slow part has inputs for the lateral windows, and each of the two slow
         // runs that may be outstanding has a copy of the windows and of its sample.
         let windows: usize = self.lateral_windows().map(|state| 3 * len(&state.shape)).sum();
+        // A classifier and plain queries have sessions of the head.
+        let head = self.head().map_or(0, |head| 2 * (head.features + self.output_len()));
         let kept = match self.mode {
             Mode::Window => self.clip_samples * self.sample_len(),
             Mode::Stream if windows > 0 => 2 * self.sample_len(),
             Mode::Stream => 0,
         };
-        (inputs + states + windows + kept) * size_of::<f32>()
+        (inputs + states + windows + head + kept) * size_of::<f32>()
     }
 
     /// Returns the states that are lateral windows, in the order in which the slow part reads them.

@@ -208,6 +208,7 @@ fn the_documented_limits_are_those_of_the_code() {
         MAX_LABEL_CODE_BYTES.to_string(),
         MAX_LABEL_NAME_BYTES.to_string(),
         MAX_PROJECTION_VALUES.to_string(),
+        MAX_FEATURES.to_string(),
         range(sides.0, sides.1),
         range(*SAMPLE_INTERVAL_NS.start(), *SAMPLE_INTERVAL_NS.end()),
         range(alpha.0, alpha.1),

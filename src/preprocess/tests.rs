@@ -34,6 +34,7 @@ fn spec(channels: usize, width_px: usize, height_px: usize) -> ModelSpec {
         slow_indices: Vec::new(),
         states: Vec::new(),
         frame_steps: None,
+        label_rule: crate::model::LabelRule::MeanLogits,
         temperature: 1.0,
         threshold: 0.0,
         group_threshold: 0.0,

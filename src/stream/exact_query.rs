@@ -92,7 +92,8 @@ impl ExactQuery {
             None if is_cut_off => Status::Cancelled,
             None => Status::Empty,
         };
-        let covered = classifier.read_mean(mean).ok_or(nothing)?;
+        let covered = classifier.read_mean(mean).map_err(|error| error.status())?;
+        let covered = covered.ok_or(nothing)?;
         Ok((coverage, covered))
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct History {
     changed: EventCount,
     /// Identifier of the acquisition in progress.
     acquisition: AtomicU64,
+    /// Whether a query gives the newest output instead of the mean.
+    gives_newest: bool,
     /// Memory for the sums of the worker. No other thread uses it, so it is always free.
     worker_sums: Mutex<Vec<f64>>,
 }
@@ -105,10 +107,16 @@ impl History {
             front: Latest::new(FRONT_WORDS)?,
             changed: EventCount::new(),
             acquisition: AtomicU64::new(0),
+            gives_newest: false,
             worker_sums: Mutex::new(allocate(values, 0.0)?),
         };
         history.publish(Front::default());
         Ok(history)
+    }
+
+    /// Lets queries give the newest output instead of the mean, if `newest` is true.
+    pub(crate) fn giving_newest(self, newest: bool) -> Self {
+        Self { gives_newest: newest, ..self }
     }
 
     fn capacity(span_ns: i64, interval_ns: i64) -> usize {

@@ -49,6 +49,8 @@ pub(super) struct Pipeline {
     view_changes: u64,
     /// Status of the last chunk or window that failed.
     failure: Status,
+    /// Status of the head that was to give the newest label.
+    head_status: Status,
     /// Whether a provisional result is published after each sample of frame steps.
     publishes_samples: bool,
     /// Time that the current chunk of frame steps has taken so far.
@@ -65,7 +67,7 @@ impl Pipeline {
         publishes_samples: bool,
         on_result: Option<OnResult>,
     ) -> Result<Self> {
-        let mean = fill_values(shared.spec.averaged_len(), 0.0, "a posterior")?;
+        let mean = fill_values(shared.spec.combined_len(), 0.0, "a posterior")?;
         Ok(Self {
             shared,
             preprocess,
@@ -83,6 +85,7 @@ impl Pipeline {
             is_settled: false,
             view_changes: 0,
             failure: Status::Ok,
+            head_status: Status::Ok,
             publishes_samples,
             chunk_ns: 0,
         })

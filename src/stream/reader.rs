@@ -9,7 +9,10 @@ use crate::memory::fill_values;
 use crate::model::Mode;
 use crate::result::{ResultFlags, ViewResult};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Least time that a plain query gives a head that is not linear, including the wait for its turn.
+const HEAD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The answer to a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,9 +89,11 @@ impl Reader {
     }
 
     /// Returns the label of the chunks or windows whose first and last samples both lie in the
-    /// interval from `from_ns` to `to_ns`, inclusive. The call averages outputs from the history
-    /// and does not run the network. In stream mode, these outputs also depend on earlier samples,
-    /// up to the look-back of the network. The interval may contain several acquisitions.
+    /// interval from `from_ns` to `to_ns`, inclusive. The call combines outputs from the history
+    /// and does not run the network, except for a head that is not linear. Such a head waits until
+    /// no live stream needs the network, at most until the timeout or for 100 ms if this is longer.
+    /// In stream mode, these outputs also depend on earlier samples, up to the look-back of the
+    /// network. The interval may contain several acquisitions.
     ///
     /// The call waits at most `timeout` for outputs that are still to come, until the end of the
     /// newest acquisition that has begun. In the result, the acquisition, the sequence numbers, the
@@ -139,8 +144,17 @@ impl Reader {
         self.shared.check_process()?;
         self.check_self_test()?;
         let (shared, mut mean) = (&self.shared, self.create_mean()?);
+        let limit = match wait {
+            Wait::AtMost(timeout) => timeout.max(HEAD_TIMEOUT),
+            Wait::Refused => HEAD_TIMEOUT,
+        };
+        let deadline = Instant::now().checked_add(limit);
         let found = shared.history.query(interval, shared.newest_acquisition(), wait, &mut mean);
         let (coverage, covered) = found.map_err(|status| shared.name_end(status))?;
+        if let Some(head) = &shared.head {
+            let applied = head.apply(&mut mean, deadline);
+            applied.map_err(|status| shared.name_end(status))?;
+        }
         // A self-test may have failed during the wait.
         self.check_self_test()?;
         let has_skipped = shared.history.has_skipped(interval);
@@ -190,7 +204,7 @@ impl Reader {
     }
 
     fn create_mean(&self) -> Result<Vec<f32>, Status> {
-        fill_values(self.shared.spec.averaged_len(), 0.0, "a posterior")
+        fill_values(self.shared.spec.combined_len(), 0.0, "a posterior")
             .map_err(|error| error.status())
     }
 

@@ -3,6 +3,7 @@
 use super::exact_query::ExactQuery;
 use super::history::History;
 use super::mailbox::Mailbox;
+use super::query_head::QueryHead;
 use super::stats::Counters;
 use crate::engine::Engine;
 use crate::engine::scheduler::Scheduler;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) history: Arc<History>,
     /// Present if the stream keeps samples for exact queries.
     pub(super) exact: Option<ExactQuery>,
+    /// The head for plain queries, if it is not linear.
+    pub(super) head: Option<QueryHead>,
     pub(super) counters: Counters,
     /// Outcome of the engine's last self-test.
     pub(super) self_test: Arc<SelfTestGate>,
@@ -46,7 +49,7 @@ impl Shared {
     pub(super) fn new(
         engine: &Engine,
         history: Arc<History>,
-        exact: Option<ExactQuery>,
+        (exact, head): (Option<ExactQuery>, Option<QueryHead>),
         hop: usize,
         restarts_times: bool,
         stop: Arc<AtomicBool>,
@@ -58,6 +61,7 @@ impl Shared {
             mailbox: Mailbox::new(spec.labels.len())?,
             history,
             exact,
+            head,
             counters: Counters::new(window_hop),
             self_test: Arc::clone(engine.self_test()),
             last_event: AtomicI32::new(Status::Ok.code()),

@@ -22,6 +22,92 @@ def create_end_cases() -> Iterator[Case]:
                 yield Case(name, usual(reach=reach, partial=partial), times)
 
 
+def create_rule_cases() -> Iterator[Case]:
+    """Returns acquisitions whose label is a mean of probabilities or the newest output."""
+    one_pathway = {"interval_ns": PERIOD_NS, "alpha": 1, "clip_samples": 16}
+    with_gap = frames(30, 0.5) + frames(30, 0.4, start_ns=3_500_000_000)
+    queries = [(1_100_000_000, 1_340_000_000), (0, 9_000_000_000)]
+    for rule in ("mean_probabilities", "newest"):
+        more = {"label_rule": rule, "temperature": 4.0}
+        name = f"label from {rule}"
+        yield Case(f"{name}, one pathway", {**one_pathway, **more}, with_gap, queries)
+        yield Case(
+            f"{name}, failures",
+            {**one_pathway, **more, "fails_fast": [3, 9, 26]},
+            with_gap,
+            [*queries, (1_300_000_000, 1_300_000_001)],
+        )
+        yield Case(
+            f"{name}, label span",
+            {**one_pathway, **more, "span_ns": 150_000_000, "fails_fast": [14]},
+            frames(30, 0.5),
+            queries,
+        )
+        yield Case(
+            f"{name}, groups and energy",
+            {
+                **one_pathway,
+                "label_rule": rule,
+                "temperature": 12.0,
+                "threshold": 0.3,
+                "groups": [0, 0, 1, 1],
+                "group_threshold": 0.52,
+                "energy": True,
+                "novelty_threshold": -24.0,
+            },
+            [*frames(30, 0.5), ["change"], *frames(30, 0.3, start_ns=2_000_000_000)],
+            queries,
+        )
+        for partial in ("auto", "hold"):
+            yield Case(
+                f"{name}, two pathways, {partial}",
+                usual(reach=1, partial=partial, fails_slow=[8], **more),
+                frames(30, 0.75),
+                queries,
+            )
+        yield Case(f"{name}, only a partial chunk", usual(reach=1, **more), frames(30, 0.08))
+
+
+def create_head_cases() -> Iterator[Case]:
+    """Returns acquisitions of networks whose head is not linear."""
+    queries = [(1_100_000_000, 1_340_000_000), (0, 9_000_000_000)]
+    more = {"head": True, "temperature": 3.0}
+    yield Case(
+        "nonlinear head, one pathway",
+        {"interval_ns": PERIOD_NS, "alpha": 1, "clip_samples": 16, **more, "fails_fast": [4]},
+        frames(30, 0.5) + frames(30, 0.4, start_ns=3_500_000_000),
+        queries,
+    )
+    yield Case(
+        "nonlinear head, label span",
+        {"interval_ns": PERIOD_NS, "alpha": 1, "clip_samples": 16, **more, "span_ns": 200_000_000},
+        frames(30, 0.5),
+        queries,
+    )
+    yield Case(
+        "nonlinear head, two pathways",
+        usual(reach=1, fails_slow=[8], **more),
+        frames(30, 0.75),
+        queries,
+    )
+    yield Case("nonlinear head, partial chunk", usual(reach=1, **more), frames(30, 0.08))
+    yield Case(
+        "nonlinear head, groups and energy",
+        usual(
+            reach=1,
+            head=True,
+            temperature=8.0,
+            threshold=0.3,
+            groups=[0, 0, 1, 1],
+            group_threshold=0.52,
+            energy=True,
+            novelty_threshold=-12.0,
+        ),
+        [*frames(30, 0.5), ["change"], *frames(30, 0.3, start_ns=2_000_000_000)],
+        queries,
+    )
+
+
 def create_frame_cases() -> Iterator[Case]:
     """Returns all cases. Their names are part of the fixtures."""
     yield from create_end_cases()
@@ -74,9 +160,7 @@ def create_frame_cases() -> Iterator[Case]:
     yield Case(
         "a fast run before the reach fails", usual(reach=2, fails_fast=[9]), two_seconds, everything
     )
-    yield Case(
-        "a fast run after the reach fails", usual(fails_fast=[10]), two_seconds, everything
-    )
+    yield Case("a fast run after the reach fails", usual(fails_fast=[10]), two_seconds, everything)
     yield Case("a slow run fails", usual(fails_slow=[8]), two_seconds, everything)
     yield Case("both runs of a chunk fail", usual(fails_fast=[11], fails_slow=[8]), two_seconds)
     yield Case(
@@ -89,3 +173,5 @@ def create_frame_cases() -> Iterator[Case]:
         usual(fails_slow=[0]),
         frames(30, 0.07),
     )
+    yield from create_rule_cases()
+    yield from create_head_cases()

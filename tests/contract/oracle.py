@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from cases import Case, create_cases
-from decision import decide, score_novelty
+from decision import combine, decide
 from frame_cases import create_frame_cases
 from settings import LABELS, Settings
 
@@ -221,14 +220,9 @@ class Acquisition:
         chunks = [chunk for chunk in chunks if chunk.logits is not None]
         if not chunks:
             return {"label": -1, "posterior": [], "chunks": 0}
-        outputs = [chunk.logits for chunk in chunks]
-        mean = [sum(values) / len(chunks) for values in zip(*outputs, strict=True)]
-        logits, projection = mean[:LABELS], mean[LABELS:]
-        largest = max(logits)
-        powers = [math.exp((value - largest) / self.settings.temperature) for value in logits]
-        posterior = [power / sum(powers) for power in powers]
+        posterior, novelty = combine(self.settings, [chunk.logits for chunk in chunks])
         return {
-            **decide(self.settings, posterior, score_novelty(self.settings, logits, projection)),
+            **decide(self.settings, posterior, novelty),
             "posterior": posterior,
             "chunks": len(chunks),
             "first_ns": chunks[0].first_ns,

@@ -26,6 +26,10 @@ class Settings:
     """Indices of the frames that make their fast run fail."""
     fails_slow: tuple[int, ...] = ()
     """Indices of the slow frames that make their slow run fail."""
+    label_rule: str = "mean_logits"
+    """`mean_logits`, `mean_probabilities` or `newest`."""
+    head: bool = False
+    """Whether the outputs of the runs are features, which a head that is not linear reads."""
     temperature: float = 1.0
     threshold: float = 0.0
     groups: tuple[int, ...] = ()

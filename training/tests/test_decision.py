@@ -13,7 +13,8 @@ from tteview_train.thresholds import fit_rule, fit_threshold
 FIXTURES = Path(__file__).parents[2] / "tests" / "contract" / "stream_fixtures.json"
 CASES = [
     case
-    for case in json.loads(FIXTURES.read_text())["cases"]
+    for cases in ("cases", "frame_cases")
+    for case in json.loads(FIXTURES.read_text())[cases]
     if "threshold" in case["settings"] or "groups" in case["settings"]
 ]
 

@@ -8,11 +8,13 @@ use crate::memory::fill_values;
 use crate::model::part::Part;
 use crate::model::{ModelSpec, self_test_input};
 
-/// Sessions of both parts, which run one after the other.
+/// Sessions of all parts, which run one after the other.
 pub(super) struct Parts {
     fast: Box<dyn Session>,
     /// The slow part and its input; `None` for a network with one pathway.
     slow: Option<(Box<dyn Session>, LateralWindows)>,
+    /// The head; `None` if it is linear.
+    head: Option<Box<dyn Session>>,
     alpha: usize,
     reach: usize,
     /// Logits of the last chunk: the mean of the fast runs, and those of the slow run.
@@ -21,14 +23,16 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(backend: &dyn Backend, spec: &ModelSpec) -> Result<Self> {
-        let slow = match spec.parts() {
-            [_, slow] => Some((backend.create_session(*slow)?, backend.create_windows()?)),
-            _ => None,
+        let slow = match spec.has_slow_part() {
+            true => Some((backend.create_session(Part::Slow)?, backend.create_windows()?)),
+            false => None,
         };
-        let logits = || fill_values(spec.output_len(), 0.0, "the logits");
+        let head = spec.head().map(|_| backend.create_session(Part::Head)).transpose()?;
+        let logits = || fill_values(spec.run_output_len(), 0.0, "the logits");
         Ok(Self {
             fast: backend.create_session(Part::Fast)?,
             slow,
+            head,
             alpha: spec.alpha,
             reach: spec.frame_steps.as_ref().map_or(0, |steps| steps.lateral_reach),
             logits: [logits()?, logits()?],
@@ -66,6 +70,17 @@ impl Parts {
         }
         fast_logits.iter_mut().for_each(|sum| *sum /= self.alpha as f32);
         Ok(())
+    }
+
+    /// Runs a head that is not linear on the features of the last chunk. Returns its logits, or
+    /// nothing if the head is linear.
+    pub(super) fn run_head(&mut self, run: &RunSession<'_>) -> Result<&[f32]> {
+        let [fast, slow] = &self.logits;
+        let Some(head) = &mut self.head else { return Ok(&[]) };
+        let features = fast.iter().zip(slow).map(|(fast, slow)| fast + slow);
+        head.inputs().fast.iter_mut().zip(features).for_each(|(to, from)| *to = from);
+        run(Part::Head, head.as_mut())?;
+        Ok(head.logits())
     }
 
     /// Returns the logits of the last chunk, which are the sums of those of both parts.
@@ -106,6 +121,12 @@ pub(super) fn check_chunks(
                 ("logit", &logits, &chunk.logits),
             ] {
                 let error = tolerance.check((name, &place), logits, expected)?;
+                largest = largest.max(error);
+            }
+            if let Some(head) = spec.head() {
+                let tolerance = tolerance.of_head(head);
+                let logits = parts.run_head(run)?;
+                let error = tolerance.check(("head logit", &place), logits, &chunk.head)?;
                 largest = largest.max(error);
             }
         }

@@ -3,7 +3,7 @@
 use crate::backend::interface::Session;
 use crate::error::{Error, Result, Status};
 use crate::model::part::Part;
-use crate::model::{ModelSpec, Precision};
+use crate::model::{HeadSpec, ModelSpec, Precision};
 use std::time::Duration;
 
 /// A function that runs a session of a part once and returns the time that the run took.
@@ -26,6 +26,15 @@ impl Tolerance {
         } else {
             Self { precision: Precision::Fp32, value: test.tolerance_fp32 }
         }
+    }
+
+    /// Returns the tolerance of a head that is not linear, at the same precision.
+    pub(super) fn of_head(self, head: &HeadSpec) -> Self {
+        let value = match self.precision {
+            Precision::Fp16 => head.tolerance_fp16,
+            Precision::Fp32 => head.tolerance_fp32,
+        };
+        Self { value, ..self }
     }
 
     /// Compares logits with the expected ones, and returns the largest error. A message names a

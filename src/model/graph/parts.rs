@@ -1,8 +1,9 @@
-//! The division of a graph with frame steps into the models of its two parts.
+//! The division of a graph with frame steps into the models of its parts.
 //!
 //! The file contains one graph with first all nodes of the fast part, then all nodes of the slow
-//! part (docs/model-package.md#frame-steps). The models consist of copies of the bytes of nodes,
-//! initializers, inputs and outputs, so nothing is encoded again except the lengths around them.
+//! part, and then those of a head that is not linear (docs/model-package.md#frame-steps). The
+//! models consist of copies of the bytes of nodes, initializers, inputs and outputs, so nothing is
+//! encoded again except the lengths around them.
 
 use super::proto::{Graph, Node, ValueInfo};
 use super::tensor::Element;
@@ -13,20 +14,22 @@ use crate::model::onnx_file::OnnxFile;
 use crate::model::part::{NamedShape, PartSpec, next_name};
 use crate::model::spec::{FrameSteps, ModelSpec};
 use crate::model::wire::Reader;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Tag of the field `GraphProto.input`. Its content has the same form as that of an output.
 const INPUT_TAG: u8 = 11 << 3 | 2;
 
 const PURPOSE: &str = "the parts of the model package";
 
-/// The ONNX models of the two parts of a package with frame steps.
+/// The ONNX models of the parts of a package with frame steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameModels {
     /// The model that runs once for each sample.
     pub fast: Vec<u8>,
     /// The model that runs once for each chunk; `None` for a network with one pathway.
     pub slow: Option<Vec<u8>>,
+    /// The model of the head; `None` if the head is linear.
+    pub head: Option<Vec<u8>>,
 }
 
 /// The fields of a graph with their tags, in the order of the file.
@@ -67,7 +70,7 @@ fn mismatch(message: String) -> Error {
 ///
 /// # Errors
 /// Returns [`Status::ModelMismatch`] if the inputs, the outputs or the number of nodes do not match
-/// the metadata, or [`Status::ModelInvalid`] if a node of one part reads a value of the other that
+/// the metadata, or [`Status::ModelInvalid`] if a node of one part reads a value of another that
 /// is not a lateral window.
 pub(in crate::model) fn split_frame_models(
     file: &OnnxFile<'_>,
@@ -76,8 +79,13 @@ pub(in crate::model) fn split_frame_models(
 ) -> Result<FrameModels> {
     let graph = Graph::read(file.graph)?;
     let raw = RawFields::read(file.graph)?;
-    let has_slow_part = !spec.slow_indices.is_empty();
-    let count = graph.nodes.len();
+    let has_slow_part = spec.has_slow_part();
+    let head_nodes = steps.head.as_ref().map_or(0, |head| head.nodes);
+    let all = graph.nodes.len();
+    let Some(count) = all.checked_sub(head_nodes).filter(|&count| count > 0) else {
+        let message = format!("tteview.head_nodes must be less than {all}, got {head_nodes}");
+        return Err(mismatch(message));
+    };
     let most = if has_slow_part { count.saturating_sub(1) } else { count };
     let least = if has_slow_part { 1 } else { count };
     if !(least..=most).contains(&steps.fast_nodes) {
@@ -87,11 +95,17 @@ pub(in crate::model) fn split_frame_models(
     }
     check_values("input", &graph.inputs, &expected_inputs(spec))?;
     check_values("output", &graph.outputs, &expected_outputs(spec))?;
-    let (fast_nodes, slow_nodes) = graph.nodes.split_at(steps.fast_nodes);
-    check_division(&graph, steps, fast_nodes, slow_nodes)?;
-    let (fast_raw, slow_raw) = raw.nodes.split_at(steps.fast_nodes);
-    let (fast_inputs, slow_inputs) = raw.inputs.split_at(steps.fast_states + 1);
-    let (fast_outputs, slow_outputs) = raw.outputs.split_at(steps.fast_states + 1);
+    let (nodes, head_nodes) = graph.nodes.split_at(count);
+    let (fast_nodes, slow_nodes) = nodes.split_at(steps.fast_nodes);
+    check_division(&graph, steps, [fast_nodes, slow_nodes, head_nodes])?;
+    let (nodes, head_raw) = raw.nodes.split_at(count);
+    let (fast_raw, slow_raw) = nodes.split_at(steps.fast_nodes);
+    // The values have been compared with the metadata, so a head has one input and one output.
+    let head_values = usize::from(steps.head.is_some());
+    let (inputs, head_inputs) = raw.inputs.split_at(raw.inputs.len() - head_values);
+    let (outputs, head_outputs) = raw.outputs.split_at(raw.outputs.len() - head_values);
+    let (fast_inputs, slow_inputs) = inputs.split_at(steps.fast_states + 1);
+    let (fast_outputs, slow_outputs) = outputs.split_at(steps.fast_states + 1);
     let fast = Part {
         nodes: fast_raw,
         initializers: select_initializers(&graph, &raw, fast_nodes)?,
@@ -99,8 +113,20 @@ pub(in crate::model) fn split_frame_models(
         outputs: fast_outputs,
     };
     let fast = fast.encode(file)?;
+    let head = match steps.head {
+        None => None,
+        Some(_) => {
+            let head = Part {
+                nodes: head_raw,
+                initializers: select_initializers(&graph, &raw, head_nodes)?,
+                inputs: copy_fields(head_inputs)?,
+                outputs: head_outputs,
+            };
+            Some(head.encode(file)?)
+        }
+    };
     if !has_slow_part {
-        return Ok(FrameModels { fast, slow: None });
+        return Ok(FrameModels { fast, slow: None, head });
     }
     let windows = find_windows(&graph, &raw, steps)?;
     let (sample, states) = slow_inputs.split_at(1);
@@ -114,7 +140,7 @@ pub(in crate::model) fn split_frame_models(
         inputs,
         outputs: slow_outputs,
     };
-    Ok(FrameModels { fast, slow: Some(slow.encode(file)?) })
+    Ok(FrameModels { fast, slow: Some(slow.encode(file)?), head })
 }
 
 /// The fields of one part, with their tags.
@@ -238,33 +264,37 @@ fn check_values(kind: &str, found: &[ValueInfo<'_>], expected: &[NamedShape]) ->
     Ok(())
 }
 
-/// Checks that no node reads a value of the other part, except for lateral windows. The fast part
-/// comes first, so it can read only inputs of the slow part.
-fn check_division(
-    graph: &Graph<'_>,
-    steps: &FrameSteps,
-    fast_nodes: &[Node<'_>],
-    slow_nodes: &[Node<'_>],
-) -> Result<()> {
-    let (fast_inputs, slow_inputs) =
-        graph.inputs.split_at((steps.fast_states + 1).min(graph.inputs.len()));
-    let names =
-        |inputs: &[ValueInfo<'_>]| inputs.iter().map(|input| input.name.to_owned()).collect();
-    let slow_values: HashSet<String> = names(slow_inputs);
-    let mut fast_values: HashSet<String> = names(fast_inputs);
-    let computed = fast_nodes.iter().flat_map(|node| &node.outputs);
-    fast_values.extend(computed.map(|&name| name.to_owned()));
-    for name in &steps.lateral_windows {
-        fast_values.remove(&next_name(name));
+/// Checks that no node reads a value of another part, except for lateral windows. `parts` are the
+/// nodes of the fast part, the slow part and the head.
+fn check_division(graph: &Graph<'_>, steps: &FrameSteps, parts: [&[Node<'_>]; 3]) -> Result<()> {
+    const NAMES: [&str; 3] = ["fast", "slow", "head"];
+    let fast_inputs = steps.fast_states + 1;
+    let head_inputs = graph.inputs.len() - usize::from(steps.head.is_some());
+    let part_of_input = |index: usize| match index {
+        index if index >= head_inputs => 2,
+        index => usize::from(index >= fast_inputs),
+    };
+    let mut owners: HashMap<String, usize> = HashMap::new();
+    for (index, input) in graph.inputs.iter().enumerate() {
+        owners.insert(input.name.to_owned(), part_of_input(index));
     }
-    for (part, nodes, foreign) in
-        [("fast", fast_nodes, slow_values), ("slow", slow_nodes, fast_values)]
-    {
-        for node in nodes {
-            if let Some(name) = node.inputs.iter().find(|&&name| foreign.contains(name)) {
+    for (part, nodes) in parts.iter().enumerate() {
+        for &name in nodes.iter().flat_map(|node| &node.outputs) {
+            owners.insert(name.to_owned(), part);
+        }
+    }
+    let windows: HashSet<String> =
+        steps.lateral_windows.iter().map(|name| next_name(name)).collect();
+    for (part, (nodes, part_name)) in parts.iter().zip(NAMES).enumerate() {
+        for node in *nodes {
+            let is_foreign = |name: &&str| {
+                let is_window = part == 1 && windows.contains(*name);
+                !is_window && owners.get(*name).is_some_and(|&owner| owner != part)
+            };
+            if let Some(name) = node.inputs.iter().copied().find(is_foreign) {
                 let (node, name) = (limits::shorten(node.name), limits::shorten(name));
                 let message = format!(
-                    "the node {node:?} of the {part} part reads {name:?}, a value of the other part \
+                    "the node {node:?} of the {part_name} part reads {name:?}, a value of another part \
                      that is not a lateral window"
                 );
                 return Err(Error::new(Status::ModelInvalid, message));

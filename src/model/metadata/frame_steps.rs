@@ -2,10 +2,10 @@
 //! docs/model-package.md#formats and docs/model-package.md#frame-steps.
 
 use super::keys::{Keys, check_agreement, check_number, invalid};
-use super::self_test::parse_frame_self_test;
+use super::self_test::{FrameSelfTest, parse_frame_self_test};
 use crate::error::Result;
 use crate::model::limits;
-use crate::model::spec::{FrameSteps, Mode, SelfTest, StateSpec};
+use crate::model::spec::{FrameSteps, HeadSpec, Mode, SelfTest, StateSpec};
 use std::collections::HashSet;
 
 /// The keys of all formats.
@@ -40,7 +40,15 @@ const COMMON_KEYS: [&str; 24] = [
 const STRICT_KEYS: [&str; 2] = ["resize", "channel_order"];
 
 /// The keys of format 2 alone.
-const FRAME_KEYS: [&str; 4] = ["lateral_reach", "fast_nodes", "fast_states", "lateral_windows"];
+const FRAME_KEYS: [&str; 7] = [
+    "lateral_reach",
+    "fast_nodes",
+    "fast_states",
+    "lateral_windows",
+    "label_rule",
+    "features",
+    "head_nodes",
+];
 
 /// The values of other keys that frame steps depend on.
 pub(super) struct Context<'a> {
@@ -118,8 +126,31 @@ pub(super) fn parse(
         context.has_slow_part || lateral_windows.is_empty(),
         "must be empty in a network with one pathway",
     )?;
-    let (chunks, self_test) = parse_frame_self_test(keys, output_len)?;
-    let steps =
-        FrameSteps { lateral_reach, fast_nodes, fast_states, lateral_windows, self_test: chunks };
+    let head = parse_head(keys)?;
+    let features = head.map(|(features, _)| features);
+    let FrameSelfTest { chunks, self_test, head_tolerance: [tolerance_fp32, tolerance_fp16] } =
+        parse_frame_self_test(keys, output_len, features)?;
+    let head =
+        head.map(|(features, nodes)| HeadSpec { features, nodes, tolerance_fp32, tolerance_fp16 });
+    let steps = FrameSteps {
+        lateral_reach,
+        fast_nodes,
+        fast_states,
+        lateral_windows,
+        head,
+        self_test: chunks,
+    };
     Ok((steps, self_test))
+}
+
+/// Parses the number of features and of nodes of a head, which a package has both or not at all.
+fn parse_head(keys: &Keys<'_>) -> Result<Option<(usize, usize)>> {
+    if keys.optional("features").is_none() && keys.optional("head_nodes").is_none() {
+        return Ok(None);
+    }
+    let features: usize = keys.parse_json("features")?;
+    check_number("features", "a value", features, 1..=limits::MAX_FEATURES)?;
+    let nodes: usize = keys.parse_json("head_nodes")?;
+    check_number("head_nodes", "a value", nodes, 1..=limits::MAX_NODES)?;
+    Ok(Some((features, nodes)))
 }

@@ -27,8 +27,9 @@ impl QueryMemory {
 }
 
 impl History {
-    /// Writes the mean of the outputs whose first and last samples both lie in `interval`. `begun`
-    /// is the newest acquisition that has begun.
+    /// Writes the mean of the outputs whose first and last samples both lie in `interval`, or the
+    /// newest of them if the label follows from the newest output. `begun` is the newest
+    /// acquisition that has begun.
     ///
     /// # Errors
     /// Returns [`Status::Empty`] if the interval contains no output, [`Status::Cancelled`] if it
@@ -90,7 +91,8 @@ impl History {
         let end = self.find_first(front, |span| span.last_ns > interval.last_ns);
         let tally = self.sum_newest(first..end, memory);
         let covered = tally.finish()?;
-        divide(&memory.sums, covered.outputs, mean);
+        let outputs = if self.gives_newest { 1 } else { covered.outputs };
+        divide(&memory.sums, outputs, mean);
         let has_all = tally.outputs + tally.failed == end.saturating_sub(first);
         Ok((has_all && self.has_beginning(front, first, interval.first_ns), covered))
     }
@@ -112,7 +114,8 @@ impl History {
     }
 
     /// Adds up the outputs of a range, from the newest to the oldest. The worker overwrites the
-    /// oldest outputs first, so the sum ends at an output that has been overwritten meanwhile.
+    /// oldest outputs first, so the sum ends at an output that has been overwritten meanwhile. If
+    /// queries give the newest output, the sum contains only this one.
     fn sum_newest(&self, range: Range<u64>, memory: &mut QueryMemory) -> Tally {
         let QueryMemory { words, values, sums } = memory;
         let mut tally = Tally::default();
@@ -124,7 +127,7 @@ impl History {
             let Some((header, packed)) = words.split_first_chunk() else { break };
             let header = Header::decode(*header);
             tally.count(header);
-            if !header.has_failed {
+            if !header.has_failed && !(self.gives_newest && tally.outputs > 1) {
                 unpack(packed, values);
                 sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
             }

@@ -24,8 +24,13 @@ impl Pipeline {
         }
         self.close_history();
         self.update_result();
+        if self.head_status == Status::Cancelled && self.shared.is_stopping() {
+            return;
+        }
         let is_left = self.result.chunks > 0 || self.classifier.failed_outputs() == 0;
-        if self.result.status == Status::Ok && !is_left {
+        if self.result.status == Status::Ok && self.head_status != Status::Ok {
+            self.result.status = self.head_status;
+        } else if self.result.status == Status::Ok && !is_left {
             self.result.status = self.failure;
         }
         if self.result.status != Status::Ok {

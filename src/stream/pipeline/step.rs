@@ -5,8 +5,9 @@ use crate::classifier::decision::{clear_decision, conclude};
 use crate::classifier::interface::{Classifier, Step};
 use crate::classifier::rules::RuleOutcome;
 use crate::clock::{self, elapsed_ns};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::result::ResultFlags;
+use crate::stream::history::Covered;
 use crate::stream::stats::count;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -127,14 +128,11 @@ impl Pipeline {
 
     /// Updates the result and its posterior from the outputs so far.
     pub(super) fn update_result(&mut self) {
+        let covered = self.read_mean();
         let spec = &self.shared.spec;
         let result = &mut self.result;
         result.flags.set(ResultFlags::SHORT, self.samples < spec.clip_samples as u64);
         result.flags.set(ResultFlags::DROPPED, result.frames_dropped > 0);
-        let mut covered = self.classifier.read_mean(&mut self.mean);
-        if covered.is_none() && self.publishes_samples {
-            covered = self.classifier.read_partial(&mut self.mean);
-        }
         let Some(covered) = covered else {
             self.mean.fill(0.0);
             result.chunks = 0;
@@ -145,5 +143,31 @@ impl Pipeline {
         result.first_time_ns = covered.span.first_ns;
         result.last_time_ns = covered.span.last_ns;
         conclude(result, spec, &mut self.mean);
+    }
+
+    /// Writes the combination of the outputs so far. Returns what it covers, or `None` if no output
+    /// counts yet or the head has failed.
+    fn read_mean(&mut self) -> Option<Covered> {
+        let mut covered = self.classifier.read_mean(&mut self.mean);
+        if matches!(covered, Ok(None)) && self.publishes_samples {
+            covered = self.classifier.read_partial(&mut self.mean);
+        }
+        match covered {
+            Ok(covered) => {
+                self.head_status = Status::Ok;
+                covered
+            }
+            Err(error) => {
+                // The label fails. A later label runs the head again.
+                if self.head_status == Status::Ok {
+                    log::error!(
+                        "acquisition {}: the head failed: {error}",
+                        self.result.acquisition
+                    );
+                }
+                self.head_status = self.shared.record_event(error.status());
+                None
+            }
+        }
     }
 }

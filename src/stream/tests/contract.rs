@@ -6,7 +6,7 @@
 use super::network::{self, Labelled, Network, Run, SIDE, push_at, wait};
 use crate::classifier::posterior::softmax;
 use crate::error::{Error, Result, Status};
-use crate::model::{Group, Mode, ModelSpec, Novelty, NoveltyKind};
+use crate::model::{Group, LabelRule, Mode, ModelSpec, Novelty, NoveltyKind};
 use crate::result::ResultFlags;
 use crate::sampling::PartialChunk;
 use crate::stream::Stream;
@@ -53,6 +53,12 @@ fn create_network(settings: &Value) -> Network {
 /// Sets what the settings of a case say about the decision which label is given.
 pub(super) fn set_decision(spec: &mut ModelSpec, settings: &Value) {
     let number = |key: &str| settings[key].as_f64().map(|value| value as f32);
+    spec.label_rule = match settings["label_rule"].as_str() {
+        None => LabelRule::MeanLogits,
+        Some("mean_probabilities") => LabelRule::MeanProbabilities,
+        Some("newest") => LabelRule::Newest,
+        Some(other) => panic!("label rule {other}"),
+    };
     spec.temperature = number("temperature").unwrap_or(1.0);
     spec.threshold = number("threshold").unwrap_or(0.0);
     spec.group_threshold = number("group_threshold").unwrap_or(0.0);

@@ -29,6 +29,9 @@ fn create_network(settings: &Value) -> FrameNetwork {
     network.spec.sample_interval_ns = settings["interval_ns"].as_i64().unwrap();
     network.spec.clip_samples = number("clip_samples");
     set_decision(&mut network.spec, settings);
+    if settings["head"] == true {
+        network.add_head();
+    }
     network.fails_fast = integers(&settings["fails_fast"]);
     network.fails_slow = integers(&settings["fails_slow"]);
     network

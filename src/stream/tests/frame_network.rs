@@ -8,7 +8,7 @@ use crate::backend::windows::LateralWindows;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Status};
 use crate::model::part::{Part, PartSpec};
-use crate::model::{ChunkSelfTest, FrameSteps, Mode, ModelSpec, Precision, StateSpec};
+use crate::model::{ChunkSelfTest, FrameSteps, HeadSpec, Mode, ModelSpec, Precision, StateSpec};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -67,6 +67,7 @@ impl FrameNetwork {
             fast_nodes: 1,
             fast_states: 2,
             lateral_windows: windows,
+            head: None,
             self_test: Vec::<ChunkSelfTest>::new(),
         });
         Self {
@@ -75,6 +76,18 @@ impl FrameNetwork {
             fails_slow: Vec::new(),
             during: Box::new(|_, _| Ok(())),
             runs: Some(Arc::default()),
+        }
+    }
+
+    /// Adds the head of the contract, which is not linear.
+    pub(crate) fn add_head(&mut self) {
+        if let Some(steps) = &mut self.spec.frame_steps {
+            steps.head = Some(HeadSpec {
+                features: LABELS,
+                nodes: 1,
+                tolerance_fp32: 1e-3,
+                tolerance_fp16: 1e-3,
+            });
         }
     }
 
@@ -114,7 +127,7 @@ impl Backend for FrameBackend {
             network: Arc::clone(&self.0),
             part,
             slow: vec![0.0; spec.slow[0]],
-            fast: vec![0.0; spec.fast[0]],
+            fast: vec![0.0; spec.fast[0] * spec.fast[1]],
             state: vec![f32::NAN; LABELS],
             window: vec![f32::NAN; WINDOW],
             logits: vec![0.0; LABELS],
@@ -124,6 +137,14 @@ impl Backend for FrameBackend {
 
     fn create_windows(&self) -> Result<LateralWindows> {
         LateralWindows::in_host_memory(&self.0.spec)
+    }
+}
+
+/// Computes the formula of the contract for a head that is not linear.
+fn compute_head(features: &[f32], logits: &mut [f32]) {
+    let next = features.iter().cycle().skip(1);
+    for (logit, (&feature, &next)) in logits.iter_mut().zip(features.iter().zip(next)) {
+        *logit = (feature - 4.0).max(0.0) - 0.5 * next;
     }
 }
 
@@ -144,6 +165,11 @@ impl Session for FrameSession {
 
     fn run(&mut self) -> Result<()> {
         let network = Arc::clone(&self.network);
+        if self.part == Part::Head {
+            (network.during)(self.part, self.fast.first().map_or(0, |&value| value as i64))?;
+            compute_head(&self.fast, &mut self.logits);
+            return Ok(());
+        }
         let sample = self.fast.first().or(self.slow.first()).copied();
         let grey = sample.map(|value| value.round() as i64).ok_or(Status::Internal)?;
         if let Some(runs) = &network.runs {

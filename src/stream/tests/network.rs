@@ -133,6 +133,7 @@ pub(crate) fn create_spec(mode: Mode, labels: usize) -> ModelSpec {
         slow_indices: vec![0],
         states: vec![],
         frame_steps: None,
+        label_rule: crate::model::LabelRule::MeanLogits,
         temperature: 1.0,
         threshold: 0.0,
         group_threshold: 0.0,

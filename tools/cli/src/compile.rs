@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use tteview::{ModelPackage, regular_file};
 use tteview_compiler::verify::{Runtime, Source, compare_steps, verify};
 use tteview_compiler::{
-    ChannelOrder, CompileError, CompileOptions, CompiledNetwork, Precision, Preprocess, Resize,
-    ResizeKind, Spec, Steps, TensorInfo, Winograd, compile, inspect, parse_labels,
+    Average, ChannelOrder, CompileError, CompileOptions, CompiledNetwork, Precision, Preprocess,
+    Resize, ResizeKind, Spec, Steps, TensorInfo, Winograd, compile, inspect, parse_labels,
 };
 
 /// Seed of the random clip for `--verify`.
@@ -58,9 +58,11 @@ pub(crate) struct Compile {
     /// without this option, the only output or the one named logits
     #[arg(long, value_name = "VALUE")]
     logits: Option<String>,
-    /// Number of slow frames per step
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    chunk: usize,
+    /// What the label follows from if the network gives one result for each frame: the mean of the
+    /// logits or of the probabilities; without this option, what the network itself averages, and
+    /// probabilities if it gives those of each frame
+    #[arg(long, value_enum)]
+    average: Option<AverageArgument>,
     /// Runs into which the stream package divides a chunk
     #[arg(long, value_enum, default_value_t = StepsArgument::Frame)]
     steps: StepsArgument,
@@ -86,6 +88,21 @@ enum ProductsArgument {
     /// Plain convolutions as in the source, for runtimes that choose an algorithm themselves, such
     /// as TensorRT
     Plain,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AverageArgument {
+    Logits,
+    Probabilities,
+}
+
+impl AverageArgument {
+    fn average(self) -> Average {
+        match self {
+            Self::Logits => Average::Logits,
+            Self::Probabilities => Average::Probabilities,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -155,7 +172,7 @@ impl Compile {
         options.grey = self.channels.is_some();
         options.precision = self.precision.precision();
         options.winograd = self.products.products();
-        options.chunk = self.chunk;
+        options.average = self.average.map(AverageArgument::average);
         options.steps = self.steps.steps();
         options.folder = Some(self.model.parent().unwrap_or(Path::new("")).to_path_buf());
         let compiled = self.compile_source(&options)?;
@@ -219,12 +236,14 @@ impl Compile {
             let options =
                 CompileOptions { steps: Steps::Chunk, self_test: false, ..options.clone() };
             let chunks = self.compile_source(&options)?;
-            let chunk_steps = chunks.stream.as_ref().unwrap_or(frame_steps);
-            let error =
-                compare_steps(&runtime, &compiled.clip, frame_steps, chunk_steps, VERIFY_SEED)
-                    .map_err(|error| Failure::model(&self.model, error))?;
-            lines.push(format!("relative error: frame steps against chunk steps {error:.2e}"));
-            largest = largest.max(error);
+            // A label rule other than the mean of logits has no chunk steps.
+            if let Some(chunk_steps) = &chunks.stream {
+                let error =
+                    compare_steps(&runtime, &compiled.clip, frame_steps, chunk_steps, VERIFY_SEED)
+                        .map_err(|error| Failure::model(&self.model, error))?;
+                lines.push(format!("relative error: frame steps against chunk steps {error:.2e}"));
+                largest = largest.max(error);
+            }
         }
         let tolerance = match errors.is_half_source {
             true => PrecisionArgument::Fp16.tolerance(),

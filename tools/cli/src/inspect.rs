@@ -104,6 +104,7 @@ fn frame_steps_to_json(frames: &FrameInspection) -> Value {
         "lateral_reach": frames.lateral_reach,
         "fast_run": part(frames.fast_multiply_adds, frames.fast_states, frames.fast_state_bytes),
         "slow_run": part(frames.slow_multiply_adds, frames.slow_states, frames.slow_state_bytes),
+        "head": frames.head_multiply_adds.map(left),
         "left_at_best": left(frames.least_left()),
         "left_at_worst": left(frames.most_left()),
     })

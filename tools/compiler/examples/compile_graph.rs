@@ -1,9 +1,9 @@
 //! Compiles one network with generated labels and prints a summary of the packages.
 //!
 //! `compile_graph SOURCE NAME [grey] [fp16] [chunk=N] [chunk-steps] [verify]` writes
-//! `NAME.clip.onnx` and, if the compiler returns these packages, `NAME.stream.onnx` and
-//! `NAME.head.onnx`. The flag `verify` needs the environment variable `TTEVIEW_ORT_DYLIB`, which
-//! contains the path of ONNX Runtime's shared library.
+//! `NAME.clip.onnx` and, if the network can stream, `NAME.stream.onnx`. The flag `verify` needs the
+//! environment variable `TTEVIEW_ORT_DYLIB`, which contains the path of ONNX Runtime's shared
+//! library.
 
 use std::error::Error;
 use std::path::Path;

@@ -5,10 +5,11 @@
 //! actually reads. The attribute `pads` alone does not show what a node reads: frameworks write
 //! symmetric pads, but the windows of a strided kernel may never reach the padding at the end.
 
+mod combination;
 mod selection;
 
 use crate::error::{Result, fail_network};
-use crate::graph::{Graph, Node, Op, ValueId, Window};
+use crate::graph::{Graph, Node, Op, Window};
 use crate::layout::{AxisRole, Layout};
 use crate::pathways::Pathways;
 use crate::timing::{Time, TimeWindow, Timing};
@@ -91,8 +92,8 @@ impl Analysis<'_> {
     fn add_node_obstacle(&mut self, node: &Node, reason: &str) {
         let is_recurrent = matches!(node.source_op.as_str(), "LSTM" | "GRU" | "RNN");
         let reason = if is_recurrent {
-            "it carries a state from frame to frame; this version runs recurrent layers on whole \
-             clips only"
+            "a recurrent layer streams forwards only, over one row of features for each frame; this \
+             one runs backwards or over other values"
         } else {
             reason
         };
@@ -109,7 +110,7 @@ impl Analysis<'_> {
         }
         if !chunks.is_multiple_of(self.chunk) {
             self.add_obstacle(format!(
-                "the clip has {chunks} slow frames, which is not a multiple of --chunk {}",
+                "the clip has {chunks} slow frames, which is not a multiple of the {} slow frames of a step",
                 self.chunk
             ));
         }
@@ -184,6 +185,20 @@ impl Analysis<'_> {
                 self.analyse_selection(node, *axis, first)
             }
             Op::Pad { before, .. } => self.analyse_pad(node, before, first),
+            Op::Previous => match first {
+                Time::Frames { per_step, latest_samples } => {
+                    if per_step != 1 {
+                        self.add_node_obstacle(node, "it needs steps of one frame");
+                    }
+                    let earlier = std::iter::once(-1).chain(latest_samples.iter().copied());
+                    let latest_samples = earlier.take(latest_samples.len()).collect();
+                    Time::Frames { per_step, latest_samples }
+                }
+                other => {
+                    self.add_node_obstacle(node, "its input has no frames");
+                    other
+                }
+            },
             Op::Reshape
             | Op::Transpose { .. }
             | Op::Gemm { .. }
@@ -198,6 +213,9 @@ impl Analysis<'_> {
         if times.into_iter().any(|time| matches!(time, Time::Frames { .. })) {
             self.add_node_obstacle(node, reason);
             return Time::Pooled { is_linear: false };
+        }
+        if node.inputs.iter().any(|&id| *self.timing.time(id) == Time::Newest) {
+            return Time::Newest;
         }
         self.analyse_nonlinear(node, Time::Pooled { is_linear: false })
     }
@@ -236,7 +254,8 @@ impl Analysis<'_> {
         };
         if !per_step.is_multiple_of(w.stride) {
             let reason = format!(
-                "its temporal stride of {} does not divide the {per_step} frames of a step; choose another --chunk",
+                "its temporal stride of {} does not divide the {per_step} frames of a step, so some steps \
+                 would have no result; remove the stride over time",
                 w.stride
             );
             self.add_node_obstacle(node, &reason);
@@ -320,63 +339,5 @@ impl Analysis<'_> {
             }
             other => other,
         }
-    }
-
-    /// Analyses an operator that combines several values.
-    fn analyse_combination(&mut self, node: &Node) -> Time {
-        let times: Vec<Time> = node
-            .inputs
-            .iter()
-            .map(|&id| self.timing.time(id).clone())
-            .filter(|time| *time != Time::Static)
-            .collect();
-        let mut combined: Option<(usize, Vec<i64>)> = None;
-        let mut has_pooled = false;
-        for time in &times {
-            match (time, &mut combined) {
-                (Time::Frames { per_step, latest_samples }, Some((rate, merged))) => {
-                    if rate != per_step || merged.len() != latest_samples.len() {
-                        self.add_node_obstacle(node, "its inputs have different frame rates");
-                    }
-                    merged.iter_mut().zip(latest_samples).for_each(|(m, r)| *m = (*m).max(*r));
-                }
-                (Time::Frames { per_step, latest_samples }, slot) => {
-                    *slot = Some((*per_step, latest_samples.clone()));
-                }
-                _ => has_pooled = true,
-            }
-        }
-        if let Some((per_step, latest_samples)) = combined {
-            if node.inputs.iter().any(|&id| self.varies_over_time(node, id)) {
-                self.add_node_obstacle(node, "its constant differs from frame to frame");
-            }
-            if has_pooled && !self.has_inner_pool {
-                self.has_inner_pool = true;
-                self.timing.obstacles.push(format!(
-                    "{}: it combines frames with a mean over the whole clip, so no chunk has a final result by \
-                     itself",
-                    self.graph.node_ref(node)
-                ));
-            }
-            return Time::Frames { per_step, latest_samples };
-        }
-        let is_linear = times.iter().all(|time| matches!(time, Time::Pooled { is_linear: true }));
-        let is_nonlinear = matches!(node.op, Op::Max | Op::Min)
-            || matches!(node.op, Op::Mul) && times.len() > 1
-            || matches!(node.op, Op::Div) && *self.timing.time(node.inputs[1]) != Time::Static;
-        let pooled = Time::Pooled { is_linear };
-        if is_nonlinear { self.analyse_nonlinear(node, pooled) } else { pooled }
-    }
-
-    /// Returns whether an input is a constant with more than one element along the time axis of the
-    /// node's result.
-    fn varies_over_time(&self, node: &Node, input: ValueId) -> bool {
-        let Some(constant) = self.graph.constant(input) else { return false };
-        // Broadcasting aligns the last axes, so a constant may lack leading axes.
-        let missing = self.graph.shape(node.output).len() - constant.shape().len();
-        let time_axis = self.layout.find_axis(node.output, AxisRole::Time);
-        time_axis
-            .and_then(|axis| axis.checked_sub(missing))
-            .is_some_and(|axis| constant.shape()[axis] != 1)
     }
 }

@@ -9,6 +9,15 @@ pub(crate) struct ChunkLogits {
     pub(crate) slow: Vec<f32>,
 }
 
+/// The result of one chunk of the self-test.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TestedChunk {
+    /// The logits or, if the head is not linear, the features.
+    pub(crate) outputs: ChunkLogits,
+    /// Logits that a head that is not linear gives for the features of the chunk.
+    pub(crate) head: Option<Vec<f32>>,
+}
+
 impl ChunkLogits {
     /// Returns the logits of the chunk.
     pub(crate) fn sum(&self) -> Vec<f32> {

@@ -1,32 +1,22 @@
 //! The pipeline, which runs the passes in order and builds the packages.
 
-use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
-use crate::fold::fold_into_convolutions;
 use crate::frame_plan::{FramePlan, plan_frames};
-use crate::graph::{Graph, ValueId};
-use crate::import::{ExternalData, import_model};
-use crate::layout::infer_layout;
+use crate::graph::Recurrence;
+use crate::label_rule::LabelRule;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::LoweredGraph;
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
-use crate::normalisation::choose_normalisation;
 use crate::onnx::GraphProto;
 use crate::options::{CompileOptions, Precision, Steps};
-use crate::output::{
-    Content, LogitsForm, append_logarithm, average_frames, find_logits, has_unit_sum,
-    is_distribution,
-};
+use crate::output::{Content, has_unit_sum, is_distribution};
 use crate::package::{CompiledNetwork, Package};
-use crate::parts::{Division, Parts, StateEntry, join_parts};
-use crate::pathways::{find_pathways, fold_grey};
+use crate::parts::{Division, HeadEntry, Parts, StateEntry, join_parts};
 use crate::precision::convert_to_half;
+use crate::prepare::{Prepared, prepare};
 use crate::self_test::{SEED, run_frame_self_test, run_self_test};
-use crate::timing::Time;
 use bytes::Bytes;
-use serde_json::json;
-use std::collections::BTreeSet;
 
 /// Maximum number of slow frames in a step.
 const MAX_CHUNK: usize = 64;
@@ -41,7 +31,6 @@ const SIGMOIDS: &str = "the output contains probabilities whose sum is not const
 enum PackageKind {
     Clip,
     Stream,
-    Head,
 }
 
 impl PackageKind {
@@ -50,7 +39,6 @@ impl PackageKind {
         match self {
             Self::Clip => "clip",
             Self::Stream => "stream",
-            Self::Head => "head",
         }
     }
 
@@ -59,7 +47,6 @@ impl PackageKind {
         match self {
             Self::Clip => "window",
             Self::Stream => "stream",
-            Self::Head => "head",
         }
     }
 }
@@ -89,75 +76,42 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     }
     let source = Bytes::from(source);
     let source_sha256 = sha256_hex(&source);
-    let mut graph = import_network(&source, options)?;
-    drop(source);
-    let mut options = options.clone();
-    let mut notes = choose_normalisation(&graph, &mut options.spec)?;
-    let options = &options;
-    let (mut logits, content) = find_logits(&mut graph, options.labels.len())?;
-    graph.remove_dead_nodes();
-    fold_into_convolutions(&mut graph);
-    let mut layout = infer_layout(&graph)?;
-    let pathways = find_pathways(&mut graph, &layout)?;
-    if options.grey {
-        if !options.spec.has_equal_channels() {
-            return fail_spec(format!(
-                "grey needs the same mean and std in all channels, got mean {:?} and std {:?}",
-                options.spec.mean, options.spec.std
-            ));
-        }
-        fold_grey(&mut graph, &layout, &pathways)?;
-    }
-    let [_, channels, _, _] = layout.lowered_shape(&graph, pathways.fast);
-    options.spec.check(channels)?;
-    options.spec.preprocess.check(channels, options.grey)?;
-    notes.extend(options.spec.preprocess.describe_assumed(channels));
-    let mut timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-    if matches!(timing.time(graph.outputs[0]), Time::Frames { .. })
-        && let Some(frames) = average_frames(&mut graph, &mut layout)
-    {
-        if frames > 1 {
-            notes.push(format!(
-                "the network gives one result for each of its {frames} frames, and the package averages \
-                 them"
-            ));
-        }
-        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-    }
+    let mut network = prepare(&source, options, Recurrence::Unrolled)?;
+    let options = &network.options.clone();
     let winograd = options.effective_winograd();
-    let mut clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+    let mut output = network.graph.outputs[0];
+    let mut clip = lower_clip(network.source(winograd))?;
     let mut result = run_clip(&clip, options, SEED)?;
-    if has_probabilities(&clip, content, result.as_deref(), options)? {
-        append_logarithm(&mut graph, &mut layout);
-        logits.form = LogitsForm::Logarithm;
-        notes.push(format!(
+    let mut has_logarithm = false;
+    if has_probabilities(&clip, network.content, result.as_deref(), options)? {
+        network.notes.push(format!(
             "the output {} contains probabilities, so the package ends in their logarithm",
-            logits.name
+            network.logits.name
         ));
-        let streamed = timing.can_stream() && timing.nonlinear_head.is_empty();
-        timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
-        if streamed && !timing.nonlinear_head.is_empty() {
-            timing.obstacles.push(
-                "the network averages probabilities over the frames, but a stream averages logits; \
-                 average the values before the softmax to stream"
-                    .into(),
-            );
-        }
-        clip = lower_clip(SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd))?;
+        network.take_logarithm()?;
+        has_logarithm = true;
+        clip = lower_clip(network.source(winograd))?;
         result = run_clip(&clip, options, SEED)?;
     }
-    if !timing.nonlinear_head.is_empty() && timing.can_stream() && !options.head_package {
-        timing.obstacles.push(format!(
-            "the head is not linear, because it contains {}; this version of the library streams only \
-             linear heads",
-            timing.nonlinear_head.join(", ")
-        ));
+    let (logits, notes) = (network.logits.clone(), network.notes.clone());
+    if network.is_recurrent() {
+        // The steps of a stream carry the state of a recurrent layer from frame to frame.
+        network = prepare(&source, options, Recurrence::Stateful)?;
+        output = network.graph.outputs[0];
+        if has_logarithm {
+            network.take_logarithm()?;
+        }
     }
-    let network = SourceNetwork::new(&graph, &layout, &pathways, &timing, winograd);
-    let [_, channels, height, width] = layout.lowered_shape(&graph, pathways.fast);
+    drop(source);
+    if network.rule == LabelRule::MeanProbabilities {
+        network.average_logits(output)?;
+    }
+    let Prepared { graph, layout, pathways, timing, rule, .. } = &network;
+    let source = network.source(winograd);
+    let [_, channels, height, width] = layout.lowered_shape(graph, pathways.fast);
     let common = CommonMetadata {
         options,
-        pathways: &pathways,
+        pathways,
         input: [channels, height, width],
         outputs: graph.shape(graph.outputs[0]).iter().product(),
         is_causal: timing.can_stream(),
@@ -167,7 +121,6 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     let mut compiled = CompiledNetwork {
         clip,
         stream: None,
-        head: None,
         window_only_reason: None,
         chunk_steps_reason: None,
         logits,
@@ -178,26 +131,29 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         return Ok(compiled);
     }
     let plan = match options.steps {
-        Steps::Frame => plan_frames(&graph, &layout, &pathways, &timing, options.chunk).map(Some),
+        Steps::Frame => plan_frames(graph, layout, pathways, timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
     };
+    let needs_frame_steps = match (rule.key(), timing.nonlinear_head.as_slice()) {
+        (Some(key), _) => Some(format!("the label rule {key}")),
+        (None, []) => None,
+        (None, nodes) => Some(format!("a head that is not linear ({})", nodes.join(", "))),
+    };
+    if let (Some(what), Ok(None) | Err(_)) = (needs_frame_steps, &plan) {
+        let reason = plan.err().unwrap_or_else(|| "compile without --steps chunk".into());
+        compiled.window_only_reason = Some(format!("{what} needs frame steps: {reason}"));
+        return Ok(compiled);
+    }
     match plan {
         Ok(Some(plan)) => {
-            compiled.stream = Some(build_frame_package(&common, network, &plan)?);
+            compiled.stream = Some(build_frame_package(&common, source, &plan, *rule)?);
             return Ok(compiled);
         }
         Ok(None) => {}
         Err(reason) => compiled.chunk_steps_reason = Some(reason),
     }
-    let mut extra = vec![("chunk", options.chunk.to_string())];
-    if !timing.nonlinear_head.is_empty() {
-        let package =
-            build_package(&common, PackageKind::Head, lower_head(network)?, &extra, None)?;
-        let entry = json!({ "file": package.file_name, "nodes": timing.nonlinear_head });
-        extra.push(("head", entry.to_string()));
-        compiled.head = Some(package);
-    }
-    let step = lower_step(network)?;
+    let extra = vec![("chunk", options.chunk.to_string())];
+    let step = lower_step(source)?;
     compiled.stream = Some(build_package(&common, PackageKind::Stream, step, &extra, None)?);
     Ok(compiled)
 }
@@ -240,39 +196,6 @@ fn has_probabilities(
     }
 }
 
-/// Imports the source network and keeps one output: the one that the options name, the only one, or
-/// the one named `logits`.
-fn import_network(source: &Bytes, options: &CompileOptions) -> Result<Graph> {
-    let model = import_model(
-        source,
-        &mut ExternalData::new(options.folder.as_deref()),
-        options.output.as_deref(),
-    )?;
-    let mut graph = model.graph;
-    let names = &model.output_names;
-    let logits =
-        if names.len() == 1 { Some(0) } else { names.iter().position(|name| name == "logits") };
-    match logits.and_then(|at| graph.outputs.get(at).copied()) {
-        Some(id) => graph.outputs = vec![id],
-        None => {
-            return fail_network(format!(
-                "the network has the outputs {names:?}; choose the one that contains the logits with \
-                 --logits NAME"
-            ));
-        }
-    }
-    graph.remove_dead_nodes();
-    if graph.constant(graph.outputs[0]).is_some() {
-        return fail_network("the output does not depend on the frames");
-    }
-    // An input on which the output does not depend needs no frames.
-    let read: BTreeSet<ValueId> =
-        graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
-    let unread = |id: &ValueId| !read.contains(id);
-    graph.inputs.retain(|id| !unread(id));
-    Ok(graph)
-}
-
 /// Encodes one lowered graph with its metadata, which consists of the common entries, the entries
 /// in `extra` and the entries that depend on the graph. `result` is the expected result of the
 /// self-test, if it is known.
@@ -311,12 +234,14 @@ fn build_frame_package(
     common: &CommonMetadata,
     network: SourceNetwork,
     plan: &FramePlan,
+    rule: LabelRule,
 ) -> Result<Package> {
     let options = common.options;
     let name = &options.name;
     let kind = PackageKind::Stream;
     let mut metadata = common.entries(kind.mode())?;
     metadata.insert("format".into(), "2".into());
+    metadata.extend(rule.key().map(|key| ("label_rule".to_owned(), key.to_owned())));
     let fast = lower_fast(network, plan)?;
     let slow = if plan.has_slow_part { Some(lower_slow(network, plan)?) } else { None };
     let mut division = Division {
@@ -326,10 +251,20 @@ fn build_frame_package(
         fast_states: fast.states.iter().map(StateEntry::new).collect(),
         slow_states: slow.iter().flat_map(|slow| &slow.states).map(StateEntry::new).collect(),
         lateral_windows: plan.window_names().collect(),
+        head: None,
     };
+    let head = plan.head.as_ref().map(|head| lower_head(network, head)).transpose()?;
+    if let Some(head) = &head {
+        let features = head.inputs.first().map_or(0, |&id| head.shape(id).iter().product());
+        division.head = Some(HeadEntry { features, nodes: 0 });
+    }
     if options.self_test {
         let plain = |graph: &LoweredGraph| encode_part(&export_graph(graph, name));
-        let parts = Parts { fast: plain(&fast), slow: slow.as_ref().map(plain) };
+        let parts = Parts {
+            fast: plain(&fast),
+            slow: slow.as_ref().map(plain),
+            head: head.as_ref().map(plain),
+        };
         let [channels, height, width] = common.input;
         let shape = [1, channels, height, width];
         let chunks = run_frame_self_test(&division, parts, &shape)?;
@@ -341,12 +276,15 @@ fn build_frame_package(
         fast.states.iter().chain(slow.iter().flat_map(|slow| &slow.states)).cloned().collect();
     metadata.insert("states".into(), states_entry(&states));
     let fast = export_graph(&fast, name);
+    let slow = slow.map(|slow| export_graph(&slow, name));
+    // The head stays in single precision.
+    let head = head.map(|head| export_graph(&head, name));
     division.fast_nodes = fast.node.len();
+    if let (Some(entry), Some(head)) = (&mut division.head, &head) {
+        entry.nodes = head.node.len();
+    }
     division.write(&mut metadata);
-    let graph = match slow {
-        Some(slow) => join_parts(fast, export_graph(&slow, name)),
-        None => fast,
-    };
+    let graph = join_parts(fast, slow, head);
     let encoded = encode_graph(&graph);
     metadata.insert("graph_sha256".into(), encoded.sha256.clone());
     let file_name = format!("{name}.{}.onnx", kind.suffix());

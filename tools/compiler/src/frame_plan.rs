@@ -7,6 +7,7 @@
 //! how many samples of a chunk the slow part needs.
 
 use crate::graph::{Graph, Node, Op, ValueId};
+use crate::head::Head;
 use crate::layout::{AxisRole, Layout};
 use crate::pathways::Pathways;
 use crate::timing::{Time, TimeWindow, Timing};
@@ -51,6 +52,8 @@ pub(crate) struct FramePlan {
     pub(crate) windows: Vec<LateralWindow>,
     /// Whether the network has a slow part.
     pub(crate) has_slow_part: bool,
+    /// The head, if it is not linear.
+    pub(crate) head: Option<Head>,
 }
 
 /// Plans frame steps for a network that can stream, or returns the reason why it must have chunk
@@ -63,15 +66,12 @@ pub(crate) fn plan_frames(
     chunk: usize,
 ) -> Result<FramePlan, String> {
     if chunk != 1 {
-        return Err(format!("--chunk {chunk} puts {chunk} chunks into one step"));
-    }
-    if !timing.nonlinear_head.is_empty() {
-        let nodes = timing.nonlinear_head.join(", ");
-        return Err(format!("the head is not linear, because it contains {nodes}"));
+        return Err(format!("a step has {chunk} chunks"));
     }
     let alpha = pathways.alpha;
     let has_slow_part = pathways.slow.is_some();
-    let mut plan = FramePlan { alpha, reach: 0, windows: Vec::new(), has_slow_part };
+    let head = Head::find(graph, timing)?;
+    let mut plan = FramePlan { alpha, reach: 0, windows: Vec::new(), has_slow_part, head };
     let mut readings = Vec::new();
     for node in &graph.nodes {
         let Time::Frames { per_step, latest_samples } = timing.time(node.output) else { continue };
@@ -132,6 +132,11 @@ fn check_latest(
 }
 
 impl FramePlan {
+    /// Returns whether a node belongs to a head that is not linear.
+    pub(crate) fn is_in_head(&self, node: &Node) -> bool {
+        self.head.as_ref().is_some_and(|head| head.contains(node))
+    }
+
     /// Returns the names of the states that contain the lateral windows, in the order of
     /// [`Self::windows`].
     pub(crate) fn window_names(&self) -> impl Iterator<Item = String> {

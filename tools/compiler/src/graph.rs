@@ -115,6 +115,27 @@ pub(crate) enum Op {
     LogSoftmax {
         axis: usize,
     },
+    /// The value of the frame before, `[T,F]`, and zeros for the first frame. The operand shows
+    /// only the axis of the frames; [`Graph::states`] contains the value that is delayed.
+    Previous,
+}
+
+/// The form of recurrent layers that run forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recurrence {
+    /// The products of each frame of the clip.
+    Unrolled,
+    /// The products of all frames, with states.
+    Stateful,
+}
+
+/// A value that a frame reads from the frame before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecurrentState {
+    /// Result of the node with [`Op::Previous`].
+    pub(crate) previous: ValueId,
+    /// The value that the next frame reads.
+    pub(crate) next: ValueId,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +154,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    /// Values that recurrent layers carry from frame to frame.
+    pub(crate) states: Vec<RecurrentState>,
     /// Inputs that contain pixels from 0 to 255 as bytes.
     pub(crate) byte_inputs: Vec<ValueId>,
 }
@@ -173,7 +196,8 @@ impl Graph {
     /// Returns, for each value, the number of node inputs and graph outputs that read it.
     pub(crate) fn count_uses(&self) -> Vec<usize> {
         let mut counts = vec![0; self.values.len()];
-        for id in self.nodes.iter().flat_map(|n| &n.inputs).chain(&self.outputs) {
+        let states = self.states.iter().map(|state| &state.next);
+        for id in self.nodes.iter().flat_map(|n| &n.inputs).chain(&self.outputs).chain(states) {
             counts[id.0] += 1;
         }
         counts
@@ -183,12 +207,24 @@ impl Graph {
     pub(crate) fn remove_dead_nodes(&mut self) {
         let mut is_live = vec![false; self.values.len()];
         self.outputs.iter().for_each(|id| is_live[id.0] = true);
-        for node in self.nodes.iter().rev() {
-            if is_live[node.output.0] {
-                node.inputs.iter().for_each(|id| is_live[id.0] = true);
+        loop {
+            for node in self.nodes.iter().rev() {
+                if is_live[node.output.0] {
+                    node.inputs.iter().for_each(|id| is_live[id.0] = true);
+                }
             }
+            // A state that is read needs its value in the next frame.
+            let is_new =
+                |state: &&RecurrentState| is_live[state.previous.0] && !is_live[state.next.0];
+            let next: Vec<ValueId> =
+                self.states.iter().filter(is_new).map(|state| state.next).collect();
+            if next.is_empty() {
+                break;
+            }
+            next.into_iter().for_each(|id| is_live[id.0] = true);
         }
         self.nodes.retain(|node| is_live[node.output.0]);
+        self.states.retain(|state| is_live[state.previous.0]);
     }
 
     /// Returns the description of `node` for an error message.

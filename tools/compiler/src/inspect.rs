@@ -1,7 +1,7 @@
 //! The summary of a model file, for `tteview inspect`.
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, Op, ValueId};
+use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
 use crate::import::{ExternalData, import_model};
 use crate::parts::{Division, StateEntry, split_parts};
 use bytes::Bytes;
@@ -61,7 +61,10 @@ pub struct FrameInspection {
     pub fast_multiply_adds: u64,
     /// Number of multiply-adds of the run for one chunk; 0 in a network with one pathway.
     pub slow_multiply_adds: u64,
-    /// Number of multiply-adds of all runs of a clip.
+    /// Number of multiply-adds of a head that is not linear, which runs for each label; `None` for
+    /// a linear head.
+    pub head_multiply_adds: Option<u64>,
+    /// Number of multiply-adds of all runs of a clip, with one run of the head.
     pub clip_multiply_adds: u64,
     /// Number of states of the fast part.
     pub fast_states: usize,
@@ -75,10 +78,11 @@ pub struct FrameInspection {
 
 impl FrameInspection {
     /// Returns the number of multiply-adds after the last frame if the acquisition ends with a
-    /// whole chunk whose slow run has finished: those of one fast run.
+    /// whole chunk whose slow run has finished: those of one fast run, and of a head that is not
+    /// linear.
     #[must_use]
     pub fn least_left(&self) -> u64 {
-        self.fast_multiply_adds
+        self.fast_multiply_adds.saturating_add(self.head_multiply_adds.unwrap_or(0))
     }
 
     /// Returns the number of multiply-adds after the last frame if the acquisition has only one
@@ -86,7 +90,9 @@ impl FrameInspection {
     #[must_use]
     pub fn most_left(&self) -> u64 {
         let runs = self.lateral_reach as u64 + 1;
-        self.fast_multiply_adds.saturating_mul(runs).saturating_add(self.slow_multiply_adds)
+        let runs = self.fast_multiply_adds.saturating_mul(runs);
+        let head = self.head_multiply_adds.unwrap_or(0);
+        runs.saturating_add(self.slow_multiply_adds).saturating_add(head)
     }
 
     /// Returns the number of multiply-adds of all runs of a chunk.
@@ -124,7 +130,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
 /// # Errors
 /// Returns the same errors as [`inspect`].
 pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
-    let model = import_model(&Bytes::copy_from_slice(bytes), &mut ExternalData::new(folder), None)?;
+    let model = import_model(
+        &Bytes::copy_from_slice(bytes),
+        &mut ExternalData::new(folder),
+        None,
+        Recurrence::Unrolled,
+    )?;
     let graph = &model.graph;
     let metadata: BTreeMap<String, String> = model
         .metadata
@@ -181,11 +192,17 @@ fn inspect_parts(
 ) -> Result<FrameInspection> {
     let parts = split_parts(bytes, division)?;
     let multiply_adds = |model: Vec<u8>| -> Result<u64> {
-        let model = import_model(&Bytes::from(model), &mut ExternalData::new(None), None)?;
+        let model = import_model(
+            &Bytes::from(model),
+            &mut ExternalData::new(None),
+            None,
+            Recurrence::Unrolled,
+        )?;
         Ok(sum_multiply_adds(&model.graph))
     };
     let fast_multiply_adds = multiply_adds(parts.fast)?;
     let slow_multiply_adds = parts.slow.map_or(Ok(0), multiply_adds)?;
+    let head_multiply_adds = parts.head.map(multiply_adds).transpose()?;
     let samples = metadata.get("clip_samples").and_then(|text| text.parse().ok()).unwrap_or(0u64);
     let chunks = samples / division.alpha.max(1) as u64;
     let bytes_of = |states: &[StateEntry]| {
@@ -199,9 +216,11 @@ fn inspect_parts(
         lateral_reach: division.lateral_reach,
         fast_multiply_adds,
         slow_multiply_adds,
+        head_multiply_adds,
         clip_multiply_adds: fast_multiply_adds
             .saturating_mul(samples)
-            .saturating_add(slow_multiply_adds.saturating_mul(chunks)),
+            .saturating_add(slow_multiply_adds.saturating_mul(chunks))
+            .saturating_add(head_multiply_adds.unwrap_or(0)),
         fast_states: division.fast_states.len(),
         fast_state_bytes: bytes_of(&division.fast_states),
         slow_states: division.slow_states.len(),
@@ -259,6 +278,9 @@ impl fmt::Display for FrameInspection {
             let reach = format!(", due after sample {} of its chunk", self.lateral_reach);
             let slow_states = states(self.slow_states, self.slow_state_bytes);
             write("slow run", self.slow_multiply_adds, &(reach + &slow_states))?;
+        }
+        if let Some(head) = self.head_multiply_adds {
+            write("head", head, " for each label")?;
         }
         write("left at best", self.least_left(), " after the last frame")?;
         write("left at worst", self.most_left(), " after the last frame")

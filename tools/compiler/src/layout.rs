@@ -249,6 +249,8 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
             Err("its weights have more than two axes".into())
         }
         Op::Gemm { .. } | Op::MatMul => infer_product(roles),
+        Op::Previous if roles == [AxisRole::Time, AxisRole::Channel] => Ok(roles),
+        Op::Previous => Err("its input is not one row of features for each frame".into()),
         Op::BatchNorm { .. } => Err("the batch norm could not be folded".into()),
         Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Concat { .. } => {
             Err("the operator has no layout rule".into())

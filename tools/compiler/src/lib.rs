@@ -1,17 +1,14 @@
 //! Compiles a SlowFast network from an ONNX file into tteview model packages.
 //!
 //! A training framework exports the network with 3-D convolutions over `[1,C,T,H,W]`. The compiler
-//! writes up to three packages:
+//! writes one or two packages:
 //! - `NAME.clip.onnx` is the same network with 2-D convolutions over `[T,C,H,W]`. It gives the same
 //!   result up to rounding.
 //! - `NAME.stream.onnx` runs one chunk with explicit states: in frame steps, with one run of the
-//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The mean
-//!   of its results over all chunks of a clip equals the result of the clip package. If there is a
-//!   head package, chunk steps output pooled features instead of logits, and the head package maps
-//!   their mean to the logits. The compiler writes the stream package if the network is
-//!   chunk-causal.
-//! - `NAME.head.onnx` maps the mean of the pooled features to logits. The compiler writes the head
-//!   package if the network can stream and its head is not linear.
+//!   fast pathway for each sample and one run of the slow pathway, or in one chunk step. The
+//!   combination of its results over all chunks of a clip equals the result of the clip package. In
+//!   frame steps, a head that is not linear is a part of its own, which maps the mean of the pooled
+//!   features to the logits. The compiler writes the stream package if the network is chunk-causal.
 //!
 //! docs/model-package.md describes the file format, and docs/model/compiler.md describes how the
 //! compiler works.
@@ -24,13 +21,15 @@
 //! | 3 | `fold` | folds batch norm, scales and padding into convolutions |
 //! | 4 | `layout` | infers which axes of a value are time, channels, height and width |
 //! | 5 | `pathways` | finds the inputs and folds the stem for grey input |
-//! | 6 | `causality`, `frame_plan` | infer frame rates, and prove chunk causality and the lateral reach |
-//! | 7 | `lower` | builds the clip, step and head graphs and the parts of frame steps from 4-D operators |
+//! | 6 | `causality`, `frame_plan`, `label_rule`, `head` | infer frame rates, prove chunk causality and the lateral reach, and find the label rule and a head that is not linear |
+//! | 7 | `lower` | builds the clip and step graphs and the parts of frame steps from 4-D operators |
 //! | 8 | `precision` | converts a graph to half precision |
 //! | 9 | `export`, `parts`, `metadata`, `self_test` | write the file |
 //!
 //! `card` reads and writes the model card of a package that is already compiled, and `adjust` gives
 //! it other thresholds, groups or another temperature.
+//!
+//! `prepare` runs the passes 1 to 6, and `compile` runs all of them.
 //!
 //! # Example
 //! ```no_run
@@ -76,7 +75,7 @@
 //! | `--channels 1` | [`CompileOptions::grey`] |
 //! | `--precision` | [`CompileOptions::precision`] |
 //! | `--logits NAME` | [`CompileOptions::output`] |
-//! | `--chunk N` | [`CompileOptions::chunk`] |
+//! | `--average` | [`CompileOptions::average`] |
 //! | `--steps` | [`CompileOptions::steps`] |
 //! | `--products` | [`CompileOptions::winograd`] |
 //! | `--verify` | [`verify::verify`] |
@@ -96,8 +95,10 @@ mod export;
 mod fold;
 mod frame_plan;
 mod graph;
+mod head;
 mod import;
 mod inspect;
+mod label_rule;
 mod labels;
 mod layout;
 mod lower;
@@ -112,6 +113,7 @@ mod package;
 mod parts;
 mod pathways;
 mod precision;
+mod prepare;
 mod preprocess;
 #[cfg(any(feature = "self-test", feature = "verify"))]
 mod run;
@@ -130,7 +132,7 @@ pub use error::{CompileError, NodeRef, Result};
 pub use inspect::{FrameInspection, Inspection, TensorInfo, inspect, inspect_in};
 pub use labels::{Group, Label, LabelSet, parse_labels};
 pub use novelty::{Novelty, NoveltyKind};
-pub use options::{CompileOptions, Precision, Spec, Steps, Winograd};
+pub use options::{Average, CompileOptions, Precision, Spec, Steps, Winograd};
 pub use output::{LogitsForm, LogitsSource};
 pub use package::{CompiledNetwork, Package};
 pub use preprocess::{ChannelOrder, Preprocess, Resize, ResizeKind};

@@ -1,6 +1,6 @@
 //! The `tteview.` metadata of a package. `docs/model-package.md` defines its keys.
 
-use crate::chunk_logits::ChunkLogits;
+use crate::chunk_logits::TestedChunk;
 use crate::error::{Result, fail_spec};
 use crate::labels::check_groups;
 use crate::lowered::State;
@@ -145,18 +145,30 @@ pub(crate) fn self_test_entry(result: &[f32], precision: Precision) -> String {
 
 /// Returns the value of the key `self_test` of a package with frame steps. `chunks` are the results
 /// of the float32 graphs.
-pub(crate) fn frame_self_test_entry(chunks: &[ChunkLogits], precision: Precision) -> String {
-    let results = chunks.iter().flat_map(|chunk| [&chunk.fast, &chunk.slow]).flatten();
+pub(crate) fn frame_self_test_entry(chunks: &[TestedChunk], precision: Precision) -> String {
+    let results =
+        chunks.iter().flat_map(|chunk| [&chunk.outputs.fast, &chunk.outputs.slow]).flatten();
     let tolerance = tolerance_entry(results, precision);
-    let entry = |chunk: &ChunkLogits| {
-        json!({
-            "fast": to_decimals(&chunk.fast),
-            "slow": to_decimals(&chunk.slow),
-            "logits": to_decimals(&chunk.sum()),
-        })
+    let entry = |chunk: &TestedChunk| {
+        let mut entry = json!({
+            "fast": to_decimals(&chunk.outputs.fast),
+            "slow": to_decimals(&chunk.outputs.slow),
+            "logits": to_decimals(&chunk.outputs.sum()),
+        });
+        if let (Some(head), Some(entry)) = (&chunk.head, entry.as_object_mut()) {
+            entry.insert("head".into(), json!(to_decimals(head)));
+        }
+        entry
     };
+    let heads = chunks.iter().filter_map(|chunk| chunk.head.as_ref()).flatten();
+    let head_tolerance = tolerance_entry(heads, precision);
+    let has_head = chunks.iter().any(|chunk| chunk.head.is_some());
     let chunks: Vec<Value> = chunks.iter().map(entry).collect();
-    json!({ "seed": SEED, "chunks": chunks, "tolerance": tolerance }).to_string()
+    let mut test = json!({ "seed": SEED, "chunks": chunks, "tolerance": tolerance });
+    if let (true, Some(test)) = (has_head, test.as_object_mut()) {
+        test.insert("head_tolerance".into(), head_tolerance);
+    }
+    test.to_string()
 }
 
 /// Returns the tolerances for results, which depend on the largest of them.

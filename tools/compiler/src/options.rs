@@ -244,6 +244,15 @@ pub enum Steps {
     Chunk,
 }
 
+/// What the label of a network with one result for each frame follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Average {
+    /// The mean of the logits.
+    Logits,
+    /// The mean of the probabilities, which are the softmax of the logits of a frame.
+    Probabilities,
+}
+
 /// Options of [`compile`](crate::compile()).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
@@ -261,17 +270,17 @@ pub struct CompileOptions {
     pub precision: Precision,
     /// Use of Winograd's form for convolutions.
     pub winograd: Winograd,
-    /// Number of slow frames in a step, from 1 to 64 (`--chunk`).
+    /// Number of slow frames in a step, from 1 to 64. The library runs only packages with 1.
     pub chunk: usize,
     /// Runs into which the stream package divides a chunk (`--steps`).
     pub steps: Steps,
     /// Name of the output that contains the logits, or of any other value of the network
     /// (`--logits`). If it is `None`, the logits are the only output or the one named `logits`.
     pub output: Option<String>,
-    /// Whether to write a stream package and a head package for a network whose head is not linear.
-    /// The library does not run head packages, so such a network gets only a clip package by
-    /// default.
-    pub head_package: bool,
+    /// What the package averages over the frames (`--average`). If it is `None`, the package
+    /// averages what the network averages: probabilities if the network computes them for each
+    /// frame, or logits otherwise.
+    pub average: Option<Average>,
     /// Folder that contains the source file and its external weights. If it is `None`, a model with
     /// external weights is refused.
     pub folder: Option<PathBuf>,
@@ -297,7 +306,7 @@ impl CompileOptions {
             chunk: 1,
             steps: Steps::default(),
             output: None,
-            head_package: false,
+            average: None,
             folder: None,
             self_test: true,
         }

@@ -46,16 +46,29 @@ pub enum LogitsForm {
     /// The logits are the logarithm of the value or, if it has one row for each frame, of the mean
     /// of the rows.
     Logarithm,
+    /// The value has one row of logits for each frame, and the logits of the package are the
+    /// logarithm of the mean of their probabilities.
+    MeanProbabilities,
     /// The value is the logit of the second of two labels, and the first logit is zero.
     Binary,
 }
 
+/// The logits of a network, as [`find_logits`] finds them.
+pub(crate) struct LogitsEnd {
+    pub(crate) source: LogitsSource,
+    pub(crate) content: Content,
+    /// Whether the network ended with a softmax. A log-softmax does not count, because the mean of
+    /// its results has the same softmax as the mean of the logits.
+    pub(crate) had_softmax: bool,
+}
+
 /// Removes a softmax at the end of the network, and returns the source of the logits and their
 /// content. A sigmoid at the end of a network with one output and two labels is removed, too.
-pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<(LogitsSource, Content)> {
+pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd> {
     let output = graph.outputs[0];
     let count: usize = graph.shape(output).iter().product();
     let mut name = graph.value(output).name.clone();
+    let mut had_softmax = false;
     if let Some((at, passes)) = find_last_nonlinear(graph) {
         let node = graph.nodes[at].clone();
         match node.op {
@@ -64,12 +77,13 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<(LogitsSou
                 // The nodes that follow the softmax only rearrange axes.
                 name.clone_from(&graph.value(node.inputs[0]).name);
                 replace_value(graph, node.output, node.inputs[0]);
+                had_softmax = matches!(node.op, Op::Softmax { .. });
             }
             Op::Sigmoid if passes && count == 1 && labels == 2 => {
                 let name = graph.value(node.inputs[0]).name.clone();
                 add_binary_logits(graph, node.inputs[0]);
                 let source = LogitsSource { name, form: LogitsForm::Binary };
-                return Ok((source, Content::Logits));
+                return Ok(LogitsEnd { source, content: Content::Logits, had_softmax });
             }
             _ => {}
         }
@@ -82,7 +96,8 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<(LogitsSou
         );
     }
     let content = classify_content(graph, labels);
-    Ok((LogitsSource { name, form: LogitsForm::Value }, content))
+    let source = LogitsSource { name, form: LogitsForm::Value };
+    Ok(LogitsEnd { source, content, had_softmax })
 }
 
 /// Finds the last node before the output that does more than rearrange axes. The flag is `true` if
@@ -121,7 +136,7 @@ fn check_softmax_axis(graph: &Graph, node: &Node, axis: usize, labels: usize) ->
 }
 
 /// Makes all readers of `from` read `to`.
-fn replace_value(graph: &mut Graph, from: ValueId, to: ValueId) {
+pub(crate) fn replace_value(graph: &mut Graph, from: ValueId, to: ValueId) {
     let inputs = graph.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut());
     let readers = inputs.chain(&mut graph.outputs).filter(|slot| **slot == from);
     readers.for_each(|slot| *slot = to);
@@ -242,6 +257,24 @@ pub(crate) fn average_frames(graph: &mut Graph, layout: &mut Layout) -> Option<u
     Some(frames)
 }
 
+/// Appends a softmax over the labels to a network whose output has one row for each frame.
+///
+/// # Errors
+/// Returns [`CompileError::Network`](crate::CompileError::Network) if the labels are not along one
+/// axis.
+pub(crate) fn append_softmax(graph: &mut Graph, layout: &mut Layout) -> Result<()> {
+    let output = graph.outputs[0];
+    let Some(axis) = layout.find_axis(output, AxisRole::Channel) else {
+        return fail_network(
+            "the output has no axis of labels for each frame, so the probabilities of the frames cannot \
+             be averaged; compile with --average logits",
+        );
+    };
+    let (shape, roles) = (graph.shape(output).to_vec(), layout.roles(output).to_vec());
+    append(graph, layout, Op::Softmax { axis }, shape, roles);
+    Ok(())
+}
+
 /// Appends the logarithm of the output.
 pub(crate) fn append_logarithm(graph: &mut Graph, layout: &mut Layout) {
     for op in [Op::Clip { min: MIN_PROBABILITY, max: f32::MAX }, Op::Function(Function::Log)] {
@@ -258,6 +291,7 @@ fn append(graph: &mut Graph, layout: &mut Layout, op: Op, shape: Vec<usize>, rol
     let output = graph.add_value(String::new(), shape, dtype, None);
     let (name, source_op) = match op {
         Op::ReduceMean { .. } => ("mean over the frames", "ReduceMean"),
+        Op::Softmax { .. } => ("probabilities of the frames", "Softmax"),
         _ => ("logarithm of the probabilities", "Log"),
     };
     layout.push(roles, layout.plain_reason(input).map(str::to_owned));

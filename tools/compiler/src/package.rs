@@ -19,8 +19,6 @@ pub struct CompiledNetwork {
     /// The stream package, which runs one chunk in frame steps or in one chunk step. It is `None`
     /// if the network cannot stream.
     pub stream: Option<Package>,
-    /// The head package. It is present if the network can stream and its head is not linear.
-    pub head: Option<Package>,
     /// The reason why there is no stream package. It is `None` if the network can stream.
     pub window_only_reason: Option<String>,
     /// The reason why the stream package has chunk steps although
@@ -33,8 +31,8 @@ pub struct CompiledNetwork {
 }
 
 impl CompiledNetwork {
-    /// Iterates over the packages in the order clip, stream, head.
+    /// Iterates over the packages in the order clip, stream.
     pub fn packages(&self) -> impl Iterator<Item = &Package> {
-        [Some(&self.clip), self.stream.as_ref(), self.head.as_ref()].into_iter().flatten()
+        [Some(&self.clip), self.stream.as_ref()].into_iter().flatten()
     }
 }

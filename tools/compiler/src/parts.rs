@@ -1,6 +1,7 @@
-//! The two parts of a package with frame steps, in one graph.
+//! The parts of a package with frame steps, in one graph.
 //!
-//! The graph contains first all nodes of the fast part, then all nodes of the slow part. The slow
+//! The graph contains first all nodes of the fast part, then all nodes of the slow part, and then
+//! all nodes of a head that is not linear. The slow
 //! part reads the next lateral windows, which are outputs of the fast part, and no other value of
 //! it. In the model of the slow part, these windows are inputs. docs/model-package.md#frame-steps
 //! specifies the division.
@@ -15,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Prefix of the names of values and nodes that only the slow part has.
 const SLOW_PREFIX: &str = "slow.";
+/// Prefix of the names of values and nodes that only the head has.
+const HEAD_PREFIX: &str = "head.";
 
 /// A state in the metadata.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -37,6 +40,17 @@ pub(crate) struct Division {
     pub(crate) slow_states: Vec<StateEntry>,
     /// Names of the states that are lateral windows.
     pub(crate) lateral_windows: Vec<String>,
+    /// The head, if it is not linear.
+    pub(crate) head: Option<HeadEntry>,
+}
+
+/// A head that is not linear, as the metadata of a package describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeadEntry {
+    /// Number of features that the head reads.
+    pub(crate) features: usize,
+    /// Number of nodes of the head.
+    pub(crate) nodes: usize,
 }
 
 /// The model of each part.
@@ -44,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) fast: Vec<u8>,
     /// The model of the slow part, or `None` for a network with one pathway.
     pub(crate) slow: Option<Vec<u8>>,
+    /// The model of a head that is not linear.
+    pub(crate) head: Option<Vec<u8>>,
 }
 
 impl StateEntry {
@@ -79,6 +95,13 @@ impl Division {
             fast_states: states,
             slow_states,
             lateral_windows: read_key(metadata, "lateral_windows")?,
+            head: match metadata.contains_key("head_nodes") {
+                false => None,
+                true => Some(HeadEntry {
+                    features: read_key(metadata, "features")?,
+                    nodes: read_key(metadata, "head_nodes")?,
+                }),
+            },
         }))
     }
 
@@ -91,7 +114,10 @@ impl Division {
             ("fast_states", self.fast_states.len().to_string()),
             ("lateral_windows", windows),
         ];
-        metadata.extend(entries.map(|(key, value)| (key.to_owned(), value)));
+        let head = self.head.iter().flat_map(|head| {
+            [("features", head.features.to_string()), ("head_nodes", head.nodes.to_string())]
+        });
+        metadata.extend(entries.into_iter().chain(head).map(|(k, value)| (k.to_owned(), value)));
     }
 }
 
@@ -112,22 +138,36 @@ fn data(tensor: &TensorProto) -> Data {
     (tensor.dims.clone(), tensor.data_type, tensor.raw_data.clone())
 }
 
-/// Joins the graphs of both parts. Initializers with equal data are stored once.
-pub(crate) fn join_parts(fast: GraphProto, slow: GraphProto) -> GraphProto {
+/// Joins the graphs of all parts. Initializers with equal data are stored once.
+pub(crate) fn join_parts(
+    fast: GraphProto,
+    slow: Option<GraphProto>,
+    head: Option<GraphProto>,
+) -> GraphProto {
     let mut graph = fast;
+    for (part, prefix) in [(slow, SLOW_PREFIX), (head, HEAD_PREFIX)] {
+        if let Some(part) = part {
+            append_part(&mut graph, part, prefix);
+        }
+    }
+    graph
+}
+
+/// Appends the graph of a part, whose own names get a prefix.
+fn append_part(graph: &mut GraphProto, part: GraphProto, prefix: &str) {
     let mut by_data: HashMap<Data, String> = HashMap::new();
     for tensor in &graph.initializer {
         by_data.entry(data(tensor)).or_insert_with(|| tensor.name.clone());
     }
     let is_kept: BTreeSet<String> =
-        slow.input.iter().chain(&slow.output).map(|value| value.name.clone()).collect();
+        part.input.iter().chain(&part.output).map(|value| value.name.clone()).collect();
     let mut names: HashMap<String, String> = HashMap::new();
-    for mut tensor in slow.initializer {
+    for mut tensor in part.initializer {
         let old = tensor.name.clone();
         let new = match by_data.get(&data(&tensor)) {
             Some(shared) => shared.clone(),
             None => {
-                tensor.name = format!("{SLOW_PREFIX}{old}");
+                tensor.name = format!("{prefix}{old}");
                 let new = tensor.name.clone();
                 graph.initializer.push(tensor);
                 new
@@ -135,10 +175,10 @@ pub(crate) fn join_parts(fast: GraphProto, slow: GraphProto) -> GraphProto {
         };
         names.insert(old, new);
     }
-    for mut node in slow.node {
+    for mut node in part.node {
         for name in &node.output {
             if !is_kept.contains(name) {
-                names.insert(name.clone(), format!("{SLOW_PREFIX}{name}"));
+                names.insert(name.clone(), format!("{prefix}{name}"));
             }
         }
         for name in node.input.iter_mut().chain(&mut node.output) {
@@ -146,14 +186,13 @@ pub(crate) fn join_parts(fast: GraphProto, slow: GraphProto) -> GraphProto {
                 name.clone_from(new);
             }
         }
-        node.name = format!("{SLOW_PREFIX}{}", node.name);
+        node.name = format!("{prefix}{}", node.name);
         graph.node.push(node);
     }
     let is_window = |input: &ValueInfoProto| graph.output.iter().any(|o| o.name == input.name);
-    let inputs: Vec<_> = slow.input.into_iter().filter(|input| !is_window(input)).collect();
+    let inputs: Vec<_> = part.input.into_iter().filter(|input| !is_window(input)).collect();
     graph.input.extend(inputs);
-    graph.output.extend(slow.output);
-    graph
+    graph.output.extend(part.output);
 }
 
 /// Splits the graph of a package with frame steps into the models of its parts.
@@ -171,11 +210,24 @@ pub(crate) fn split_parts(package: &[u8], division: &Division) -> Result<Parts> 
             "tteview.fast_nodes must be 1 to {count}, the number of nodes, got {fast_nodes}"
         ));
     }
+    let head_nodes = division.head.map_or(0, |head| head.nodes);
+    let Some(head_start) = count.checked_sub(head_nodes).filter(|&at| at >= division.fast_nodes)
+    else {
+        return fail_file(format!(
+            "tteview.head_nodes must be less than {count}, got {head_nodes}"
+        ));
+    };
+    let head_nodes = graph.node.split_off(head_start);
     let slow_nodes = graph.node.split_off(division.fast_nodes);
     let fast_nodes = std::mem::take(&mut graph.node);
     let mut fast = select_part(&graph, fast_nodes);
     let mut slow = select_part(&graph, slow_nodes);
+    let mut head = select_part(&graph, head_nodes);
     let next = |name: &str| format!("{name}_next");
+    if division.head.is_some() {
+        head.input.extend(graph.input.pop());
+        head.output.extend(graph.output.pop());
+    }
     // Outputs of the fast part are the logits and the next states.
     let (fast_output, slow_output) = split_values(&graph.output, division.fast_states.len() + 1)?;
     let (fast_input, slow_input) = split_values(&graph.input, division.fast_states.len() + 1)?;
@@ -192,7 +244,11 @@ pub(crate) fn split_parts(package: &[u8], division: &Division) -> Result<Parts> 
     let encode =
         |graph: GraphProto| ModelProto { graph: Some(graph), ..model.clone() }.encode_to_vec();
     let has_slow_part = !slow.node.is_empty();
-    Ok(Parts { fast: encode(fast), slow: has_slow_part.then(|| encode(slow)) })
+    Ok(Parts {
+        fast: encode(fast),
+        slow: has_slow_part.then(|| encode(slow)),
+        head: division.head.map(|_| encode(head)),
+    })
 }
 
 /// Returns a graph with these nodes and the initializers that they read.

@@ -49,6 +49,7 @@ pub(crate) struct FrameRunner<R> {
     division: Division,
     fast: LoadedPart<R>,
     slow: Option<LoadedPart<R>>,
+    head: Option<R>,
 }
 
 impl<R: RunModel> FrameRunner<R> {
@@ -67,7 +68,17 @@ impl<R: RunModel> FrameRunner<R> {
             }),
             None => None,
         };
-        Ok(Self { division, fast, slow })
+        let head = parts.head.map(load).transpose()?;
+        Ok(Self { division, fast, slow, head })
+    }
+
+    /// Runs the head on features, or returns them if there is no head.
+    pub(crate) fn run_head(&mut self, features: Vec<f32>) -> Result<Vec<f32>> {
+        let Some(head) = &mut self.head else { return Ok(features) };
+        let shape = vec![1, features.len(), 1, 1];
+        let input = NamedTensor { name: "features".into(), shape, data: features };
+        let outputs = head.run(&[input])?;
+        Ok(outputs.into_iter().next().map(|output| output.data).unwrap_or_default())
     }
 
     /// Runs one chunk. Each sample has the shape `[1,C,H,W]`. The samples of a chunk that ends

@@ -1,7 +1,7 @@
 //! Pass 8: computes the expected result of the self-test. The library uses the self-test to check a
 //! provider.
 
-use crate::chunk_logits::ChunkLogits;
+use crate::chunk_logits::TestedChunk;
 use crate::error::Result;
 use crate::lowered::State;
 use crate::parts::{Division, Parts};
@@ -40,7 +40,7 @@ pub(crate) fn run_self_test(model: Vec<u8>, states: &[State], seed: u32) -> Resu
 }
 
 /// Runs [`CHUNKS`] chunks of random samples generated from [`SEED`] in frame steps. The states have
-/// their initial values. Returns the logits of each chunk. `shape` is the shape of a sample.
+/// their initial values. Returns the results of each chunk. `shape` is the shape of a sample.
 ///
 /// # Errors
 /// Returns [`CompileError::Verify`](crate::CompileError::Verify) if a part does not run or a result
@@ -50,7 +50,7 @@ pub(crate) fn run_frame_self_test(
     division: &Division,
     parts: Parts,
     shape: &[usize],
-) -> Result<Vec<ChunkLogits>> {
+) -> Result<Vec<TestedChunk>> {
     use crate::embedded::{EmbeddedModel, check_finite};
     let mut runner = crate::run::FrameRunner::load(division.clone(), parts, EmbeddedModel::load)?;
     let mut random = crate::xorshift::Xorshift(SEED);
@@ -58,9 +58,14 @@ pub(crate) fn run_frame_self_test(
     let mut chunks = Vec::new();
     for _ in 0..CHUNKS {
         let samples: Vec<_> = (0..division.alpha).map(|_| random.fill(count)).collect();
-        let logits = runner.run_chunk(shape, &samples)?;
-        check_finite(&logits.sum())?;
-        chunks.push(logits);
+        let outputs = runner.run_chunk(shape, &samples)?;
+        check_finite(&outputs.sum())?;
+        let head = match division.head {
+            Some(_) => Some(runner.run_head(outputs.sum())?),
+            None => None,
+        };
+        check_finite(head.as_deref().unwrap_or_default())?;
+        chunks.push(TestedChunk { outputs, head });
     }
     Ok(chunks)
 }
@@ -84,6 +89,6 @@ pub(crate) fn run_frame_self_test(
     _division: &Division,
     _parts: Parts,
     _shape: &[usize],
-) -> Result<Vec<ChunkLogits>> {
+) -> Result<Vec<TestedChunk>> {
     fail_without_runtime()
 }

@@ -16,6 +16,8 @@ pub(crate) enum Time {
         /// depends, or -1 if the frame depends only on padding.
         latest_samples: Vec<i64>,
     },
+    /// The value belongs to the newest frame.
+    Newest,
     /// The value comes after a mean over time.
     Pooled {
         /// Whether the value is linear in the pooled features.

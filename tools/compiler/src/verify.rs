@@ -1,20 +1,24 @@
 //! Comparison of a source network with its packages, and of frame steps with chunk steps. The
 //! network and its packages run in ONNX Runtime on the same random input.
 
+mod combination;
 mod random_clip;
 mod runtime;
 
+pub(crate) use combination::average;
 pub use runtime::Runtime;
 
 use crate::error::{CompileError, Result};
+use crate::graph::Recurrence;
 use crate::import::{ExternalData, import_model};
 use crate::inspect::{Inspection, inspect};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
-use crate::output::{LogitsForm, LogitsSource, MIN_PROBABILITY};
+use crate::output::{LogitsForm, LogitsSource};
 use crate::package::{CompiledNetwork, Package};
 use crate::parts::{Division, StateEntry, split_parts};
 use crate::run::{FrameRunner, NamedTensor, RunModel, create_states};
 use bytes::Bytes;
+use combination::{Combination, logarithm};
 use prost::Message;
 use random_clip::RandomClip;
 use runtime::{Runner, verify_error};
@@ -36,8 +40,8 @@ pub enum Source<'a> {
 pub struct Verification {
     /// Error of the clip package, compared with the source network.
     pub clip: f64,
-    /// Error of the mean over all chunks (after the head package, if there is one), compared with
-    /// the clip package. It is `None` if there is no stream package.
+    /// Error of the combination of all chunks by the label rule, after a head that is not linear if
+    /// there is one, compared with the clip package. It is `None` if there is no stream package.
     pub stream: Option<f64>,
     /// Whether the source computes in half precision, so its own rounding errors are part of
     /// `clip`.
@@ -87,11 +91,12 @@ pub fn verify(
             // selects other samples.
             let clip = clip.align_to_chunks();
             let expected = run_package(runtime, clip_package, &clip.package_inputs())?;
-            let mut mean = average(&run_chunks(runtime, &package.bytes, &clip)?);
-            if let Some(head) = &network.head {
-                let shape = vec![1, mean.len()];
-                let features = NamedTensor { name: "features".into(), shape, data: mean };
-                mean = run_package(runtime, &head.bytes, &[features])?;
+            let metadata = inspect(&package.bytes)?.metadata;
+            let rule = Combination::read(&metadata);
+            let expected = rule.normalise(expected);
+            let mut mean = rule.combine(&run_chunks(runtime, &package.bytes, &clip)?);
+            if let Some(division) = Division::read(&metadata)? {
+                mean = load_frame_steps(runtime, &package.bytes, division)?.run_head(mean)?;
             }
             Some(relative_error(&mean, &expected))
         }
@@ -140,7 +145,12 @@ impl<'a> LoadedSource<'a> {
             }
         };
         let folder = path.and_then(Path::parent);
-        let model = import_model(&bytes, &mut ExternalData::new(folder), Some(&logits.name))?;
+        let model = import_model(
+            &bytes,
+            &mut ExternalData::new(folder),
+            Some(&logits.name),
+            Recurrence::Unrolled,
+        )?;
         let inputs = model
             .graph
             .inputs
@@ -176,10 +186,10 @@ impl<'a> LoadedSource<'a> {
             LogitsForm::Binary => return Ok([0.0].into_iter().chain(values).collect()),
             _ => values.chunks(count.max(1)).map(<[f32]>::to_vec).collect(),
         };
-        let mean = average(&rows);
         Ok(match self.logits.form {
-            LogitsForm::Logarithm => mean.iter().map(|v| v.max(MIN_PROBABILITY).ln()).collect(),
-            _ => mean,
+            LogitsForm::Logarithm => logarithm(&average(&rows)),
+            LogitsForm::MeanProbabilities => Combination::MeanProbabilities.combine(&rows),
+            _ => average(&rows),
         })
     }
 }
@@ -234,6 +244,15 @@ fn run_chunks(runtime: &Runtime, package: &[u8], clip: &RandomClip) -> Result<Ve
     }
 }
 
+fn load_frame_steps(
+    runtime: &Runtime,
+    package: &[u8],
+    division: Division,
+) -> Result<FrameRunner<Runner>> {
+    let parts = split_parts(package, &division)?;
+    FrameRunner::load(division, parts, |model| runtime.load_model(&model))
+}
+
 fn run_frame_steps(
     runtime: &Runtime,
     package: &[u8],
@@ -241,8 +260,7 @@ fn run_frame_steps(
     clip: &RandomClip,
 ) -> Result<Vec<Vec<f32>>> {
     let alpha = division.alpha;
-    let parts = split_parts(package, &division)?;
-    let mut runner = FrameRunner::load(division, parts, |model| runtime.load_model(&model))?;
+    let mut runner = load_frame_steps(runtime, package, division)?;
     let mut chunks = Vec::new();
     for chunk in 0..clip.frames() / alpha {
         let samples = chunk * alpha..(chunk + 1) * alpha;
@@ -290,16 +308,6 @@ fn run_chunk_steps(
         }
     }
     Ok(results)
-}
-
-/// Returns the mean of results that have equal lengths.
-pub(crate) fn average(results: &[Vec<f32>]) -> Vec<f32> {
-    let mut mean = vec![0.0f64; results.first().map_or(0, Vec::len)];
-    let count = results.len() as f64;
-    for result in results {
-        mean.iter_mut().zip(result).for_each(|(m, &v)| *m += f64::from(v) / count);
-    }
-    mean.into_iter().map(|v| v as f32).collect()
 }
 
 fn no_output(graph: &str) -> CompileError {

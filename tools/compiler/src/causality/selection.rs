@@ -22,10 +22,21 @@ impl Analysis<'_> {
             }
             _ => return Time::Frames { per_step, latest_samples },
         };
+        let frames = latest_samples.len();
+        if count == 1 && start + 1 == frames && frames > 1 {
+            if self.pathways.slow.is_some() || per_step != 1 {
+                self.add_node_obstacle(
+                    node,
+                    "it selects the newest frame, which needs a network with one pathway and one \
+                     frame for each sample",
+                );
+            }
+            return Time::Newest;
+        }
         if !per_step.is_multiple_of(step) {
             let reason = format!(
-                "it keeps one frame in {step}, and {step} does not divide the {per_step} frames of a step; choose \
-                 another --chunk"
+                "it keeps one frame in {step}, and {step} does not divide the {per_step} frames of a step; \
+                 select the frames before the network"
             );
             self.add_node_obstacle(node, &reason);
         }

@@ -3,7 +3,7 @@
 use super::failure::{NodeResult, fail};
 use super::limits::{MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
-use crate::graph::{Graph, Node, Op, ValueId};
+use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
 use crate::onnx::{NodeProto, ValueInfoProto, data_type};
 use crate::tensor::{DType, Tensor, element_count};
 use std::collections::BTreeMap;
@@ -22,14 +22,16 @@ pub(super) struct GraphBuilder {
     producers: BTreeMap<ValueId, usize>,
     /// Version of the operator set of the file.
     pub(super) opset: i64,
+    pub(super) recurrence: Recurrence,
     weights_left: usize,
     folded_left: usize,
 }
 
 impl GraphBuilder {
-    pub(super) fn new(opset: i64) -> Self {
+    pub(super) fn new(opset: i64, recurrence: Recurrence) -> Self {
         Self {
             opset,
+            recurrence,
             graph: Graph::default(),
             names: BTreeMap::new(),
             producers: BTreeMap::new(),

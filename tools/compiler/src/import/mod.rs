@@ -36,7 +36,7 @@ mod wire;
 pub(crate) use external::ExternalData;
 
 use crate::error::{CompileError, Result, fail_file};
-use crate::graph::Graph;
+use crate::graph::{Graph, Recurrence};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::Tensor;
 use builder::GraphBuilder;
@@ -62,11 +62,13 @@ pub(crate) struct ImportedModel {
 }
 
 /// Imports a model from the content of its file. `external` reads weights from other files. If
-/// `output` is the name of a value, this value replaces the outputs of the file.
+/// `output` is the name of a value, this value replaces the outputs of the file. `recurrence` is
+/// the form of recurrent layers.
 pub(crate) fn import_model(
     bytes: &Bytes,
     external: &mut ExternalData,
     output: Option<&str>,
+    recurrence: Recurrence,
 ) -> Result<ImportedModel> {
     if bytes.get(4..8) == Some(b"ORTM".as_slice()) {
         return fail_file(
@@ -87,7 +89,7 @@ pub(crate) fn import_model(
         ));
     }
     let Some(mut proto) = model.graph else { return fail_file("the model has no graph") };
-    let mut builder = GraphBuilder::new(opset);
+    let mut builder = GraphBuilder::new(opset, recurrence);
     import_constants(&mut builder, &proto, external)?;
     for input in &proto.input {
         // Old exporters also list the initializers as inputs. Such an input already has a value.

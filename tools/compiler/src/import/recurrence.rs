@@ -1,15 +1,20 @@
 //! Conversion of LSTM, GRU and RNN to the products of each frame.
 //!
 //! The products with the inputs of all frames are one matrix product, and those with the hidden
-//! state follow frame by frame.
+//! state follow frame by frame. For a stream, a layer that runs forwards becomes one step with
+//! states instead.
+
+mod cells;
 
 use super::failure::{NodeResult, fail};
 use super::node_context::NodeContext;
 use super::selection::select;
-use crate::graph::{Op, ValueId};
-use crate::lowered::Function;
+use crate::graph::{Op, Recurrence, RecurrentState, ValueId};
 use crate::tensor::Tensor;
-use ndarray::{ArrayView2, Axis, Ix3, Slice};
+use cells::{
+    Direction, State, add_gru_step, add_lstm_step, add_optional, add_rnn_step, hidden_size,
+};
+use ndarray::{ArrayView2, Axis, Ix3};
 
 /// The kind of a recurrent layer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,23 +42,6 @@ impl Cell {
             Self::Rnn => &["Tanh"],
         }
     }
-}
-
-/// The weights of one direction, as columns of constants.
-struct Direction {
-    /// Product of the inputs with the weights of all gates, plus the biases, `[T, G*H]`.
-    products: ValueId,
-    /// Weights of the hidden state `[H, G*H]`.
-    recurrent: ValueId,
-    /// Bias of the hidden state of the last gate of a GRU, `[1,H]`.
-    last_bias: Option<ValueId>,
-}
-
-/// The state of a layer after some frames. It is `None` while all its elements are zero.
-#[derive(Clone, Copy, Default)]
-struct State {
-    hidden: Option<ValueId>,
-    cell: Option<ValueId>,
 }
 
 pub(super) fn convert_recurrence(node: &mut NodeContext, kind: Cell) -> NodeResult<ValueId> {
@@ -90,15 +78,18 @@ pub(super) fn convert_recurrence(node: &mut NodeContext, kind: Cell) -> NodeResu
                 None
             },
         };
+        if !is_reverse && frames > 1 && node.builder.recurrence == Recurrence::Stateful {
+            let (all_hidden, last) = add_stateful(node, kind, flat, &direction, state)?;
+            all.push(all_hidden);
+            hidden.extend(last.hidden);
+            cells.extend(last.cell);
+            continue;
+        }
         let mut outputs = vec![None; frames];
         for step in 0..frames {
             let frame = if is_reverse { frames - 1 - step } else { step };
             let row = select(node, direction.products, 0, &[frame])?;
-            state = match kind {
-                Cell::Lstm => add_lstm_step(node, row, &direction, state)?,
-                Cell::Gru => add_gru_step(node, row, &direction, state)?,
-                Cell::Rnn => add_rnn_step(node, row, &direction, state)?,
-            };
+            state = add_step(node, kind, row, &direction, state)?;
             if let Some(slot) = outputs.get_mut(frame) {
                 *slot = state.hidden;
             }
@@ -120,6 +111,62 @@ pub(super) fn convert_recurrence(node: &mut NodeContext, kind: Cell) -> NodeResu
         }
     }
     Ok(output)
+}
+
+/// Appends a step from `state`, whose input products are `row`, and returns the next state.
+fn add_step(
+    node: &mut NodeContext,
+    kind: Cell,
+    row: ValueId,
+    direction: &Direction,
+    state: State,
+) -> NodeResult<State> {
+    match kind {
+        Cell::Lstm => add_lstm_step(node, row, direction, state),
+        Cell::Gru => add_gru_step(node, row, direction, state),
+        Cell::Rnn => add_rnn_step(node, row, direction, state),
+    }
+}
+
+/// Appends one step for all frames, which reads the state of the frame before. Returns the hidden
+/// states of all frames and the last state.
+fn add_stateful(
+    node: &mut NodeContext,
+    kind: Cell,
+    flat: ValueId,
+    direction: &Direction,
+    initial: State,
+) -> NodeResult<(ValueId, State)> {
+    let frames = node.shape(flat).first().copied().unwrap_or(0);
+    let shape = vec![frames, hidden_size(node, direction)];
+    // A state starts with zeros, so it contains the difference from its first value.
+    let mut previous = |initial: Option<ValueId>| -> NodeResult<(ValueId, ValueId)> {
+        let state = node.add_node(Op::Previous, vec![flat], shape.clone())?;
+        Ok((state, add_optional(node, state, initial)?))
+    };
+    let (hidden_state, hidden) = previous(initial.hidden)?;
+    let cell = if kind == Cell::Lstm { Some(previous(initial.cell)?) } else { None };
+    let state = State { hidden: Some(hidden), cell: cell.map(|(_, cell)| cell) };
+    let next = add_step(node, kind, direction.products, direction, state)?;
+    let states = [(Some(hidden_state), next.hidden, initial.hidden)].into_iter().chain([(
+        cell.map(|(state, _)| state),
+        next.cell,
+        initial.cell,
+    )]);
+    for (previous, next, initial) in states {
+        let (Some(previous), Some(next)) = (previous, next) else { continue };
+        let next = match initial {
+            Some(initial) => node.binary(Op::Sub, next, initial)?,
+            None => next,
+        };
+        node.builder.graph.states.push(RecurrentState { previous, next });
+    }
+    let Some(all) = next.hidden else { return fail("the layer has no hidden state") };
+    let mut last = |values: Option<ValueId>| match values {
+        Some(values) => select(node, values, 0, &[frames - 1]).map(Some),
+        None => Ok(None),
+    };
+    Ok((all, State { hidden: last(next.hidden)?, cell: last(next.cell)? }))
 }
 
 /// Refuses the attributes that change the equations.
@@ -221,165 +268,4 @@ fn initial_state(
         return Ok(None);
     }
     node.add_constant(&[1, size], values).map(Some)
-}
-
-/// Appends the product of the hidden state with the columns of the gates `first..last`.
-fn add_hidden_product(
-    node: &mut NodeContext,
-    state: State,
-    direction: &Direction,
-    size: usize,
-    first: usize,
-    last: usize,
-) -> NodeResult<Option<ValueId>> {
-    let Some(hidden) = state.hidden else { return Ok(None) };
-    let shape = node.shape(direction.recurrent).to_vec();
-    let weights = if shape.get(1) == Some(&((last - first) * size)) {
-        direction.recurrent
-    } else {
-        let part = node.constant(direction.recurrent).and_then(Tensor::f32_view);
-        let part = part.and_then(|view| view.into_dimensionality::<ndarray::Ix2>().ok());
-        match part {
-            Some(view) => {
-                let columns = Slice::from(first * size..last * size);
-                let part = view.slice_axis(Axis(1), columns).to_owned();
-                node.builder.add_folded_constant(node.proto, Tensor::from(part))?
-            }
-            None => return fail("the recurrent weights must be constant"),
-        }
-    };
-    // A constant hidden state multiplies constant weights, so the product is a constant, too.
-    if let (Some(state), Some(view)) =
-        (node.constant_f32(hidden), node.constant(weights).and_then(Tensor::f32_view))
-        && let Ok(view) = view.into_dimensionality::<ndarray::Ix2>()
-    {
-        let product: Vec<f32> = view
-            .columns()
-            .into_iter()
-            .map(|column| {
-                let terms = column.iter().zip(state).map(|(&w, &v)| f64::from(w) * f64::from(v));
-                terms.sum::<f64>() as f32
-            })
-            .collect();
-        return node.add_constant(&[1, product.len()], product).map(Some);
-    }
-    let columns = (last - first) * size;
-    node.add_node(Op::MatMul, vec![hidden, weights], vec![1, columns]).map(Some)
-}
-
-/// Returns the columns of one gate.
-fn gate(node: &mut NodeContext, x: ValueId, index: usize, size: usize) -> NodeResult<ValueId> {
-    let indices: Vec<usize> = (index * size..(index + 1) * size).collect();
-    select(node, x, 1, &indices)
-}
-
-fn hidden_size(node: &NodeContext, direction: &Direction) -> usize {
-    node.shape(direction.recurrent).first().copied().unwrap_or(0)
-}
-
-fn add_optional(node: &mut NodeContext, x: ValueId, y: Option<ValueId>) -> NodeResult<ValueId> {
-    match y {
-        Some(y) => node.binary(Op::Add, x, y),
-        None => Ok(x),
-    }
-}
-
-fn add_lstm_step(
-    node: &mut NodeContext,
-    row: ValueId,
-    direction: &Direction,
-    state: State,
-) -> NodeResult<State> {
-    let size = hidden_size(node, direction);
-    let hidden = add_hidden_product(node, state, direction, size, 0, 4)?;
-    let sums = add_optional(node, row, hidden)?;
-    let [input, output, forget, candidate] = {
-        let mut gates = [sums; 4];
-        for (index, slot) in gates.iter_mut().enumerate() {
-            *slot = gate(node, sums, index, size)?;
-        }
-        gates
-    };
-    let input = node.unary(Op::Sigmoid, input)?;
-    let output = node.unary(Op::Sigmoid, output)?;
-    let candidate = node.unary(Op::Function(Function::Tanh), candidate)?;
-    let mut cell = node.binary(Op::Mul, input, candidate)?;
-    if let Some(previous) = state.cell {
-        let forget = node.unary(Op::Sigmoid, forget)?;
-        let kept = node.binary(Op::Mul, forget, previous)?;
-        cell = node.binary(Op::Add, kept, cell)?;
-    }
-    let activated = node.unary(Op::Function(Function::Tanh), cell)?;
-    let hidden = node.binary(Op::Mul, output, activated)?;
-    Ok(State { hidden: Some(hidden), cell: Some(cell) })
-}
-
-fn add_gru_step(
-    node: &mut NodeContext,
-    row: ValueId,
-    direction: &Direction,
-    state: State,
-) -> NodeResult<State> {
-    let size = hidden_size(node, direction);
-    let is_linear_before_reset = node.attributes.int("linear_before_reset", 0)? != 0;
-    let mut gates = [row; 3];
-    for (index, slot) in gates.iter_mut().enumerate() {
-        *slot = gate(node, row, index, size)?;
-    }
-    let [mut update, mut reset, mut candidate] = gates;
-    if let Some(product) = add_hidden_product(node, state, direction, size, 0, 2)? {
-        let (first, second) = (gate(node, product, 0, size)?, gate(node, product, 1, size)?);
-        update = node.binary(Op::Add, update, first)?;
-        reset = node.binary(Op::Add, reset, second)?;
-    }
-    let update = node.unary(Op::Sigmoid, update)?;
-    let reset = node.unary(Op::Sigmoid, reset)?;
-    let hidden_part = if is_linear_before_reset {
-        let product = add_hidden_product(node, state, direction, size, 2, 3)?;
-        let sum = match (product, direction.last_bias) {
-            (Some(product), Some(bias)) => Some(node.binary(Op::Add, product, bias)?),
-            (product, bias) => product.or(bias),
-        };
-        match sum {
-            Some(sum) => Some(node.binary(Op::Mul, reset, sum)?),
-            None => None,
-        }
-    } else {
-        match state.hidden {
-            Some(hidden) => {
-                let hidden = node.binary(Op::Mul, reset, hidden)?;
-                let state = State { hidden: Some(hidden), cell: None };
-                add_hidden_product(node, state, direction, size, 2, 3)?
-            }
-            None => None,
-        }
-    };
-    candidate = add_optional(node, candidate, hidden_part)?;
-    let candidate = node.unary(Op::Function(Function::Tanh), candidate)?;
-    // h = (1 - z) * candidate + z * previous
-    let moved = node.binary(Op::Mul, update, candidate)?;
-    let mut hidden = node.binary(Op::Sub, candidate, moved)?;
-    if let Some(previous) = state.hidden {
-        let kept = node.binary(Op::Mul, update, previous)?;
-        hidden = node.binary(Op::Add, hidden, kept)?;
-    }
-    Ok(State { hidden: Some(hidden), cell: None })
-}
-
-fn add_rnn_step(
-    node: &mut NodeContext,
-    row: ValueId,
-    direction: &Direction,
-    state: State,
-) -> NodeResult<State> {
-    let size = hidden_size(node, direction);
-    let hidden = add_hidden_product(node, state, direction, size, 0, 1)?;
-    let sum = add_optional(node, row, hidden)?;
-    let is_relu = node
-        .attributes
-        .get("activations")
-        .is_some_and(|a| a.strings.iter().any(|name| name.as_ref() == b"Relu"));
-    let op = if is_relu { Op::Relu } else { Op::Function(Function::Tanh) };
-    let hidden = node.unary(op, sum)?;
-    Ok(State { hidden: Some(hidden), cell: None })
 }

@@ -103,7 +103,9 @@ pub(super) fn lower_slice(
     step: usize,
     count: usize,
 ) -> Result<LoweredId> {
-    if l.is_lateral(node) {
+    // In a step, the newest frame is the only one.
+    let is_newest = l.is_streaming(node.inputs[0]) && l.is_newest(node.output);
+    if l.is_lateral(node) || is_newest {
         return Ok(x);
     }
     let role = l.source.layout.role(node.output, axis);

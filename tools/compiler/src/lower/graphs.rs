@@ -3,18 +3,14 @@
 use super::lowering::{Lowering, Mode, SourceNetwork};
 use super::{axes, convolution, elementwise, matrix, plain, pool};
 use crate::error::{Result, fail_network};
-use crate::graph::{Node, Op, ValueId};
+use crate::graph::{Node, Op};
 use crate::lowered::{LoweredGraph, LoweredId, LoweredOp};
-use crate::timing::Time;
 
 /// Maximum number of nodes in a lowered graph. SlowFast R101 has about 1,000.
 const MAX_NODES: usize = 50_000;
 
 /// Name of the logits of a clip or a step.
-const LOGITS: &str = "logits";
-
-/// Name of the tensor that carries the pooled features from the steps to a head that is not linear.
-const FEATURES: &str = "features";
+pub(super) const LOGITS: &str = "logits";
 
 /// Builds the clip graph.
 pub(crate) fn lower_clip(source: SourceNetwork) -> Result<LoweredGraph> {
@@ -25,35 +21,12 @@ pub(crate) fn lower_clip(source: SourceNetwork) -> Result<LoweredGraph> {
     Ok(lowering.finish())
 }
 
-/// Builds the step graph. If the head is not linear, the graph outputs the pooled features instead
-/// of the logits.
+/// Builds the step graph of a network whose head is linear.
 pub(crate) fn lower_step(source: SourceNetwork) -> Result<LoweredGraph> {
     let mut lowering = Lowering::new(source, Mode::Step);
     add_inputs(&mut lowering);
-    let timing = source.timing;
-    if timing.nonlinear_head.is_empty() {
-        lower_nodes(&mut lowering, |_| true)?;
-        add_logits(&mut lowering, LOGITS)?;
-    } else {
-        lower_nodes(&mut lowering, |node| {
-            matches!(timing.time(node.output), Time::Frames { .. })
-                || timing.pooled.contains(&node.output)
-        })?;
-        add_features_output(&mut lowering);
-    }
-    Ok(lowering.finish())
-}
-
-/// Builds the graph of a head that is not linear. The graph maps the input `features [1,F]` to the
-/// output `logits [1,L]`.
-pub(crate) fn lower_head(source: SourceNetwork) -> Result<LoweredGraph> {
-    let mut lowering = Lowering::new(source, Mode::Clip);
-    add_features_input(&mut lowering);
-    let timing = source.timing;
-    lower_nodes(&mut lowering, |node| {
-        matches!(timing.time(node.output), Time::Pooled { .. })
-            && !timing.pooled.contains(&node.output)
-    })?;
+    lower_nodes(&mut lowering, |_| true)?;
+    lowering.connect_states();
     add_logits(&mut lowering, LOGITS)?;
     Ok(lowering.finish())
 }
@@ -91,37 +64,6 @@ pub(super) fn add_logits(l: &mut Lowering, name: &str) -> Result<()> {
     let logits = l.lowered.add_reshape(id, vec![1, labels]);
     l.lowered.add_output(name, logits);
     Ok(())
-}
-
-/// Adds the output `features`, which concatenates the results of every mean over time.
-fn add_features_output(l: &mut Lowering) {
-    let pooled: Vec<LoweredId> =
-        l.source.timing.pooled.iter().filter_map(|&id| l.find_lowered(id)).collect();
-    let flat: Vec<LoweredId> = pooled
-        .into_iter()
-        .map(|id| {
-            let count = l.lowered.shape(id).iter().product();
-            l.lowered.add_reshape(id, vec![1, count])
-        })
-        .collect();
-    let features = l.lowered.add_concat(1, &flat);
-    l.lowered.add_output(FEATURES, features);
-}
-
-/// Adds the input `features` and splits it into the results of the means over time.
-fn add_features_input(l: &mut Lowering) {
-    let shapes: Vec<(ValueId, [usize; 4])> =
-        l.source.timing.pooled.iter().map(|&id| (id, l.clip_shape(id))).collect();
-    let total = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let features = l.lowered.add_input(FEATURES, vec![1, total]);
-    let mut start = 0;
-    for (id, shape) in shapes {
-        let count: usize = shape.iter().product();
-        let part = l.lowered.add_slice(features, 1, start, start + count, 1);
-        let pooled = l.lowered.add_reshape(part, shape.to_vec());
-        l.set_lowered(id, pooled);
-        start += count;
-    }
 }
 
 /// Lowers the nodes that `is_wanted` selects.
@@ -180,6 +122,10 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         }
         Op::Gather { axis, indices } => axes::lower_gather(l, node, x, *axis, indices),
         Op::Pad { before, after, value } => axes::lower_pad(l, node, x, before, after, *value),
+        Op::Previous => {
+            let [_, columns, ..] = l.clip_shape(node.output);
+            Ok(l.add_previous(x, columns))
+        }
         Op::Gemm { alpha, beta, trans_b } => {
             matrix::lower_product(l, node, x, *alpha, *beta, *trans_b)
         }

@@ -146,6 +146,11 @@ impl<'a> Lowering<'a> {
         self.mode == Mode::Step && has_frames && !self.part.is_some_and(is_foreign)
     }
 
+    /// Returns whether a source value belongs to the newest frame.
+    pub(super) fn is_newest(&self, id: ValueId) -> bool {
+        *self.source.timing.time(id) == Time::Newest
+    }
+
     /// Returns whether the node is a lateral connection in the graph of the slow part. Its operand
     /// then consists of exactly the frames that it reads.
     pub(super) fn is_lateral(&self, node: &Node) -> bool {
@@ -194,6 +199,25 @@ impl<'a> Lowering<'a> {
         let name = &self.lowered.values[state.0].name;
         if let Some((_, slot)) = self.states.iter_mut().find(|(s, _)| s.name == *name) {
             *slot = next;
+        }
+    }
+
+    /// Adds a state that contains a value of the frame before, with the shape of `x`. Its next
+    /// value is set by [`Self::connect_states`].
+    pub(super) fn add_previous(&mut self, x: LoweredId, columns: usize) -> LoweredId {
+        let mut shape = self.lowered.shape(x).to_vec();
+        shape[1] = columns;
+        self.add_state(shape, 0.0)
+    }
+
+    /// Sets the next values of the states of recurrent layers, which have been lowered.
+    pub(super) fn connect_states(&mut self) {
+        for state in &self.source.graph.states {
+            if let (Some(previous), Some(next)) =
+                (self.find_lowered(state.previous), self.find_lowered(state.next))
+            {
+                self.set_next_state(previous, next);
+            }
         }
     }
 

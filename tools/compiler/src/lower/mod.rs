@@ -18,6 +18,6 @@ mod spatial_window;
 mod temporal_conv;
 mod winograd;
 
-pub(crate) use graphs::{lower_clip, lower_head, lower_step};
+pub(crate) use graphs::{lower_clip, lower_step};
 pub(crate) use lowering::SourceNetwork;
-pub(crate) use parts::{lower_fast, lower_slow};
+pub(crate) use parts::{lower_fast, lower_head, lower_slow};

@@ -1,14 +1,17 @@
 //! The graphs of the fast and the slow part of a network, for frame steps.
 //!
-//! The head is linear, so the logits of a chunk are those of the slow features plus the mean of
+//! If the head is linear, the logits of a chunk are those of the slow features plus the mean of
 //! those of the fast features. Each part lowers the whole head and reads zeros in place of the
-//! features of the other part. Only the slow part adds the constants of the head.
+//! features of the other part. Only the slow part adds the constants of the head. If the head is
+//! not linear, both parts lower what comes before it, in the same way, and the head has a graph of
+//! its own.
 
-use super::graphs::{add_logits, add_node, lower_nodes};
-use super::lowering::{Lowering, SourceNetwork};
+use super::graphs::{LOGITS, add_logits, add_node, lower_nodes};
+use super::lowering::{Lowering, Mode, SourceNetwork};
 use crate::error::{Result, fail_network};
 use crate::frame_plan::{FramePlan, Part};
 use crate::graph::{Node, Op, ValueId};
+use crate::head::Head;
 use crate::lowered::LoweredGraph;
 use crate::timing::Time;
 use std::collections::BTreeSet;
@@ -19,6 +22,15 @@ const FAST_LOGITS: &str = "fast_logits";
 /// Name of the logits that a run of the slow part gives for its chunk.
 const SLOW_LOGITS: &str = "slow_logits";
 
+/// Name of the features that a run of the fast part gives for its sample if the head is not linear.
+const FAST_FEATURES: &str = "fast_features";
+
+/// Name of the features that a run of the slow part gives for its chunk if the head is not linear.
+const SLOW_FEATURES: &str = "slow_features";
+
+/// Name of the features that a head reads.
+const FEATURES: &str = "features";
+
 /// Builds the graph of the fast part, which runs once for each sample.
 pub(crate) fn lower_fast(source: SourceNetwork, plan: &FramePlan) -> Result<LoweredGraph> {
     let mut lowering = Lowering::new_part(source, plan, Part::Fast);
@@ -27,9 +39,10 @@ pub(crate) fn lower_fast(source: SourceNetwork, plan: &FramePlan) -> Result<Lowe
     if plan.has_slow_part {
         lower_part(l, plan, Part::Fast)?;
     } else {
-        lower_nodes(l, |_| true)?;
+        lower_nodes(l, |node| !plan.is_in_head(node))?;
     }
-    add_logits(l, FAST_LOGITS)?;
+    l.connect_states();
+    add_outputs(l, plan, [FAST_LOGITS, FAST_FEATURES])?;
     for (name, window) in plan.window_names().zip(&plan.windows) {
         let Some(newest) = l.find_lowered(window.value) else {
             return fail_network("a lateral connection reads a value that is not computed");
@@ -68,8 +81,48 @@ pub(crate) fn lower_slow(source: SourceNetwork, plan: &FramePlan) -> Result<Lowe
         add_node(l, node)?;
     }
     add_features_and_head(l, plan, Part::Slow)?;
-    add_logits(l, SLOW_LOGITS)?;
+    l.connect_states();
+    add_outputs(l, plan, [SLOW_LOGITS, SLOW_FEATURES])?;
     Ok(lowering.finish())
+}
+
+/// Builds the graph of a head that is not linear. It maps the input `features [1,F,1,1]` to the
+/// output `logits [1,L]`.
+pub(crate) fn lower_head(source: SourceNetwork, head: &Head) -> Result<LoweredGraph> {
+    let mut lowering = Lowering::new(source, Mode::Clip);
+    let l = &mut lowering;
+    let shapes: Vec<_> = head.features.iter().map(|&id| (id, l.clip_shape(id))).collect();
+    let total = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let features = l.lowered.add_input(FEATURES, vec![1, total, 1, 1]);
+    let mut start = 0;
+    for (id, shape) in shapes {
+        let count: usize = shape.iter().product();
+        let part = l.lowered.add_slice(features, 1, start, start + count, 1);
+        let value = l.lowered.add_reshape(part, shape.to_vec());
+        l.set_lowered(id, value);
+        start += count;
+    }
+    lower_nodes(l, |node| head.contains(node))?;
+    add_logits(l, LOGITS)?;
+    Ok(lowering.finish())
+}
+
+/// Adds the first output of a part: the logits or, if the head is not linear, the features. `names`
+/// are the names of both.
+fn add_outputs(l: &mut Lowering, plan: &FramePlan, [logits, features]: [&str; 2]) -> Result<()> {
+    let Some(head) = &plan.head else { return add_logits(l, logits) };
+    let mut parts = Vec::new();
+    for &id in &head.features {
+        let count = l.clip_shape(id).iter().product();
+        parts.push(match l.find_lowered(id) {
+            Some(value) => l.lowered.add_reshape(value, vec![1, count]),
+            // The other part computes this feature.
+            None => l.lowered.add_zeros(&[1, count]),
+        });
+    }
+    let joined = l.lowered.add_concat(1, &parts);
+    l.lowered.add_output(features, joined);
+    Ok(())
 }
 
 /// Adds an input for one sample.
@@ -100,8 +153,10 @@ fn add_features_and_head(l: &mut Lowering, plan: &FramePlan, part: Part) -> Resu
             zeros.insert(node.output);
         }
     }
-    let is_head =
-        |node: &Node| matches!(timing.time(node.output), Time::Pooled { .. }) && !is_mean(node);
+    let is_head = |node: &Node| {
+        let is_pooled = matches!(timing.time(node.output), Time::Pooled { .. });
+        is_pooled && !is_mean(node) && !plan.is_in_head(node)
+    };
     for node in graph.nodes.iter().filter(|node| is_head(node)) {
         let mut operands = node.inputs.iter().filter(|&&id| graph.constant(id).is_none());
         let is_zero = operands.clone().count() > 0

@@ -69,9 +69,14 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
                 lower_pool(l, node, x, window, &op, shape)
             })
         }
-        Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min => {
-            l.fail(node, "the operator has no lowering rule")
-        }
+        Op::BatchNorm { .. }
+        | Op::Previous
+        | Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::Div
+        | Op::Max
+        | Op::Min => l.fail(node, "the operator has no lowering rule"),
     }
 }
 

@@ -1,22 +1,24 @@
 //! Tests of files that training frameworks exported. They contain the operators and the shape
 //! arithmetic that exporters write.
 
-use super::support::{RUNTIME, TOLERANCE, options};
+use super::support::{RUNTIME, TOLERANCE, command_line_options, options};
 use crate::verify::{Source, verify};
-use crate::{CompileOptions, CompiledNetwork, Result, compile};
+use crate::{CompileOptions, CompiledNetwork, Result, compile, inspect};
 use std::path::PathBuf;
 
 /// What compiling a file must give.
 enum Expected {
     /// A clip package alone.
     Clip,
-    /// A clip package and a stream package.
+    /// A clip package and a stream package whose label follows from the mean of the logits.
     Stream,
+    /// A clip package and a stream package with this label rule.
+    Rule(&'static str),
     /// An error with this text.
     Error(&'static str),
 }
 
-use Expected::{Clip, Error, Stream};
+use Expected::{Clip, Error, Rule, Stream};
 
 /// The files, their numbers of labels and the expected results.
 const FILES: &[(&str, usize, Expected)] = &[
@@ -27,15 +29,20 @@ const FILES: &[(&str, usize, Expected)] = &[
     ("binary_sigmoid_1", 2, Clip),
     ("channel_shuffle", 26, Clip),
     ("cnn_bilstm", 26, Clip),
-    ("cnn_gru_mean", 26, Clip),
-    ("cnn_lstm_last", 26, Clip),
-    ("cnn_rnn_last", 26, Clip),
+    ("cnn_gru_last", 26, Rule("newest")),
+    ("cnn_gru_mean", 26, Stream),
+    ("cnn_lstm_last", 26, Rule("newest")),
+    ("cnn_lstm_mean", 26, Stream),
+    ("cnn_rnn_last", 26, Rule("newest")),
+    ("cnn_rnn_mean", 26, Stream),
     ("cnn_tcn_conv1d", 26, Clip),
+    ("cosine_head", 26, Clip),
     ("dilation2_space", 26, Clip),
     ("end_argmax", 26, Error("--logits")),
     ("end_sigmoid", 26, Error("--logits")),
     ("end_softmax_times100", 26, Clip),
     ("end_squeeze_l", 26, Clip),
+    ("ensemble_probs", 26, Clip),
     ("flatten_time_fc", 26, Clip),
     ("frames_as_channels_2d", 26, Clip),
     ("g_const_widens_add", 26, Stream),
@@ -46,17 +53,25 @@ const FILES: &[(&str, usize, Expected)] = &[
     ("g_two_clips_in_graph", 26, Clip),
     ("gap_by_flatten_mean", 26, Clip),
     ("gem_pool", 26, Clip),
+    ("head_per_frame_probs_mean", 26, Rule("mean_probabilities")),
     ("in_nthwc_u8", 26, Stream),
     ("in_resize", 26, Stream),
     ("logsumexp_over_time", 26, Clip),
     ("max_over_time", 26, Clip),
     ("maxpool_ceil", 26, Clip),
+    ("mlp_head_causal", 26, Stream),
+    ("mlp_head_gelu", 26, Clip),
+    ("mlp_head_ln", 26, Clip),
+    ("mlp_head_relu", 26, Clip),
     ("mm_6d_one_crop", 26, Clip),
     ("nonlocal", 26, Clip),
     ("norm_groupnorm", 26, Clip),
-    ("per_frame_softmax_then_mean", 26, Clip),
+    ("per_frame_softmax_then_mean", 26, Rule("mean_probabilities")),
     ("perframe_logprobs_ncthw", 26, Stream),
-    ("perframe_probs_ncthw", 26, Clip),
+    ("perframe_logprobs_ntchw", 26, Stream),
+    ("perframe_logprobs_tchw", 26, Stream),
+    ("perframe_probs_ncthw", 26, Rule("mean_probabilities")),
+    ("psf_fullyconv_softmax_mean", 26, Stream),
     ("single_frame_2d", 26, Stream),
     ("single_frame_2d_grey", 26, Stream),
     ("space_to_depth_stem", 26, Stream),
@@ -72,8 +87,7 @@ fn path(name: &str) -> PathBuf {
 /// Compiles a file as the command line does.
 fn compile_file(name: &str, labels: usize) -> Result<CompiledNetwork> {
     let source = std::fs::read(path(name)).expect("the file is readable");
-    let options = CompileOptions { self_test: true, head_package: false, ..options(labels) };
-    compile(source, &options)
+    compile(source, &command_line_options(labels))
 }
 
 #[test]
@@ -83,10 +97,17 @@ fn exported_networks_give_agreeing_packages() {
             (Err(error), Error(text)) => {
                 assert!(error.to_string().contains(text), "{name}: {error}");
             }
-            (Ok(network), Clip | Stream) => {
+            (Ok(network), Clip | Stream | Rule(_)) => {
                 let reason = &network.window_only_reason;
-                let is_stream = matches!(expected, Stream);
+                let is_stream = !matches!(expected, Clip);
                 assert_eq!(network.stream.is_some(), is_stream, "{name}: {reason:?}");
+                let rule = network.stream.as_ref().and_then(|stream| {
+                    let metadata = inspect(&stream.bytes).expect("readable").metadata;
+                    metadata.get("label_rule").cloned()
+                });
+                let wanted =
+                    if let Rule(rule) = expected { Some((*rule).to_owned()) } else { None };
+                assert_eq!(rule, wanted, "{name}");
                 let errors = verify(&RUNTIME, Source::File(&path(name)), &network, 7);
                 let errors = errors.unwrap_or_else(|error| panic!("{name}: {error}"));
                 let stream = errors.stream.unwrap_or(0.0);

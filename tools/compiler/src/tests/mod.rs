@@ -5,6 +5,7 @@
 mod equality;
 mod exported;
 mod frame_steps;
+mod heads;
 mod hostile;
 mod operators;
 mod outputs;

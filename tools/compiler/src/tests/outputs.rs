@@ -1,8 +1,14 @@
 //! Tests of outputs that are probabilities, and of the normalisation of the input.
 
 use super::source::{LABELS, Padding, Source, Val};
-use super::support::{TOLERANCE, assert_clip_matches, options, verify_source};
-use crate::{CompileError, CompileOptions, CompiledNetwork, LogitsForm, Result, Spec, compile};
+use super::support::{
+    TOLERANCE, assert_clip_matches, assert_matches_and_streams, command_line_options, options,
+    verify_source,
+};
+use crate::{
+    Average, CompileError, CompileOptions, CompiledNetwork, LogitsForm, Result, Spec, Steps,
+    compile, inspect,
+};
 
 /// Returns the logits of each of four frames, `[4,L]`.
 fn frame_logits(s: &mut Source) -> Val {
@@ -16,21 +22,91 @@ fn frame_logits(s: &mut Source) -> Val {
 }
 
 fn compile_tested(s: &Source) -> Result<CompiledNetwork> {
-    let options = CompileOptions { self_test: true, head_package: false, ..options(LABELS) };
-    compile(s.bytes(), &options)
+    compile(s.bytes(), &command_line_options(LABELS))
+}
+
+/// Returns the label rule of the stream package, or `None` for the rule of a package without the
+/// key.
+fn label_rule(network: &CompiledNetwork) -> Option<String> {
+    let stream = network.stream.as_ref().expect("the network streams");
+    inspect(&stream.bytes).expect("the package is readable").metadata.get("label_rule").cloned()
+}
+
+/// Appends the probabilities of the frames, and their mean if `is_averaged` is true.
+fn add_probabilities(s: &mut Source, is_averaged: bool) {
+    let logits = frame_logits(s);
+    let probabilities = s.softmax(&logits, 1);
+    let result = if is_averaged { s.mean(&probabilities, &[0], true) } else { probabilities };
+    s.output(&result);
 }
 
 #[test]
-fn mean_of_probabilities_becomes_its_logarithm() {
+fn mean_of_probabilities_becomes_the_rule_of_the_stream() {
+    for is_averaged in [true, false] {
+        let mut s = Source::new(4);
+        add_probabilities(&mut s, is_averaged);
+        let network = compile_tested(&s).expect("the network compiles");
+        let form = match is_averaged {
+            true => LogitsForm::Logarithm,
+            false => LogitsForm::MeanProbabilities,
+        };
+        assert_eq!(network.logits.form, form);
+        assert_eq!(label_rule(&network).as_deref(), Some("mean_probabilities"));
+        assert_matches_and_streams(&s, &network);
+    }
+}
+
+#[test]
+fn average_can_be_chosen() {
+    for is_averaged in [true, false] {
+        let mut s = Source::new(4);
+        add_probabilities(&mut s, is_averaged);
+        let options =
+            CompileOptions { average: Some(Average::Logits), ..command_line_options(LABELS) };
+        let network = compile(s.bytes(), &options).expect("the network compiles");
+        assert_eq!((network.logits.form, label_rule(&network)), (LogitsForm::Value, None));
+        assert_matches_and_streams(&s, &network);
+    }
     let mut s = Source::new(4);
     let logits = frame_logits(&mut s);
-    let probabilities = s.softmax(&logits, 1);
-    let mean = s.mean(&probabilities, &[0], true);
+    s.output(&logits);
+    let options =
+        CompileOptions { average: Some(Average::Probabilities), ..command_line_options(LABELS) };
+    let network = compile(s.bytes(), &options).expect("the network compiles");
+    assert_eq!(label_rule(&network).as_deref(), Some("mean_probabilities"));
+    assert_matches_and_streams(&s, &network);
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
     s.output(&mean);
+    let error = compile(s.bytes(), &options).expect_err("must be refused").to_string();
+    assert!(error.contains("--logits NAME"), "{error}");
+}
+
+#[test]
+fn probabilities_of_one_frame_keep_the_logits_in_the_clip() {
+    let mut s = Source::new(4);
+    let x = s.input("x", &[1, 3, 6, 6]);
+    let w = s.random(&[8, 3, 3, 3], 0.5, 0.0);
+    let y = s.node("Conv", &[&x.name, &w], vec![1, 8, 4, 4], vec![]);
+    let y = s.mean(&y, &[2, 3], false);
+    let logits = s.gemm(&y, LABELS);
+    let p = s.softmax(&logits, 1);
+    s.output(&p);
     let network = compile_tested(&s).expect("the network compiles");
-    assert_eq!(network.logits.form, LogitsForm::Logarithm);
+    assert_eq!(network.logits.form, LogitsForm::Value);
+    assert_eq!(label_rule(&network).as_deref(), Some("mean_probabilities"));
+    assert_matches_and_streams(&s, &network);
+}
+
+#[test]
+fn mean_of_probabilities_has_no_chunk_steps() {
+    let mut s = Source::new(4);
+    add_probabilities(&mut s, true);
+    let options = CompileOptions { steps: Steps::Chunk, ..command_line_options(LABELS) };
+    let network = compile(s.bytes(), &options).expect("the network compiles");
     let reason = network.window_only_reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("averages probabilities"), "{reason}");
+    assert!(reason.contains("--steps chunk"), "{reason}");
     assert_clip_matches(&s, &network);
 }
 

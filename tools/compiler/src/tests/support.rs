@@ -24,16 +24,19 @@ pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Runtime::load(Path::new(&library)).expect("ONNX Runtime loads")
 });
 
-/// Returns options, without a self-test, with chunk steps and with a head package, for a network
-/// with `labels` logits.
+/// Returns options, without a self-test and with chunk steps, for a network with `labels` logits.
 pub(super) fn options(labels: usize) -> CompileOptions {
     let label = |i| Label { code: format!("L{i}"), name: format!("label {i}"), ..Label::default() };
     CompileOptions {
         self_test: false,
         steps: Steps::Chunk,
-        head_package: true,
         ..CompileOptions::new("model", (0..labels).map(label).collect())
     }
+}
+
+/// Returns the options of a command line without options.
+pub(super) fn command_line_options(labels: usize) -> CompileOptions {
+    CompileOptions { self_test: true, steps: Steps::Frame, ..options(labels) }
 }
 
 /// Compiles a network with [`LABELS`] logits and default options.

@@ -1,0 +1,228 @@
+//! The passes before the lowering, which turn a source file into a graph whose axes and timing are
+//! known.
+
+use crate::causality::analyse_timing;
+use crate::error::{Result, fail_network, fail_spec};
+use crate::fold::fold_into_convolutions;
+use crate::graph::{Graph, Recurrence, ValueId};
+use crate::import::{ExternalData, import_model};
+use crate::label_rule::{LabelRule, MeanOfProbabilities};
+use crate::layout::{Layout, infer_layout};
+use crate::lower::SourceNetwork;
+use crate::normalisation::choose_normalisation;
+use crate::options::{Average, CompileOptions, Winograd};
+use crate::output::{
+    Content, LogitsEnd, LogitsForm, LogitsSource, append_logarithm, append_softmax, average_frames,
+    find_logits,
+};
+use crate::pathways::{Pathways, find_pathways, fold_grey};
+use crate::timing::{Time, Timing};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+
+/// A source network before the lowering.
+pub(crate) struct Prepared {
+    pub(crate) graph: Graph,
+    pub(crate) layout: Layout,
+    pub(crate) pathways: Pathways,
+    pub(crate) timing: Timing,
+    pub(crate) logits: LogitsSource,
+    /// What the output contains.
+    pub(crate) content: Content,
+    pub(crate) rule: LabelRule,
+    /// What the compiler assumed or found, in sentences for the user.
+    pub(crate) notes: Vec<String>,
+    /// The options, with the normalisation that the network needs.
+    pub(crate) options: CompileOptions,
+}
+
+/// Imports and analyses a source network, with recurrent layers in the given form.
+pub(crate) fn prepare(
+    source: &Bytes,
+    options: &CompileOptions,
+    recurrence: Recurrence,
+) -> Result<Prepared> {
+    let mut graph = import_network(source, options, recurrence)?;
+    let mut options = options.clone();
+    let mut notes = choose_normalisation(&graph, &mut options.spec)?;
+    let LogitsEnd { source: logits, content, had_softmax } =
+        find_logits(&mut graph, options.labels.len())?;
+    graph.remove_dead_nodes();
+    fold_into_convolutions(&mut graph);
+    let layout = infer_layout(&graph)?;
+    let pathways = find_pathways(&mut graph, &layout)?;
+    if options.grey {
+        if !options.spec.has_equal_channels() {
+            return fail_spec(format!(
+                "grey needs the same mean and std in all channels, got mean {:?} and std {:?}",
+                options.spec.mean, options.spec.std
+            ));
+        }
+        fold_grey(&mut graph, &layout, &pathways)?;
+    }
+    let [_, channels, _, _] = layout.lowered_shape(&graph, pathways.fast);
+    options.spec.check(channels)?;
+    options.spec.preprocess.check(channels, options.grey)?;
+    notes.extend(options.spec.preprocess.describe_assumed(channels));
+    let timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
+    let rule = LabelRule::MeanLogits;
+    let mut prepared =
+        Prepared { graph, layout, pathways, timing, logits, content, rule, notes, options };
+    prepared.choose_rule(had_softmax)?;
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Returns what the lowering needs.
+    pub(crate) fn source(&self, winograd: Winograd) -> SourceNetwork<'_> {
+        SourceNetwork::new(&self.graph, &self.layout, &self.pathways, &self.timing, winograd)
+    }
+
+    /// Returns whether the network has a recurrent layer.
+    pub(crate) fn is_recurrent(&self) -> bool {
+        let is_layer = |op: &str| matches!(op, "LSTM" | "GRU" | "RNN");
+        self.graph.nodes.iter().any(|node| is_layer(&node.source_op))
+    }
+
+    /// Appends the logarithm of the output, which contains probabilities.
+    pub(crate) fn take_logarithm(&mut self) -> Result<()> {
+        append_logarithm(&mut self.graph, &mut self.layout);
+        if self.logits.form == LogitsForm::Value {
+            self.logits.form = LogitsForm::Logarithm;
+        }
+        self.analyse_timing()
+    }
+
+    /// Analyses the timing again after a change of the graph.
+    pub(crate) fn analyse_timing(&mut self) -> Result<()> {
+        let Self { graph, layout, pathways, options, .. } = self;
+        self.timing = analyse_timing(graph, layout, pathways, options.chunk)?;
+        Ok(())
+    }
+
+    /// Averages the frames of a network whose output has one row for each frame, and chooses the
+    /// label rule. `had_softmax` says whether the network ended with a softmax.
+    fn choose_rule(&mut self, had_softmax: bool) -> Result<()> {
+        let wanted = self.options.average;
+        if matches!(self.timing.time(self.graph.outputs[0]), Time::Frames { .. }) {
+            return match wanted {
+                Some(Average::Probabilities) => self.average_rows(true),
+                Some(Average::Logits) => self.average_rows(false),
+                None => self.average_rows(had_softmax),
+            };
+        }
+        if *self.timing.time(self.graph.outputs[0]) == Time::Newest {
+            self.rule = LabelRule::Newest;
+            return match wanted {
+                None => Ok(()),
+                Some(_) => fail_network(
+                    "the network gives the result of the newest frame, so nothing is averaged; compile \
+                     without --average, or name a value with the logits of each frame with --logits NAME",
+                ),
+            };
+        }
+        let found = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing);
+        match (found, wanted) {
+            (None, Some(Average::Probabilities)) => fail_network(
+                "the network gives one result for the clip, so the probabilities of its frames cannot \
+                 be averaged; name a value with the logits of each frame with --logits NAME, or \
+                 compile without --average",
+            ),
+            (None, _) => Ok(()),
+            (Some(mean), Some(Average::Logits)) => {
+                let name = self.graph.value(mean.logits()).name.clone();
+                self.logits = LogitsSource { name, form: LogitsForm::Value };
+                self.content = Content::Logits;
+                mean.remove(&mut self.graph);
+                self.analyse_timing()
+            }
+            (Some(_), _) => {
+                self.rule = LabelRule::MeanProbabilities;
+                self.notes.push(
+                    "the network averages the probabilities of its frames, and so does a stream; \
+                     --average logits averages the logits instead"
+                        .into(),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends the mean of the rows or of their probabilities.
+    fn average_rows(&mut self, of_probabilities: bool) -> Result<()> {
+        let Self { graph, layout, .. } = self;
+        let frames = layout.frames(graph, graph.outputs[0]);
+        if of_probabilities {
+            self.rule = LabelRule::MeanProbabilities;
+            // The probabilities of one frame are those of the clip.
+            if frames > 1 {
+                append_softmax(graph, layout)?;
+                self.logits.form = LogitsForm::MeanProbabilities;
+                self.content = Content::Distribution;
+            }
+        }
+        if average_frames(graph, layout).is_none() {
+            return Ok(());
+        }
+        let (values, option) = match self.rule {
+            LabelRule::MeanProbabilities => ("probabilities", "logits"),
+            _ => ("logits", "probabilities"),
+        };
+        self.notes.push(format!(
+            "the network gives one result for each frame, and the label follows from the mean of their \
+             {values}; --average {option} averages the {option} instead"
+        ));
+        self.analyse_timing()
+    }
+
+    /// Makes the graph average logits, of which the library computes the probabilities in a
+    /// stream. `output` is the output of the network before any logarithm.
+    pub(crate) fn average_logits(&mut self, output: ValueId) -> Result<()> {
+        self.graph.outputs = vec![output];
+        self.graph.remove_dead_nodes();
+        self.analyse_timing()?;
+        if let Some(mean) = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing) {
+            mean.remove(&mut self.graph);
+            self.analyse_timing()?;
+        }
+        Ok(())
+    }
+}
+
+/// Imports the source network and keeps one output: the one that the options name, the only one, or
+/// the one named `logits`.
+fn import_network(
+    source: &Bytes,
+    options: &CompileOptions,
+    recurrence: Recurrence,
+) -> Result<Graph> {
+    let model = import_model(
+        source,
+        &mut ExternalData::new(options.folder.as_deref()),
+        options.output.as_deref(),
+        recurrence,
+    )?;
+    let mut graph = model.graph;
+    let names = &model.output_names;
+    let logits =
+        if names.len() == 1 { Some(0) } else { names.iter().position(|name| name == "logits") };
+    match logits.and_then(|at| graph.outputs.get(at).copied()) {
+        Some(id) => graph.outputs = vec![id],
+        None => {
+            return fail_network(format!(
+                "the network has the outputs {names:?}; choose the one that contains the logits with \
+                 --logits NAME"
+            ));
+        }
+    }
+    graph.remove_dead_nodes();
+    if graph.constant(graph.outputs[0]).is_some() {
+        return fail_network("the output does not depend on the frames");
+    }
+    // An input on which the output does not depend needs no frames.
+    let read: BTreeSet<ValueId> =
+        graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
+    let unread = |id: &ValueId| !read.contains(id);
+    graph.inputs.retain(|id| !unread(id));
+    Ok(graph)
+}
