@@ -72,7 +72,7 @@ pub(crate) struct Classify {
     watch: Option<PathBuf>,
     /// Time for which a file must not change before it counts as complete, with --watch
     /// [default: 2]
-    // `requires` alone would not refuse this option together with files, because files conflict with
+    // `requires` alone would not refuse this option together with files, which conflict with
     // `watch`.
     #[arg(
         long, value_name = "SECONDS", requires = "watch", conflicts_with = "files",

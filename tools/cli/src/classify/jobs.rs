@@ -16,7 +16,7 @@ const ITEMS_AHEAD: usize = 8;
 const STACK_BYTES: usize = 8 << 20;
 
 /// Calls `work` with the index of the job and each item, on `jobs` threads, and `report` for each
-/// result, on the calling thread and in the order of the items. When `stop` becomes true, no further
+/// result, on the calling thread and in the order of the items. When `stop` becomes true, no other
 /// item is taken, and the results of the items that have been taken are reported.
 ///
 /// # Errors
