@@ -2,7 +2,6 @@
 
 use crate::cine::{Facts, Frame};
 use crate::failure::{Exit, Failure};
-use crate::label::{CineLabel, TracePoint};
 use std::time::Duration;
 use tteview::frame::{FrameView, Geometry};
 use tteview::{
@@ -71,16 +70,14 @@ impl Acquisition {
         self.reader.poll(&mut []).ok()
     }
 
-    /// Ends the acquisition and waits for its final result. `trace` are the results that were read
-    /// before.
-    pub(crate) fn end(mut self, trace: Vec<TracePoint>) -> Result<CineLabel, Failure> {
+    /// Ends the acquisition and waits for its final result. Also returns the posterior and the
+    /// number of frames that the stream refused.
+    pub(crate) fn end(mut self) -> Result<(ViewResult, Vec<f32>, u64), Failure> {
         self.acquirer.end()?;
         let mut scores = vec![0.0; self.reader.label_count()];
         let result = self.reader.wait(self.id, Duration::MAX, &mut scores)?;
         match result.status {
-            Status::Ok => {
-                Ok(CineLabel { result, scores, refused: self.reader.stats().refused, trace })
-            }
+            Status::Ok => Ok((result, scores, self.reader.stats().refused)),
             status => Err(status.into()),
         }
     }

@@ -27,7 +27,7 @@ use crate::progress::create_progress_bar;
 use crate::terminal::escape_path;
 use clap::Args;
 use engines::Engines;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressFinish};
 use jobs::run_in_order;
 use labelled_cine::LabelledCine;
 use report::{Outcome, Report};
@@ -72,7 +72,8 @@ pub(crate) struct Classify {
     watch: Option<PathBuf>,
     /// Time for which a file must not change before it counts as complete, with --watch
     /// [default: 2]
-    // `requires` alone would not refuse this option together with files, which conflict with `watch`.
+    // `requires` alone would not refuse this option together with files, which conflict with
+    // `watch`.
     #[arg(
         long, value_name = "SECONDS", requires = "watch", conflicts_with = "files",
         value_parser = parse_settle_time
@@ -101,7 +102,6 @@ impl Classify {
             |job, path| self.label_file(path, engines.get(job)?, &frame_bar),
             |outcome| report.add(&outcome?),
         )?;
-        frame_bar.finish_and_clear();
         report.end(cines.len() > 1 && !self.json)
     }
 
@@ -136,7 +136,9 @@ impl Classify {
         engine: &Engine,
         bar: &ProgressBar,
     ) -> Result<Outcome, Failure> {
-        let (cine, entry) = match self.read_and_label(path, engine, bar) {
+        let labelled = self.read_and_label(path, engine, bar);
+        bar.finish_and_clear();
+        let (cine, entry) = match labelled {
             Ok((cine, entry)) => (Ok(cine), entry),
             Err(Failure { exit: Exit::Files, message }) => {
                 let entry = self.page.as_ref().map(|_| render_error(path, &message));
@@ -186,9 +188,11 @@ fn create_bars(cines: &[PathBuf]) -> (ProgressBar, ProgressBar) {
             (create_progress_bar(cines.len(), template), ProgressBar::hidden())
         }
     };
-    all.enable_steady_tick(PROGRESS_TICK);
-    frames.enable_steady_tick(PROGRESS_TICK);
-    (all, frames)
+    let prepare = |bar: ProgressBar| {
+        bar.enable_steady_tick(PROGRESS_TICK);
+        bar.with_finish(ProgressFinish::AndClear)
+    };
+    (prepare(all), prepare(frames))
 }
 
 fn parse_settle_time(text: &str) -> Result<Duration, String> {

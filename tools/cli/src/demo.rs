@@ -5,7 +5,7 @@ use crate::cine::{Cine, Facts, Timing};
 use crate::cine_arguments::print_warnings;
 use crate::engine_arguments::{create_engine, prepare_engine};
 use crate::failure::{Exit, Failure};
-use crate::label::TracePoint;
+use crate::label::{CineLabel, TracePoint};
 use crate::output::{print_line, print_lines};
 use crate::page::{LoopBuilder, Page, render_cine};
 use crate::phantom::parse_view;
@@ -98,7 +98,8 @@ impl Demo {
             }
         }
         print_warnings(&cine);
-        let label = acquisition.end(trace)?;
+        let (result, scores, refused) = acquisition.end()?;
+        let label = CineLabel { result, scores, refused, trace };
         let result = &label.result;
         let latency_ms = result.latency_ns as f64 / 1e6;
         print_lines(["", &format!("view     {}", describe_label(engine, result))])?;

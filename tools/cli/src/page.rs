@@ -50,7 +50,8 @@ impl Page {
              img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_HASH}'; \
              base-uri 'none'; form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>tteview: views of echo cines</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <title>tteview: views of echo cines</title>\n<style>\n{STYLE}</style>\n</head>\n\
+             <body>\n\
              <header><h1>Views of echo cines</h1><p>Model {model}, tteview {}</p></header>\n{TOOLS}\
              <main class=\"cines\">\n",
             env!("CARGO_PKG_VERSION")
@@ -106,15 +107,15 @@ const TOOLS: &str = "<div class=\"tools\">\
 <option value=\"high\">confidence, highest first</option></select></label>\
 <label hidden>Show <select id=\"state\"><option value=\"all\">all</option>\
 <option value=\"given\">with a label</option><option value=\"withheld\">withheld</option>\
-<option value=\"failed\">unreadable</option><option value=\"warned\">with warnings</option></select>\
-</label>\
+<option value=\"failed\">unreadable</option><option value=\"warned\">with warnings</option>\
+</select></label>\
 <label hidden>Find <input type=\"search\" id=\"text\" placeholder=\"file, view, group\"></label>\
 <label><input type=\"checkbox\" id=\"still\"> Stop the loops</label>\
 <span id=\"shown\" role=\"status\"></span></div>\n";
 
 /// What the reader must know to read the entries.
-const FOOTER: &str = "<footer>The loop shows the part of the image that the model sees, for at most \
-two seconds. The strip under it shows the label so far: its height is the confidence, and grey \
+const FOOTER: &str = "<footer>The loop shows the part of the image that the model sees, for at \
+most two seconds. The strip under it shows the label so far: its height is the confidence, and grey \
 means that the label was withheld.</footer>\n";
 
 #[cfg(test)]

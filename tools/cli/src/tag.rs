@@ -137,8 +137,8 @@ fn choose_name<'a>(
     ))
 }
 
-/// Writes the View Code Sequence and, in its item, the View Modifier Code Sequence (PS3.3, 10.21). A
-/// view or group without a standard code gets a private one.
+/// Writes the View Code Sequence and, in its item, the View Modifier Code Sequence (PS3.3, 10.21).
+/// A view or group without a standard code gets a private one.
 fn write_view(name: &Name) -> Element {
     let (scheme, code) = match name.scheme {
         Some((scheme, code)) => (scheme.as_str(), code.as_str()),

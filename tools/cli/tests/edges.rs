@@ -169,7 +169,8 @@ fn control_characters_in_file_names_are_escaped() {
     // The header and the rows of the two files that exist.
     assert_eq!(table.stdout.lines().count(), 3, "{}", table.stdout);
     assert!(table.stdout.contains("\\u{1b}[2J\\r") && table.stdout.contains("n\\xff\\\\xfe.gif"));
-    assert_eq!(table.stderr.lines().count(), 2, "{}", table.stderr);
+    // The error, the summary and the number of failed files.
+    assert_eq!(table.stderr.lines().count(), 3, "{}", table.stderr);
     let lines = run_tteview(arguments(&["--json"])).stdout;
     assert!(!has_controls(&lines), "{lines}");
     let lines: Vec<serde_json::Value> =

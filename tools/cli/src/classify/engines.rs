@@ -1,5 +1,5 @@
-//! The engines of the jobs. An engine runs its network once at a time, so on the CPU each job has an
-//! engine of its own.
+//! The engines of the jobs. An engine runs its network once at a time, so on the CPU each job has
+//! its own engine.
 
 use crate::engine_arguments::EngineArguments;
 use crate::failure::Failure;

@@ -15,9 +15,9 @@ const ITEMS_AHEAD: usize = 8;
 /// Stack of a thread in bytes, which is that of a main thread.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Calls `work` for each item with the index of the job, on `jobs` threads, and `report` for each result, on the calling
-/// thread and in the order of the items. When `stop` becomes true, no further item is taken, and
-/// the results of the items that have been taken are reported.
+/// Calls `work` with the index of the job and each item, on `jobs` threads, and `report` for each
+/// result, on the calling thread and in the order of the items. When `stop` becomes true, no other
+/// item is taken, and the results of the items that have been taken are reported.
 ///
 /// # Errors
 /// Returns the first failure of `report`, or of starting a thread. No further item is taken then.
@@ -100,7 +100,7 @@ impl<'a> Queue<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until an item may be taken, and returns its index, or `None` if there is none.
+    /// Waits until an item may be taken, and returns its index, or `None` if no item is left.
     fn take(&self) -> Option<usize> {
         let is_full = |state: &mut State| {
             !state.is_closed

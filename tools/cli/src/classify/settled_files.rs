@@ -19,7 +19,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Returns the stamp of a regular file, or `None` if there is none.
+    /// Returns the stamp of a file, or `None` if it is not a regular file or does not exist.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         Some(Self {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_returned_once_it_has_stopped_to_grow() {
+    fn a_file_is_returned_once_it_stops_growing() {
         let [small, large] = [[file("a", 1, 10)], [file("a", 1, 20)]];
         let settled = run(&[&small, &small, &large, &large, &large, &large]);
         assert_eq!(settled, [vec![], vec![], vec![], vec![], vec!["a".to_owned()], vec![]]);
