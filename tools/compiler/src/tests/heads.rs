@@ -29,6 +29,9 @@ fn add_mlp(s: &mut Source, features: &Val, hidden: usize) -> Val {
     s.gemm(&y, LABELS)
 }
 
+/// Appends nodes to a network.
+type Append = fn(&mut Source, &Val) -> Val;
+
 #[test]
 fn nonlinear_head_is_a_part_of_the_stream_package() {
     let mut s = Source::new(9);
@@ -85,7 +88,7 @@ fn nonlinear_head_reads_both_pathways() {
 
 #[test]
 fn heads_of_many_kinds_stream() {
-    let kinds: [(&str, fn(&mut Source, &Val) -> Val); 4] = [
+    let kinds: [(&str, Append); 4] = [
         ("layer norm", |s, x| {
             let (scale, bias) = (s.random(&[8], 0.5, 1.0), s.random(&[8], 0.5, 0.0));
             let inputs = [x.name.as_str(), &scale, &bias];
