@@ -83,8 +83,8 @@ impl Resizer {
         rows * size_of::<u16>() + weights
     }
 
-    /// Resizes a region to the width `to[0]` and the height `to[1]`. Pixels outside the region, where
-    /// scanners write patient data, have no influence on the result. Plane `i` of `planes` receives
+    /// Resizes a region to the width `to[0]` and the height `to[1]`. Pixels outside the region,
+    /// where scanners write patient data, have no influence on the result. Plane `i` of `planes` receives
     /// byte `channels[i]` of each pixel. Each plane has `to[0].len_px` x `to[1].len_px` values.
     pub(super) fn run(
         &mut self,

@@ -15,6 +15,7 @@ from .ablate import ablate
 from .adapt import AdaptError
 from .adapt_command import add_adapt_options
 from .augment_settings import AugmentSettings
+from .average import add_average_options
 from .balance import METHODS
 from .config import TrainConfig
 from .convert_command import add_convert_options
@@ -102,6 +103,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add_adapt_options(
         commands.add_parser("adapt", help="adapt a network to unlabelled cines of a new scanner")
+    )
+    add_average_options(
+        commands.add_parser("average", help="average the weights of several checkpoints")
     )
     add_reweight_options(
         commands.add_parser("reweight", help="correct a network for how often each label occurs")
