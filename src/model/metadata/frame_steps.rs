@@ -1,5 +1,5 @@
-//! The formats of the metadata, and the keys of format 2, which describes frame steps. It implements
-//! docs/model-package.md#formats and docs/model-package.md#frame-steps.
+//! The formats of the metadata, and the keys of format 2, which describes frame steps. It
+//! implements docs/model-package.md#formats and docs/model-package.md#frame-steps.
 
 use super::keys::{Keys, check_agreement, check_number, invalid};
 use super::self_test::parse_frame_self_test;

@@ -1,9 +1,9 @@
 //! Weights along one side: how much each pixel of an image contributes to each pixel of the resized
 //! image.
 
-use super::Side;
 use crate::error::Result;
 use crate::memory::reserve_values;
+use crate::preprocess::side::Side;
 use std::ops::Range;
 
 /// Number of products that are computed at the same time along a row. Rows of weights are padded to

@@ -38,8 +38,8 @@ pub(crate) struct Compile {
     /// frames
     #[arg(long, value_parser = ["1"])]
     channels: Option<String>,
-    /// How the training images were resized: letterbox, stretch, stretch=WIDTHxHEIGHT, short-side or
-    /// short-side=SIDE; without sizes, those of the input
+    /// How the training images were resized: letterbox, stretch, stretch=WIDTHxHEIGHT, short-side
+    /// or short-side=SIDE; without sizes, those of the input
     #[arg(long, value_name = "RULE")]
     resize: Option<Resize>,
     /// Resize without antialiasing, as OpenCV and PyTorch do by default
