@@ -13,7 +13,8 @@ use crate::frame::{Geometry, Orientation, PixelFormat, Region};
 use crate::memory::fill_values;
 use crate::model::{ChannelOrder, ModelSpec};
 use fit::{Target, fit_region};
-use resize::{Image, Resizer, Side};
+use resize::{Image, Resizer};
+use side::Side;
 
 /// A converter from frames to samples. Its buffers are allocated once, for the largest frame of a
 /// stream.
@@ -247,6 +248,7 @@ fn full_range(y: u8) -> u8 {
 
 mod fit;
 mod resize;
+mod side;
 mod yuv;
 
 #[cfg(test)]

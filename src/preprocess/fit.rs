@@ -1,6 +1,6 @@
 //! Sizes: to which size a region is resized, and which part of the result becomes the sample.
 
-use super::resize::Side;
+use super::side::Side;
 use crate::frame::Geometry;
 use crate::model::{ModelSpec, ResizeMethod};
 

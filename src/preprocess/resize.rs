@@ -12,26 +12,10 @@
 use crate::error::Result;
 use crate::frame::Region;
 use crate::memory::fill_values;
+use crate::preprocess::side::Side;
 use weights::{LANES, Span, Weights};
 
 mod weights;
-
-/// One side of a resized image: the length to which the side of the region is resized, and the
-/// pixels of the result that are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Side {
-    pub(super) full_px: usize,
-    pub(super) first_px: usize,
-    pub(super) len_px: usize,
-}
-
-impl Side {
-    /// Returns the side of a resized image that is computed as a whole.
-    #[cfg(test)]
-    pub(super) fn whole(len_px: usize) -> Self {
-        Self { full_px: len_px, first_px: 0, len_px }
-    }
-}
 
 /// Number of columns whose sums are kept in registers at the same time.
 const COLUMNS: usize = 64;
@@ -84,8 +68,9 @@ impl Resizer {
     }
 
     /// Resizes a region to the width `to[0]` and the height `to[1]`. Pixels outside the region,
-    /// where scanners write patient data, have no influence on the result. Plane `i` of `planes` receives
-    /// byte `channels[i]` of each pixel. Each plane has `to[0].len_px` x `to[1].len_px` values.
+    /// where scanners write patient data, have no influence on the result. Plane `i` of `planes`
+    /// receives byte `channels[i]` of each pixel. Each plane has `to[0].len_px` x `to[1].len_px`
+    /// values.
     pub(super) fn run(
         &mut self,
         from: Image,
