@@ -127,7 +127,8 @@ impl History {
             let Some((header, packed)) = words.split_first_chunk() else { break };
             let header = Header::decode(*header);
             tally.count(header);
-            if !(header.has_failed || self.gives_newest && tally.outputs > 1) {
+            let is_needed = !self.gives_newest || tally.outputs == 1;
+            if !header.has_failed && is_needed {
                 unpack(packed, values);
                 sums.iter_mut().zip(&*values).for_each(|(sum, &value)| *sum += f64::from(value));
             }
