@@ -36,6 +36,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use table::{Table, width};
 use tteview::Engine;
+use watch::{WatchedFolder, watch};
 
 /// Interval at which the progress bar is redrawn.
 const PROGRESS_TICK: Duration = Duration::from_millis(100);
@@ -87,7 +88,17 @@ impl Classify {
         let engine = engines.first();
         window_hop(engine.spec(), self.hop)?;
         if let Some(folder) = &self.watch {
-            return watch::watch(&self, folder, &engines);
+            let watched = WatchedFolder {
+                folder,
+                settle: self.settle.unwrap_or(SETTLE_TIME),
+                jobs: self.count_jobs(),
+                json: self.json,
+                page: self.page.as_deref(),
+                still: self.cine.still(),
+            };
+            return watch(&watched, &engines, |path, engine| {
+                self.label_file(path, engine, &ProgressBar::hidden())
+            });
         }
         let FoundCines { cines, skipped } = self.find_cines();
         let file_width = cines.iter().map(|path| width(&escape_path(path))).max().unwrap_or(0);

@@ -3,9 +3,8 @@
 use super::engines::Engines;
 use super::jobs::run_in_order;
 use super::report::{Outcome, Report};
-use super::settled_files::{SettledFile, SettledFiles, Stamp, list_files};
+use super::settled_files::{SettledFiles, Stamp, list_files};
 use super::table::Table;
-use super::{Classify, SETTLE_TIME};
 use crate::cine::discovery::is_cine_file;
 use crate::failure::Failure;
 use crate::interrupt::catch_interrupts;
@@ -25,19 +24,35 @@ const SCAN_SHARE: u32 = 10;
 /// Width of the column with the file names, which are not known in advance.
 const FILE_WIDTH: usize = 40;
 
+/// A folder to which another program writes cine files.
+pub(super) struct WatchedFolder<'a> {
+    pub(super) folder: &'a Path,
+    /// Time for which a file must not change before it counts as complete.
+    pub(super) settle: Duration,
+    /// Number of cines that are labelled at the same time.
+    pub(super) jobs: usize,
+    /// Whether to print JSON instead of a table.
+    pub(super) json: bool,
+    /// Page to write.
+    pub(super) page: Option<&'a Path>,
+    /// Whether every file is taken, because the user says that they are still images.
+    pub(super) still: bool,
+}
+
 /// Labels the files in the folder, and each further file when it is complete, until the user or the
-/// system interrupts the program.
+/// system interrupts the program. `label` labels a file.
 pub(super) fn watch(
-    classify: &Classify,
-    folder: &Path,
+    watched: &WatchedFolder<'_>,
     engines: &Engines<'_>,
+    label: impl Fn(&Path, &Engine) -> Result<Outcome, Failure> + Sync,
 ) -> Result<(), Failure> {
+    let folder = watched.folder;
     let engine = engines.first();
     std::fs::read_dir(folder).map_err(|error| Failure::file(folder, error))?;
     let stop = catch_interrupts()?;
-    let table = (!classify.json).then(|| Table::new(FILE_WIDTH, engine));
-    let mut report = Report::begin(engine, table, classify.page.as_deref(), ProgressBar::hidden())?;
-    let mut files = SettledFiles::new(classify.settle.unwrap_or(SETTLE_TIME));
+    let table = (!watched.json).then(|| Table::new(FILE_WIDTH, engine));
+    let mut report = Report::begin(engine, table, watched.page, ProgressBar::hidden())?;
+    let mut files = SettledFiles::new(watched.settle);
     let start = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let scan = Instant::now();
@@ -45,10 +60,17 @@ pub(super) fn watch(
         let pause = POLL.max(scan.elapsed().saturating_mul(SCAN_SHARE));
         run_in_order(
             &settled,
-            classify.count_jobs(),
+            watched.jobs,
             &stop,
-            |job, file| label_settled(classify, file, engines.get(job)?),
-            |outcome| match outcome? {
+            |job, file| {
+                if !watched.still && !is_cine_file(&file.path) {
+                    return Ok(None);
+                }
+                let outcome = label(&file.path, engines.get(job)?)?;
+                // A file that has changed or disappeared in the meantime is found again.
+                Ok((Stamp::read(&file.path) == Some(file.stamp)).then_some(outcome))
+            },
+            |outcome: Result<_, Failure>| match outcome? {
                 Some(outcome) => report.add(&outcome),
                 None => Ok(()),
             },
@@ -58,20 +80,6 @@ pub(super) fn watch(
         }
     }
     report.end(true)
-}
-
-/// Labels a file. Returns `None` if the file is not a cine, or if it has changed or disappeared in
-/// the meantime: if it still exists, it is found again.
-fn label_settled(
-    classify: &Classify,
-    SettledFile { path, stamp }: &SettledFile,
-    engine: &Engine,
-) -> Result<Option<Outcome>, Failure> {
-    if !classify.cine.still() && !is_cine_file(path) {
-        return Ok(None);
-    }
-    let outcome = classify.label_file(path, engine, &ProgressBar::hidden())?;
-    Ok((Stamp::read(path) == Some(*stamp)).then_some(outcome))
 }
 
 /// Waits for a time, or until `stop` is true.
