@@ -205,6 +205,7 @@ fn the_documented_limits_are_those_of_the_code() {
         MAX_TEXT_BYTES.to_string(),
         MAX_LABELS.to_string(),
         MAX_GROUPS.to_string(),
+        MAX_MODIFIERS.to_string(),
         MAX_LABEL_CODE_BYTES.to_string(),
         MAX_LABEL_NAME_BYTES.to_string(),
         MAX_PROJECTION_VALUES.to_string(),

@@ -156,7 +156,7 @@ fn the_page_says_what_is_withheld_and_left_out() {
     for text in [
         "<article class=\"withheld warned\"",
         "A4C is withheld: its confidence 0.99",
-        " is below 1.0000",
+        " is below 1.000",
         "1 of 40 frames are damaged and left out",
         "39 frames",
         "assumed 30 frames per second",
