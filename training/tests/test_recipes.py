@@ -171,7 +171,7 @@ RECIPES = {
     "timm": (build_timm, {"clip", "stream"}, None),
     "Keras": (build_keras, {"clip", "stream"}, None),
     "Image model": (build_image, {"clip", "stream"}, None),
-    "CNN and LSTM": (LstmNetwork, {"clip"}, "LSTM"),
+    "CNN and LSTM": (LstmNetwork, {"clip", "stream"}, None),
 }
 """For each recipe: the network, its packages, and a part of the reason for window mode."""
 
