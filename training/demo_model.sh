@@ -6,7 +6,7 @@
 #
 # The environment variable PYTHON specifies the Python interpreter (default: python3). The
 # dependencies of tteview_train must be installed for this interpreter. The script needs 45 GB of
-# disk space and takes about three hours on two cores.
+# disk space and some hours on two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
