@@ -96,7 +96,8 @@ fn decode(cine: Result<Cine, CineError>) {
 fn read_altered_cases() {
     let rounds = std::env::var("TTEVIEW_CASE_MUTATIONS");
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let folder = create_folder("mutations");
+    // `--include-ignored` runs this test twice at the same time, in two processes.
+    let folder = create_folder(&format!("mutations-{}", std::process::id()));
     let mut slowest = Duration::ZERO;
     for path in case_files() {
         let file = std::fs::read(&path).unwrap();
@@ -119,6 +120,7 @@ fn read_altered_cases() {
             slowest = slowest.max(time);
         }
     }
+    std::fs::remove_dir_all(folder).unwrap();
     println!("slowest {slowest:?}");
 }
 
