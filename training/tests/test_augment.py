@@ -45,6 +45,38 @@ def test_no_augmentation_changes_only_the_darkest_greys():
     assert np.abs(out - frames).max() < 1.0
 
 
+def test_a_grey_cine_gets_a_colour_map_that_keeps_black_and_order():
+    grey = draw_disc()
+    grey[:, :, :, 24:] //= 2
+    frames = grey.repeat(3, 1)
+    out = augment(frames, "A4C", make_generator(2), replace(OFF, tint_p=1.0))
+    assert out.shape == frames.shape
+    assert not np.allclose(out[:, 0], out[:, 1], atol=1)
+    for channel in range(3):
+        plane = out[0, channel]
+        assert (plane[grey[0, 0] == 0] == 0).all()
+        assert plane[grey[0, 0] == 80].max() < plane[grey[0, 0] == 160].min()
+    untinted = augment(frames, "A4C", make_generator(2), OFF)
+    assert np.array_equal(untinted, augment(grey, "A4C", make_generator(2), OFF).repeat(3, 1))
+
+
+def test_a_coloured_cine_keeps_its_colours():
+    frames = draw_disc().repeat(3, 1)
+    frames[:, 1:] = 0
+    out = augment(frames, "A4C", make_generator(2), replace(OFF, tint_p=1.0))
+    assert np.abs(out - frames).max() < 1.0
+
+
+def test_marks_have_the_colours_of_all_channels():
+    frames = draw_disc().repeat(3, 1)
+    settings = replace(OFF, background_p=1.0)
+    coloured = 0
+    for n in range(20):
+        out = augment(frames, "A4C", make_generator(5, n), settings)
+        coloured += not np.array_equal(out[:, 0], out[:, 1])
+    assert 3 <= coloured <= 17
+
+
 def test_all_frames_have_the_same_geometry():
     out = augment(
         draw_disc(),

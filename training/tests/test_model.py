@@ -233,6 +233,17 @@ def test_kinetics_weights_initialise_a_grey_network(time):
         )
 
 
+def test_grey_weights_initialise_a_colour_network():
+    grey, colour = SlowFast(TINY).eval(), SlowFast(replace(TINY, in_channels=3)).eval()
+    assert load_pretrained(colour, grey.state_dict()) == []
+    fast = draw_samples(TINY, 2).float()
+    rgb = fast.expand(-1, 3, -1, -1, -1)
+    with torch.no_grad():
+        expected = grey(fast[:, :, ::4], fast)
+        logits = colour(rgb[:, :, ::4], rgb)
+    assert torch.allclose(expected, logits, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
 def test_weights_that_do_not_fit_are_named():
     state = draw_kinetics_state(TINY)
     del state["blocks.3.multipathway_blocks.0.res_blocks.0.branch2.conv_a.weight"]

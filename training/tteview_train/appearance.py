@@ -43,6 +43,20 @@ def change_appearance(
     return images
 
 
+def add_tint(
+    images: torch.Tensor, rng: np.random.Generator, settings: AugmentSettings
+) -> torch.Tensor:
+    """Turns grey frames [T, 1, H, W] into frames [T, 3, H, W], at random with a colour map.
+
+    In a colour map, each channel has its own gamma. Black and white remain as they are.
+    """
+    if rng.random() >= settings.tint_p:
+        return images.repeat(1, 3, 1, 1)
+    gammas = np.exp(rng.uniform(-settings.tint, settings.tint, 3))
+    level = torch.linspace(0, 1, 256)
+    return torch.cat([_look_up(images, level.pow(float(gamma))) for gamma in gammas], 1)
+
+
 def _average_frames(images: torch.Tensor, weight: float) -> torch.Tensor:
     """Averages each frame with the result of the previous one, as the persistence of a scanner."""
     result = images.clone()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .appearance import change_appearance
+from .appearance import add_tint, change_appearance
 from .augment_settings import AugmentSettings
 from .geometry import change_geometry
 from .overlay import find_outside, paint_outside
@@ -58,7 +58,10 @@ def augment(
 
     Returns an array of the same shape with values from 0 to 255.
     """
-    height, width = frames.shape[2:]
+    channels, height, width = frames.shape[1:]
+    # The three channels of a grey cine are equal, so that one of them is enough up to the tint.
+    if channels == 3 and all(np.array_equal(frames[:, 0], frames[:, other]) for other in (1, 2)):
+        frames = frames[:, :1]
     images = torch.from_numpy(frames.astype(np.float32)).div_(255.0)
     images = change_geometry(images, label, rng, settings)
     sector = _draw_sector(height, width, rng) if rng.random() < settings.sector_p else None
@@ -68,7 +71,10 @@ def augment(
     images = change_appearance(images, rng, settings)
     if sector is not None:
         images.mul_(torch.from_numpy(sector))
-    images.clamp_(0.0, 1.0).mul_(255.0)
+    images.clamp_(0.0, 1.0)
+    if channels != images.shape[1]:
+        images = add_tint(images, rng, settings)
+    images.mul_(255.0)
     result: Floats = images.numpy()
     if rng.random() < settings.background_p:
         paint_outside(result, outside, rng)

@@ -71,6 +71,10 @@ class AugmentSettings:
     """Range of the factor of the resolution to which a cine is reduced before it is enlarged."""
     blur_p: float = 0.35
     blur_sigma_px: tuple[float, float] = (0.4, 1.4)
+    tint_p: float = 0.4
+    """Probability that a grey cine gets a colour map, if the network has three input channels."""
+    tint: float = 0.25
+    """Maximum of the absolute value of the logarithm of each channel's gamma in a colour map."""
     sector_p: float = 0.5
     background_p: float = 0.6
     rate: tuple[float, float] = (0.85, 1.2)
@@ -116,6 +120,7 @@ class AugmentSettings:
             persistence_p=self.persistence_p * strength,
             coarse_p=self.coarse_p * strength,
             blur_p=self.blur_p * strength,
+            tint_p=self.tint_p * strength,
             sector_p=self.sector_p * strength,
             rate=around_one(self.rate),
             drop_frames_p=self.drop_frames_p * strength,
@@ -153,4 +158,5 @@ class AugmentSettings:
             persistence_p=0.0,
             coarse_p=0.0,
             blur_p=0.0,
+            tint_p=0.0,
         )

@@ -42,7 +42,7 @@ def paint_outside(frames: Floats, outside: Mask, rng: np.random.Generator) -> No
         if rng.random() < probability:
             paint(still, rng)
     rows, columns = np.nonzero(outside)
-    frames[:, :, rows, columns] = still[rows, columns]
+    frames[:, :, rows, columns] = _draw_colour(frames, rng) * still[rows, columns]
     if rng.random() < 0.5:
         _paint_ecg(frames, outside, rng)
     if rng.random() < 0.3:
@@ -51,6 +51,14 @@ def paint_outside(frames: Floats, outside: Mask, rng: np.random.Generator) -> No
         for t in range(count):
             frames[t][:, rows, columns] += noise[t % len(noise)]
         np.minimum(frames, 255, out=frames)
+
+
+def _draw_colour(frames: Floats, rng: np.random.Generator) -> Floats:
+    """Returns a factor [C, 1] from 0.3 to 1 for each channel. Half of the colours are white."""
+    channels = frames.shape[1]
+    if channels == 1 or rng.random() < 0.5:
+        return np.ones((channels, 1), np.float32)
+    return rng.uniform(0.3, 1, (channels, 1)).astype(np.float32)
 
 
 def _draw_background(height: int, width: int, rng: np.random.Generator) -> Floats:
@@ -111,7 +119,7 @@ def _paint_ecg(frames: Floats, outside: Mask, rng: np.random.Generator) -> None:
     r_wave, t_wave = ((phase - 0.3) / 0.02) ** 2, ((phase - 0.6) / 0.06) ** 2
     beat = np.exp(-r_wave) + 0.25 * np.exp(-t_wave)
     line = np.clip(base - tall * beat, 0, height - 1).astype(np.int64)
-    value, columns = rng.uniform(100, 255), np.arange(width)
+    value, columns = rng.uniform(100, 255) * _draw_colour(frames, rng), np.arange(width)
     speed, start = rng.uniform(0.5, 3), int(rng.integers(width))
     visible = outside[line, columns]
     for t in range(count):

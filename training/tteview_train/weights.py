@@ -19,8 +19,9 @@ def load_pretrained(model: SlowFast, state: Mapping[str, Tensor]) -> list[str]:
     Returns the names of the parameters that keep their random values. These are parameters of the
     head that are missing in `state` or have a different number of classes there. If the network
     has one input channel and the weights have three, the stem weights are summed over the channels.
-    This does not change the result for grey frames whose channels are all normalised in the same
-    way.
+    If the network has three and the weights have one, each channel gets a third of the stem
+    weights. Neither changes the result for grey frames whose channels are all normalised in the
+    same way.
 
     Raises `ValueError` if any other parameter is missing, is unknown or has another shape. The
     message names all such parameters.
@@ -33,8 +34,12 @@ def load_pretrained(model: SlowFast, state: Mapping[str, Tensor]) -> list[str]:
     for name, value in state.items():
         if name not in own:
             continue
-        if name in STEMS and value.dim() == 5 and value.shape[1] == 3 and own[name].shape[1] == 1:
-            value = value.sum(1, keepdim=True)
+        if name in STEMS and value.dim() == 5:
+            channels = (value.shape[1], own[name].shape[1])
+            if channels == (3, 1):
+                value = value.sum(1, keepdim=True)
+            elif channels == (1, 3):
+                value = value.expand(-1, 3, -1, -1, -1) / 3
         if value.shape == own[name].shape:
             loaded[name] = value
         elif name in HEAD and value.shape[1:] == own[name].shape[1:]:
