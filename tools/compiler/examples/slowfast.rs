@@ -8,7 +8,7 @@
 //! - `50` and `101` are R50 8x8 and R101 8x8 with 224x224 pixels and three channels. The layers
 //!   follow table 1 in Feichtenhofer et al., "SlowFast Networks for Video Recognition" (ICCV 2019),
 //!   with alpha 4, beta 1/8 and lateral kernel 7. R101 has 23 blocks in res4 instead of 6.
-//! - `demo` has the layers of the demo model: 112x112 pixels, grey, a quarter of the channels of
+//! - `demo` has the layers of demo model 3: 112x112 pixels, grey, a quarter of the channels of
 //!   R50, one block in each stage and lateral kernel 5.
 //!
 //! Temporal windows with stride 1 read no later frames. REACH is the number of later frames that

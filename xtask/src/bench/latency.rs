@@ -4,7 +4,7 @@ use crate::fetch::onnx_runtime::fetch_newest;
 use crate::files::copy_file;
 use crate::paths::{root, work_dir};
 use crate::platform::Platform;
-use crate::process::{Result, cargo, command, expect_no_arguments, run};
+use crate::process::{Result, cargo, command, run};
 use std::path::{Path, PathBuf};
 
 /// A latency measurement of one network.
@@ -43,7 +43,7 @@ const MEASUREMENTS: &[Measurement] = &[
                     --rate 30 --partial auto --seconds 0.4",
     },
     Measurement {
-        title: "layers of the demo model at 112x112, random weights, frame steps, rten",
+        title: "layers of demo model 3 at 112x112, random weights, frame steps, rten",
         name: "layers-embedded",
         arguments: "--model layers.stream.onnx --clip layers.clip.onnx --provider embedded \
                     --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",
@@ -55,32 +55,36 @@ const MEASUREMENTS: &[Measurement] = &[
                     --partial auto --seconds 0.4 --acquisitions 100 --end any-time",
     },
     Measurement {
-        title: "the layers of the demo model, ONNX Runtime",
+        title: "the layers of demo model 3, ONNX Runtime",
         name: "layers-cpu",
         arguments: "--model layers.stream.onnx --clip layers.clip.onnx --provider cpu \
                     --threads 2 --rate 30 --partial auto --seconds 0.4 --acquisitions 100",
     },
     Measurement {
-        title: "demo model at 112x112, ONNX Runtime",
+        title: "demo model, ONNX Runtime",
         name: "demo-cpu",
         arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider cpu \
-                    --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 100",
     },
     Measurement {
-        title: "demo model at 112x112, rten",
+        title: "demo model, rten",
         name: "demo-embedded",
         arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider embedded \
-                    --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
+                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 100",
     },
 ];
 
-/// Measures each network and writes the results as JSON files and plots.
-pub(super) fn measure_latency(arguments: &[&str]) -> Result {
-    expect_no_arguments(arguments)?;
+/// Measures each network, or only those with the given names, and writes the results as JSON files
+/// and plots.
+pub(super) fn measure_latency(names: &[&str]) -> Result {
+    check_names(names)?;
     let tteview = Platform::native().build_command_line()?;
     let folder = prepare_networks(&tteview)?;
     let library = fetch_newest()?;
     for Measurement { title, name, arguments } in MEASUREMENTS {
+        if !names.is_empty() && !names.contains(name) {
+            continue;
+        }
         println!("\n{title}");
         let mut bench = command(&tteview, ["bench", "latency"]);
         bench
@@ -92,6 +96,16 @@ pub(super) fn measure_latency(arguments: &[&str]) -> Result {
     }
     println!("\nJSON and plots: {}", folder.display());
     Ok(())
+}
+
+fn check_names(names: &[&str]) -> Result {
+    let known: Vec<&str> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(name) => {
+            Err(format!("the name must be one of {}, got {name}", known.join(", ")).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Copies the demo model to a folder, compiles the networks with random weights into the same
@@ -117,4 +131,17 @@ fn prepare_networks(tteview: &Path) -> Result<PathBuf> {
         run(compile.arg("-o").arg(folder.join(name)))?;
     }
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_measurement_is_refused() {
+        assert!(check_names(&[]).is_ok());
+        assert!(check_names(&["demo-cpu", "r50-cpu"]).is_ok());
+        let error = check_names(&["demo-cpu", "r51"]).unwrap_err().to_string();
+        assert!(error.contains("got r51") && error.contains("demo-embedded"), "{error}");
+    }
 }
