@@ -29,13 +29,27 @@ impl Inspect {
         if self.json {
             print_json(&to_json(&inspection))
         } else {
-            print_lines(escape_texts(inspection).to_string().trim_end().lines())
+            print_lines(prepare_texts(inspection).to_string().trim_end().lines())
         }
     }
 }
 
-/// Escapes all texts of the model, so that a line break in a text does not begin a line.
-fn escape_texts(inspection: Inspection) -> Inspection {
+/// Number of characters of a metadata value that are printed without `--json`.
+const MOST_CHARACTERS: usize = 200;
+
+/// Shortens a long text, such as the means of a novelty score, and says how to get all of it.
+fn shorten(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= MOST_CHARACTERS {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(MOST_CHARACTERS).collect();
+    format!("{start}... ({count} characters; --json prints all)")
+}
+
+/// Escapes all texts of the model, so that a line break in a text does not begin a line, and
+/// shortens the values of the metadata.
+fn prepare_texts(inspection: Inspection) -> Inspection {
     let tensors = |tensors: Vec<TensorInfo>| {
         let escape = |tensor: TensorInfo| TensorInfo { name: escape_name(&tensor.name), ..tensor };
         tensors.into_iter().map(escape).collect()
@@ -53,7 +67,7 @@ fn escape_texts(inspection: Inspection) -> Inspection {
         metadata: inspection
             .metadata
             .iter()
-            .map(|(key, text)| (escape_name(key), escape_controls(text).into_owned()))
+            .map(|(key, text)| (escape_name(key), escape_controls(&shorten(text)).into_owned()))
             .collect(),
         ..inspection
     }

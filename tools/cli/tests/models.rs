@@ -47,6 +47,14 @@ fn run_compile(folder: &Path, source: &Path, more: &[&str]) -> common::Outcome {
 }
 
 #[test]
+fn inspect_shortens_long_values_of_the_metadata() {
+    let text = run_tteview(["inspect", STAND_IN]).stdout;
+    let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest < 300, "{longest} characters");
+    assert!(text.contains("characters; --json prints all)"), "{text}");
+}
+
+#[test]
 fn inspect_shows_inputs_states_and_labels_as_json() {
     let outcome = run_tteview(["inspect", STAND_IN, "--json"]);
     assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
