@@ -74,7 +74,6 @@ def torchvision_networks() -> Iterator[Network]:
 def timm_networks() -> Iterator[Network]:
     import timm
 
-    # One network of each architecture: the variants of an entry point differ in weights and sizes.
     for name in timm.list_models():
 
         def create(name: str = name) -> torch.nn.Module:
@@ -99,20 +98,23 @@ PACKAGES = {
 }
 
 
-def randomise_norms(network: torch.nn.Module) -> None:
-    """Gives batch norms statistics that are not those of their start, which would hide errors."""
+def randomise(network: torch.nn.Module) -> None:
+    """Replaces statistics and weights that are constant at their start and would hide errors."""
+    for parameter in network.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, 0, 0.05)
     for module in network.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            if module.running_mean is not None:
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
+        is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+        if is_norm and module.running_mean is not None:
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
 
 
 def export(network: Network, path: str) -> int:
     """Exports the network and returns the number of its weights."""
     torch.manual_seed(0)
     model = network.create().eval()
-    randomise_norms(model)
+    randomise(model)
     count = sum(p.numel() for p in model.parameters())
     if count > MAX_PARAMETERS:
         raise ValueError(f"it has {count} weights")
@@ -121,7 +123,8 @@ def export(network: Network, path: str) -> int:
         try:
             with torch.no_grad():
                 model(frames)
-        except Exception:  # noqa: BLE001, the network refuses this size in its own way
+        except Exception:
+            # Each network refuses a size in its own way.
             continue
         names: dict[str, Any] = {"input_names": ["frames"], "output_names": ["logits"]}
         torch.onnx.export(model, (frames,), path, dynamo=False, opset_version=17, **names)
@@ -147,7 +150,9 @@ def compile_network(path: str, folder: str, args: argparse.Namespace) -> tuple[s
         message = lines[-1] if lines else f"exit code {done.returncode}"
         message = message.replace(path, "NETWORK")
         return ("wrong" if WRONG in message else "not compiled"), message
-    errors = [float(e) for line in lines for e in re.findall(r"\d\.\d+e-?\d+", line) if "error" in line]
+    errors = [
+        float(e) for line in lines for e in re.findall(r"\d\.\d+e-?\d+", line) if "error" in line
+    ]
     message = f"{max(errors, default=0.0):.1e}"
     kinds = [kind for kind in ("stream", "clip") if f"package.{kind}.onnx" in done.stdout]
     return (kinds or ["none"])[0], message
@@ -159,7 +164,7 @@ def try_network(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         line: dict[str, Any] = {"network": network.name, "parameters": ""}
         try:
             line["parameters"] = export(network, path)
-        except Exception as error:  # noqa: BLE001, the exporter fails in many ways
+        except Exception as error:
             reason = " ".join(str(error).split())[:200]
             return line | {"result": "not exported", "message": reason}
         result, message = compile_network(path, folder, args)
