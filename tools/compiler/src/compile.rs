@@ -136,6 +136,11 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         compiled.window_only_reason = Some(timing.obstacles.join("; "));
         return Ok(compiled);
     }
+    if let Some(operator) = compiled.runtime_operator {
+        // The operator may follow the mean over time, where it would be part of the head.
+        compiled.window_only_reason = Some(format!("only ONNX Runtime runs {operator}"));
+        return Ok(compiled);
+    }
     let plan = match options.steps {
         Steps::Frame => plan_frames(graph, layout, pathways, timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
