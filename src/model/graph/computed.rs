@@ -77,7 +77,7 @@ pub(super) fn infer_integers(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         let results = results?;
         results.iter().min().copied().zip(results.iter().max().copied())
     });
-    Ok(Inferred::one(element, shape)?.bounded(bounds))
+    Ok(Inferred::one(element, shape)?.with_bounds(bounds))
 }
 
 pub(super) fn infer_comparison(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -117,7 +117,7 @@ pub(super) fn infer_where(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     };
     let bounds = bounds.map(|((a, b), (c, d)): (Bounds, Bounds)| (a.min(c), b.max(d)));
     let shape = broadcast(&condition.shape, &shape)?;
-    Ok(Inferred::one(element, shape)?.bounded(bounds))
+    Ok(Inferred::one(element, shape)?.with_bounds(bounds))
 }
 
 /// Returns the axis of the attribute `axis` and its size.
@@ -144,7 +144,7 @@ pub(super) fn infer_arg(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         shape.remove(axis);
     }
     let work = multiply(&data.shape);
-    Ok(Inferred::with_work(Element::Int64, shape, work)?.bounded(index_bounds(size)))
+    Ok(Inferred::with_work(Element::Int64, shape, work)?.with_bounds(index_bounds(size)))
 }
 
 pub(super) fn infer_top_k(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -165,7 +165,7 @@ pub(super) fn infer_top_k(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     let indices = (Element::Int64, shape.clone());
     let mut inferred = Inferred::with_work(data.element, shape, work)?;
     inferred.outputs.push(indices);
-    Ok(inferred.bounded(index_bounds(size)))
+    Ok(inferred.with_bounds(index_bounds(size)))
 }
 
 pub(super) fn infer_cum_sum(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -182,7 +182,7 @@ pub(super) fn infer_cum_sum(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 
 pub(super) fn infer_gather_elements(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
-    let (data, indices) = (ctx.moved(0)?, input(ctx, 1)?);
+    let (data, indices) = (ctx.movable(0)?, input(ctx, 1)?);
     let (axis, size) = read_axis(ctx, &data.shape, 0)?;
     check_computed_indices(ctx, 1, size)?;
     let fits = data.shape.len() == indices.shape.len()
@@ -192,7 +192,7 @@ pub(super) fn infer_gather_elements(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         let (data, indices) = (&data.shape, &indices.shape);
         return Err(format!("the indices {indices:?} do not fit into the data {data:?}"));
     }
-    Ok(Inferred::one(data.element, indices.shape.clone())?.bounded(data.bounds))
+    Ok(Inferred::one(data.element, indices.shape.clone())?.with_bounds(data.bounds))
 }
 
 pub(super) fn infer_grid_sample(ctx: &Context<'_, '_>) -> Ruled<Inferred> {

@@ -72,7 +72,7 @@ impl<'n, 't> Context<'n, 't> {
 
     /// Returns an input that the node only moves: floats, or integers and truth values that a node
     /// has computed.
-    pub(super) fn moved(&self, index: usize) -> Ruled<&'n Value<'t>> {
+    pub(super) fn movable(&self, index: usize) -> Ruled<&'n Value<'t>> {
         match self.optional(index) {
             Some(value) if !value.element.is_float() && value.tensor.is_none() => Ok(value),
             _ => self.data(index),
@@ -216,7 +216,7 @@ impl Inferred {
     }
 
     /// Sets the bounds of the integers of the output.
-    pub(super) fn bounded(self, bounds: Option<Bounds>) -> Self {
+    pub(super) fn with_bounds(self, bounds: Option<Bounds>) -> Self {
         Self { bounds, ..self }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn infer_clip(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 
 pub(super) fn infer_cast(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(1, 1)?;
-    let input = ctx.moved(0)?;
+    let input = ctx.movable(0)?;
     let element = match ctx.integer_attribute("to", 0) {
         1 => Element::Float32,
         7 => Element::Int64,
@@ -70,7 +70,7 @@ pub(super) fn infer_cast(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         (Element::Int32 | Element::Int64, Element::Int64) => input.bounds,
         _ => None,
     };
-    Ok(Inferred::one(element, input.shape.clone())?.bounded(bounds))
+    Ok(Inferred::one(element, input.shape.clone())?.with_bounds(bounds))
 }
 
 pub(super) fn infer_batch_norm(ctx: &Context<'_, '_>) -> Ruled<Inferred> {

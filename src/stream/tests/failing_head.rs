@@ -1,4 +1,5 @@
-//! Tests of a head that is not linear and fails (docs/stream-contract.md#heads-that-are-not-linear).
+//! Tests of a head that is not linear and fails
+//! (docs/stream-contract.md#heads-that-are-not-linear).
 
 use super::frame_network::FrameNetwork;
 use super::network::{config, push_at, wait};
