@@ -36,7 +36,6 @@ pub struct ModelPackage {
     /// The contents of the whole file.
     pub bytes: Arc<[u8]>,
     /// What a runtime needs for each part, in the order of [`ModelSpec::parts`].
-    #[cfg_attr(not(feature = "rten"), allow(dead_code, reason = "only rten needs it"))]
     pub(crate) costs: Vec<Arc<Cost>>,
 }
 
@@ -79,6 +78,13 @@ impl ModelPackage {
         let spec = metadata::parse_spec(&file.metadata, graph_sha256, to_hex(&sha256))?;
         let costs = check_graphs(&file, &spec)?.into_iter().map(Arc::new).collect();
         Ok(Self { spec, bytes: bytes.into(), costs })
+    }
+
+    /// Returns the first operator of the graph that only ONNX Runtime runs, or `None` if every
+    /// provider runs the package.
+    #[must_use]
+    pub fn runtime_operator(&self) -> Option<&'static str> {
+        self.costs.iter().find_map(|cost| cost.runtime_operator)
     }
 
     /// Returns the models of all parts of a package with frame steps, or `None` for any other

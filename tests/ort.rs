@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tteview::frame::FrameView;
 use tteview::{Engine, EngineConfig, ModelPackage, Result, Status, Stream, StreamConfig};
+use tteview_compiler::{CompileOptions, Label, LabelSet, compile};
 
 const PACKAGES: [&str; 2] = ["standin.stream.onnx", "standin.clip.onnx"];
 const WIDTH: u32 = 96;
@@ -199,4 +200,30 @@ fn a_process_keeps_its_first_runtime_library() {
     let (folder, name) = (library.parent().unwrap(), library.file_name().unwrap());
     let other_path = folder.join("..").join(folder.file_name().unwrap()).join(name);
     assert!(create_with(Some(other_path)).is_ok(), "the same file by another path");
+}
+
+/// Compiles a network that selects tokens with TopK.
+fn compile_selection() -> ModelPackage {
+    let source = include_bytes!("../tools/compiler/testdata/exported/token_pruning.onnx");
+    let label = |i| Label { code: format!("L{i}"), name: format!("{i}"), ..Label::default() };
+    let labels: LabelSet = (0..3).map(label).collect();
+    let compiled = compile(source.to_vec(), &CompileOptions::new("m", labels)).unwrap();
+    ModelPackage::from_bytes(compiled.clip.bytes, None).unwrap()
+}
+
+#[test]
+#[ignore = "needs TTEVIEW_ORT_DYLIB; `cargo xtask test` runs it"]
+fn only_onnx_runtime_runs_a_package_with_its_operators() {
+    let package = compile_selection();
+    assert_eq!(package.runtime_operator(), Some("TopK"));
+    let error = try_engine(package.clone(), &["embedded"]).err().expect("embedded lacks TopK");
+    assert_eq!(error.status(), Status::Unsupported);
+    assert!(error.message().contains("TopK") && error.message().contains("cpu"), "{error}");
+    let engine = try_engine(package, &["embedded", "cpu"]).unwrap();
+    assert_eq!(engine.report().provider, "cpu");
+    assert!(engine.prepare().unwrap() < 1e-4);
+    let labelled = acquire_once(&engine, 12, 5);
+    assert!((labelled.scores.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{:?}", labelled.scores);
+    assert_eq!(top_label(&labelled.scores), labelled.label.map(|label| label as usize));
+    assert_eq!(load_package(PACKAGES[0]).runtime_operator(), None);
 }

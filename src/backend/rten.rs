@@ -65,8 +65,16 @@ struct RtenSession {
 /// # Errors
 /// Returns [`Status::ModelInvalid`] if the graph cannot be loaded, or [`Status::ModelMismatch`] if
 /// an input or output does not match the metadata, [`Status::OutOfMemory`] if memory is missing, or
-/// [`Status::System`] if a thread cannot be started.
+/// [`Status::System`] if a thread cannot be started, or [`Status::Unsupported`] if only ONNX Runtime
+/// runs the graph.
 pub(crate) fn load(package: &ModelPackage, config: &EngineConfig) -> Result<Arc<dyn Backend>> {
+    if let Some(operator) = package.runtime_operator() {
+        let message = format!(
+            "the package contains the operator {operator}, which only ONNX Runtime runs; use one \
+             of its providers, for example cpu"
+        );
+        return Err(Error::new(Status::Unsupported, message));
+    }
     // The models of frame steps are copies of the parts of the package.
     let copies = if package.spec.frame_steps.is_some() { package.bytes.len() } else { 0 };
     check_budget("loading the model", copies)?;

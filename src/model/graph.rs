@@ -7,6 +7,7 @@
 //! fit. Nothing here recurses.
 
 mod axes;
+mod computed;
 mod context;
 mod cost;
 mod element;
@@ -28,17 +29,18 @@ use super::spec::Mode;
 use super::wire::Reader;
 use crate::error::{Error, Result, Status};
 use crate::memory::{out_of_memory, push_value};
-use context::{Context, Inferred, Value};
+use context::{Context, Inferred, Value, check_description, find_constant};
 pub(crate) use cost::Cost;
 use cost::count_parts;
 #[cfg(test)]
 pub(super) use operators::OPERATORS;
 use operators::Operator;
+pub(super) use operators::Scope;
 pub use parts::FrameModels;
 pub(super) use parts::split_frame_models;
-use proto::{AttributeValue, Graph, Node, ValueInfo};
+use proto::{Graph, Node, ValueInfo};
 use std::collections::HashMap;
-use tensor::{Element, Tensor};
+use tensor::Tensor;
 
 /// A value while the graph is checked.
 struct Slot<'t> {
@@ -72,10 +74,6 @@ struct Checker<'t> {
     max_constant_bytes: u64,
 }
 
-fn invalid(message: String) -> Error {
-    Error::new(Status::ModelInvalid, message)
-}
-
 /// Checks a graph.
 ///
 /// # Errors
@@ -95,7 +93,12 @@ pub(super) fn check(graph: Reader<'_>, opset: i64, mode: Mode) -> Result<Cost> {
         max_constant_bytes: limits::MAX_CONSTANT_BYTES + limits::CONSTANT_BYTES_PER_BYTE * size,
     };
     for input in &graph.inputs {
-        let value = Value { element: input.element, shape: input.shape.clone(), tensor: None };
+        let value = Value {
+            element: input.element,
+            shape: input.shape.clone(),
+            tensor: None,
+            bounds: None,
+        };
         checker.define(input.name, Slot::new(value, false))?;
     }
     for tensor in &graph.initializers {
@@ -114,8 +117,17 @@ pub(super) fn check(graph: Reader<'_>, opset: i64, mode: Mode) -> Result<Cost> {
     Ok(checker.finish())
 }
 
+fn invalid(message: String) -> Error {
+    Error::new(Status::ModelInvalid, message)
+}
+
 fn tensor_value<'t>(tensor: &'t Tensor<'t>) -> Value<'t> {
-    Value { element: tensor.element, shape: tensor.shape.clone(), tensor: Some(tensor) }
+    Value {
+        element: tensor.element,
+        shape: tensor.shape.clone(),
+        tensor: Some(tensor),
+        bounds: None,
+    }
 }
 
 impl<'t> Slot<'t> {
@@ -133,7 +145,9 @@ impl<'t> Slot<'t> {
     }
 
     fn bytes(&self) -> u64 {
-        shape::multiply(&self.value.shape).saturating_mul(4)
+        // A runtime may convert float16 to float32.
+        let bytes = self.value.element.bytes().max(4) as u64;
+        shape::multiply(&self.value.shape).saturating_mul(bytes)
     }
 }
 
@@ -170,7 +184,7 @@ impl<'t> Checker<'t> {
     }
 
     fn permits(&self, operator: &Operator) -> bool {
-        self.mode == Mode::Window || !operator.is_window_only
+        self.mode == Mode::Window || operator.scope == Scope::Any
     }
 
     fn mode_name(&self) -> &'static str {
@@ -218,7 +232,13 @@ impl<'t> Checker<'t> {
         };
         let values = inputs.iter().map(find).collect();
         let context = Context { node, inputs: values, opset: self.opset };
-        let Inferred { outputs, work } = (operator.infer)(&context)?;
+        let Inferred { outputs, work, bounds } = (operator.infer)(&context)?;
+        if operator.scope == Scope::OnnxRuntime || computed::has_integers(&context, &outputs) {
+            if self.mode == Mode::Stream {
+                return Err("a stream package must compute only floats".into());
+            }
+            self.cost.runtime_operator.get_or_insert(operator.name);
+        }
         let shapes = outputs.iter().map(|(_, shape)| &shape[..]);
         let scratch_bytes = scratch::bound_bytes(&context, shapes);
         let kernel_bytes = match operator.name {
@@ -243,9 +263,9 @@ impl<'t> Checker<'t> {
             }
         }
         for (&name, (element, shape)) in node.outputs.iter().zip(outputs) {
-            let value = match find_constant(node, operator) {
+            let value = match find_constant(node) {
                 Some(tensor) => tensor_value(tensor),
-                None => Value { element, shape, tensor: None },
+                None => Value { element, shape, tensor: None, bounds },
             };
             let slot = Slot {
                 value,
@@ -370,26 +390,4 @@ impl<'t> Checker<'t> {
         self.cost.value_bytes = sizes.collect();
         self.cost
     }
-}
-
-/// Returns the tensor of a `Constant`.
-fn find_constant<'t>(node: &'t Node<'t>, operator: &Operator) -> Option<&'t Tensor<'t>> {
-    let attribute = node.attributes.iter().find(|_| operator.name == "Constant")?;
-    match &attribute.value {
-        AttributeValue::Tensor(tensor) => Some(tensor),
-        _ => None,
-    }
-}
-
-fn check_description(description: &ValueInfo<'_>, value: &Value<'_>) -> Result<()> {
-    let ValueInfo { name, element, shape } = description;
-    if *element == value.element && *shape == value.shape {
-        return Ok(());
-    }
-    let name = limits::shorten(name);
-    let (found, size): (Element, _) = (value.element, &value.shape);
-    let message = format!(
-        "the value {name:?} must be described as {found:?} {size:?}, got {element:?} {shape:?}"
-    );
-    Err(invalid(message))
 }

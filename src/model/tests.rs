@@ -251,10 +251,12 @@ fn the_documented_operators_are_those_of_the_code() {
     let section = page.split("\n## ").find(|section| section.starts_with("Operators")).unwrap();
     let (_, section) = section.split_once("Every package may contain:").unwrap();
     let (all, window) = section.split_once("A window package may also contain:").unwrap();
-    for (text, is_window_only) in [(all, false), (window, true)] {
+    let (window, runtime) = window.split_once("For ONNX Runtime only, it may contain:").unwrap();
+    let (runtime, _) = runtime.trim_start().split_once("\n\n").unwrap();
+    let scopes = [graph::Scope::Any, graph::Scope::Window, graph::Scope::OnnxRuntime];
+    for (text, scope) in [all, window, runtime].into_iter().zip(scopes) {
         let documented: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
-        let operators =
-            graph::OPERATORS.iter().filter(|operator| operator.is_window_only == is_window_only);
+        let operators = graph::OPERATORS.iter().filter(|operator| operator.scope == scope);
         let expected: Vec<&str> = operators.map(|operator| operator.name).collect();
         assert_eq!(documented, expected);
     }

@@ -4,6 +4,7 @@ mod allocation;
 mod clock;
 mod contract;
 mod ending;
+mod failing_head;
 mod failures;
 mod frame_contract;
 pub(crate) mod frame_network;

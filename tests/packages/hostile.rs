@@ -2,6 +2,7 @@
 
 use super::builder::{Builder, SIDE, floats, indices, int, ints, node, tensor, value};
 use super::deep::{MAX_DEPTH, chain, mixed_chain};
+use super::hostile_computed::computed_cases;
 use super::hostile_messages::{file_cases, message_cases, with_texts};
 use super::hostile_nodes::{attribute_cases, forbidden_operators, window_operators, with_node};
 use super::tree::{Message, write_varint};
@@ -287,6 +288,7 @@ pub(crate) fn hostile_packages() -> Vec<Hostile> {
     let groups = [
         ("operator", forbidden_operators()),
         ("attribute", attribute_cases()),
+        ("computed", computed_cases()),
         ("structure", structure_cases()),
         ("message", message_cases()),
         ("tensor", tensor_cases()),

@@ -4,6 +4,7 @@
 pub(crate) mod builder;
 pub(crate) mod deep;
 pub(crate) mod hostile;
+mod hostile_computed;
 mod hostile_messages;
 mod hostile_nodes;
 pub(crate) mod memory;

@@ -1,5 +1,6 @@
 //! Rules of the operators that select, move or combine values along axes.
 
+use super::computed::check_computed_indices;
 use super::context::{Context, Inferred, count_output};
 use super::shape::{Ruled, broadcast, count_values, multiply, resolve_axes, resolve_axis};
 use crate::model::limits;
@@ -36,7 +37,7 @@ pub(super) fn infer_concat(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 
 pub(super) fn infer_slice(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(3, 5)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let (starts, ends) = (ctx.required_integers(1)?, ctx.required_integers(2)?);
     let count = starts.len();
     let axes = ctx.integers(3)?.unwrap_or_else(|| (0..).take(count).collect());
@@ -61,22 +62,30 @@ pub(super) fn infer_slice(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         let kept = (length - 1) / step + 1;
         set_side(&mut shape, axis, usize::try_from(kept).unwrap_or_default());
     }
-    Inferred::one(input.element, shape)
+    Ok(Inferred::one(input.element, shape)?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_gather(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let axis = resolve_axis(ctx.integer_attribute("axis", 0), input.shape.len())?;
-    let size = i64::try_from(side(&input.shape, axis)).unwrap_or_default();
-    let indices = ctx.required_integers(1)?;
-    if let Some(index) = indices.iter().find(|&&index| !(-size..size).contains(&index)) {
-        return Err(format!("the index {index} does not exist on an axis of {size} values"));
+    let computed = ctx.optional(1).filter(|value| value.tensor.is_none());
+    match computed {
+        Some(_) => check_computed_indices(ctx, 1, side(&input.shape, axis))?,
+        None => {
+            let size = i64::try_from(side(&input.shape, axis)).unwrap_or_default();
+            let indices = ctx.required_integers(1)?;
+            if let Some(index) = indices.iter().find(|&&index| !(-size..size).contains(&index)) {
+                return Err(format!(
+                    "the index {index} does not exist on an axis of {size} values"
+                ));
+            }
+        }
     }
     let (before, after) = input.shape.split_at_checked(axis).unwrap_or_default();
     let indices = ctx.optional(1).map(|value| &value.shape[..]).unwrap_or_default();
     let shape = [before, indices, after.get(1..).unwrap_or_default()].concat();
-    Inferred::one(input.element, shape)
+    Ok(Inferred::one(input.element, shape)?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_pad(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -104,7 +113,7 @@ pub(super) fn infer_pad(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 pub(super) fn infer_reshape(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
     ctx.check_attribute("allowzero", 0)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let len = count_values(&input.shape).unwrap_or_default();
     let mut shape = Vec::new();
     let mut unknown = None;
@@ -123,21 +132,21 @@ pub(super) fn infer_reshape(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     if count_values(&shape) != Some(len) {
         return Err(format!("the shape {shape:?} must have {len} values"));
     }
-    Inferred::one(input.element, shape)
+    Ok(Inferred::one(input.element, shape)?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_expand(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let side = |&dim: &i64| usize::try_from(dim).ok().filter(|&side| side > 0);
     let shape: Option<Vec<usize>> = ctx.required_integers(1)?.iter().map(side).collect();
     let shape = shape.ok_or("the shape must have positive numbers")?;
-    Inferred::one(input.element, broadcast(&input.shape, &shape)?)
+    Ok(Inferred::one(input.element, broadcast(&input.shape, &shape)?)?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_transpose(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(1, 1)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let rank = input.shape.len();
     let perm = match ctx.integers_attribute("perm") {
         None => (0..rank).rev().collect(),
@@ -147,7 +156,7 @@ pub(super) fn infer_transpose(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         Some(perm) => return Err(format!("perm must order the {rank} axes, got {perm:?}")),
     };
     let shape = perm.into_iter().map(|axis| side(&input.shape, axis)).collect();
-    Inferred::one(input.element, shape)
+    Ok(Inferred::one(input.element, shape)?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_reduce_mean(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -194,18 +203,19 @@ pub(super) fn infer_flatten(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 
 pub(super) fn infer_squeeze(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let axes = resolve_axes(&ctx.required_integers(1)?, input.shape.len())?;
     if axes.iter().any(|&axis| side(&input.shape, axis) != 1) {
         return Err("the axes must have the size 1".into());
     }
     let sides = input.shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
-    Inferred::one(input.element, sides.map(|(_, &side)| side).collect())
+    Ok(Inferred::one(input.element, sides.map(|(_, &side)| side).collect())?
+        .with_bounds(input.bounds))
 }
 
 pub(super) fn infer_unsqueeze(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
-    let input = ctx.data(0)?;
+    let input = ctx.movable(0)?;
     let added = ctx.required_integers(1)?;
     if added.len() > limits::MAX_RANK {
         return Err(format!("axes must have at most {} entries", limits::MAX_RANK));
@@ -215,7 +225,7 @@ pub(super) fn infer_unsqueeze(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     let mut sides = input.shape.iter().copied();
     let shape =
         (0..rank).map(|axis| if axes.contains(&axis) { 1 } else { sides.next().unwrap_or(1) });
-    Inferred::one(input.element, shape.collect())
+    Ok(Inferred::one(input.element, shape.collect())?.with_bounds(input.bounds))
 }
 
 pub(super) fn infer_split(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -237,5 +247,5 @@ pub(super) fn infer_split(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
         set_side(&mut shape, axis, part);
         (input.element, shape)
     });
-    Ok(Inferred { outputs: outputs.collect(), work: count_output(&input.shape)? })
+    Ok(Inferred { outputs: outputs.collect(), work: count_output(&input.shape)?, bounds: None })
 }

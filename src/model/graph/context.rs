@@ -1,8 +1,9 @@
 //! What the rule of an operator sees of a node: its inputs, its arguments and its attributes.
 
-use super::proto::{AttributeValue, Node};
+use super::proto::{AttributeValue, Node, ValueInfo};
 use super::shape::{Ruled, count_values};
 use super::tensor::{Element, Tensor};
+use crate::error::{Error, Result, Status};
 use crate::model::limits;
 
 /// A value of the graph.
@@ -12,7 +13,12 @@ pub(super) struct Value<'t> {
     pub(super) shape: Vec<usize>,
     /// The data, if the value is an initializer or the result of a `Constant`.
     pub(super) tensor: Option<&'t Tensor<'t>>,
+    /// Smallest and largest integer that a node can compute, if both are known.
+    pub(super) bounds: Option<Bounds>,
 }
+
+/// The smallest and the largest integer of a value.
+pub(super) type Bounds = (i64, i64);
 
 /// The result of a node.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub(super) struct Inferred {
     pub(super) outputs: Vec<(Element, Vec<usize>)>,
     /// Number of multiply-adds, or of values if the operator does not multiply.
     pub(super) work: u64,
+    /// Bounds of the output with integers, if there is one and they are known.
+    pub(super) bounds: Option<Bounds>,
 }
 
 /// A node and the values that it reads.
@@ -60,6 +68,24 @@ impl<'n, 't> Context<'n, 't> {
             ));
         }
         Ok(value)
+    }
+
+    /// Returns an input that the node only moves: floats, or integers and truth values that a node
+    /// has computed.
+    pub(super) fn movable(&self, index: usize) -> Ruled<&'n Value<'t>> {
+        match self.optional(index) {
+            Some(value) if !value.element.is_float() && value.tensor.is_none() => Ok(value),
+            _ => self.data(index),
+        }
+    }
+
+    /// Returns the bounds of the integers of an input: those of a constant, or those that follow
+    /// from the nodes that compute it.
+    pub(super) fn bounds(&self, index: usize) -> Ruled<Option<Bounds>> {
+        let Some(value) = self.optional(index) else { return Ok(None) };
+        let Some(tensor) = value.tensor else { return Ok(value.bounds) };
+        let integers = tensor.integers()?;
+        Ok(integers.iter().min().copied().zip(integers.iter().max().copied()))
     }
 
     /// Returns the integers of an argument, which must be a constant vector or scalar, or `None` if
@@ -134,6 +160,14 @@ impl<'n, 't> Context<'n, 't> {
         }
     }
 
+    /// Returns a text attribute.
+    pub(super) fn text_attribute(&self, name: &str) -> Option<&'n str> {
+        match self.attribute(name) {
+            Some(AttributeValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Returns an attribute that is a list of integers.
     pub(super) fn integers_attribute(&self, name: &str) -> Option<&'n [i64]> {
         match self.attribute(name) {
@@ -172,13 +206,18 @@ impl Inferred {
     /// Returns the result of a node with one output whose work is the number of its values.
     pub(super) fn one(element: Element, shape: Vec<usize>) -> Ruled<Self> {
         let work = count_output(&shape)?;
-        Ok(Self { outputs: vec![(element, shape)], work })
+        Ok(Self { outputs: vec![(element, shape)], work, bounds: None })
     }
 
     /// Returns the result of a node with one output.
     pub(super) fn with_work(element: Element, shape: Vec<usize>, work: u64) -> Ruled<Self> {
         let values = count_output(&shape)?;
-        Ok(Self { outputs: vec![(element, shape)], work: work.max(values) })
+        Ok(Self { outputs: vec![(element, shape)], work: work.max(values), bounds: None })
+    }
+
+    /// Sets the bounds of the integers of the output.
+    pub(super) fn with_bounds(self, bounds: Option<Bounds>) -> Self {
+        Self { bounds, ..self }
     }
 }
 
@@ -192,4 +231,27 @@ pub(super) fn count_output(shape: &[usize]) -> Ruled<u64> {
         Some(count) => Ok(count as u64),
         None => Err(format!("the output must have 1 to {max} values, got the shape {shape:?}")),
     }
+}
+
+/// Returns the tensor of a `Constant`.
+pub(super) fn find_constant<'t>(node: &'t Node<'t>) -> Option<&'t Tensor<'t>> {
+    let attribute = node.attributes.iter().find(|_| node.operator == "Constant")?;
+    match &attribute.value {
+        AttributeValue::Tensor(tensor) => Some(tensor),
+        _ => None,
+    }
+}
+
+/// Checks what the file says about a value.
+pub(super) fn check_description(description: &ValueInfo<'_>, value: &Value<'_>) -> Result<()> {
+    let ValueInfo { name, element, shape } = description;
+    if *element == value.element && *shape == value.shape {
+        return Ok(());
+    }
+    let name = limits::shorten(name);
+    let (found, size) = (value.element, &value.shape);
+    let message = format!(
+        "the value {name:?} must be described as {found:?} {size:?}, got {element:?} {shape:?}"
+    );
+    Err(Error::new(Status::ModelInvalid, message))
 }

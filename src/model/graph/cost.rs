@@ -24,6 +24,8 @@ pub(crate) struct Cost {
     pub(crate) part_count: u64,
     /// Number of nodes on the longest path.
     pub(crate) depth: usize,
+    /// First operator that only ONNX Runtime runs.
+    pub(crate) runtime_operator: Option<&'static str>,
 }
 
 /// Returns [`Cost::part_count`] of a graph.

@@ -9,6 +9,7 @@ pub(super) enum Element {
     Float16,
     Int32,
     Int64,
+    Bool,
 }
 
 impl Element {
@@ -17,11 +18,12 @@ impl Element {
             1 => Ok(Self::Float32),
             6 => Ok(Self::Int32),
             7 => Ok(Self::Int64),
+            9 => Ok(Self::Bool),
             10 => Ok(Self::Float16),
             _ => {
                 let problem = format!(
-                    "byte {at}: a tensor must have float32, float16, int32 or int64 elements, got \
-                     the type {number}"
+                    "byte {at}: a tensor must have float32, float16, int32, int64 or bool \
+                     elements, got the type {number}"
                 );
                 Err(Error::new(Status::Unsupported, problem))
             }
@@ -30,6 +32,7 @@ impl Element {
 
     pub(super) fn bytes(self) -> usize {
         match self {
+            Self::Bool => 1,
             Self::Float16 => 2,
             Self::Float32 | Self::Int32 => 4,
             Self::Int64 => 8,

@@ -1,5 +1,6 @@
 //! Rules of the operators that compute each value of the result from the values at one position.
 
+use super::computed::{has_computed_integers, infer_integers};
 use super::context::{Context, Inferred};
 use super::shape::{Ruled, broadcast, multiply, resolve_axis};
 use super::tensor::Element;
@@ -18,6 +19,11 @@ pub(super) fn infer_softmax(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 pub(super) fn infer_binary(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(2, 2)?;
     infer_variadic(ctx)
+}
+
+/// Rule of Add, Sub and Mul, which also compute indices.
+pub(super) fn infer_arithmetic(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
+    if has_computed_integers(ctx) { infer_integers(ctx) } else { infer_binary(ctx) }
 }
 
 pub(super) fn infer_variadic(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
@@ -47,12 +53,24 @@ pub(super) fn infer_clip(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
 
 pub(super) fn infer_cast(ctx: &Context<'_, '_>) -> Ruled<Inferred> {
     ctx.check_inputs(1, 1)?;
+    let input = ctx.movable(0)?;
     let element = match ctx.integer_attribute("to", 0) {
         1 => Element::Float32,
+        7 => Element::Int64,
+        9 => Element::Bool,
         10 => Element::Float16,
-        other => return Err(format!("to must be float32 (1) or float16 (10), got {other}")),
+        other => {
+            return Err(format!(
+                "to must be float32 (1), float16 (10), int64 (7) or bool (9), got {other}"
+            ));
+        }
     };
-    Inferred::one(element, ctx.data(0)?.shape.clone())
+    let bounds = match (input.element, element) {
+        (Element::Bool, Element::Int64) => Some((0, 1)),
+        (Element::Int32 | Element::Int64, Element::Int64) => input.bounds,
+        _ => None,
+    };
+    Ok(Inferred::one(element, input.shape.clone())?.with_bounds(bounds))
 }
 
 pub(super) fn infer_batch_norm(ctx: &Context<'_, '_>) -> Ruled<Inferred> {

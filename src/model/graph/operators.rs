@@ -6,10 +6,14 @@ use super::axes::{
     infer_reduce_sum, infer_reshape, infer_slice, infer_split, infer_squeeze, infer_transpose,
     infer_unsqueeze,
 };
+use super::computed::{
+    infer_arg, infer_comparison, infer_cum_sum, infer_gather_elements, infer_grid_sample,
+    infer_logic, infer_top_k, infer_where,
+};
 use super::context::{Context, Inferred};
 use super::elementwise::{
-    infer_batch_norm, infer_binary, infer_cast, infer_clip, infer_constant, infer_softmax,
-    infer_unary, infer_variadic,
+    infer_arithmetic, infer_batch_norm, infer_binary, infer_cast, infer_clip, infer_constant,
+    infer_softmax, infer_unary, infer_variadic,
 };
 use super::proto::{Attribute, AttributeValue};
 use super::shape::Ruled;
@@ -29,10 +33,21 @@ enum Kind {
 /// An operator that a package may contain.
 pub(in crate::model) struct Operator {
     pub(in crate::model) name: &'static str,
-    /// Whether only window packages may contain the operator.
-    pub(in crate::model) is_window_only: bool,
+    /// The packages that may contain the operator.
+    pub(in crate::model) scope: Scope,
     attributes: &'static [(&'static str, Kind)],
     pub(super) infer: fn(&Context<'_, '_>) -> Ruled<Inferred>,
+}
+
+/// The packages that may contain an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Scope {
+    /// Every package.
+    Any,
+    /// Window packages.
+    Window,
+    /// Window packages, which then run only on the providers of ONNX Runtime.
+    OnnxRuntime,
 }
 
 type Attributes = &'static [(&'static str, Kind)];
@@ -81,18 +96,30 @@ const GEMM: Attributes = &[
 const BATCH_NORM: Attributes =
     &[("epsilon", Kind::Float), ("momentum", Kind::Float), ("training_mode", Kind::Integer)];
 
+const ARG: Attributes =
+    &[("axis", Kind::Integer), ("keepdims", Kind::Integer), ("select_last_index", Kind::Integer)];
+const CUM_SUM: Attributes = &[("exclusive", Kind::Integer), ("reverse", Kind::Integer)];
+const GRID_SAMPLE: Attributes =
+    &[("align_corners", Kind::Integer), ("mode", Kind::Text), ("padding_mode", Kind::Text)];
+const TOP_K: Attributes =
+    &[("axis", Kind::Integer), ("largest", Kind::Integer), ("sorted", Kind::Integer)];
+
 const fn any(name: &'static str, attributes: Attributes, infer: Rule) -> Operator {
-    Operator { name, is_window_only: false, attributes, infer }
+    Operator { name, scope: Scope::Any, attributes, infer }
 }
 
 const fn window(name: &'static str, attributes: Attributes, infer: Rule) -> Operator {
-    Operator { name, is_window_only: true, attributes, infer }
+    Operator { name, scope: Scope::Window, attributes, infer }
+}
+
+const fn runtime(name: &'static str, attributes: Attributes, infer: Rule) -> Operator {
+    Operator { name, scope: Scope::OnnxRuntime, attributes, infer }
 }
 
 /// The operators. The first list contains everything that the compiler writes, and `Expand`.
 pub(in crate::model) const OPERATORS: &[Operator] = &[
     any("Abs", NONE, infer_unary),
-    any("Add", NONE, infer_binary),
+    any("Add", NONE, infer_arithmetic),
     any("AveragePool", AVERAGE_POOL, infer_pool),
     any("Cast", &[("to", Kind::Integer)], infer_cast),
     any("Clip", NONE, infer_clip),
@@ -115,7 +142,7 @@ pub(in crate::model) const OPERATORS: &[Operator] = &[
     any("Max", NONE, infer_variadic),
     any("MaxPool", MAX_POOL, infer_pool),
     any("Min", NONE, infer_variadic),
-    any("Mul", NONE, infer_binary),
+    any("Mul", NONE, infer_arithmetic),
     any("Pad", &[("mode", Kind::Text)], infer_pad),
     any("ReduceMax", REDUCE, infer_reduce_mean),
     any("ReduceMean", REDUCE, infer_reduce_mean),
@@ -126,7 +153,7 @@ pub(in crate::model) const OPERATORS: &[Operator] = &[
     any("Softmax", AXIS, infer_softmax),
     any("Softplus", NONE, infer_unary),
     any("Sqrt", NONE, infer_unary),
-    any("Sub", NONE, infer_binary),
+    any("Sub", NONE, infer_arithmetic),
     any("Tanh", NONE, infer_unary),
     any("Transpose", &[("perm", Kind::Integers)], infer_transpose),
     window("BatchNormalization", BATCH_NORM, infer_batch_norm),
@@ -139,6 +166,29 @@ pub(in crate::model) const OPERATORS: &[Operator] = &[
     window("Split", AXIS, infer_split),
     window("Squeeze", NONE, infer_squeeze),
     window("Unsqueeze", NONE, infer_unsqueeze),
+    runtime("And", NONE, infer_logic),
+    runtime("ArgMax", ARG, infer_arg),
+    runtime("ArgMin", ARG, infer_arg),
+    runtime("Ceil", NONE, infer_unary),
+    runtime("Cos", NONE, infer_unary),
+    runtime("CumSum", CUM_SUM, infer_cum_sum),
+    runtime("Equal", NONE, infer_comparison),
+    runtime("Floor", NONE, infer_unary),
+    runtime("GatherElements", AXIS, infer_gather_elements),
+    runtime("Greater", NONE, infer_comparison),
+    runtime("GreaterOrEqual", NONE, infer_comparison),
+    runtime("GridSample", GRID_SAMPLE, infer_grid_sample),
+    runtime("Less", NONE, infer_comparison),
+    runtime("LessOrEqual", NONE, infer_comparison),
+    runtime("Not", NONE, infer_logic),
+    runtime("Or", NONE, infer_logic),
+    runtime("Pow", NONE, infer_binary),
+    runtime("Round", NONE, infer_unary),
+    runtime("Sign", NONE, infer_unary),
+    runtime("Sin", NONE, infer_unary),
+    runtime("TopK", TOP_K, infer_top_k),
+    runtime("Where", NONE, infer_where),
+    runtime("Xor", NONE, infer_logic),
 ];
 
 impl Operator {

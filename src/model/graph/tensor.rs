@@ -4,7 +4,7 @@ pub(super) use super::element::Element;
 use super::fields::{read_name, unsupported_field};
 use super::shape::count_values;
 use super::typed::{FLOAT_DATA, INT32_DATA, INT64_DATA, TypedData};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::model::limits;
 use crate::model::wire::{Reader, invalid, set_once};
 
@@ -66,6 +66,11 @@ impl<'a> Tensor<'a> {
             }
         }
         let element = Element::from_number(kind.unwrap_or_default(), start)?;
+        if element == Element::Bool {
+            // The runtimes differ in what they read for a byte that is neither 0 nor 1.
+            let problem = format!("byte {start}: a package must not contain constant truth values");
+            return Err(Error::new(Status::Unsupported, problem));
+        }
         let (shape, len) = read_shape(&dims, start)?;
         let name = name.unwrap_or_default();
         let typed = typed.map(|field| TypedData::read(message, field, element)).transpose()?;
@@ -128,7 +133,7 @@ impl<'a> Tensor<'a> {
         let value = match self.element {
             Element::Float32 => bits.map(f32::from_bits),
             Element::Float16 => bits.and_then(|bits| u16::try_from(bits).ok()).map(half_to_single),
-            Element::Int32 | Element::Int64 => None,
+            Element::Int32 | Element::Int64 | Element::Bool => None,
         };
         value.ok_or_else(|| "an argument must be a constant with one float".into())
     }

@@ -1,9 +1,13 @@
 //! Tests of the cost of a graph, and of the values of tensors.
 
+mod computed;
 mod rules;
 
 use super::*;
 use crate::model::onnx_file;
+use context::Bounds;
+use proto::AttributeValue;
+use tensor::Element;
 
 fn cost_of(bytes: &[u8], mode: Mode) -> Cost {
     let file = onnx_file::read(bytes).unwrap();

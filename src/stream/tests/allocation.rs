@@ -7,10 +7,13 @@ use super::network::Network;
 use crate::classifier::rules::{EarlyStop, ViewChange};
 use crate::counting::allocations;
 use crate::frame::{FrameView, Geometry, PixelFormat, Region};
+use crate::model::part::Part;
 use crate::model::{ChannelOrder, ModelPackage, ModelSpec, Resize, ResizeMethod};
 use crate::preprocess::Preprocess;
 use crate::stream::Stream;
 use crate::stream::config::{Drive, StreamConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const STEP_NS: i64 = 33_333_333;
 
@@ -94,9 +97,18 @@ fn the_worker_allocates_nothing_after_the_first_acquisition() {
 
 #[test]
 fn the_lanes_of_frame_steps_allocate_nothing_after_that() {
-    for alpha in [1, 4] {
+    for (alpha, has_head) in [(1, false), (1, true), (4, false), (4, true)] {
         let mut network = FrameNetwork::new(alpha, alpha / 2);
         network.spec.sample_interval_ns = STEP_NS;
+        if has_head {
+            network.add_head();
+        }
+        let head_runs = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&head_runs);
+        network.during = Box::new(move |part, _| {
+            count.fetch_add(u64::from(part == Part::Head), Ordering::SeqCst);
+            Ok(())
+        });
         let engine = FrameNetwork { runs: None, ..network }.engine();
         for publish_each_sample in [false, true] {
             let config = StreamConfig {
@@ -114,10 +126,11 @@ fn the_lanes_of_frame_steps_allocate_nothing_after_that() {
             acquire(&mut stream, &geometries);
             for _ in 0..3 {
                 let (allocated, chunks) = acquire(&mut stream, &geometries);
-                assert_eq!(allocated, 0, "alpha {alpha}");
+                assert_eq!(allocated, 0, "alpha {alpha}, head {has_head}");
                 assert!(chunks > 5, "the network ran {chunks} times");
             }
         }
+        assert_eq!(head_runs.load(Ordering::SeqCst) > 5, has_head);
     }
 }
 

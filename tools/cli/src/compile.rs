@@ -190,6 +190,13 @@ impl Compile {
         if let Some(reason) = &compiled.window_only_reason {
             print_line(&format!("window mode only: {reason}"))?;
         }
+        if let Some(operator) = compiled.runtime_operator {
+            print_line(&format!(
+                "ONNX Runtime only: the package contains {operator} as it is in the source, so the \
+                 provider embedded does not run it, and the network does not stream; use a provider \
+                 of ONNX Runtime, such as cpu"
+            ))?;
+        }
         if let Some(reason) = &compiled.chunk_steps_reason {
             print_line(&format!("chunk steps, because frame steps are not possible: {reason}"))?;
         }

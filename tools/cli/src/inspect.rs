@@ -97,6 +97,7 @@ fn to_json(inspection: &Inspection) -> Value {
         "parameters": inspection.parameters,
         "opset": inspection.opset,
         "operators": inspection.operators,
+        "runtime_operator": inspection.runtime_operator,
         "metadata": metadata,
     })
 }

@@ -203,7 +203,8 @@ impl Analysis<'_> {
             | Op::Transpose { .. }
             | Op::Gemm { .. }
             | Op::MatMul
-            | Op::BatchNorm { .. } => first,
+            | Op::BatchNorm { .. }
+            | Op::Kept(_) => first,
         })
     }
 

@@ -6,7 +6,7 @@ use crate::frame_plan::{FramePlan, plan_frames};
 use crate::graph::Recurrence;
 use crate::label_rule::LabelRule;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
-use crate::lowered::LoweredGraph;
+use crate::lowered::{LoweredGraph, LoweredOp};
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
 use crate::onnx::GraphProto;
 use crate::options::{CompileOptions, Precision, Steps};
@@ -55,7 +55,8 @@ impl PackageKind {
 ///
 /// The same source and options always give the same bytes. For a network that is not chunk-causal,
 /// the result contains only a clip package, and [`CompiledNetwork::window_only_reason`] contains
-/// the reason.
+/// the reason. If only ONNX Runtime runs the clip package,
+/// [`CompiledNetwork::runtime_operator`] contains an operator that is the reason.
 ///
 /// # Errors
 /// Returns one of these errors:
@@ -117,17 +118,27 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         is_causal: timing.can_stream(),
         source_sha256,
     };
+    let runtime_operator = clip.nodes.iter().find_map(|node| match &node.op {
+        LoweredOp::Kept(kept) => Some(kept.operator),
+        _ => None,
+    });
     let clip = build_package(&common, PackageKind::Clip, clip, &[], result)?;
     let mut compiled = CompiledNetwork {
         clip,
         stream: None,
         window_only_reason: None,
         chunk_steps_reason: None,
+        runtime_operator,
         logits,
         notes,
     };
     if !timing.can_stream() {
         compiled.window_only_reason = Some(timing.obstacles.join("; "));
+        return Ok(compiled);
+    }
+    if let Some(operator) = compiled.runtime_operator {
+        // The operator may follow the mean over time, where it would be part of the head.
+        compiled.window_only_reason = Some(format!("only ONNX Runtime runs {operator}"));
         return Ok(compiled);
     }
     let plan = match options.steps {

@@ -1,5 +1,6 @@
 //! Pass 8: encodes a lowered graph as ONNX. The same graph always gives the same bytes.
 
+use crate::kept::{KeptAttribute, KeptOp};
 use crate::lowered::{LoweredGraph, LoweredId, LoweredNode, LoweredOp, Window2d};
 use crate::onnx::{
     AttributeProto, DimensionProto, EncodedModelProto, GraphProto, NodeProto, OperatorSetIdProto,
@@ -135,6 +136,9 @@ impl<'a> Exporter<'a> {
     }
 
     fn export_node(&mut self, node: &LoweredNode) {
+        if let LoweredOp::Kept(kept) = &node.op {
+            return self.export_kept(node, kept);
+        }
         let mut inputs: Vec<String> = node.inputs.iter().map(|&id| self.export_input(id)).collect();
         let dtype = self.graph.dtype(node.output);
         let (op, attributes) = match &node.op {
@@ -203,9 +207,27 @@ impl<'a> Exporter<'a> {
             LoweredOp::Softmax(axis) => ("Softmax", vec![int("axis", *axis as i64)]),
             LoweredOp::LogSoftmax(axis) => ("LogSoftmax", vec![int("axis", *axis as i64)]),
             LoweredOp::Cast(to) => ("Cast", vec![int("to", element_type(*to).into())]),
+            LoweredOp::Kept(kept) => (kept.operator, vec![]),
         };
         let output = self.names[node.output.0].clone();
         self.push_node(op, inputs, output, attributes);
+    }
+
+    /// Writes a node as it is in the source. An output that the graph does not read gets a name,
+    /// because ONNX does not permit every operator to leave outputs out.
+    fn export_kept(&mut self, node: &LoweredNode, kept: &KeptOp) {
+        let input = node.inputs.iter().map(|&id| self.export_input(id)).collect();
+        let name = self.names[node.output.0].clone();
+        let attribute = kept.attributes.iter().map(|(name, value)| match value {
+            KeptAttribute::Integer(value) => int(name, *value),
+            KeptAttribute::Text(value) => text(name, value),
+        });
+        let attribute = attribute.collect();
+        self.push_node(kept.operator, input, name.clone(), attribute);
+        if let Some(node) = self.nodes.last_mut() {
+            let output = |i| if i == kept.output { name.clone() } else { format!("{name}_{i}") };
+            node.output = (0..kept.outputs).map(output).collect();
+        }
     }
 
     /// Returns the input of the node that replaces a slice and the slices merged into it, and the
@@ -295,6 +317,7 @@ fn element_type(dtype: DType) -> i32 {
         DType::F32 => data_type::FLOAT,
         DType::F16 => data_type::FLOAT16,
         DType::I64 => data_type::INT64,
+        DType::Bool => data_type::BOOL,
     }
 }
 
@@ -332,6 +355,15 @@ fn float(name: &str, value: f32) -> AttributeProto {
         name: name.into(),
         f: Some(value),
         r#type: attribute_type::FLOAT,
+        ..Default::default()
+    }
+}
+
+fn text(name: &str, value: &'static str) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        s: Some(Bytes::from_static(value.as_bytes())),
+        r#type: attribute_type::STRING,
         ..Default::default()
     }
 }

@@ -6,6 +6,7 @@
 //! nodes in this graph.
 
 use crate::error::{CompileError, NodeRef, Result};
+use crate::kept::KeptOp;
 use crate::lowered::Function;
 use crate::tensor::{DType, Tensor};
 
@@ -118,6 +119,8 @@ pub(crate) enum Op {
     /// The value of the frame before, `[T,F]`, and zeros for the first frame. The operand shows
     /// only the axis of the frames; [`Graph::states`] contains the value that is delayed.
     Previous,
+    /// An operator that the package contains as it is in the source.
+    Kept(KeptOp),
 }
 
 /// The form of recurrent layers that run forwards.

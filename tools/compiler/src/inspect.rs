@@ -43,6 +43,8 @@ pub struct Inspection {
     pub parameters: u64,
     /// Number of nodes for each operator.
     pub operators: BTreeMap<String, usize>,
+    /// First operator that only ONNX Runtime runs. It is `None` if every provider runs the graph.
+    pub runtime_operator: Option<&'static str>,
     /// Version of the ONNX operator set.
     pub opset: i64,
     /// The metadata entries whose keys begin with `tteview.`. The map omits this prefix and is
@@ -163,6 +165,10 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
     for node in &graph.nodes {
         *operators.entry(node.source_op.clone()).or_insert(0) += 1;
     }
+    let runtime_operator = graph.nodes.iter().find_map(|node| match &node.op {
+        Op::Kept(kept) => Some(kept.operator),
+        _ => None,
+    });
     let frame_steps = match Division::read(&metadata)? {
         Some(division) => Some(inspect_parts(bytes, &metadata, &division)?),
         None => None,
@@ -179,6 +185,7 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
         frame_steps,
         parameters: count_parameters(graph),
         operators,
+        runtime_operator,
         opset: model.opset,
         metadata,
     })
@@ -314,6 +321,9 @@ impl fmt::Display for Inspection {
             }
         }
         writeln!(f, "{:<14} {:.3} M", "parameters", self.parameters as f64 / 1e6)?;
+        if let Some(operator) = self.runtime_operator {
+            writeln!(f, "{:<14} only those of ONNX Runtime, because of {operator}", "providers")?;
+        }
         let operators: Vec<String> =
             self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
         writeln!(f, "{:<14} opset {}: {}", "operators", self.opset, operators.join(", "))?;

@@ -182,6 +182,7 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
             return infer_binary(graph, layout, node);
         }
         Op::Concat { axis } => return infer_concat(layout, node, *axis),
+        Op::Kept(kept) => return Err(format!("only ONNX Runtime runs {}", kept.operator)),
         _ => {}
     }
     let x = *node.inputs.first().ok_or("the node has no input")?;
@@ -252,9 +253,14 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
         Op::Previous if roles == [AxisRole::Time, AxisRole::Channel] => Ok(roles),
         Op::Previous => Err("its input is not one row of features for each frame".into()),
         Op::BatchNorm { .. } => Err("the batch norm could not be folded".into()),
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Concat { .. } => {
-            Err("the operator has no layout rule".into())
-        }
+        Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::Div
+        | Op::Max
+        | Op::Min
+        | Op::Concat { .. }
+        | Op::Kept(_) => Err("the operator has no layout rule".into()),
     }
 }
 

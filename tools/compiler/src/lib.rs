@@ -98,6 +98,7 @@ mod graph;
 mod head;
 mod import;
 mod inspect;
+mod kept;
 mod label_rule;
 mod labels;
 mod layout;

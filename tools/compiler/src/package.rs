@@ -24,6 +24,9 @@ pub struct CompiledNetwork {
     /// The reason why the stream package has chunk steps although
     /// [`Steps::Frame`](crate::Steps::Frame) was requested. It is `None` otherwise.
     pub chunk_steps_reason: Option<String>,
+    /// The first operator that only ONNX Runtime runs, which the clip package contains as it is in
+    /// the source. It is `None` if every provider runs the packages.
+    pub runtime_operator: Option<&'static str>,
     /// The value of the source from which the logits follow.
     pub logits: LogitsSource,
     /// What the compiler assumed, or found in the network, in sentences for the user.

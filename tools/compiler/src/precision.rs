@@ -25,7 +25,11 @@ pub(crate) fn convert_to_half(source: &LoweredGraph) -> Result<LoweredGraph> {
         map.insert(input, half.add_input(&value.name, value.shape.clone()));
     }
     for node in &source.nodes {
+        // Integers, truth values and what is computed from them stay as they are.
+        let is_kept = matches!(node.op, LoweredOp::Kept(_));
+        let computes = source.dtype(node.output);
         let dtype = match &node.op {
+            _ if is_kept || computes != DType::F32 => DType::F32,
             LoweredOp::GlobalAveragePool
             | LoweredOp::AveragePool { .. }
             | LoweredOp::Mean(_)
@@ -51,6 +55,10 @@ pub(crate) fn convert_to_half(source: &LoweredGraph) -> Result<LoweredGraph> {
         let mut inputs = Vec::new();
         for &id in &node.inputs {
             inputs.push(match (map.get(&id), source.constant(id)) {
+                (Some(&typed), _) if source.dtype(id) != DType::F32 => typed,
+                (None, Some(constant)) if constant.dtype() != DType::F32 => {
+                    half.add_constant(constant.clone())
+                }
                 (Some(&id), _) => half.add_cast(id, dtype),
                 (None, Some(constant)) => add_typed_constant(&mut half, constant, dtype)?,
                 (None, None) => {
@@ -63,6 +71,7 @@ pub(crate) fn convert_to_half(source: &LoweredGraph) -> Result<LoweredGraph> {
             _ => node.op.clone(),
         };
         let shape = source.shape(node.output).to_vec();
+        let dtype = if computes == DType::F32 { dtype } else { computes };
         map.insert(node.output, half.add_node(op, inputs, shape, dtype));
     }
     for (name, id) in &source.outputs {

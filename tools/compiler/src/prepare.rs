@@ -4,7 +4,7 @@
 use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::fold::fold_into_convolutions;
-use crate::graph::{Graph, Recurrence, ValueId};
+use crate::graph::{Graph, Op, Recurrence, ValueId};
 use crate::import::{ExternalData, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
 use crate::layout::{Layout, infer_layout};
@@ -16,6 +16,7 @@ use crate::output::{
     find_logits,
 };
 use crate::pathways::{Pathways, find_pathways, fold_grey};
+use crate::tensor::DType;
 use crate::timing::{Time, Timing};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -219,10 +220,40 @@ fn import_network(
     if graph.constant(graph.outputs[0]).is_some() {
         return fail_network("the output does not depend on the frames");
     }
+    check_selection(&graph)?;
     // An input on which the output does not depend needs no frames.
     let read: BTreeSet<ValueId> =
         graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
     let unread = |id: &ValueId| !read.contains(id);
     graph.inputs.retain(|id| !unread(id));
     Ok(graph)
+}
+
+/// Checks that the output is not a selection from the logits, such as the number of the label.
+fn check_selection(graph: &Graph) -> Result<()> {
+    let mut id = graph.outputs[0];
+    for node in graph.nodes.iter().rev() {
+        match &node.op {
+            _ if node.output != id => {}
+            Op::Kept(kept) if matches!(kept.operator, "ArgMax" | "ArgMin" | "TopK") => {
+                return graph.fail_node(
+                    node,
+                    "the output contains labels instead of logits; name the value that contains the \
+                     logits with --logits, or export the network without this node",
+                );
+            }
+            Op::Kept(kept) if kept.operator == "Cast" => id = node.inputs[0],
+            Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } => {
+                id = node.inputs[0];
+            }
+            _ => break,
+        }
+    }
+    match graph.value(graph.outputs[0]).dtype {
+        DType::F32 => Ok(()),
+        _ => fail_network(
+            "the output contains integers or truth values; name the value that contains the logits \
+             with --logits NAME",
+        ),
+    }
 }

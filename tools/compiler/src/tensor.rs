@@ -19,6 +19,8 @@ pub(crate) enum DType {
     F32,
     F16,
     I64,
+    /// Truth values, which only nodes compute.
+    Bool,
 }
 
 /// Returns the number of elements in a tensor with this shape, or `None` if the number overflows.

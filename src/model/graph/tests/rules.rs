@@ -9,29 +9,34 @@ use std::sync::Mutex;
 static CONSTANTS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// A node under test. The first input is data unless a test says otherwise.
-struct Case {
-    operator: &'static str,
-    inputs: Vec<Option<Value<'static>>>,
+pub(super) struct Case {
+    pub(super) operator: &'static str,
+    pub(super) inputs: Vec<Option<Value<'static>>>,
     attributes: Vec<proto::Attribute<'static>>,
     outputs: usize,
     opset: i64,
 }
 
-fn case(operator: &'static str) -> Case {
+pub(super) fn case(operator: &'static str) -> Case {
     Case { operator, inputs: Vec::new(), attributes: Vec::new(), outputs: 1, opset: 17 }
 }
 
 impl Case {
-    fn value(mut self, element: Element, shape: &[usize]) -> Self {
-        self.inputs.push(Some(Value { element, shape: shape.to_vec(), tensor: None }));
+    pub(super) fn value(mut self, element: Element, shape: &[usize]) -> Self {
+        self.inputs.push(Some(Value {
+            element,
+            shape: shape.to_vec(),
+            tensor: None,
+            bounds: None,
+        }));
         self
     }
 
-    fn data(self, shape: &[usize]) -> Self {
+    pub(super) fn data(self, shape: &[usize]) -> Self {
         self.value(Element::Float32, shape)
     }
 
-    fn constant(mut self, element: Element, shape: &[usize], raw: Vec<u8>) -> Self {
+    pub(super) fn constant(mut self, element: Element, shape: &[usize], raw: Vec<u8>) -> Self {
         let data = tensor::Data::Raw(raw.leak());
         let tensor = Tensor { name: "", element, shape: shape.to_vec(), data };
         let tensor: &'static Tensor<'static> = Box::leak(Box::new(tensor));
@@ -40,44 +45,44 @@ impl Case {
         self
     }
 
-    fn integers(self, values: &[i64]) -> Self {
+    pub(super) fn integers(self, values: &[i64]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(Element::Int64, &[values.len()], raw)
     }
 
-    fn float(self, value: f32) -> Self {
+    pub(super) fn float(self, value: f32) -> Self {
         self.constant(Element::Float32, &[], value.to_le_bytes().to_vec())
     }
 
-    fn absent(mut self) -> Self {
+    pub(super) fn absent(mut self) -> Self {
         self.inputs.push(None);
         self
     }
 
-    fn set(mut self, name: &'static str, value: AttributeValue<'static>) -> Self {
+    pub(super) fn set(mut self, name: &'static str, value: AttributeValue<'static>) -> Self {
         self.attributes.push(proto::Attribute { name, value });
         self
     }
 
-    fn integer(self, name: &'static str, value: i64) -> Self {
+    pub(super) fn integer(self, name: &'static str, value: i64) -> Self {
         self.set(name, AttributeValue::Integer(value))
     }
 
-    fn list(self, name: &'static str, values: &[i64]) -> Self {
+    pub(super) fn list(self, name: &'static str, values: &[i64]) -> Self {
         self.set(name, AttributeValue::Integers(values.to_vec()))
     }
 
-    fn outputs(mut self, outputs: usize) -> Self {
+    pub(super) fn outputs(mut self, outputs: usize) -> Self {
         self.outputs = outputs;
         self
     }
 
-    fn opset(mut self, opset: i64) -> Self {
+    pub(super) fn opset(mut self, opset: i64) -> Self {
         self.opset = opset;
         self
     }
 
-    fn infer(self) -> std::result::Result<Inferred, String> {
+    pub(super) fn infer(self) -> std::result::Result<Inferred, String> {
         let operator = Operator::find(self.operator).expect("a known operator");
         let node = Node {
             operator: self.operator,
@@ -91,7 +96,7 @@ impl Case {
     }
 
     #[track_caller]
-    fn gives(self, shapes: &[&[usize]]) -> Inferred {
+    pub(super) fn gives(self, shapes: &[&[usize]]) -> Inferred {
         let inferred = self.infer().expect("a valid node");
         let found: Vec<&[usize]> = inferred.outputs.iter().map(|(_, shape)| &shape[..]).collect();
         assert_eq!(found, shapes);
@@ -99,7 +104,7 @@ impl Case {
     }
 
     #[track_caller]
-    fn fails(self, reason: &str) {
+    pub(super) fn fails(self, reason: &str) {
         assert_eq!(self.infer().expect_err("an invalid node"), reason);
     }
 }

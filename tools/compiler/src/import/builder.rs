@@ -135,7 +135,14 @@ impl GraphBuilder {
             ));
         }
         let name = proto.output.first().cloned().unwrap_or_default();
-        let output = self.graph.add_value(name, shape, DType::F32, None);
+        let is_computed = |id: &&ValueId| self.graph.constant(**id).is_none();
+        let dtype = match &op {
+            Op::Kept(kept) => kept.dtype,
+            _ => {
+                inputs.iter().find(is_computed).map_or(DType::F32, |&id| self.graph.value(id).dtype)
+            }
+        };
+        let output = self.graph.add_value(name, shape, dtype, None);
         let node =
             Node { name: node_name(proto), source_op: proto.op_type.clone(), op, inputs, output };
         self.producers.insert(output, self.graph.nodes.len());

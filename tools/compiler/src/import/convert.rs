@@ -10,7 +10,7 @@ use super::node_context::NodeContext;
 use super::recurrence::Cell;
 use super::reductions::Reduction;
 use super::{
-    axes, einsum, elementwise, functions, matrices, norms, rearrange, recurrence, reductions,
+    axes, einsum, elementwise, functions, kept, matrices, norms, rearrange, recurrence, reductions,
     resize, scatter, selection, space_to_depth, windows,
 };
 use crate::graph::{Op, ValueId};
@@ -117,11 +117,20 @@ fn read_shape(attributes: &Attributes, shape: &[usize]) -> NodeResult<Tensor> {
 
 fn convert_operator(node: &mut NodeContext) -> NodeResult<ValueId> {
     let operator = node.proto.op_type.as_str();
+    if let Some(result) = kept::convert_kept(node) {
+        return result;
+    }
     let takes_integers = matches!(
         operator,
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Identity"
     );
-    if !node.is_float(node.x) && !takes_integers && operator != "Where" {
+    let is_computed = node.inputs.iter().flatten().any(|&id| node.constant(id).is_none());
+    let takes_indices = is_computed
+        && matches!(
+            operator,
+            "Add" | "Sub" | "Mul" | "Cast" | "Expand" | "Gather" | "Split" | "Tile"
+        );
+    if !node.is_float(node.x) && !takes_integers && !takes_indices && operator != "Where" {
         return fail(format!(
             "{operator} on integers is supported only where the compiler can compute the result; \
              simplify the file with onnxsim"
@@ -217,7 +226,7 @@ fn convert_arithmetic(node: &mut NodeContext, operator: &str) -> NodeResult<Valu
 /// Returns the reason why an operator is not supported, and a remedy.
 fn explain_operator(operator: &str) -> String {
     let remedy = match operator {
-        "ArgMax" | "TopK" | "Hardmax" | "NonMaxSuppression" => {
+        "Hardmax" | "NonMaxSuppression" => {
             "name the value that contains the logits with --logits, or export the network without \
              this node"
         }
@@ -231,10 +240,6 @@ fn explain_operator(operator: &str) -> String {
         "If" | "Loop" | "Scan" => {
             "its condition must not depend on the frames; simplify the file with onnxsim, or export \
              with torch.onnx.export(..., dynamo=True)"
-        }
-        "Greater" | "Less" | "Equal" | "GreaterOrEqual" | "LessOrEqual" => {
-            "a comparison of values that depend on the frames has no equivalent in a package; \
-             express it with Relu, Clip, Max or Min"
         }
         "ConvTranspose" => "replace it with Resize and Conv",
         _ => {

@@ -1,11 +1,11 @@
 //! Conversion of elementwise operators.
 
 use super::failure::{NodeResult, fail};
+use super::kept::keep_cast;
 use super::limits::SOFTMAX_OPSET;
 use super::node_context::NodeContext;
 use super::shapes::resolve_axis;
 use crate::graph::{Op, ValueId};
-use crate::onnx::data_type;
 
 /// Converts an operator whose result has the shape of its only input.
 pub(super) fn convert_unary(node: &mut NodeContext, op: Op) -> NodeResult<ValueId> {
@@ -18,18 +18,11 @@ pub(super) fn convert_binary(node: &mut NodeContext, op: Op) -> NodeResult<Value
     node.binary(op, node.x, y)
 }
 
-/// Converts a Cast of an activation. The Cast needs no node, because the graph represents
-/// activations of all float types as float32.
+/// Converts a Cast of an activation. A Cast between float types needs no node, because the graph
+/// represents activations of all float types as float32.
 pub(super) fn convert_cast(node: &mut NodeContext) -> NodeResult<ValueId> {
     let to = node.attributes.int("to", 0)?;
-    let float_types =
-        [data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE, data_type::BFLOAT16];
-    match float_types.map(i64::from).contains(&to) {
-        true => Ok(node.x),
-        false => fail(format!(
-            "an activation can be cast to float, float16, bfloat16 or double, got element type {to}"
-        )),
-    }
+    keep_cast(node, to)
 }
 
 pub(super) fn convert_clip(node: &mut NodeContext) -> NodeResult<ValueId> {

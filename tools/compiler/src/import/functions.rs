@@ -1,10 +1,13 @@
 //! Conversion of functions that apply to each element.
 
+use super::constant_functions::choose;
 use super::elementwise::convert_unary;
 use super::failure::{NodeResult, fail};
+use super::kept::{keep_pow, keep_where};
 use super::node_context::NodeContext;
 use crate::graph::{Op, ValueId};
 use crate::lowered::Function;
+use crate::tensor::Tensor;
 
 /// Largest integer exponent that Pow computes with products.
 const MAX_POWER: u32 = 64;
@@ -120,7 +123,7 @@ pub(super) fn convert_pow(node: &mut NodeContext) -> NodeResult<ValueId> {
             (_, Some([exponent])) => *exponent as f32,
             _ => return fail("the exponent must be one number"),
         },
-        None => return fail("the exponent must be a constant"),
+        None => return keep_pow(node),
     };
     if exponent == 0.5 {
         return convert_function(node, Function::Sqrt);
@@ -171,28 +174,30 @@ pub(super) fn convert_variadic(node: &mut NodeContext, op: Op) -> NodeResult<Val
 }
 
 /// Converts Where with a constant condition to a sum of both operands, each multiplied by a mask.
+/// The mask is applied to a constant operand here, because an infinite number times 0 is not 0.
 pub(super) fn convert_where(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let (yes, no) = (node.input(1, "true operand")?, node.input(2, "false operand")?);
-    let Some(condition) = node.constant(node.x).and_then(|c| c.i64_view()) else {
-        return fail(
-            "the condition must be a constant; a condition that depends on the frames has no \
-             equivalent, so express it with Relu, Clip, Max or Min",
-        );
-    };
-    let mask = |selected: bool| {
-        crate::tensor::Tensor::from(
-            condition.mapv(|v| if (v != 0) == selected { 1.0f32 } else { 0.0 }),
-        )
-    };
-    let (kept, replaced) = (mask(true), mask(false));
-    let is_finite =
-        |id| node.constant_f32(id).is_none_or(|values| values.iter().all(|v| v.is_finite()));
-    if !is_finite(yes) || !is_finite(no) {
-        return fail("the operands must be finite");
+    let Some(condition) = node.constant(node.x).cloned() else { return keep_where(node) };
+    let Tensor::I64(selected) = &condition else { return fail("the condition must be a boolean") };
+    let mut terms = Vec::new();
+    for (index, chosen) in [(1, true), (2, false)] {
+        let operand = node.input(index, if chosen { "true operand" } else { "false operand" })?;
+        let mask = |v: &i64| if (*v != 0) == chosen { 1.0f32 } else { 0.0 };
+        let zero = Tensor::from(ndarray::arr0(0.0f32));
+        let term = match node.constant(operand) {
+            Some(value) if chosen => choose(&condition, value, &zero)?,
+            Some(value) => choose(&condition, &zero, value)?,
+            None => {
+                let mask = Tensor::from(selected.map(mask));
+                let mask = node.builder.add_folded_constant(node.proto, mask)?;
+                terms.push(node.binary(Op::Mul, operand, mask)?);
+                continue;
+            }
+        };
+        let Some(term) = term else { return fail("the operands do not broadcast") };
+        terms.push(node.builder.add_folded_constant(node.proto, term)?);
     }
-    let kept = node.builder.add_folded_constant(node.proto, kept)?;
-    let replaced = node.builder.add_folded_constant(node.proto, replaced)?;
-    let yes = node.binary(Op::Mul, yes, kept)?;
-    let no = node.binary(Op::Mul, no, replaced)?;
-    node.binary(Op::Add, yes, no)
+    match terms[..] {
+        [yes, no] => node.binary(Op::Add, yes, no),
+        _ => fail("the node must have two operands"),
+    }
 }

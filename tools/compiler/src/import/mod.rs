@@ -17,6 +17,7 @@ mod external;
 mod failure;
 mod functions;
 mod initializer;
+mod kept;
 mod limits;
 mod matrices;
 mod node_context;

@@ -57,7 +57,9 @@ impl NodeContext<'_> {
 
     /// Appends an operator on two values whose shapes can be broadcast.
     pub(super) fn binary(&mut self, op: Op, a: ValueId, b: ValueId) -> NodeResult<ValueId> {
-        if !self.is_float(a) || !self.is_float(b) {
+        let both = |dtype| [a, b].iter().all(|&id| self.dtype(id) == dtype);
+        let are_indices = both(DType::I64) && matches!(op, Op::Add | Op::Sub | Op::Mul);
+        if !both(DType::F32) && !are_indices {
             return fail("one operand is a float tensor and the other an integer tensor");
         }
         match broadcast_shapes(self.shape(a), self.shape(b)) {
@@ -160,8 +162,12 @@ impl NodeContext<'_> {
         self.builder.graph.shape(id)
     }
 
+    pub(super) fn dtype(&self, id: ValueId) -> DType {
+        self.builder.graph.value(id).dtype
+    }
+
     pub(super) fn is_float(&self, id: ValueId) -> bool {
-        self.builder.graph.value(id).dtype == DType::F32
+        self.dtype(id) == DType::F32
     }
 
     pub(super) fn constant(&self, id: ValueId) -> Option<&Tensor> {

@@ -1,6 +1,7 @@
 //! Conversion of operators that select elements along axes or pad axes.
 
 use super::failure::{NodeResult, fail};
+use super::kept::keep_gather;
 use super::limits::{MAX_GATHER, MAX_SLICE, WINDOW_LIMIT};
 use super::node_context::NodeContext;
 use super::shapes::{resolve_axes, resolve_axis, resolve_index};
@@ -77,6 +78,9 @@ pub(super) fn convert_gather(node: &mut NodeContext) -> NodeResult<ValueId> {
     let size = shape.get(axis).copied().unwrap_or(0);
     let index_id = node.input(1, "indices")?;
     let index_shape = node.shape(index_id).to_vec();
+    if node.constant(index_id).is_none() {
+        return keep_gather(node, axis);
+    }
     let Some(indices) = node.int_input(1, "indices")? else {
         return fail("input 1 (indices) is missing");
     };

@@ -137,6 +137,7 @@ fn lower_node(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         | Op::Div
         | Op::Max
         | Op::Min
-        | Op::Concat { .. } => l.fail(node, "the operator has no lowering rule"),
+        | Op::Concat { .. }
+        | Op::Kept(_) => l.fail(node, "the operator has no lowering rule"),
     }
 }

@@ -21,6 +21,17 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         Op::Div => return lower_binary(l, node, LoweredOp::Div, rank),
         Op::Max => return lower_binary(l, node, LoweredOp::Max, rank),
         Op::Min => return lower_binary(l, node, LoweredOp::Min, rank),
+        Op::Kept(kept) => {
+            let operands =
+                (0..node.inputs.len()).map(|i| operand(l, node, i)).collect::<Result<Vec<_>>>()?;
+            let shape = l.source.graph.shape(node.output).to_vec();
+            return Ok(l.lowered.add_node(
+                LoweredOp::Kept(kept.clone()),
+                operands,
+                shape,
+                kept.dtype,
+            ));
+        }
         _ => {}
     }
     let x = operand(l, node, 0)?;
@@ -71,6 +82,7 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
         }
         Op::BatchNorm { .. }
         | Op::Previous
+        | Op::Kept(_)
         | Op::Add
         | Op::Sub
         | Op::Mul
@@ -92,7 +104,9 @@ fn operand(l: &mut Lowering, node: &Node, index: usize) -> Result<LoweredId> {
 fn plain_value(l: &mut Lowering, node: &Node, id: ValueId) -> Result<LoweredId> {
     let (graph, layout) = (l.source.graph, l.source.layout);
     if let Some(constant) = graph.constant(id) {
-        if constant.dtype() != DType::F32 {
+        let takes_integers =
+            matches!(node.op, Op::Kept(_)) || graph.value(node.output).dtype == DType::I64;
+        if constant.dtype() != DType::F32 && !takes_integers {
             return l.fail(node, "an integer constant is not supported here");
         }
         return Ok(l.shared_constant(id, constant));

@@ -135,7 +135,8 @@ impl LoweredGraph {
     /// Appends an elementwise operator on two values whose shapes can be broadcast.
     pub(crate) fn add_binary(&mut self, op: LoweredOp, a: LoweredId, b: LoweredId) -> LoweredId {
         let shape = self.shape(a).iter().zip(self.shape(b)).map(|(&x, &y)| x.max(y)).collect();
-        self.add_node(op, vec![a, b], shape, DType::F32)
+        let dtype = self.dtype(a);
+        self.add_node(op, vec![a, b], shape, dtype)
     }
 
     /// Appends a concatenation along `axis`. Operands that are themselves concatenations along
@@ -272,7 +273,8 @@ impl LoweredGraph {
     ) -> LoweredId {
         let mut shape = self.shape(x).to_vec();
         shape[axis] = indices.len();
-        self.add_node(LoweredOp::Gather { axis, indices }, vec![x], shape, DType::F32)
+        let dtype = self.dtype(x);
+        self.add_node(LoweredOp::Gather { axis, indices }, vec![x], shape, dtype)
     }
 
     /// Appends a Pad that pads each axis with `value`. A negative entry of `before` or `after`
@@ -359,7 +361,8 @@ impl LoweredGraph {
         if perm.iter().filter(|&&axis| self.shape(x)[axis] != 1).is_sorted() {
             return self.add_reshape(x, shape);
         }
-        self.add_node(LoweredOp::Transpose(perm.to_vec()), vec![x], shape, DType::F32)
+        let dtype = self.dtype(x);
+        self.add_node(LoweredOp::Transpose(perm.to_vec()), vec![x], shape, dtype)
     }
 
     /// Appends a Cast, unless `x` already has the type `to`.

@@ -1,5 +1,6 @@
 //! The types of the lowered graph.
 
+use crate::kept::KeptOp;
 use crate::tensor::{DType, Tensor};
 use std::collections::HashMap;
 
@@ -154,6 +155,8 @@ pub(crate) enum LoweredOp {
     Softmax(usize),
     LogSoftmax(usize),
     Cast(DType),
+    /// An operator that the package contains as it is in the source.
+    Kept(KeptOp),
 }
 
 #[derive(Clone, Debug)]

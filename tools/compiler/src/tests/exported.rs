@@ -10,6 +10,8 @@ use std::path::PathBuf;
 enum Expected {
     /// A clip package alone.
     Clip,
+    /// A clip package that only ONNX Runtime runs, because of this operator.
+    Runtime(&'static str),
     /// A clip package and a stream package whose label follows from the mean of the logits.
     Stream,
     /// A clip package and a stream package with this label rule.
@@ -18,7 +20,7 @@ enum Expected {
     Error(&'static str),
 }
 
-use Expected::{Clip, Error, Rule, Stream};
+use Expected::{Clip, Error, Rule, Runtime, Stream};
 
 /// The files, their numbers of labels and the expected results.
 const FILES: &[(&str, usize, Expected)] = &[
@@ -76,6 +78,7 @@ const FILES: &[(&str, usize, Expected)] = &[
     ("single_frame_2d_grey", 26, Stream),
     ("space_to_depth_stem", 26, Stream),
     ("three_frames_as_channels", 26, Stream),
+    ("token_pruning", 3, Runtime("TopK")),
     ("transposed_conv", 26, Error("Resize and Conv")),
     ("zeropad_maxpool_space", 26, Stream),
 ];
@@ -97,9 +100,9 @@ fn exported_networks_give_agreeing_packages() {
             (Err(error), Error(text)) => {
                 assert!(error.to_string().contains(text), "{name}: {error}");
             }
-            (Ok(network), Clip | Stream | Rule(_)) => {
+            (Ok(network), Clip | Runtime(_) | Stream | Rule(_)) => {
                 let reason = &network.window_only_reason;
-                let is_stream = !matches!(expected, Clip);
+                let is_stream = !matches!(expected, Clip | Runtime(_));
                 assert_eq!(network.stream.is_some(), is_stream, "{name}: {reason:?}");
                 let rule = network.stream.as_ref().and_then(|stream| {
                     let metadata = inspect(&stream.bytes).expect("readable").metadata;
@@ -108,6 +111,8 @@ fn exported_networks_give_agreeing_packages() {
                 let wanted =
                     if let Rule(rule) = expected { Some((*rule).to_owned()) } else { None };
                 assert_eq!(rule, wanted, "{name}");
+                let wanted = if let Runtime(operator) = expected { Some(*operator) } else { None };
+                assert_eq!(network.runtime_operator, wanted, "{name}");
                 let errors = verify(&RUNTIME, Source::File(&path(name)), &network, 7);
                 let errors = errors.unwrap_or_else(|error| panic!("{name}: {error}"));
                 let stream = errors.stream.unwrap_or(0.0);

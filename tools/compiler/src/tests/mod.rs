@@ -7,6 +7,7 @@ mod exported;
 mod frame_steps;
 mod heads;
 mod hostile;
+mod kept;
 mod operators;
 mod outputs;
 mod package;
