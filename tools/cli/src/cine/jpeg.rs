@@ -20,6 +20,7 @@ mod samples;
 
 pub(super) use colours::{SampleColours, UnmarkedColours};
 
+use super::advice::CONVERT_IMAGE;
 use header::{Coding, Header};
 
 /// A decoded image with interleaved components.
@@ -66,7 +67,9 @@ pub(super) fn decode(
     let components = header.components.len() as u8;
     if !matches!(components, 1 | 3) || !precisions.contains(&header.precision) {
         let bits = header.precision;
-        return Err(format!("JPEG with {components} components of {bits} bits is not supported"));
+        return Err(format!(
+            "JPEG with {components} components of {bits} bits is not supported; {CONVERT_IMAGE}"
+        ));
     }
     let samples = match header.coding {
         Coding::Lossy => lossy::decode(image, &header)?,
