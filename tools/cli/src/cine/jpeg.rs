@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `header`, `colours` | the segments before the first scan, and the meaning of the components |
 //! | `samples` | the samples of an image as bytes |
-//! | `lossy` | baseline, extended and progressive images |
+//! | `lossy`, `edges` | baseline, extended and progressive images, and their edges |
 //! | `lossless`, `huffman` | lossless images, and their entropy coding |
 //! | `near_lossless`, `golomb`, `coding_parameters` | JPEG-LS, its entropy coding and parameters |
 
 mod coding_parameters;
 mod colours;
+mod edges;
 mod golomb;
 mod header;
 mod huffman;
