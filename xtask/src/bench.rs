@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: runs the library's benches and prints a table of the results.
 
+mod archive;
 mod graphs;
 mod latency;
 
@@ -12,8 +13,8 @@ use crate::process::{Result, cargo, run};
 const RUNTIME: &str = "TTEVIEW_BENCH_RUNTIME";
 
 /// Runs the benches. The arguments go to the program `tteview-bench`, so a filter selects benches
-/// by their names, and the options of the program and of criterion apply. The arguments `graphs`
-/// and `latency` run separate measurements instead.
+/// by their names, and the options of the program and of criterion apply. The arguments `graphs`,
+/// `latency` and `archive` run separate measurements instead.
 ///
 /// A ratio over its limit is marked in the table but is not an error, because the machine may be
 /// busy.
@@ -21,6 +22,7 @@ pub(crate) fn run_bench(arguments: &[&str]) -> Result {
     match arguments {
         ["graphs", rest @ ..] => return graphs::measure_graphs(rest),
         ["latency", rest @ ..] => return latency::measure_latency(rest),
+        ["archive", files @ ..] => return archive::measure_archive(files),
         _ => (),
     }
     let table = work_dir().join("benches.tsv");

@@ -19,8 +19,10 @@
 //! | `jpeg`, `jpeg_frames`, `jpeg2000` | one image, and Motion JPEG |
 //! | `ybr`, `alpha`, `canvas` | conversions of colours, and the frames of animated images |
 //! | `bytes`, `inflate` | slices of a file, and deflate streams |
+//! | `advice` | advice in messages |
 //! | `frame_limit` | the limit for the size of decoded frames |
 
+mod advice;
 mod alpha;
 mod apng;
 mod avi;

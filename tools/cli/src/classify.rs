@@ -17,7 +17,7 @@ mod table;
 mod watch;
 
 use crate::acquisition::window_hop;
-use crate::cine::discovery::{FoundCines, find_cines};
+use crate::cine::discovery::{FoundCines, find_cines, find_listed_cines};
 use crate::cine_arguments::CineArguments;
 use crate::engine_arguments::EngineArguments;
 use crate::failure::{Exit, Failure};
@@ -46,7 +46,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct Classify {
-    /// Cine files, folders of frames, or folders that contain cines
+    /// Cine files, folders of frames, folders that contain cines, or a DICOMDIR
     #[arg(required_unless_present = "watch", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -120,14 +120,18 @@ impl Classify {
     fn find_cines(&self) -> FoundCines {
         let mut all = FoundCines::default();
         for path in &self.files {
-            if self.cine.still() || !path.is_dir() {
+            let found = match path.is_dir() {
+                _ if self.cine.still() => None,
+                true => Some(find_cines(path)),
+                false => find_listed_cines(path),
+            };
+            let Some(found) = found else {
                 all.cines.push(path.clone());
                 continue;
-            }
-            let found = find_cines(path);
+            };
             all.skipped += found.skipped;
             match found.cines.is_empty() {
-                // Opening the folder as a cine gives the error.
+                // Opening the folder or the DICOMDIR as a cine gives the error.
                 true => all.cines.push(path.clone()),
                 false => all.cines.extend(found.cines),
             }

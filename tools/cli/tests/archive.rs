@@ -1,8 +1,12 @@
 //! Tests of `tteview classify` with many cines: several at a time, folders, and `--watch`.
 
 mod common;
+#[allow(dead_code, reason = "each test file uses some of the items")]
+#[path = "common/files.rs"]
+mod files;
 
 use common::{create_folder, run_tteview};
+use files::Dicom;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -106,6 +110,53 @@ fn a_folder_is_searched_for_cines() {
     std::fs::create_dir(&empty).unwrap();
     let found = classify(MODEL, &[], &[&empty]);
     assert!(found[0]["error"].as_str().unwrap().contains("has no PNG, JPEG or DICOM files"));
+}
+
+/// Writes a DICOMDIR that lists files, one for each record.
+fn write_directory(path: &Path, file_ids: &[&str]) {
+    let mut file = Dicom::new("1.2.840.10008.1.2.1");
+    file.put(2, 2, b"UI", b"1.2.840.10008.1.3.10");
+    let mut records = Vec::new();
+    for id in file_ids {
+        let mut record = Dicom(Vec::new());
+        record.put(4, 0x1430, b"CS", b"IMAGE").put(4, 0x1500, b"CS", id.as_bytes());
+        records.extend([0xfe, 0xff, 0, 0xe0]);
+        records.extend((record.0.len() as u32).to_le_bytes());
+        records.extend(record.0);
+    }
+    file.put(4, 0x1220, b"SQ", &records);
+    std::fs::write(path, file.0).unwrap();
+}
+
+#[test]
+fn a_dicomdir_stands_for_the_files_that_it_lists() {
+    let folder = create_folder("directory");
+    for name in ["IMAGES/IM1", "IMAGES/IM2", "IMAGES/IM3", "lower/im4"] {
+        std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        write_cine(&folder.join(name), 1, 8);
+    }
+    let directory = folder.join("DICOMDIR");
+    let find = |file_ids: &[&str]| {
+        write_directory(&directory, file_ids);
+        let found = classify(MODEL, &[], &[&directory]);
+        let name = |object: &Value| {
+            let path = PathBuf::from(object["file"].as_str().unwrap());
+            let error = object["error"].as_str().unwrap_or_default();
+            (path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned(), error.to_owned())
+        };
+        found.iter().map(name).unzip::<_, _, Vec<String>, Vec<String>>()
+    };
+    let (names, errors) = find(&["IMAGES\\IM1", "IMAGES\\IM3", "LOWER\\IM4", "IMAGES\\IM9"]);
+    assert_eq!(names, ["IMAGES/IM1", "IMAGES/IM3", "lower/im4", "IMAGES/IM9"]);
+    assert!(errors[..3].iter().all(String::is_empty), "{errors:?}");
+    assert!(errors[3].contains("No such file"), "{errors:?}");
+    for outside in ["..\\IM1", "/etc\\passwd", "IMAGES\\..\\..\\IM1", "."] {
+        let (names, errors) = find(&["IMAGES\\IM1", outside]);
+        assert_eq!(names, ["DICOMDIR"], "{outside}");
+        assert!(errors[0].contains("DICOMDIR, which lists other files"), "{errors:?}");
+    }
+    let (_, errors) = find(&[]);
+    assert!(errors[0].contains("DICOMDIR that lists no files"), "{errors:?}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Fuzz target that imports arbitrary bytes as an engine file.
 
+use crate::memory_folder::create_memory_folder;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use tteview::Status;
 use tteview::bench_api::import_engine_file;
@@ -16,16 +17,8 @@ const FIRST_LINE: &[u8] = b"tteview engine 1\n";
 /// Text in the manifest of an input that stands for the SHA-256 of the content after the manifest.
 const CONTENT_HASH: &str = "@";
 
-/// A folder for the engine cache and the engine file. The folder is in memory if the system has
-/// `/dev/shm`.
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = parent.join(format!("tteview-fuzz-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir(&folder).expect("the folder for engine files can be created");
-    folder
-});
+/// A folder for the engine cache and the engine file.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| create_memory_folder("engine-file"));
 
 /// Imports the input as an engine file: as it is, if its first byte is odd, and otherwise with
 /// correct hashes, so that the reader does not stop at the hash of the manifest. An import must

@@ -8,7 +8,11 @@ mod abi;
 mod cines;
 mod engine_file;
 mod eval_files;
+mod folders;
+mod images;
+mod memory_folder;
 mod models;
+mod png;
 
 use std::path::Path;
 
@@ -22,12 +26,16 @@ pub struct Target {
 }
 
 /// All fuzz targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "package", run: models::run_package },
     Target { name: "compile", run: models::run_compile },
     Target { name: "dicom", run: cines::run_dicom },
     Target { name: "avi", run: cines::run_avi },
     Target { name: "gif", run: cines::run_gif },
+    Target { name: "video", run: cines::run_video },
+    Target { name: "animation", run: cines::run_animation },
+    Target { name: "image", run: images::run_image },
+    Target { name: "folder", run: folders::run_folder },
     Target { name: "engine_file", run: engine_file::run_engine_file },
     Target { name: "abi", run: abi::run_abi },
     Target { name: "eval_files", run: eval_files::run_eval_files },
@@ -102,6 +110,26 @@ mod tests {
     #[test]
     fn gif_inputs_keep_the_rules() {
         replay("gif");
+    }
+
+    #[test]
+    fn video_inputs_keep_the_rules() {
+        replay("video");
+    }
+
+    #[test]
+    fn animation_inputs_keep_the_rules() {
+        replay("animation");
+    }
+
+    #[test]
+    fn image_inputs_keep_the_rules() {
+        replay("image");
+    }
+
+    #[test]
+    fn folder_inputs_keep_the_rules() {
+        replay("folder");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::paths::root;
 use crate::process::{Result, run};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 const PYDICOM_VERSION: &str = "3.0.1";
 
@@ -46,13 +47,20 @@ pub(crate) fn fetch_cines() -> Result<PathBuf> {
         for name in DECODED_BY_PYDICOM.iter().chain(NOT_DECODED) {
             copy_file(&files.join(name), &folder.join(name))?;
         }
-        let packages = fill_once(&format!("python-pydicom-{PYDICOM_VERSION}"), |packages| {
-            install_packages(packages, &[&pydicom_requirement(), "pillow", "numpy"])
-        })?;
-        let mut script = python();
+        let mut script = python_with_pydicom()?;
         script.arg(root().join("xtask/src/fetch/decode_cines.py")).arg(folder);
-        run(script.args(DECODED_BY_PYDICOM).env("PYTHONPATH", packages))
+        run(script.args(DECODED_BY_PYDICOM))
     })
+}
+
+/// Returns a command that runs Python with pydicom, Pillow and NumPy.
+pub(crate) fn python_with_pydicom() -> Result<Command> {
+    let packages = fill_once(&format!("python-pydicom-{PYDICOM_VERSION}"), |packages| {
+        install_packages(packages, &[&pydicom_requirement(), "pillow", "numpy"])
+    })?;
+    let mut python = python();
+    python.env("PYTHONPATH", packages);
+    Ok(python)
 }
 
 /// Returns the path of the DICOM file of a real cardiac cine.

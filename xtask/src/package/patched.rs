@@ -15,7 +15,14 @@ pub(crate) struct PatchedCrate {
 }
 
 /// The crates, sorted by name.
-pub(crate) const PATCHED_CRATES: [PatchedCrate; 2] = [
+pub(crate) const PATCHED_CRATES: [PatchedCrate; 3] = [
+    PatchedCrate {
+        name: "openh264-sys2",
+        version: "0.9.9",
+        checksum: "414f5bd53da84e126dc9449eb6f0003bb6994b2de63c48119b0c9b7a8b28086a",
+        #[cfg(test)]
+        files: "90d01a44ea5e661c65b4f406cee66e5d6982dd15988020c4ef2993837f9ff4dd",
+    },
     PatchedCrate {
         name: "rayon-core",
         version: "1.13.0",

@@ -17,12 +17,14 @@
 //! | `frames`, `fragments` | the location of each frame in the file |
 //! | `decoder`, `rle` | the decoder of a frame, and of RLE |
 //! | `layout`, `palette` | the conversion of stored samples to grey or RGB |
+//! | `directory` | the files that a DICOMDIR lists |
 //! | `edit` | adds elements to a file |
 //! | `series` | a folder of files with one frame each |
 
 mod attributes;
 mod data_set;
 mod decoder;
+mod directory;
 pub(crate) mod edit;
 mod element;
 mod fragments;
@@ -37,6 +39,7 @@ mod series;
 mod syntax;
 mod value;
 
+pub(super) use directory::{is_directory, list_files};
 pub(super) use image::count_frames;
 pub(super) use multi_frame::open;
 pub(super) use series::open_series;

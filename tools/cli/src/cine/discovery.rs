@@ -1,6 +1,6 @@
 //! Finds the cines in a folder and its subfolders.
 
-use super::dicom::{count_frames, is_dicom};
+use super::dicom::{count_frames, is_dicom, is_directory, list_files};
 use super::formats::is_known;
 use super::image_folder::{find_images, sort_key};
 use std::collections::HashSet;
@@ -10,6 +10,9 @@ use tteview::regular_file;
 
 /// Number of bytes at the beginning of a file that show its format.
 const FORMAT_BYTES: u64 = 4096;
+
+/// Maximum size of a DICOMDIR in bytes.
+const MAX_DIRECTORY_BYTES: u64 = 256 << 20;
 
 /// Number of bytes at the beginning of a DICOM file in which the attributes of its image usually
 /// lie.
@@ -43,6 +46,29 @@ pub(crate) fn find_cines(folder: &Path) -> FoundCines {
         }
     }
     found
+}
+
+/// Finds the cines that a DICOMDIR lists. A folder of single frames is one cine, of which the
+/// DICOMDIR must list at least one frame. Returns `None` if the file is not a DICOMDIR or cannot be
+/// used; opening it as a cine then gives the error.
+pub(crate) fn find_listed_cines(path: &Path) -> Option<FoundCines> {
+    if !is_directory(&read_start(path, FORMAT_BYTES)?) {
+        return None;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let file = regular_file::read(path, MAX_DIRECTORY_BYTES).ok()?;
+    let (files, missing): (Vec<PathBuf>, Vec<PathBuf>) =
+        list_files(&file, folder)?.into_iter().partition(|file| file.exists());
+    let listed: HashSet<&Path> =
+        files.iter().flat_map(|file| [Some(file.as_path()), file.parent()]).flatten().collect();
+    let mut found = find_cines(folder);
+    let all = found.cines.len();
+    found.cines.retain(|cine| listed.contains(cine.as_path()));
+    found.skipped += all - found.cines.len();
+    // Opening a missing file gives the error, which is then reported.
+    found.cines.extend(missing);
+    Some(found)
 }
 
 /// Returns whether a file is a cine file, or of a kind that is refused with a message. A single
@@ -145,7 +171,7 @@ fn sort(paths: &mut [PathBuf]) {
 
 /// Returns whether a file has the name of a DICOMDIR, which lists other files.
 fn is_directory_file(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "DICOMDIR")
+    path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("DICOMDIR"))
 }
 
 /// Returns whether the name of a file is that of a cine file.

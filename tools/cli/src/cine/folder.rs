@@ -1,5 +1,6 @@
-//! Folders of frames: PNG or JPEG images, or a series of DICOM images.
+//! Folders of frames: PNG or JPEG images, a series of DICOM images, or one animated PNG.
 
+use super::apng;
 use super::decoder::CineSource;
 use super::dicom;
 use super::image_folder;
@@ -7,8 +8,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use tteview::regular_file;
 
-/// Number of bytes at the beginning of a file that show whether it is DICOM.
-const DICOM_BYTES: u64 = 4096;
+/// Number of bytes at the beginning of a file that show what it is.
+const START_BYTES: u64 = 4096;
+
+/// Maximum size of an animated PNG in bytes.
+const MAX_ANIMATION_BYTES: u64 = 4 << 30;
 
 /// Opens a folder. Also returns the total size of its frames in bytes.
 pub(super) fn open(folder: &Path) -> Result<(CineSource, u64), String> {
@@ -20,6 +24,15 @@ pub(super) fn open(folder: &Path) -> Result<(CineSource, u64), String> {
         }
     }
     let images = image_folder::find_images(&files);
+    if let [image] = &images[..]
+        && let Ok(start) = read_start(image)
+        && apng::is_animated(&start)
+    {
+        let file = regular_file::read(image, MAX_ANIMATION_BYTES);
+        let file = file.map_err(|error| error.to_string())?;
+        let bytes = file.len() as u64;
+        return Ok((apng::open(file)?, bytes));
+    }
     if !images.is_empty() {
         return image_folder::open(images);
     }
@@ -32,9 +45,15 @@ pub(super) fn open(folder: &Path) -> Result<(CineSource, u64), String> {
 
 /// Returns whether a file is a DICOM file with an image. A DICOMDIR only lists other files.
 fn is_series_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let name = path.file_name().unwrap_or_default();
+    let is_hidden = name.as_encoded_bytes().starts_with(b".");
+    !is_hidden
+        && !name.eq_ignore_ascii_case("DICOMDIR")
+        && read_start(path).is_ok_and(|start| dicom::is_dicom(&start))
+}
+
+fn read_start(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    let read =
-        regular_file::open(path).and_then(|file| file.take(DICOM_BYTES).read_to_end(&mut start));
-    !name.starts_with(b".") && name != b"DICOMDIR" && read.is_ok() && dicom::is_dicom(&start)
+    regular_file::open(path)?.take(START_BYTES).read_to_end(&mut start)?;
+    Ok(start)
 }

@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `header`, `colours` | the segments before the first scan, and the meaning of the components |
 //! | `samples` | the samples of an image as bytes |
-//! | `lossy` | baseline, extended and progressive images |
+//! | `lossy`, `edges` | baseline, extended and progressive images, and their edges |
 //! | `lossless`, `huffman` | lossless images, and their entropy coding |
 //! | `near_lossless`, `golomb`, `coding_parameters` | JPEG-LS, its entropy coding and parameters |
 
 mod coding_parameters;
 mod colours;
+mod edges;
 mod golomb;
 mod header;
 mod huffman;
@@ -20,6 +21,7 @@ mod samples;
 
 pub(super) use colours::{SampleColours, UnmarkedColours};
 
+use super::advice::CONVERT_IMAGE;
 use header::{Coding, Header};
 
 /// A decoded image with interleaved components.
@@ -66,7 +68,9 @@ pub(super) fn decode(
     let components = header.components.len() as u8;
     if !matches!(components, 1 | 3) || !precisions.contains(&header.precision) {
         let bits = header.precision;
-        return Err(format!("JPEG with {components} components of {bits} bits is not supported"));
+        return Err(format!(
+            "JPEG with {components} components of {bits} bits is not supported; {CONVERT_IMAGE}"
+        ));
     }
     let samples = match header.coding {
         Coding::Lossy => lossy::decode(image, &header)?,

@@ -1,5 +1,6 @@
 //! JPEG 2000 images (ITU T.800), and High-Throughput JPEG 2000 images that are lossless (T.814).
 
+use super::advice::CONVERT_IMAGE;
 use super::bytes::slice;
 
 /// The signature box of a JP2 file. DICOM requires a bare codestream, but some writers store files.
@@ -52,12 +53,14 @@ pub(super) fn decode(image: &[u8], [width, height]: [u32; 2]) -> Result<Image, S
     let (components, bits) = (header.components, header.precision);
     if !matches!(components, 1 | 3) || !(1..=16).contains(&bits) {
         return Err(format!(
-            "JPEG 2000 with {components} components of {bits} bits is not supported"
+            "JPEG 2000 with {components} components of {bits} bits is not supported; {CONVERT_IMAGE}"
         ));
     }
     let samples = match header.is_high_throughput {
         true if !header.is_reversible => {
-            return Err("lossy High-Throughput JPEG 2000 (HTJ2K) is not supported".into());
+            return Err(format!(
+                "lossy High-Throughput JPEG 2000 (HTJ2K) is not supported; {CONVERT_IMAGE}"
+            ));
         }
         true => decode_high_throughput(codestream)?,
         false => decode_part_1(codestream, bits)?,
@@ -202,12 +205,14 @@ impl Header {
         let components = slice(body, 36, 3 * count).ok_or_else(truncated)?;
         let first = *components.first().ok_or_else(truncated)?;
         if components.chunks_exact(3).any(|part| part != [first, 1, 1]) {
-            return Err("JPEG 2000 with different components is not supported".into());
+            return Err(format!(
+                "JPEG 2000 with different components is not supported; {CONVERT_IMAGE}"
+            ));
         }
         self.components = u8::try_from(count).unwrap_or(u8::MAX);
         self.precision = (first & 0x7f) + 1;
         if first & 0x80 != 0 {
-            return Err("JPEG 2000 with signed samples is not supported".into());
+            return Err(format!("JPEG 2000 with signed samples is not supported; {CONVERT_IMAGE}"));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Cines whose frames are JPEG images: Motion JPEG.
 
+use super::advice::CONVERT_IMAGE;
 use super::decoder::{CineSource, Decoded, Decoder};
 use super::facts::Facts;
 use super::jpeg::{self, SampleColours, UnmarkedColours};
@@ -39,7 +40,9 @@ pub(super) fn decode(image: &[u8], size: [u32; 2], format: PixelFormat) -> Resul
     let jpeg::Image { samples, precision, colours, components, is_cut } =
         jpeg::decode(image, size, UnmarkedColours::YCbCr)?;
     if precision != 8 {
-        return Err(format!("a JPEG frame must have 8 bits per sample, got {precision}"));
+        return Err(format!(
+            "a JPEG frame must have 8 bits per sample, got {precision}; {CONVERT_IMAGE}"
+        ));
     }
     let pixels = match (components, format, colours) {
         (1, PixelFormat::Gray8, _) | (3, PixelFormat::Rgb24, SampleColours::Rgb) => samples,

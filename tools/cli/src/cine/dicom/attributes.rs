@@ -10,6 +10,9 @@ use crate::cine::timing::{FrameRate, Timing, choose_timing};
 /// Tag of Frame Time Vector, to which the Frame Increment Pointer can point.
 const FRAME_TIME_VECTOR: [u16; 2] = [0x0018, 0x1065];
 
+/// Tag of Referenced File ID in a directory record.
+const REFERENCED_FILE_ID: Tag = Tag(0x0004, 0x1500);
+
 /// The attributes that the decoder needs from a data set. An optional field is `None` if its value
 /// is missing or malformed, and the code that needs the value reports the error.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +40,8 @@ pub(super) struct Attributes {
     pub(super) cine_rate: Option<f64>,
     /// Entries of the Extended Offset Table.
     pub(super) offsets: Vec<u64>,
+    /// Values of Referenced File ID in the records of a DICOMDIR.
+    pub(super) file_ids: Vec<String>,
 }
 
 impl Attributes {
@@ -81,6 +86,13 @@ impl Attributes {
     pub(super) fn set_in_region(&mut self, tag: Tag, value: Value<'_>) {
         if let Some(region) = self.regions.last_mut().filter(|_| tag.0 == 0x0018) {
             region.set(tag.1, value);
+        }
+    }
+
+    /// Keeps the value of an element of a directory record if it names a file.
+    pub(super) fn set_in_record(&mut self, tag: Tag, value: Value<'_>) {
+        if tag == REFERENCED_FILE_ID {
+            self.file_ids.push(value.text().to_owned());
         }
     }
 

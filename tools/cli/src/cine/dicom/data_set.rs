@@ -17,6 +17,10 @@ const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 /// Tag of the Sequence of Ultrasound Regions.
 const REGIONS: Tag = Tag(0x0018, 0x6011);
+/// Tag of the Directory Record Sequence of a DICOMDIR.
+const RECORDS: Tag = Tag(0x0004, 0x1220);
+/// Sequences whose items are read, also if their length is defined.
+const READ_SEQUENCES: [Tag; 2] = [REGIONS, RECORDS];
 /// Offset of the file meta group, after the preamble and "DICM".
 const META_START: usize = 132;
 
@@ -100,6 +104,7 @@ pub(super) fn read_data_set(
                 match within {
                     Within::Top => attributes.set(header.tag, value),
                     Within::Region => attributes.set_in_region(header.tag, value),
+                    Within::Record => attributes.set_in_record(header.tag, value),
                     Within::Other => {}
                 }
             }
@@ -153,6 +158,8 @@ pub(super) enum Within {
     Top,
     /// The element lies directly in an item of the Sequence of Ultrasound Regions.
     Region,
+    /// The element lies directly in a directory record.
+    Record,
     Other,
 }
 
@@ -233,7 +240,8 @@ fn walk(
             (PIXEL_DATA, None) if open.is_empty() => return visit(Event::PixelData(header)),
             (tag, None) => {
                 let is_unknown = header.vr == Some(*b"UN");
-                if header.length.is_none() || (tag == REGIONS && open.is_empty()) {
+                let is_read = READ_SEQUENCES.contains(&tag) && open.is_empty();
+                if header.length.is_none() || is_read {
                     open.push(Level {
                         sequence: Some(tag),
                         end,
@@ -248,6 +256,7 @@ fn walk(
                 let within = match open[..] {
                     [] => Within::Top,
                     [Level { sequence: Some(REGIONS), .. }, _] => Within::Region,
+                    [Level { sequence: Some(RECORDS), .. }, _] => Within::Record,
                     _ => Within::Other,
                 };
                 let is_big_endian = form.is_big_endian;

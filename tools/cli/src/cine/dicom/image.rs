@@ -7,7 +7,7 @@ use crate::cine::facts::check_sides;
 use crate::cine::inflate;
 
 /// The class of a DICOMDIR (PS3.4, B.5).
-const DIRECTORY_CLASS: &str = "1.2.840.10008.1.3.10";
+pub(super) const DIRECTORY_CLASS: &str = "1.2.840.10008.1.3.10";
 
 /// The value of Modality for ultrasound.
 const ULTRASOUND: &str = "US";
@@ -45,7 +45,11 @@ impl Image {
         let mut attributes = Attributes::default();
         let pixels = data_set::read_data_set(&file, start, &syntax, &mut attributes)?;
         if [&meta.class, &attributes.sop_class].contains(&&DIRECTORY_CLASS.to_owned()) {
-            return Err("the file is a DICOMDIR, which lists other files; name these files".into());
+            return Err(match attributes.file_ids.is_empty() {
+                true => "the file is a DICOMDIR that lists no files; name the files of its folder",
+                false => "the file is a DICOMDIR, which lists other files; name these files",
+            }
+            .into());
         }
         let pixels = pixels.ok_or("the file has no pixel data, so it contains no image")?;
         let size = attributes.size()?;

@@ -76,7 +76,7 @@ impl Layout {
             let sign = if attributes.is_signed { "signed" } else { "unsigned" };
             return Err(format!(
                 "{sign} pixels with {bits_stored} bits stored in {bits_allocated} bits, with high bit \
-                 {high_bit}, are not supported"
+                 {high_bit}, are not supported; convert them to unsigned pixels of 8 or 16 bits"
             ));
         }
         let palette = match colours {

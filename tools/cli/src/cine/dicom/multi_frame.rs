@@ -7,6 +7,7 @@ use super::image::Image;
 use super::layout::Layout;
 use super::regions;
 use super::syntax::{Encoding, Syntax};
+use crate::cine::advice::CONVERT_SYNTAX;
 use crate::cine::decoder::CineSource;
 use crate::cine::facts::Facts;
 use crate::cine::video;
@@ -16,10 +17,7 @@ pub(in crate::cine) fn open(file: Vec<u8>) -> Result<CineSource, String> {
     let mut image = Image::read(file)?;
     let Syntax { uid, name, encoding } = image.syntax;
     let Some(encoding) = encoding else {
-        return Err(format!(
-            "transfer syntax {name} ({uid}) is not supported; convert the file to an uncompressed \
-             or JPEG transfer syntax"
-        ));
+        return Err(format!("transfer syntax {name} ({uid}) is not supported; {CONVERT_SYNTAX}"));
     };
     let source = image.describe_source();
     let regions = regions::find_image_regions(&image.attributes.regions, image.size);

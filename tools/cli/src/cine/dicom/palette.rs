@@ -50,7 +50,8 @@ impl Palette {
             let entries = match bytes.len() {
                 0 => {
                     return Err(format!(
-                        "the file has no {name} palette; segmented palettes are not supported"
+                        "the file has no {name} palette; segmented palettes are not supported, so convert \
+                         the pixels to RGB"
                     ));
                 }
                 length if length >= 2 * entries => {

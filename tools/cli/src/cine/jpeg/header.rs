@@ -1,6 +1,7 @@
 //! The segments of an image before its first scan (ITU T.81, annex B).
 
 use super::colours::{SampleColours, UnmarkedColours};
+use crate::cine::advice::CONVERT_IMAGE;
 use crate::cine::bytes::slice;
 use std::ops::Range;
 
@@ -98,10 +99,12 @@ impl Header {
                     header.segments.push(body.start - 4..end);
                 }
                 (0xc9..=0xcb, _) => {
-                    return Err("JPEG with arithmetic coding is not supported".into());
+                    return Err(format!(
+                        "JPEG with arithmetic coding is not supported; {CONVERT_IMAGE}"
+                    ));
                 }
                 (0xc5..=0xc7 | 0xcd..=0xcf | 0xde, _) => {
-                    return Err("hierarchical JPEG is not supported".into());
+                    return Err(format!("hierarchical JPEG is not supported; {CONVERT_IMAGE}"));
                 }
                 (0xc4, _) => {
                     header.has_huffman_tables = true;

@@ -4,6 +4,7 @@
 use super::header::{Header, Segment, read_segment};
 use super::huffman::{BitReader, Table};
 use super::samples::store_samples;
+use crate::cine::advice::CONVERT_IMAGE;
 
 /// The parameters of a scan.
 struct Scan {
@@ -20,7 +21,9 @@ struct Scan {
 /// Decodes an image to interleaved samples.
 pub(super) fn decode(image: &[u8], header: &Header) -> Result<Vec<u8>, String> {
     if !header.has_equal_sampling() {
-        return Err("lossless JPEG with subsampled components is not supported".into());
+        return Err(format!(
+            "lossless JPEG with subsampled components is not supported; {CONVERT_IMAGE}"
+        ));
     }
     let mut tables: [Option<Table>; 4] = [const { None }; 4];
     let mut restart_interval = 0;

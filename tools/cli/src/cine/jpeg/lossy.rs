@@ -1,5 +1,6 @@
 //! Baseline, extended and progressive images.
 
+use super::edges::correct_edges;
 use super::header::Header;
 use std::io::Cursor;
 use zune_jpeg::JpegDecoder;
@@ -45,11 +46,12 @@ pub(super) fn decode(image: &[u8], header: &Header) -> Result<Vec<u8>, String> {
     let colours = decoder.input_colorspace().ok_or("the JPEG image has no colour space")?;
     let options = options.jpeg_set_out_colorspace(colours);
     let mut decoder = JpegDecoder::new_with_options(Cursor::new(&image), options);
-    let samples = decoder.decode().map_err(|error| format!("JPEG: {error}"))?;
+    let mut samples = decoder.decode().map_err(|error| format!("JPEG: {error}"))?;
     let bytes = usize::from(header.width) * usize::from(header.height) * header.components.len();
     if samples.len() != bytes {
         return Err(format!("JPEG: the image must have {bytes} samples, got {}", samples.len()));
     }
+    correct_edges(&mut samples, header);
     Ok(samples)
 }
 

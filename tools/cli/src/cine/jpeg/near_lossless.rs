@@ -4,6 +4,7 @@ use super::coding_parameters::Parameters;
 use super::golomb::BitReader;
 use super::header::{Header, Segment, read_segment};
 use super::samples::store_samples;
+use crate::cine::advice::CONVERT_IMAGE;
 
 /// Number of regular contexts; the two contexts for the end of a run follow them.
 const REGULAR_CONTEXTS: usize = 365;
@@ -66,7 +67,9 @@ struct ScanDecoder<'a> {
 /// Decodes an image to interleaved samples.
 pub(super) fn decode(image: &[u8], header: &Header) -> Result<Vec<u8>, String> {
     if !header.has_equal_sampling() {
-        return Err("JPEG-LS with subsampled components is not supported".into());
+        return Err(format!(
+            "JPEG-LS with subsampled components is not supported; {CONVERT_IMAGE}"
+        ));
     }
     let (width, height) = (usize::from(header.width), usize::from(header.height));
     let count = header.components.len();
@@ -84,9 +87,15 @@ pub(super) fn decode(image: &[u8], header: &Header) -> Result<Vec<u8>, String> {
                     *place = i32::from(u16::from_be_bytes([pair[0], pair[1]]));
                 }
             }
-            (0xf8, _) => return Err("JPEG-LS with mapping tables is not supported".into()),
+            (0xf8, _) => {
+                return Err(format!(
+                    "JPEG-LS with mapping tables is not supported; {CONVERT_IMAGE}"
+                ));
+            }
             (0xe8, [b'm', b'r', b'f', b'x', transform, ..]) if *transform != 0 => {
-                return Err("JPEG-LS with a colour transform is not supported".into());
+                return Err(format!(
+                    "JPEG-LS with a colour transform is not supported; {CONVERT_IMAGE}"
+                ));
             }
             (0xdd, bytes) => {
                 interval = bytes.iter().fold(0, |sum: usize, &byte| sum << 8 | usize::from(byte));
@@ -145,7 +154,7 @@ fn read_scan(fields: &[u8], header: &Header) -> Result<(Vec<usize>, i32, Interle
         _ => return Err(invalid()),
     };
     if *transform != 0 {
-        return Err("JPEG-LS with a point transform is not supported".into());
+        return Err(format!("JPEG-LS with a point transform is not supported; {CONVERT_IMAGE}"));
     }
     Ok((components, i32::from(*near), interleave))
 }

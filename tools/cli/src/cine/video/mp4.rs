@@ -142,6 +142,33 @@ struct Sample {
     time: i64,
 }
 
+/// The samples of a track in the order of decoding.
+struct Samples {
+    list: Vec<Sample>,
+    /// Time of decoding of the next sample.
+    time: i64,
+    /// Number of bytes that further samples can have. Samples do not overlap, so all of them
+    /// together are not larger than the file. Without this limit, a small file could name the same
+    /// bytes as the data of many samples.
+    room: usize,
+}
+
+impl Samples {
+    fn new(file: &[u8]) -> Self {
+        Self { list: Vec::new(), time: 0, room: file.len() }
+    }
+
+    /// Adds a sample. `shift` is the signed time from decoding to presentation. Returns `None` if
+    /// the samples would be larger than the file.
+    fn push(&mut self, data: Range<usize>, duration: u32, shift: u32) -> Option<()> {
+        self.room = self.room.checked_sub(data.len().max(1))?;
+        let time = self.time + i64::from(shift.cast_signed());
+        self.list.push(Sample { data, time });
+        self.time += i64::from(duration);
+        Some(())
+    }
+}
+
 /// Reads the samples of the tables of a track.
 fn read_samples(file: &[u8], table: Range<usize>) -> Vec<Sample> {
     let find = |kind| find_box(file, table.clone(), &[kind]);
@@ -161,31 +188,27 @@ fn read_samples(file: &[u8], table: Range<usize>) -> Vec<Sample> {
     let chunk_runs = find(b"stsc").map(|runs| read_table::<3>(file, runs, 4)).unwrap_or_default();
     let mut durations = Runs::new(find(b"stts").map(|runs| read_table::<2>(file, runs, 4)));
     let mut shifts = Runs::new(find(b"ctts").map(|runs| read_table::<2>(file, runs, 4)));
-    let mut samples = Vec::new();
-    let mut time = 0i64;
+    let mut samples = Samples::new(file);
     for (index, &chunk) in chunks.iter().enumerate() {
         let run = chunk_runs.partition_point(|&[first, ..]| first as usize <= index + 1);
         let per_chunk = run.checked_sub(1).map_or(0, |run| chunk_runs[run][1]);
         let mut at = chunk;
         for _ in 0..per_chunk {
             let size = match common_size {
-                0 => sizes.get(samples.len()).map(|&[size]| size),
+                0 => sizes.get(samples.list.len()).map(|&[size]| size),
                 size => Some(size).filter(|_| at < file.len()),
             };
-            let Some(size) = size else { return samples };
+            let Some(size) = size else { return samples.list };
             let end = at.saturating_add(size as usize);
-            // A shift can be negative.
-            let shift = shifts.next().unwrap_or(0).cast_signed();
-            samples.push(Sample { data: at..end.min(file.len()), time: time + i64::from(shift) });
-            time += i64::from(durations.next().unwrap_or(0));
-            at = end;
-            // A sample has at least one byte, so a file cannot have more samples than bytes.
-            if samples.len() >= file.len() {
-                return samples;
+            let data = at.min(file.len())..end.min(file.len());
+            let (duration, shift) = (durations.next().unwrap_or(0), shifts.next().unwrap_or(0));
+            if samples.push(data, duration, shift).is_none() {
+                return samples.list;
             }
+            at = end;
         }
     }
-    samples
+    samples.list
 }
 
 /// Values that are stored as pairs of a number of samples and a value.
@@ -221,8 +244,7 @@ const SAMPLE_FIELDS: [u32; 4] = [0x100, 0x200, 0x400, 0x800];
 
 /// Reads the samples of the fragments of a track (8.8).
 fn read_fragments(file: &[u8], track: u32) -> Vec<Sample> {
-    let mut samples: Vec<Sample> = Vec::new();
-    let mut time = 0i64;
+    let mut samples = Samples::new(file);
     for (kind, fragment) in find_boxes(file, 0..file.len()) {
         if &kind != b"moof" {
             continue;
@@ -249,11 +271,11 @@ fn read_fragments(file: &[u8], track: u32) -> Vec<Sample> {
             let runs = find_boxes(file, part).into_iter().filter(|(kind, _)| kind == b"trun");
             for (_, run) in runs {
                 let defaults = [duration.unwrap_or(0), size.unwrap_or(0)];
-                read_run(file, run, base, defaults, &mut time, &mut samples);
+                read_run(file, run, base, defaults, &mut samples);
             }
         }
     }
-    samples
+    samples.list
 }
 
 /// Reads a run of samples. `defaults` are the duration and the size of a sample.
@@ -262,8 +284,7 @@ fn read_run(
     run: Range<usize>,
     base: usize,
     defaults: [u32; 2],
-    time: &mut i64,
-    samples: &mut Vec<Sample>,
+    samples: &mut Samples,
 ) {
     let flags = read_u32(file, run.start).unwrap_or(0);
     let count = read_u32(file, run.start + 4).unwrap_or(0);
@@ -289,9 +310,48 @@ fn read_run(
             return;
         }
         let end = data.saturating_add(size);
-        let shift = i64::from(shift.unwrap_or(0).cast_signed());
-        samples.push(Sample { data: data..end.min(file.len()), time: *time + shift });
-        *time += i64::from(duration.unwrap_or(defaults[0]));
+        let duration = duration.unwrap_or(defaults[0]);
+        if samples.push(data..end.min(file.len()), duration, shift.unwrap_or(0)).is_none() {
+            return;
+        }
         data = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let size = (content.len() as u32 + 8).to_be_bytes();
+        [&size[..], kind, content].concat()
+    }
+
+    fn total_bytes(samples: &[Sample]) -> usize {
+        samples.iter().map(|sample| sample.data.len()).sum()
+    }
+
+    #[test]
+    fn fragments_cannot_name_the_same_bytes_again_and_again() {
+        let header = [[0, 0, 0, DEFAULT_SIZE], [0, 0, 0, 1], [0, 0, 0, 4]];
+        let header = header.map(|field| field.map(|byte| byte as u8)).concat();
+        let run = create_box(b"trun", &[0, 0, 0, 0, 0, 0, 255, 255]);
+        let part = create_box(b"traf", &[create_box(b"tfhd", &header), run.repeat(100)].concat());
+        let file = create_box(b"moof", &part);
+        let samples = read_fragments(&file, 1);
+        assert!(samples.len() > 100 && total_bytes(&samples) <= file.len(), "{}", samples.len());
+    }
+
+    #[test]
+    fn chunks_cannot_name_the_same_bytes_again_and_again() {
+        let numbers = |numbers: &[u32]| -> Vec<u8> {
+            numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+        };
+        let sizes = create_box(b"stsz", &numbers(&[0, 4, 60_000]));
+        let runs = create_box(b"stsc", &numbers(&[0, 1, 1, 10, 1]));
+        let chunks = create_box(b"stco", &[numbers(&[0, 50]), vec![0; 200]].concat());
+        let file = [sizes, runs, chunks].concat();
+        let samples = read_samples(&file, 0..file.len());
+        assert!(samples.len() > 50 && total_bytes(&samples) <= file.len(), "{}", samples.len());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::h264;
 use super::nal;
+use crate::cine::advice::CONVERT_SYNTAX;
 use crate::cine::decoder::CineSource;
 use crate::cine::facts::Facts;
 use crate::cine::jpeg_frames;
@@ -96,7 +97,9 @@ fn open_h264(
     timing: Timing,
     warnings: Vec<String>,
 ) -> Result<CineSource, String> {
-    let parameters = units.parameters(&file)?;
+    // ffmpeg does not read DICOM, which alone has a size outside the stream.
+    let advice = if size.is_some() { CONVERT_SYNTAX } else { CONVERT };
+    let parameters = units.parameters(&file).map_err(|error| format!("{error}; {advice}"))?;
     if let Some([width, height]) = size.filter(|&size| size != parameters.size) {
         let [w, h] = parameters.size;
         return Err(format!("the video must have {width} x {height} pixels, got {w} x {h}"));

@@ -1,0 +1,4 @@
+//! Fuzz target `animation`; see `tools/fuzz/src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tteview_fuzz_targets::run("animation", input));
