@@ -101,9 +101,7 @@ pub(super) fn measure_latency(names: &[&str]) -> Result {
 fn check_names(names: &[&str]) -> Result {
     let known: Vec<&str> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
     match names.iter().find(|name| !known.contains(name)) {
-        Some(name) => {
-            Err(format!("the name must be one of {}, got {name}", known.join(", ")).into())
-        }
+        Some(name) => Err(format!("the name must be one of {}, got {name}", known.join(", "))),
         None => Ok(()),
     }
 }
@@ -141,7 +139,7 @@ mod tests {
     fn an_unknown_measurement_is_refused() {
         assert!(check_names(&[]).is_ok());
         assert!(check_names(&["demo-cpu", "r50-cpu"]).is_ok());
-        let error = check_names(&["demo-cpu", "r51"]).unwrap_err().to_string();
+        let error = check_names(&["demo-cpu", "r51"]).unwrap_err();
         assert!(error.contains("got r51") && error.contains("demo-embedded"), "{error}");
     }
 }
