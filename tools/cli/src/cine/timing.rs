@@ -84,7 +84,7 @@ pub(super) fn choose_timing(frames: usize, rates: &[FrameRate]) -> (Timing, Vec<
     for rate in rates {
         let Some(step_ns) = rate.typical_step_ns(frames) else {
             if frames > 1 {
-                warnings.push(format!("{} gives no usable time between frames", rate.source));
+                warnings.push(format!("{}: no usable time between frames", rate.source));
             }
             continue;
         };
@@ -96,13 +96,12 @@ pub(super) fn choose_timing(frames: usize, rates: &[FrameRate]) -> (Timing, Vec<
         if let Some(factor) = meant {
             let (ms, right) = (step_ns / 1e6, step_ns * factor / 1e6);
             let source = rate.source;
-            warnings.push(format!(
-                "{source} gives {ms} ms between frames, which is read as {right} ms"
-            ));
+            warnings
+                .push(format!("{source}: {ms} ms between frames, which are read as {right} ms"));
             return (rate.create_timing(frames, factor, source, &mut warnings), warnings);
         }
         warnings.push(format!(
-            "{} gives {} ms between frames; an echo cine has 2 to 200 ms",
+            "{}: {} ms between frames; an echo cine has 2 to 200 ms",
             rate.source,
             step_ns / 1e6
         ));
@@ -242,7 +241,7 @@ mod tests {
         for wrong in [0.0, -5.0, 1e12, f64::NAN, f64::INFINITY] {
             let (timing, warnings) = choose(2, &[("time", &[wrong])]);
             assert_eq!(timing, Timing::assume(2), "{wrong}");
-            assert_eq!(warnings, "time gives no usable time between frames");
+            assert_eq!(warnings, "time: no usable time between frames");
         }
     }
 }
