@@ -5,7 +5,7 @@
 #   training/demo_model.sh FOLDER
 #
 # The environment variable PYTHON specifies the Python interpreter (default: python3). The
-# dependencies of tteview_train must be installed for this interpreter. The script needs 45 GB of
+# dependencies of tteview_train must be installed for this interpreter. The script needs 70 GB of
 # disk space and some hours on two cores.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: training/demo_model.sh FOLDER}")
@@ -22,7 +22,7 @@ unseen=kidney,fluid,cw-doppler,dual
 seen=air,gel,layers,liver,lung,vessel,off-plane,sweep,transoesophageal,upside-down,mirrored
 seen+=,duplex-doppler,duplex-m-mode,m-mode,pw-doppler,biplane,tissue-doppler,rendering-3d,report
 seen+=,test-pattern,blank
-# The fit of the thresholds leaves out tissue Doppler, which a grey network cannot recognize.
+# The thresholds are fitted without tissue Doppler, most of which the network does not recognize.
 fit=${seen/,tissue-doppler/}
 views=PLAX,PLAX-RVIF,PLAX-RVOF,PLAX-ZAV,PLAX-ZMV,PSAX-AV,PSAX-PA,PSAX-MV,PSAX-PM,PSAX-AP,A4C,A4C-RV
 views+=,A4C-LA,A5C,A2C,A3C,SC4C,SC-SAX,SC-IVC,SSN-AO
@@ -46,6 +46,18 @@ views_of wild-long wild 2300000 100 1.45 train
 other_of other-long wild 2400000 400 1.45 train "$seen"
 phantom broad-long broad 2500000 60 1.45 train
 phantom training-long training 2600000 60 1.45 train
+views_of wild-3 wild 5000000 400 0.6 train
+phantom training-3 training 5100000 160 0.6 train
+phantom other-training-3 training 5200000 800 0.6 train --views OTHER
+phantom broad-3 broad 5300000 160 0.6 train
+phantom other-broad-3 broad 5350000 500 0.6 train --views OTHER
+other_of other-3 wild 5400000 1500 0.6 train "$seen"
+views_of wild-4 wild 5500000 300 0.6 train
+views_of wild-long-2 wild 6300000 140 1.45 train
+other_of other-long-2 wild 6400000 500 1.45 train "$seen"
+phantom broad-long-2 broad 6500000 60 1.45 train
+phantom training-long-2 training 6600000 60 1.45 train
+phantom other-training-long-2 training 6650000 200 1.45 train --views OTHER
 views_of unlike-fit unlike 2000000 20 1.2 test
 other_of unlike-fit-other unlike 2010000 100 1.2 test "$fit"
 views_of unlike-fit-2 unlike 2020000 30 1.2 test
@@ -72,39 +84,49 @@ mix() { # Arguments: name of the manifest, names of the sets.
 mix short-1 wild-1 other-1 broad-1 training-1 val-wild val-other
 mix short-2 wild-1 wild-2 other-1 other-2 broad-1 training-1 val-wild val-other
 mix long wild-long other-long broad-long training-long val-wild val-other
+mix short-3 wild-3 wild-4 training-3 other-training-3 broad-3 other-broad-3 other-3 val-wild \
+    val-other
+mix long-2 wild-long-2 other-long-2 broad-long-2 training-long-2 other-training-long-2 val-wild \
+    val-other
 mix long-other wild-long other-long broad-long training-long other-1 other-2
 mix fit unlike-fit unlike-fit-2 unlike-fit-other unlike-fit-other-2
 mix unlike unlike-test unlike-test-other unlike-test-other-2
 
 # Short sequences show the network many cines in little time. Each later stage starts from the
-# weights of the previous stage. From stage 3 on, sequences are longer than the look-back.
+# weights of the previous stage. The sequences of the stages 3 to 5 and 7 are longer than the
+# look-back. The first five networks are grey. Stage 6 starts from the average of three of them and
+# gives the network three channels, so that it sees colours.
 train() { # Arguments: stage, cines, samples, batch, epochs, learning rate, augmentation, others.
     OMP_NUM_THREADS=1 "$python" -m tteview_train train --manifest "$out/$2.csv" \
         --labels models/views.json --out "$out/run-$1" --seed "$1" --width 24 --blocks 1,2,2,1 \
         --size 80 --lateral-reach 0 --samples "$3" --batch "$4" --epochs "$5" --lr "$6" \
-        --augment-strength "$7" --label-smoothing 0.1 --dropout 0.3 --ema 0.995 --balance none \
+        --augment-strength "$7" --label-smoothing 0.1 --ema 0.995 --balance none \
         --precision bf16 --threads 1 --workers 1 --save-every 200 --cache "$out/cache" "${@:8}"
 }
 common="A4C=1.3 A5C=1.3 A2C=1.3 A3C=1.3 PLAX=1.3 PSAX-AV=1.2 PSAX-PM=1.2"
-train 1 short-1 8 64 12 3e-3 0.5 --allow-short
-train 2 short-2 8 64 8 3e-3 0.6 --allow-short --emphasis $common OTHER=0.5 \
+train 1 short-1 8 64 12 3e-3 0.5 --dropout 0.3 --allow-short
+train 2 short-2 8 64 8 3e-3 0.6 --dropout 0.3 --allow-short --emphasis $common OTHER=0.5 \
     --pretrained "$out/run-1/best.pt"
-train 3 long 44 16 4 1.5e-3 0.8 --emphasis $common OTHER=0.6 --seed 4 \
+train 3 long 44 16 4 1.5e-3 0.8 --dropout 0.3 --emphasis $common OTHER=0.6 --seed 4 \
     --pretrained "$out/run-2/best.pt"
-train 4 long 44 16 3 1.5e-3 1 --emphasis $common OTHER=0.6 --seed 6 \
+train 4 long 44 16 3 1.5e-3 1 --dropout 0.3 --emphasis $common OTHER=0.6 --seed 6 \
     --pretrained "$out/run-3/best.pt"
-train 5 long-other 44 16 1 1.2e-3 0.7 --emphasis $common OTHER=0.5 --seed 8 \
+train 5 long-other 44 16 1 1.2e-3 0.7 --dropout 0.3 --emphasis $common OTHER=0.5 --seed 8 \
     --pretrained "$out/run-4/last.pt"
 
 kit() { "$python" -m tteview_train "$@"; }
 [ -e "$out/average/best.pt" ] ||
     kit average "$out/run-3/best.pt" "$out/run-4/last.pt" "$out/run-5/best.pt" --out "$out/average"
-[ -e "$out/final/best.pt" ] || kit reweight --run "$out/average" --out "$out/final" \
+train 6 short-3 8 64 14 2.5e-3 0.8 --dropout 0.15 --seed 11 --in-channels 3 --allow-short \
+    --emphasis $common OTHER=0.6 --pretrained "$out/average/best.pt"
+train 7 long-2 44 16 5 1.2e-3 1 --dropout 0.15 --seed 12 --in-channels 3 \
+    --emphasis $common OTHER=0.7 --pretrained "$out/run-6/best.pt"
+[ -e "$out/final/best.pt" ] || kit reweight --run "$out/run-7" --out "$out/final" \
     --frequencies models/view-frequencies.csv --weight 0.5
-kit export --run "$out/final" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-4 \
+kit export --run "$out/final" --cache "$out/cache" --out "$out/demo.onnx" --model-version demo-5 \
     --novelty mahalanobis --novelty-values 16 --novelty-shrinkage 0.3 --novelty-threshold fit \
-    --novelty-share 0.02 --temperature fit --threshold fit --accuracy 0.96 --group-threshold fit \
-    --group-accuracy 0.98 --fit-manifest "$out/fit.csv"
+    --novelty-share 0.02 --temperature fit --threshold fit --accuracy 0.98 --group-threshold fit \
+    --group-accuracy 0.985 --fit-manifest "$out/fit.csv"
 "$tteview" compile "$out/demo.onnx" --labels models/views.json --spec "$out/demo.spec.toml" \
     -o "$out/demo"
 

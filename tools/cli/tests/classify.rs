@@ -159,7 +159,7 @@ fn the_demo_labels_its_phantom_without_files() {
     let outcome = run_tteview(["demo", "--view", "PLAX"]);
     assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""));
     for text in
-        ["synthetic, PLAX", "not for clinical use", "demo-4", "\nview     PLAX (", "latency  "]
+        ["synthetic, PLAX", "not for clinical use", "demo-5", "\nview     PLAX (", "latency  "]
     {
         assert!(outcome.stdout.contains(text), "{}", outcome.stdout);
     }

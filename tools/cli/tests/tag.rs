@@ -58,7 +58,7 @@ fn a_tagged_file_differs_only_in_two_sequences() {
         assert!(find(&view, text.as_bytes()).is_some(), "{text}");
     }
     let equipment = take_sequence(&mut tagged, &EQUIPMENT);
-    for text in ["demo-4", "View A4C (apical four-chamber), confidence ", "109103"] {
+    for text in ["demo-5", "View A4C (apical four-chamber), confidence ", "109103"] {
         assert!(find(&equipment, text.as_bytes()).is_some(), "{text}");
     }
     assert!(tagged == original);
