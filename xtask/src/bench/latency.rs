@@ -64,13 +64,13 @@ const MEASUREMENTS: &[Measurement] = &[
         title: "demo model, ONNX Runtime",
         name: "demo-cpu",
         arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider cpu \
-                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 100",
+                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     },
     Measurement {
         title: "demo model, rten",
         name: "demo-embedded",
         arguments: "--model demo.stream.onnx --clip demo.clip.onnx --provider embedded \
-                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 100",
+                    --threads 2 --rate 30,60,120,max --load 0,2 --seconds 0.4 --acquisitions 24",
     },
 ];
 
