@@ -1,7 +1,7 @@
 //! `cargo xtask bench archive`: compares labelling an archive of cines with decoding it.
 
 use crate::fetch::cache::fill_once;
-use crate::fetch::cines::python_with_pydicom;
+use crate::fetch::cines::python_with_codecs;
 use crate::files::read_text;
 use crate::paths::root;
 use crate::platform::Platform;
@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Number of cines in the archive. Each file occurs several times.
-const CINES: usize = 200;
+/// Number of cines in the archive, unless an argument sets it. Each file occurs several times.
+const CINES: usize = 1000;
+
+/// Number of cines of the small archive, with whose peak memory that of the archive is compared.
+const FEW_CINES: usize = 100;
 
 /// Number of cines that are labelled or decoded at the same time.
 const JOBS: usize = 2;
 
 /// Number of runs of each kind. The runs alternate, because other work on the machine and its
 /// temperature change their times.
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 
 /// Largest ratio that is expected of JPEG cines of 640x480 pixels and more.
 const LIMIT: f64 = 1.3;
@@ -37,19 +40,26 @@ struct Times {
     processor: f64,
 }
 
-/// Labels and decodes the files that the arguments name, or synthetic cines.
-pub(super) fn measure_archive(files: &[&str]) -> Result {
+/// Labels and decodes the files that the arguments name, or synthetic cines. The arguments can
+/// start with `--cines N`, the number of cines. `--coding CODING` then selects the coding of the
+/// synthetic cines.
+pub(super) fn measure_archive(arguments: &[&str]) -> Result {
+    let (cines, arguments) = match arguments {
+        ["--cines", cines, rest @ ..] => (parse_cines(cines)?, rest),
+        arguments => (CINES, arguments),
+    };
     let tteview = Platform::native().build_command_line()?;
-    let files = match files {
-        [] => render_cines(&tteview)?,
+    let files = match arguments {
+        [] => render_cines(&tteview, "jpeg")?,
+        ["--coding", coding] => render_cines(&tteview, coding)?,
         files => files.iter().map(PathBuf::from).collect(),
     };
-    let archive: Vec<&PathBuf> = files.iter().cycle().take(CINES.max(files.len())).collect();
+    let archive: Vec<&PathBuf> = files.iter().cycle().take(cines.max(files.len())).collect();
     println!("{} cines in {} files, {JOBS} jobs", archive.len(), files.len());
     let mut ratios = [Vec::new(), Vec::new()];
     for round in 1..=RUNS {
         let decoding = measure(|| decode(&tteview, &archive))?;
-        let labelling = measure(|| label(&tteview, &archive))?;
+        let labelling = measure(|| label(&tteview, &archive).map(drop))?;
         println!(
             "run {round}: decoding {:.2} s, processor {:.2} s; labelling {:.2} s, processor {:.2} s",
             decoding.wall, decoding.processor, labelling.wall, labelling.processor
@@ -62,17 +72,26 @@ pub(super) fn measure_archive(files: &[&str]) -> Result {
         "labelling takes {wall:.2} times the time and {processor:.2} times the processor time"
     );
     println!("of decoding (medians; expected at most {LIMIT} for JPEG of 640x480 and more)");
+    let few = label(&tteview, &archive[..FEW_CINES.min(archive.len())])?;
+    let all = label(&tteview, &archive)?;
+    println!("peak memory: {few} kB for {FEW_CINES} cines, {all} kB for {}", archive.len());
     Ok(())
 }
 
-/// Renders cines of 640x480 pixels and stores them as DICOM files with baseline JPEG.
-fn render_cines(tteview: &Path) -> Result<Vec<PathBuf>> {
-    let folder = fill_once("archive-640x480-jpeg", |folder| {
+fn parse_cines(text: &str) -> Result<usize> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("--cines must be a number of cines above 0, got {text}"))
+}
+
+/// Renders cines of 640x480 pixels and stores them as DICOM files in a coding that
+/// `encode_cines.py` knows.
+fn render_cines(tteview: &Path, coding: &str) -> Result<Vec<PathBuf>> {
+    let folder = fill_once(&format!("archive-640x480-{coding}"), |folder| {
         let mut render = command(tteview, ["phantom", "--dicom", "--scanner", "wild"]);
         render.args(["--views", "A4C,A2C,PLAX,PSAX-AV", "--count", "2", "--frames", "60"]);
         run(render.args(["--width", "640", "--height", "480", "--out"]).arg(folder))?;
-        let mut encode = python_with_pydicom()?;
-        run(encode.arg(root().join("xtask/src/bench/encode_jpeg.py")).arg(folder))
+        let mut encode = python_with_codecs()?;
+        run(encode.arg(root().join("xtask/src/bench/encode_cines.py")).arg(coding).arg(folder))
     })?;
     let mut files = crate::files::list_folder(&folder)?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "dcm"));
@@ -87,11 +106,28 @@ fn measure(work: impl FnOnce() -> Result) -> Result<Times> {
     Ok(Times { wall: start.elapsed().as_secs_f64(), processor })
 }
 
-/// Labels all cines with one process.
-fn label(tteview: &Path, archive: &[&PathBuf]) -> Result {
+/// Labels all cines with one process, and returns its peak memory in kB.
+fn label(tteview: &Path, archive: &[&PathBuf]) -> Result<u64> {
     let mut label = command(tteview, ["classify", "--json", "--jobs", &JOBS.to_string()]);
     label.arg("--model").arg(root().join("models/demo.stream.onnx")).args(archive);
-    run(label.stdout(Stdio::null()))
+    let mut child = start(label.stdout(Stdio::null()))?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    loop {
+        // The file has no peak once the process has ended.
+        peak = std::fs::read_to_string(&status).ok().and_then(|t| parse_peak(&t)).unwrap_or(peak);
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Ok(Some(status)) if status.success() => return Ok(peak),
+            outcome => return Err(format!("tteview classify failed: {outcome:?}")),
+        }
+    }
+}
+
+/// Returns the peak memory in kB from the text of `/proc/PID/status`.
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Decodes all cines with one process each. A process starts in about a millisecond.
@@ -156,6 +192,12 @@ mod tests {
         let stat = "7 (a b) S 1 7 7 0 -1 4194304 90 800 0 0 3 1 150 50 20 0 1 0 900";
         assert_eq!(parse_processor_time(stat), Some(2.0));
         assert_eq!(parse_processor_time("7 (a b"), None);
+    }
+
+    #[test]
+    fn peak_memory_is_read_in_kilobytes() {
+        assert_eq!(parse_peak("VmPeak:\t  9 kB\nVmHWM:\t   1234 kB\nVmRSS:\t 5 kB\n"), Some(1234));
+        assert_eq!(parse_peak("VmPeak:\t  9 kB\n"), None);
     }
 
     #[test]

@@ -63,6 +63,19 @@ pub(crate) fn python_with_pydicom() -> Result<Command> {
     Ok(python)
 }
 
+/// Returns a command that runs Python with pydicom, Pillow, NumPy and the codecs of pydicom.
+pub(crate) fn python_with_codecs() -> Result<Command> {
+    let packages = fill_once(&format!("python-codecs-{PYDICOM_VERSION}"), |packages| {
+        let codecs = ["pylibjpeg[openjpeg,rle]", "pyjpegls"];
+        let requirement = pydicom_requirement();
+        let base = [requirement.as_str(), "pillow", "numpy"];
+        install_packages(packages, &[&base[..], &codecs[..]].concat())
+    })?;
+    let mut python = python();
+    python.env("PYTHONPATH", packages);
+    Ok(python)
+}
+
 /// Returns the path of the DICOM file of a real cardiac cine.
 pub(crate) fn fetch_real_cine() -> Result<PathBuf> {
     Ok(fetch_pydicom_files()?.join(REAL_CINE))
