@@ -188,11 +188,15 @@ fn the_same_frames_give_the_same_label_bit_for_bit() {
         }
         stream.acquirer.end().unwrap();
         let result = wait(&stream.reader, acquisition);
-        assert_eq!((result.chunks, result.scores.len()), (10, LABELS));
-        result.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>()
+        assert_eq!(result.scores.len(), LABELS);
+        // Where this thread gets too little of a processor, the overload rule skips chunks.
+        let is_whole = stream.reader.stats().skipped_chunks == 0;
+        assert_eq!(is_whole, result.chunks == 10, "{} chunks", result.chunks);
+        is_whole.then(|| result.scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>())
     };
-    let expected = label(0);
-    for seed in 1..1000 {
-        assert_eq!(label(seed), expected, "run {seed}");
+    let labels: Vec<_> = (0..3000).filter_map(label).take(1000).collect();
+    assert_eq!(labels.len(), 1000, "too many runs skipped chunks");
+    for (run, label) in labels.iter().enumerate() {
+        assert_eq!(label, &labels[0], "run {run}");
     }
 }
