@@ -48,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "[FILTER] [OPTIONS] | graphs | latency | archive [FILE...]",
+        arguments: "[FILTER] [OPTIONS] | graphs | latency [NAME...] | archive [OPTIONS] [FILE...]",
         summary: "run the benches whose names contain FILTER and print a table of the results",
         run: bench::run_bench,
     },
