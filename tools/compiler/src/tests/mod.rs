@@ -2,6 +2,7 @@
 //! Runtime. The environment variable `TTEVIEW_ORT_DYLIB` must contain the path of ONNX Runtime's
 //! shared library. `cargo xtask fetch` prints this path.
 
+mod changed_operators;
 mod equality;
 mod exported;
 mod frame_steps;

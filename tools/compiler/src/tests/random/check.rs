@@ -40,7 +40,7 @@ enum Outcome {
     Refused,
 }
 
-fn chunks(network: &Network) -> usize {
+pub(super) fn chunks(network: &Network) -> usize {
     match &network.body {
         Body::OnePathway(body) => body.frames,
         Body::TwoPathways(body) => body.slow_frames,
@@ -141,7 +141,7 @@ fn simplify(tree: &mut dyn ValueTree<Value = Network>, failure: String) -> (Netw
 }
 
 /// Makes the options of a network possible.
-fn repair(mut network: Network) -> Network {
+pub(super) fn repair(mut network: Network) -> Network {
     let channels = match &network.body {
         Body::OnePathway(body) => {
             let Input { channels, is_bytes, .. } = body.input;
@@ -153,7 +153,7 @@ fn repair(mut network: Network) -> Network {
     network
 }
 
-fn read_number(name: &str) -> Option<u64> {
+pub(super) fn read_number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, got {text}")))
 }

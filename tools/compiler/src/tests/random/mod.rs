@@ -12,6 +12,8 @@ mod functions;
 mod input;
 mod kept;
 mod layers;
+mod mutate;
+mod mutated;
 mod norms;
 mod run;
 mod spec;
