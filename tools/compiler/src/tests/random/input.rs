@@ -8,7 +8,7 @@ use crate::onnx::data_type;
 pub(super) const HEIGHT: usize = 8;
 pub(super) const WIDTH: usize = 6;
 
-/// For each axis of the input, the axis of `[T,C,H,W]` that it has, or `None` for an axis of size 1.
+/// For each axis of the input, the axis of `[T,C,H,W]` that it has, or `None` for a size of 1.
 pub(super) fn axes(input: &Input) -> Vec<Option<usize>> {
     use InputLayout::{
         ChannelsLast, ChannelsTime, Images, ImagesChannelsLast, NoBatch, TimeChannels,
