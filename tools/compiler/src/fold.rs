@@ -49,6 +49,11 @@ pub(crate) fn fold_into_convolutions(graph: &mut Graph) {
             }
             continue;
         }
+        if let Some(&at) = node.inputs.first().and_then(|id| producers.get(id))
+            && let Some(barrier) = separate_pool_pad(graph, &kept[at], &mut node)
+        {
+            kept.push(barrier);
+        }
         producers.insert(node.output, kept.len());
         kept.push(node);
     }
@@ -181,6 +186,19 @@ fn fold_pad(pad: &Node, node: &mut Node) -> Option<ValueId> {
     window.before.iter_mut().zip(&before[2..]).for_each(|(w, p)| *w += p);
     window.after.iter_mut().zip(&after[2..]).for_each(|(w, p)| *w += p);
     Some(pad.inputs[0])
+}
+
+/// Puts a maximum with the lowest float, which changes nothing, between a Pad and a max pool that
+/// stay separate. ONNX Runtime would otherwise merge them, see [`merge_pool_pad`].
+fn separate_pool_pad(graph: &mut Graph, pad: &Node, pool: &mut Node) -> Option<Node> {
+    let (Op::Pad { .. }, Op::MaxPool { .. }) = (&pad.op, &pool.op) else { return None };
+    let padded = graph.value(pad.output).clone();
+    let lowest = Tensor::new(&vec![1; padded.shape.len()], vec![f32::MIN])?;
+    let lowest = graph.add_constant(String::new(), lowest);
+    let output = graph.add_value(padded.name, padded.shape, padded.dtype, None);
+    pool.inputs[0] = output;
+    let inputs = vec![pad.output, lowest];
+    Some(Node { op: Op::Max, inputs, output, ..pool.clone() })
 }
 
 /// Moves the spatial padding of a Pad into the max pool after it. A maximum with a constant then

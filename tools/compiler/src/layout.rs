@@ -48,10 +48,14 @@ impl Layout {
         self.plain[id.0].as_deref()
     }
 
-    /// Adds values up to the last one of the graph, to which a value has been appended.
-    pub(crate) fn push(&mut self, roles: Vec<AxisRole>, plain: Option<String>) {
-        self.roles.push(roles);
-        self.plain.push(plain);
+    /// Sets the roles of a value that a pass has added to the graph. The constants that a pass has
+    /// added before it have no roles.
+    pub(crate) fn set(&mut self, id: ValueId, roles: Vec<AxisRole>, plain: Option<String>) {
+        let count = self.roles.len().max(id.0 + 1);
+        self.roles.resize(count, Vec::new());
+        self.plain.resize(count, None);
+        self.roles[id.0] = roles;
+        self.plain[id.0] = plain;
     }
 
     /// Gives the role time to an axis of size 1.
@@ -250,7 +254,10 @@ fn infer_node(graph: &Graph, layout: &Layout, node: &Node) -> InferredRoles {
             Err("its weights have more than two axes".into())
         }
         Op::Gemm { .. } | Op::MatMul => infer_product(roles),
-        Op::Previous if roles == [AxisRole::Time, AxisRole::Channel] => Ok(roles),
+        // One feature for each frame has the axis of the channels, too.
+        Op::Previous if roles.len() == 2 && roles[0] == AxisRole::Time => {
+            Ok(vec![AxisRole::Time, AxisRole::Channel])
+        }
         Op::Previous => Err("its input is not one row of features for each frame".into()),
         Op::BatchNorm { .. } => Err("the batch norm could not be folded".into()),
         Op::Add

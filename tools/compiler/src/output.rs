@@ -238,23 +238,44 @@ pub(crate) fn has_unit_sum(result: &[f32]) -> bool {
     result.len() > 1 && result.iter().all(|&v| v >= 0.0) && (sum - 1.0).abs() < 1e-3
 }
 
-/// Appends the mean over the frames to a network whose output has one row for each frame. Returns
-/// the number of frames, or `None` if the output has no such axis.
-pub(crate) fn average_frames(graph: &mut Graph, layout: &mut Layout) -> Option<usize> {
+/// The axes of an output that has one row of logits for each frame.
+#[derive(Clone, Copy)]
+pub(crate) struct RowAxes {
+    /// The axis of the frames.
+    pub(crate) row: usize,
+    /// The axis of the labels, if the output has one.
+    label: Option<usize>,
+}
+
+/// Finds the axes of an output that has one row of logits for each frame. In a plain output, the
+/// labels are the last axis that is longer than 1, and the frames the only other one.
+pub(crate) fn find_rows(graph: &Graph, layout: &Layout, labels: usize) -> Option<RowAxes> {
     let output = graph.outputs[0];
-    let is_unit = |axis: &usize| graph.shape(output)[*axis] == 1;
-    let axis = layout.find_axis(output, AxisRole::Time).or_else(|| {
-        let axes = 0..layout.roles(output).len();
-        axes.into_iter().find(is_unit)
-    })?;
+    let shape = graph.shape(output);
+    if layout.plain_reason(output).is_none() {
+        let is_unit = |axis: &usize| shape[*axis] == 1;
+        let row = layout
+            .find_axis(output, AxisRole::Time)
+            .or_else(|| (0..layout.roles(output).len()).find(is_unit))?;
+        return Some(RowAxes { row, label: layout.find_axis(output, AxisRole::Channel) });
+    }
+    match (0..shape.len()).filter(|&axis| shape[axis] != 1).collect::<Vec<_>>()[..] {
+        [row, label] if shape[label] == labels => Some(RowAxes { row, label: Some(label) }),
+        _ => None,
+    }
+}
+
+/// Appends the mean over the frames to a network whose output has one row for each frame.
+pub(crate) fn average_frames(graph: &mut Graph, layout: &mut Layout, axes: RowAxes) {
+    let (output, axis) = (graph.outputs[0], axes.row);
     layout.set_time_axis(output, axis);
-    let frames = graph.shape(output)[axis];
     let mut shape = graph.shape(output).to_vec();
     shape[axis] = 1;
     let mut roles = layout.roles(output).to_vec();
-    roles[axis] = AxisRole::Unit;
+    if let Some(role) = roles.get_mut(axis) {
+        *role = AxisRole::Unit;
+    }
     append(graph, layout, Op::ReduceMean { axes: vec![axis], keepdims: true }, shape, roles);
-    Some(frames)
 }
 
 /// Appends a softmax over the labels to a network whose output has one row for each frame.
@@ -262,9 +283,9 @@ pub(crate) fn average_frames(graph: &mut Graph, layout: &mut Layout) -> Option<u
 /// # Errors
 /// Returns [`CompileError::Network`](crate::CompileError::Network) if the labels are not along one
 /// axis.
-pub(crate) fn append_softmax(graph: &mut Graph, layout: &mut Layout) -> Result<()> {
+pub(crate) fn append_softmax(graph: &mut Graph, layout: &mut Layout, axes: RowAxes) -> Result<()> {
     let output = graph.outputs[0];
-    let Some(axis) = layout.find_axis(output, AxisRole::Channel) else {
+    let Some(axis) = axes.label else {
         return fail_network(
             "the output has no axis of labels for each frame, so the probabilities of the frames cannot \
              be averaged; compile with --average logits",
@@ -294,7 +315,7 @@ fn append(graph: &mut Graph, layout: &mut Layout, op: Op, shape: Vec<usize>, rol
         Op::Softmax { .. } => ("probabilities of the frames", "Softmax"),
         _ => ("logarithm of the probabilities", "Log"),
     };
-    layout.push(roles, layout.plain_reason(input).map(str::to_owned));
+    layout.set(output, roles, layout.plain_reason(input).map(str::to_owned));
     let (name, source_op) = (name.to_owned(), source_op.to_owned());
     graph.nodes.push(Node { name, source_op, op, inputs: vec![input], output });
     graph.outputs = vec![output];

@@ -13,7 +13,7 @@ use crate::normalisation::choose_normalisation;
 use crate::options::{Average, CompileOptions, Winograd};
 use crate::output::{
     Content, LogitsEnd, LogitsForm, LogitsSource, append_logarithm, append_softmax, average_frames,
-    find_logits,
+    find_logits, find_rows,
 };
 use crate::pathways::{Pathways, find_pathways, fold_grey};
 use crate::tensor::DType;
@@ -105,7 +105,9 @@ impl Prepared {
     /// label rule. `had_softmax` says whether the network ended with a softmax.
     fn choose_rule(&mut self, had_softmax: bool) -> Result<()> {
         let wanted = self.options.average;
-        if matches!(self.timing.time(self.graph.outputs[0]), Time::Frames { .. }) {
+        if matches!(self.timing.time(self.graph.outputs[0]), Time::Frames { .. })
+            || self.has_plain_rows()
+        {
             return match wanted {
                 Some(Average::Probabilities) => self.average_rows(true),
                 Some(Average::Logits) => self.average_rows(false),
@@ -149,22 +151,34 @@ impl Prepared {
         }
     }
 
+    /// Returns whether the output is plain and has one row of logits for each frame of an input.
+    fn has_plain_rows(&self) -> bool {
+        let Self { graph, layout, pathways, options, .. } = self;
+        let output = graph.outputs[0];
+        let rows = find_rows(graph, layout, options.labels.len());
+        layout.plain_reason(output).is_some()
+            && rows.is_some_and(|axes| {
+                let frames = graph.shape(output)[axes.row];
+                frames > 1 && [pathways.fast_frames, pathways.slow_frames].contains(&frames)
+            })
+    }
+
     /// Appends the mean of the rows or of their probabilities.
     fn average_rows(&mut self, of_probabilities: bool) -> Result<()> {
+        let labels = self.options.labels.len();
         let Self { graph, layout, .. } = self;
-        let frames = layout.frames(graph, graph.outputs[0]);
+        let Some(axes) = find_rows(graph, layout, labels) else { return Ok(()) };
+        let frames = graph.shape(graph.outputs[0])[axes.row];
         if of_probabilities {
             self.rule = LabelRule::MeanProbabilities;
             // The probabilities of one frame are those of the clip.
             if frames > 1 {
-                append_softmax(graph, layout)?;
+                append_softmax(graph, layout, axes)?;
                 self.logits.form = LogitsForm::MeanProbabilities;
                 self.content = Content::Distribution;
             }
         }
-        if average_frames(graph, layout).is_none() {
-            return Ok(());
-        }
+        average_frames(graph, layout, axes);
         let (values, option) = match self.rule {
             LabelRule::MeanProbabilities => ("probabilities", "logits"),
             _ => ("logits", "probabilities"),

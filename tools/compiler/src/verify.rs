@@ -105,6 +105,24 @@ pub fn verify(
     Ok(Verification { clip: relative_error(&logits, &expected), stream, is_half_source })
 }
 
+/// Runs the source on the input of [`verify`] and returns the logits that its clip package must
+/// give.
+#[cfg(test)]
+pub(crate) fn run_source(
+    runtime: &Runtime,
+    source: Source,
+    network: &CompiledNetwork,
+    seed: u32,
+) -> Result<Vec<f32>> {
+    let source = LoadedSource::load(runtime, source, &network.logits)?;
+    let mut clip = RandomClip::new(&network.clip.bytes, seed)?;
+    if source.runner.takes_bytes() {
+        clip.use_bytes();
+    }
+    let labels = inspect(&network.clip.bytes)?.outputs.iter().flat_map(|o| o.shape.last()).sum();
+    source.run(&clip, labels)
+}
+
 /// Returns the largest difference between two results, relative to the largest absolute value in
 /// `expected`. Returns infinity if the lengths differ or a number is not finite.
 pub(crate) fn relative_error(actual: &[f32], expected: &[f32]) -> f64 {

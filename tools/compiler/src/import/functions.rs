@@ -9,8 +9,8 @@ use crate::graph::{Op, ValueId};
 use crate::lowered::Function;
 use crate::tensor::Tensor;
 
-/// Largest integer exponent that Pow computes with products.
-const MAX_POWER: u32 = 64;
+/// Largest integer exponent that Pow computes with products. All larger floats are even numbers.
+const MAX_POWER: u32 = 1 << 24;
 
 /// Scale and slope of Selu, if the node does not list them.
 const SELU: (f32, f32) = (1.050_701, 1.673_263_2);
@@ -36,6 +36,10 @@ pub(super) fn convert_leaky_relu(node: &mut NodeContext) -> NodeResult<ValueId> 
 /// Converts Celu to `alpha * Elu(x / alpha)`.
 pub(super) fn convert_celu(node: &mut NodeContext) -> NodeResult<ValueId> {
     let alpha = node.attributes.float("alpha", 1.0)?;
+    // With another number, `x / alpha` is negative where `x` is positive.
+    if !alpha.is_normal() || alpha < 0.0 {
+        return fail(format!("alpha must be greater than 0, got {alpha}; use a Relu instead"));
+    }
     let x = node.scale(node.x, 1.0 / alpha)?;
     let y = node.unary(Op::Function(Function::Elu(1.0.into())), x)?;
     node.scale(y, alpha)
@@ -114,7 +118,8 @@ pub(super) fn convert_reciprocal(node: &mut NodeContext) -> NodeResult<ValueId> 
 }
 
 /// Converts Pow with a constant exponent. Integer exponents become products. For any other
-/// exponent, the base cannot be negative, so the power is `exp(exponent * log(x))`.
+/// exponent, the base cannot be negative, so the power is `exp(exponent * log(x))`. The power 0 is
+/// 1, and an exponent above [`MAX_POWER`] is even, so the sign of the base does not matter.
 pub(super) fn convert_pow(node: &mut NodeContext) -> NodeResult<ValueId> {
     let id = node.input(1, "exponent")?;
     let exponent = match node.constant(id) {
@@ -125,6 +130,9 @@ pub(super) fn convert_pow(node: &mut NodeContext) -> NodeResult<ValueId> {
         },
         None => return keep_pow(node),
     };
+    if !exponent.is_finite() {
+        return fail(format!("the exponent must be a finite number, got {exponent}"));
+    }
     if exponent == 0.5 {
         return convert_function(node, Function::Sqrt);
     }
@@ -136,7 +144,15 @@ pub(super) fn convert_pow(node: &mut NodeContext) -> NodeResult<ValueId> {
         let one = node.add_scalar(1.0);
         return node.binary(Op::Div, one, power);
     }
-    let log = node.unary(Op::Function(Function::Log), node.x)?;
+    if exponent == 0.0 {
+        let zeros = node.scale(node.x, 0.0)?;
+        return node.shift(zeros, 1.0);
+    }
+    let base = match exponent.fract() == 0.0 {
+        true => node.unary(Op::Function(Function::Abs), node.x)?,
+        false => node.x,
+    };
+    let log = node.unary(Op::Function(Function::Log), base)?;
     let scaled = node.scale(log, exponent)?;
     node.unary(Op::Function(Function::Exp), scaled)
 }

@@ -48,7 +48,8 @@ pub(super) fn add_logits(l: &mut Lowering, name: &str) -> Result<()> {
         let labels: usize = shape.iter().product();
         if shape.iter().filter(|&&size| size != 1).count() > 1 {
             return fail_network(format!(
-                "the output must have one number for each label, but has the shape {shape:?}"
+                "the output must have one number for each label, but has the shape {shape:?}; average \
+                 over its other axes in the network, or name a value with the logits with --logits NAME"
             ));
         }
         let logits = l.lowered.add_reshape(id, vec![1, labels]);

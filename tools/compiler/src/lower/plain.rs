@@ -3,13 +3,15 @@
 use super::convolution::add_conv;
 use super::elementwise::lower_unary;
 use super::lowering::{Lowering, Mode};
+use super::pool::{average_over_time, combine_over_time};
 use super::spatial_window::spatial_window;
 use super::temporal_conv::TemporalConv;
 use crate::error::Result;
 use crate::graph::{Node, Op, ValueId, Window};
 use crate::layout::AxisRole;
-use crate::lowered::{LoweredId, LoweredOp, Window2d};
+use crate::lowered::{LoweredId, LoweredOp};
 use crate::tensor::{DType, Tensor};
+use crate::timing::TimeWindow;
 use ndarray::Ix5;
 
 pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
@@ -71,13 +73,12 @@ pub(super) fn lower_plain(l: &mut Lowering, node: &Node) -> Result<LoweredId> {
             lower_conv(l, node, x, window, *group, shape)
         }),
         Op::MaxPool { window } => lower_batch(l, node, x, &shape, |l, x, shape| {
-            lower_pool(l, node, x, window, &LoweredOp::MaxPool, shape)
+            lower_pool(l, node, x, window, None, shape)
         }),
         Op::AveragePool { window, count_include_pad } => {
-            let count_include_pad = *count_include_pad;
-            let op = move |window| LoweredOp::AveragePool { window, count_include_pad };
+            let counts_pads = Some(*count_include_pad);
             lower_batch(l, node, x, &shape, |l, x, shape| {
-                lower_pool(l, node, x, window, &op, shape)
+                lower_pool(l, node, x, window, counts_pads, shape)
             })
         }
         Op::BatchNorm { .. }
@@ -293,12 +294,13 @@ fn widen(window: &Window) -> Option<Window> {
     })
 }
 
+/// Lowers a max pool, or an average pool if `counts_pads` is not `None`.
 fn lower_pool(
     l: &mut Lowering,
     node: &Node,
     x: LoweredId,
     window: &Window,
-    op: &dyn Fn(Window2d) -> LoweredOp,
+    counts_pads: Option<bool>,
     shape: &[usize],
 ) -> Result<LoweredId> {
     let space = match window.kernel.len() {
@@ -310,12 +312,26 @@ fn lower_pool(
     };
     debug_assert_eq!(l.mode, Mode::Clip, "a plain value does not stream");
     let frames = to_frames(l, node, x)?;
-    if window.kernel.len() == 3 && window.kernel[0] != 1 {
-        return l.fail(node, "a pool over time cannot follow a node without frames");
+    let op = match counts_pads {
+        None => LoweredOp::MaxPool(space),
+        Some(count_include_pad) => LoweredOp::AveragePool { window: space, count_include_pad },
+    };
+    let pooled = if space.is_point() { frames } else { l.lowered.add_pool(op, space, frames) };
+    if window.kernel.len() != 3 {
+        return Ok(from_frames(l, pooled, shape));
     }
-    let stride = if window.kernel.len() == 3 { window.strides[0] } else { 1 };
-    let count = if shape.len() == 5 { shape[2] } else { l.lowered.shape(frames)[0] };
-    let kept = l.select_frames(frames, 0, stride, count);
-    let y = if space.is_point() { kept } else { l.lowered.add_pool(op(space), space, kept) };
+    let time = TimeWindow {
+        kernel: window.kernel[0],
+        stride: window.strides[0],
+        before: window.before[0],
+        count: shape.get(2).copied().unwrap_or(1),
+    };
+    let y = match counts_pads {
+        None => combine_over_time(l, pooled, &time, &LoweredOp::Max, f32::MIN, false),
+        Some(counts_pads) => {
+            let clip_frames = (!counts_pads).then(|| l.lowered.shape(frames)[0]);
+            average_over_time(l, node, pooled, &time, clip_frames, false)?
+        }
+    };
     Ok(from_frames(l, y, shape))
 }

@@ -21,7 +21,9 @@ pub(super) fn lower_max_pool(
         if space.is_point() { x } else { l.lowered.add_pool(LoweredOp::MaxPool(space), space, x) };
     // The padding before the first frame contains the lowest float, so it does not change a
     // maximum.
-    Ok(combine_over_time(l, node, y, &time, &LoweredOp::Max, f32::MIN))
+    let is_streaming = l.is_streaming(node.inputs[0]);
+    let time = TimeWindow { count: l.frames(node.output), ..time };
+    Ok(combine_over_time(l, y, &time, &LoweredOp::Max, f32::MIN, is_streaming))
 }
 
 pub(super) fn lower_average_pool(
@@ -44,17 +46,36 @@ pub(super) fn lower_average_pool(
     if time.count == 1 && time.kernel == clip_frames && time.before == 0 {
         return Ok(l.lowered.add_mean(y, &[0]));
     }
-    let sum = combine_over_time(l, node, y, &time, &LoweredOp::Add, 0.0);
+    let is_streaming = l.is_streaming(node.inputs[0]);
+    let time = TimeWindow { count: l.frames(node.output), ..time };
+    let counted = match (count_include_pad, l.mode) {
+        (false, Mode::Clip) => Some(clip_frames),
+        _ => None,
+    };
+    average_over_time(l, node, y, &time, counted, is_streaming)
+}
+
+/// Averages the frames of every temporal window. `clip_frames` is the number of frames of the clip
+/// if the padding does not count.
+pub(super) fn average_over_time(
+    l: &mut Lowering,
+    node: &Node,
+    x: LoweredId,
+    time: &TimeWindow,
+    clip_frames: Option<usize>,
+    is_streaming: bool,
+) -> Result<LoweredId> {
+    let sum = combine_over_time(l, x, time, &LoweredOp::Add, 0.0, is_streaming);
     if time.kernel == 1 {
         return Ok(sum);
     }
-    let count_frames = |out: usize| match (count_include_pad, l.mode) {
-        (false, Mode::Clip) => {
+    let count_frames = |out: usize| match clip_frames {
+        Some(frames) => {
             let start = (out * time.stride) as i64 - time.before;
             let window = start..start + time.kernel as i64;
-            window.filter(|i| (0..clip_frames as i64).contains(i)).count().max(1)
+            window.filter(|i| (0..frames as i64).contains(i)).count().max(1)
         }
-        _ => time.kernel,
+        None => time.kernel,
     };
     let counts: Vec<usize> = (0..l.lowered.shape(sum)[0]).map(count_frames).collect();
     let is_uniform = counts.windows(2).all(|pair| pair[0] == pair[1]);
@@ -77,21 +98,20 @@ fn split_window(l: &Lowering, node: &Node, window: &Window) -> Result<(Window2d,
 
 /// Combines the frames of every temporal window with `op`. At the start of a clip or segment, the
 /// look-back contains `fill`.
-fn combine_over_time(
+pub(super) fn combine_over_time(
     l: &mut Lowering,
-    node: &Node,
     x: LoweredId,
     time: &TimeWindow,
     op: &LoweredOp,
     fill: f32,
+    is_streaming: bool,
 ) -> LoweredId {
     if time.kernel == 1 && time.stride == 1 && time.before == 0 {
         return x;
     }
-    let count = l.frames(node.output);
+    let count = time.count;
     let before = time.before.max(0) as usize;
     let total = (count - 1) * time.stride + time.kernel;
-    let is_streaming = l.is_streaming(node.inputs[0]);
     let all = l.add_look_back(x, before, total, fill, is_streaming);
     let mut result = l.select_frames(all, 0, time.stride, count);
     for tap in 1..time.kernel {

@@ -1,6 +1,7 @@
 //! Tests of heads that are not linear and of recurrent layers, in frame steps.
 
-use super::source::{LABELS, Padding, Source, Val, int, text};
+use super::recurrent::{Recurrence, add_recurrence, recurrence};
+use super::source::{LABELS, Padding, Source, Val, int};
 use super::support::{
     TOLERANCE, assert_clip_matches, assert_matches_and_streams, command_line_options, verify_source,
 };
@@ -176,74 +177,17 @@ enum End {
 
 #[derive(Clone, Copy, Debug)]
 struct Recurrent {
-    kind: &'static str,
+    layer: Recurrence,
     layers: usize,
-    direction: &'static str,
-    has_bias: bool,
-    has_initial: bool,
-    before_reset: bool,
     end: End,
     seed: u32,
 }
 
 fn recurrent() -> impl Strategy<Value = Recurrent> {
     let ends = [End::Newest, End::NewestState, End::Mean, End::NonlinearMean, End::Probabilities];
-    (
-        prop::sample::select(vec!["LSTM", "GRU", "RNN"]),
-        1..=2usize,
-        (any::<bool>(), any::<bool>(), any::<bool>()),
-        prop::sample::select(ends.to_vec()),
-        1..u32::MAX,
-    )
-        .prop_map(|(kind, layers, (has_bias, has_initial, before_reset), end, seed)| {
-            Recurrent {
-                kind,
-                layers,
-                direction: "forward",
-                has_bias,
-                has_initial,
-                before_reset,
-                end,
-                seed,
-            }
-        })
-}
-
-/// Appends a recurrent layer over `x`, `[T,1,F]`. Returns its outputs `[T,1,H]` and its last hidden
-/// state `[1,H]`.
-fn add_layer(s: &mut Source, x: &Val, r: &Recurrent, size: usize) -> (Val, Val) {
-    let gates = match r.kind {
-        "LSTM" => 4,
-        "GRU" => 3,
-        _ => 1,
-    };
-    let directions = if r.direction == "bidirectional" { 2 } else { 1 };
-    let w = s.random(&[directions, gates * size, x.shape[2]], 0.6, 0.0);
-    let recurrent = s.random(&[directions, gates * size, size], 0.6, 0.0);
-    let bias = match r.has_bias {
-        true => s.random(&[directions, 2 * gates * size], 0.5, 0.0),
-        false => String::new(),
-    };
-    let mut inputs = vec![x.name.clone(), w, recurrent, bias, String::new()];
-    if r.has_initial {
-        inputs.push(s.random(&[directions, 1, size], 0.8, 0.0));
-        if r.kind == "LSTM" {
-            inputs.push(s.random(&[directions, 1, size], 0.8, 0.0));
-        }
-    }
-    let mut attributes = vec![int("hidden_size", size as i64), text("direction", r.direction)];
-    if r.kind == "GRU" {
-        attributes.push(int("linear_before_reset", r.before_reset.into()));
-    }
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let shape = vec![x.shape[0], directions, 1, size];
-    let y = s.node(r.kind, &inputs, shape, attributes);
-    let last = format!("{}_last", y.name);
-    s.graph.node.last_mut().expect("the layer").output.push(last.clone());
-    let last = Val { name: last, shape: vec![directions, 1, size] };
-    let last = s.reshape(&last, &[1, directions * size]);
-    let y = s.transpose(&y, &[0, 2, 1, 3]);
-    (s.reshape(&y, &[x.shape[0], 1, directions * size]), last)
+    let end = prop::sample::select(ends.to_vec());
+    (recurrence("forward"), 1..=2usize, end, 1..u32::MAX)
+        .prop_map(|(layer, layers, end, seed)| Recurrent { layer, layers, end, seed })
 }
 
 fn build_recurrent(r: &Recurrent) -> Source {
@@ -257,7 +201,7 @@ fn build_recurrent(r: &Recurrent) -> Source {
     let mut y = s.reshape(&y, &[FRAMES, 1, 7]);
     let mut last = y.clone();
     for layer in 0..r.layers {
-        (y, last) = add_layer(&mut s, &y, r, 5 - layer);
+        (y, last) = add_recurrence(&mut s, &y, &r.layer, 5 - layer);
     }
     let width = y.shape[2];
     let out = match r.end {
@@ -314,16 +258,14 @@ proptest! {
 
 #[test]
 fn average_of_the_newest_output_is_refused() {
-    let r = Recurrent {
+    let layer = Recurrence {
         kind: "GRU",
-        layers: 1,
         direction: "forward",
         has_bias: true,
         has_initial: true,
         before_reset: true,
-        end: End::Newest,
-        seed: 5,
     };
+    let r = Recurrent { layer, layers: 1, end: End::Newest, seed: 5 };
     for average in [Average::Logits, Average::Probabilities] {
         let options = CompileOptions { average: Some(average), ..command_line_options(LABELS) };
         let error = compile(build_recurrent(&r).bytes(), &options).expect_err("must be refused");
@@ -334,20 +276,38 @@ fn average_of_the_newest_output_is_refused() {
 #[test]
 fn backward_layers_run_on_whole_clips() {
     for direction in ["reverse", "bidirectional"] {
-        let r = Recurrent {
+        let layer = Recurrence {
             kind: "LSTM",
-            layers: 1,
             direction,
             has_bias: true,
             has_initial: false,
             before_reset: false,
-            end: End::Mean,
-            seed: 3,
         };
+        let r = Recurrent { layer, layers: 1, end: End::Mean, seed: 3 };
         let s = build_recurrent(&r);
         let network = compile_frames(&s);
         let reason = network.window_only_reason.as_deref().unwrap_or_default();
         assert!(reason.contains("backwards"), "{direction}: {reason}");
         assert_clip_matches(&s, &network);
     }
+}
+
+#[test]
+fn recurrent_layer_over_one_feature_streams() {
+    let mut s = Source::new(5);
+    let x = s.input("x", &[1, FRAMES, 1, SIZE, SIZE]);
+    let y = s.mean(&x, &[0, 3, 4], false);
+    let y = s.reshape(&y, &[FRAMES, 1, 1]);
+    let layer = Recurrence {
+        kind: "LSTM",
+        direction: "forward",
+        has_bias: true,
+        has_initial: false,
+        before_reset: false,
+    };
+    let (outputs, _) = add_recurrence(&mut s, &y, &layer, 4);
+    let rows = s.reshape(&outputs, &[FRAMES, 4]);
+    let logits = s.gemm(&rows, LABELS);
+    s.output(&logits);
+    assert_matches_and_streams(&s, &compile_frames(&s));
 }

@@ -144,6 +144,16 @@ fn samples_at_computed_places_are_kept() {
 }
 
 #[test]
+fn pools_over_time_may_follow_a_kept_operator() {
+    for (pool, counts_pads) in [("MaxPool", false), ("AveragePool", false), ("AveragePool", true)] {
+        assert_kept("Sin", &|s, x| {
+            let y = s.unary("Sin", x);
+            s.pool(pool, &y, [3, 3, 3], [1, 2, 2], [2, 1, 1, 1, 1, 1], counts_pads)
+        });
+    }
+}
+
+#[test]
 fn a_kept_operator_in_the_head_prevents_a_stream() {
     let source = network(&|s, x| {
         let pooled = s.mean(x, &[2, 3, 4], true);

@@ -2,6 +2,7 @@
 //! Runtime. The environment variable `TTEVIEW_ORT_DYLIB` must contain the path of ONNX Runtime's
 //! shared library. `cargo xtask fetch` prints this path.
 
+mod changed_operators;
 mod equality;
 mod exported;
 mod frame_steps;
@@ -11,7 +12,9 @@ mod kept;
 mod operators;
 mod outputs;
 mod package;
+mod random;
 mod random_network;
+mod recurrent;
 mod source;
 mod specification;
 mod streaming;

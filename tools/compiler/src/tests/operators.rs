@@ -5,13 +5,13 @@ use super::support::{assert_clip_matches, assert_matches_and_streams, compile_so
 use crate::compile;
 
 /// Returns a causal convolution of a cine with 8 channels, whose values have both signs.
-fn stem(s: &mut Source) -> Val {
+pub(super) fn stem(s: &mut Source) -> Val {
     let x = s.input("x", &[1, 3, 4, 6, 6]);
     s.conv(&x, 8, [3, 3, 3], [1, 1, 1], 1, Padding::Left)
 }
 
 /// Appends a mean and a projection to the logits.
-fn finish(s: &mut Source, y: &Val) {
+pub(super) fn finish(s: &mut Source, y: &Val) {
     // The ReLU keeps the terms of the mean from cancelling each other out.
     let y = s.unary("Relu", y);
     let pooled = s.mean(&y, &[2, 3, 4], true);
@@ -21,7 +21,7 @@ fn finish(s: &mut Source, y: &Val) {
 }
 
 /// Asserts that a network with these nodes between stem and head streams and equals the source.
-fn assert_streams(name: &str, build: impl Fn(&mut Source, &Val) -> Val) {
+pub(super) fn assert_streams(name: &str, build: impl Fn(&mut Source, &Val) -> Val) {
     let mut s = Source::new(13);
     let x = stem(&mut s);
     let y = build(&mut s, &x);

@@ -236,3 +236,40 @@ fn normalisation_in_the_network_replaces_the_default() {
         assert!(network.notes.iter().any(|n| n.contains("normalises")), "{:?}", network.notes);
     }
 }
+
+#[test]
+fn probabilities_of_a_grey_network_become_their_logarithm() {
+    let mut s = Source::new(4);
+    let logits = frame_logits(&mut s);
+    let mean = s.mean(&logits, &[0], true);
+    let e = s.unary("Exp", &mean);
+    let axes = s.ints(&[1]);
+    let sum = s.node("ReduceSum", &[&e.name, &axes], vec![1, 1], vec![]);
+    let p = s.binary("Div", &e, &sum);
+    s.output(&p);
+    let options = CompileOptions { grey: true, ..command_line_options(LABELS) };
+    let network = compile(s.bytes(), &options).expect("the network compiles");
+    assert_eq!(network.logits.form, LogitsForm::Logarithm);
+    assert_clip_matches(&s, &network);
+}
+
+#[test]
+fn rows_after_a_node_without_frames_are_averaged() {
+    for (is_softmax, average) in
+        [(false, None), (true, None), (false, Some(Average::Probabilities))]
+    {
+        let mut s = Source::new(4);
+        let logits = frame_logits(&mut s);
+        let rows = s.unary("Sin", &logits);
+        let result = if is_softmax { s.softmax(&rows, 1) } else { rows };
+        s.output(&result);
+        let options = CompileOptions { average, ..command_line_options(LABELS) };
+        let network = compile(s.bytes(), &options).expect("the network compiles");
+        let form = match is_softmax || average.is_some() {
+            true => LogitsForm::MeanProbabilities,
+            false => LogitsForm::Value,
+        };
+        assert_eq!(network.logits.form, form);
+        assert_clip_matches(&s, &network);
+    }
+}
