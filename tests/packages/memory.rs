@@ -164,6 +164,20 @@ fn wide_convolutions() -> Builder {
     })
 }
 
+/// Returns a depthwise convolution whose padding is much larger than its input and its output.
+fn padded_depthwise_convolution() -> Builder {
+    let builder = Builder::default().initializer(zeros("kernel", &[40, 1, 2, 3]));
+    expand_in_sequence(builder, std::iter::once(vec![1, 40, 6, 5]), |builder, _, name| {
+        let attributes = vec![
+            int("group", 40),
+            ints("pads", &[1700, 1800, 1600, 1500]),
+            ints("strides", &[830, 870]),
+            ints("dilations", &[2, 1]),
+        ];
+        (builder.node("Conv", &[name, "kernel"], "convolved", attributes), "convolved".into())
+    })
+}
+
 /// Returns convolutions that share a kernel. A runtime that folds the batch normalizations copies
 /// the kernel for each of them.
 fn folded_kernels() -> Builder {
@@ -226,6 +240,7 @@ pub(crate) fn demanding_packages() -> Vec<(&'static str, Vec<u8>)> {
         ("many small products", many_small_products().build()),
         ("narrow products", narrow_products().build()),
         ("wide convolutions", wide_convolutions().build()),
+        ("padded depthwise convolution", padded_depthwise_convolution().build()),
         ("folded kernels", folded_kernels().build()),
         ("many parts", many_parts().build()),
     ]

@@ -1,6 +1,7 @@
 //! Tests of sessions and threads of rten.
 
 mod bounds;
+mod depthwise;
 #[path = "../../../tests/packages/mod.rs"]
 mod packages;
 

@@ -24,8 +24,15 @@ const WINDOW_VALUE_BYTES: u64 = 12;
 /// Bytes of the tables for a position of a convolution's window: two offsets.
 const POSITION_BYTES: u64 = 8;
 
-/// Bytes of the ranges of each column of a depthwise kernel, in a list that doubles its size.
+/// Bytes for each column of a depthwise kernel: the positions of its taps, in a list that doubles
+/// its size.
 const COLUMN_BYTES: u64 = 64;
+
+/// Number of channels of a depthwise convolution that share scratch buffers.
+const CHANNELS_PER_CHUNK: u64 = 16;
+
+/// Number of outputs to a multiple of which such a buffer is padded.
+const OUTPUT_BLOCK: u64 = 64;
 
 /// Returns the bound in bytes for a node whose outputs have these shapes.
 pub(super) fn bound_bytes<'s>(
@@ -62,6 +69,35 @@ fn bound_convolution(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
         .saturating_mul(*batch as u64)
         .saturating_add(window.saturating_mul(4 * TILE))
         .saturating_add(columns.saturating_mul(COLUMN_BYTES))
+        .saturating_add(window.saturating_mul(8))
+        .saturating_add(bound_depthwise(ctx, output))
+}
+
+/// Returns the bound for the padded channels and the padded outputs of a depthwise convolution.
+/// Each thread has one of both, and there are at most as many as chunks of channels.
+fn bound_depthwise(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
+    let input = ctx.optional(0).map_or(&[][..], |input| &input.shape);
+    let ([_, channels, sides @ ..], [_, _, positions @ ..]) = (input, output) else { return 0 };
+    if ctx.integer_attribute("group", 1) != *channels as i64 {
+        return 0;
+    }
+    let read = |name: &str, index: usize, default: i64| {
+        let values = ctx.integers_attribute(name).unwrap_or_default();
+        values.get(index).map_or(default, |&value| value).max(default) as u64
+    };
+    // The channel has a plane for each phase of the strides, so each side is padded to a multiple
+    // of its stride. The outputs have the columns of a plane, which are at most those of the input.
+    let padded = |axis: usize| {
+        let pads = read("pads", axis, 0).saturating_add(read("pads", axis + sides.len(), 0));
+        (sides[axis] as u64).saturating_add(pads).saturating_add(read("strides", axis, 1))
+    };
+    let planes = (0..sides.len()).map(padded).fold(1u64, u64::saturating_mul);
+    let rows = multiply(&positions[..positions.len().saturating_sub(1)]);
+    let columns = sides.len().checked_sub(1).map_or(1, padded);
+    let outputs = rows.saturating_mul(columns).saturating_add(OUTPUT_BLOCK);
+    // Behind the planes there is room for the outputs of the last tap.
+    let values = outputs.saturating_mul(2).saturating_add(planes);
+    values.saturating_mul(4 * (*channels as u64).div_ceil(CHANNELS_PER_CHUNK))
 }
 
 /// Returns the bound for the packed factors of a matrix product and for the descriptions of the
