@@ -17,6 +17,7 @@ mod mutated;
 mod norms;
 mod run;
 mod spec;
+mod starts;
 mod time;
 
 use super::random_network::build_network;
