@@ -206,6 +206,9 @@ impl<'a> LoadedSource<'a> {
         };
         Ok(match self.logits.form {
             LogitsForm::Logarithm => logarithm(&average(&rows)),
+            LogitsForm::MeanLogarithm => {
+                average(&rows.iter().map(|row| logarithm(row)).collect::<Vec<_>>())
+            }
             LogitsForm::MeanProbabilities => Combination::MeanProbabilities.combine(&rows),
             _ => average(&rows),
         })

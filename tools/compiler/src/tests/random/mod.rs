@@ -5,6 +5,7 @@
 //! `TTEVIEW_RANDOM_SEED` a number that selects other networks.
 
 mod check;
+mod compare;
 mod ends;
 mod expected;
 mod form;

@@ -1,14 +1,10 @@
 //! The test: a changed file is refused, or its packages equal it. No file makes the compiler panic.
 
-use super::super::support::RUNTIME;
 use super::check::read_number;
+use super::compare::{TOLERANCE, compare};
 use super::mutate::Mutator;
 use super::starts::{Start, Starts};
-use crate::error::Result;
-use crate::onnx::ModelProto;
-use crate::verify::{Source, run_source, verify};
 use crate::xorshift::Xorshift;
-use crate::{CompileOptions, CompiledNetwork, LogitsForm, compile};
 use prost::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,40 +16,6 @@ const CHANGES: usize = 10;
 
 /// Smallest share of the files that must become packages and be compared, in percent.
 const LEAST_COMPARED: u64 = 30;
-
-/// Seed of the random clip.
-const SEED: u32 = 7;
-
-/// Largest relative error. A change may make a network worse conditioned.
-const TOLERANCE: f64 = 1e-4;
-
-/// Returns the relative error of the packages of a file, or `None` if the file is refused, ONNX
-/// Runtime does not run it, or its result is not finite.
-fn compare(bytes: &[u8], options: &CompileOptions) -> Option<Result<f64>> {
-    let compiled = compile(bytes.to_vec(), options).ok()?;
-    let source = Source::Bytes(bytes);
-    let errors = verify(&RUNTIME, source, &compiled, SEED);
-    let error = errors.map(|errors| errors.clip.max(errors.stream.unwrap_or(0.0)));
-    if matches!(error, Ok(error) if error <= TOLERANCE) {
-        return Some(error);
-    }
-    let expected = run_source(&RUNTIME, source, &compiled, SEED).ok()?;
-    let is_finite = expected.iter().all(|value| value.is_finite());
-    if is_finite && !has_infinite_values(bytes, &compiled) { Some(error) } else { None }
-}
-
-/// Returns whether a value inside of the source is not finite. ONNX Runtime does not define what
-/// becomes of it; a Relu, for example, may turn it into 0.
-fn has_infinite_values(bytes: &[u8], compiled: &CompiledNetwork) -> bool {
-    let graph = ModelProto::decode(bytes).expect("a model").graph.unwrap_or_default();
-    let mut inner = compiled.clone();
-    inner.logits.form = LogitsForm::Value;
-    graph.node.iter().flat_map(|node| &node.output).any(|name| {
-        inner.logits.name.clone_from(name);
-        let values = run_source(&RUNTIME, Source::Bytes(bytes), &inner, SEED);
-        values.is_ok_and(|values| values.iter().any(|value| !value.is_finite()))
-    })
-}
 
 #[test]
 fn packages_of_changed_files_match_their_source() {

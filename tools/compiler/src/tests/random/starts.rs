@@ -2,12 +2,13 @@
 
 use super::super::support::command_line_options;
 use super::check::{chunks, repair};
+use super::compare::compare;
 use super::spec::{Network, network};
 use super::{build, form};
+use crate::CompileOptions;
 use crate::graph::Recurrence;
 use crate::import::{ExternalData, import_model};
 use crate::onnx::ModelProto;
-use crate::{CompileOptions, compile};
 use bytes::Bytes;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -65,20 +66,20 @@ fn draw(network: &Network) -> Start {
     Start { model: ModelProto::decode(built.bytes.as_slice()).expect("a model"), options }
 }
 
-/// Reads the files of a folder that compile, in the order of their names.
+/// Reads the files of a folder that compile and compare, in the order of their names.
 fn read_folder(folder: &Path) -> Vec<Start> {
     let entries = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a folder entry").path()).collect();
     paths.sort();
     let files: Vec<Start> = paths.iter().filter_map(|path| read_file(path)).collect();
-    println!("{} of {} files in {} compile", files.len(), paths.len(), folder.display());
-    assert!(!files.is_empty(), "no file in {} compiles", folder.display());
+    println!("{} of {} files in {} are changed", files.len(), paths.len(), folder.display());
+    assert!(!files.is_empty(), "no file in {} can be changed", folder.display());
     files
 }
 
-/// Reads a file. Returns `None` if it is too large, or does not compile with labels for each of the
-/// numbers along the last axis of its output.
+/// Reads a file. Returns `None` if it is too large, or its packages cannot be compared with it. It
+/// gets one label for each number along the last axis of its output, and two for a single number.
 fn read_file(path: &Path) -> Option<Start> {
     let bytes = Bytes::from(std::fs::read(path).ok()?);
     if bytes.len() > LARGEST {
@@ -90,6 +91,6 @@ fn read_file(path: &Path) -> Option<Start> {
     let shape = imported.graph.shape(*imported.graph.outputs.get(at)?);
     let labels = shape.iter().rev().copied().find(|&size| size > 1).unwrap_or(2);
     let options = command_line_options(labels);
-    compile(bytes.to_vec(), &options).ok()?;
+    compare(&bytes, &options)?.ok()?;
     Some(Start { model: ModelProto::decode(bytes).ok()?, options })
 }

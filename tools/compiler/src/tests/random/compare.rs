@@ -1,0 +1,46 @@
+//! Compares the packages of a changed file with the file.
+
+use super::super::support::RUNTIME;
+use crate::error::Result;
+use crate::onnx::ModelProto;
+use crate::verify::{Source, run_source, verify};
+use crate::{CompileOptions, CompiledNetwork, LogitsForm, compile};
+use prost::Message;
+
+/// Seed of the random clip.
+const SEED: u32 = 7;
+
+/// Largest relative error. A change may make a network worse conditioned.
+pub(super) const TOLERANCE: f64 = 1e-4;
+
+/// Returns the relative error of the packages of a file, or `None` if the file is refused, ONNX
+/// Runtime does not run it, its result is not finite, or it computes in half precision, because its
+/// own rounding errors would then be part of the error.
+pub(super) fn compare(bytes: &[u8], options: &CompileOptions) -> Option<Result<f64>> {
+    let compiled = compile(bytes.to_vec(), options).ok()?;
+    let source = Source::Bytes(bytes);
+    let errors = verify(&RUNTIME, source, &compiled, SEED);
+    if errors.as_ref().is_ok_and(|errors| errors.is_half_source) {
+        return None;
+    }
+    let error = errors.map(|errors| errors.clip.max(errors.stream.unwrap_or(0.0)));
+    if matches!(error, Ok(error) if error <= TOLERANCE) {
+        return Some(error);
+    }
+    let expected = run_source(&RUNTIME, source, &compiled, SEED).ok()?;
+    let is_finite = expected.iter().all(|value| value.is_finite());
+    if is_finite && !has_infinite_values(bytes, &compiled) { Some(error) } else { None }
+}
+
+/// Returns whether a value inside of the source is not finite. ONNX Runtime does not define what
+/// becomes of it; a Relu, for example, may turn it into 0.
+fn has_infinite_values(bytes: &[u8], compiled: &CompiledNetwork) -> bool {
+    let graph = ModelProto::decode(bytes).expect("a model").graph.unwrap_or_default();
+    let mut inner = compiled.clone();
+    inner.logits.form = LogitsForm::Value;
+    graph.node.iter().flat_map(|node| &node.output).any(|name| {
+        inner.logits.name.clone_from(name);
+        let values = run_source(&RUNTIME, Source::Bytes(bytes), &inner, SEED);
+        values.is_ok_and(|values| values.iter().any(|value| !value.is_finite()))
+    })
+}
