@@ -39,6 +39,8 @@ pub struct LogitsSource {
     pub name: String,
     /// How the logits follow from the value.
     pub form: LogitsForm,
+    /// Whether the axis of the labels precedes that of the frames.
+    pub has_labels_first: bool,
 }
 
 /// How the logits of a package follow from a value of the source.
@@ -89,7 +91,8 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd>
             Op::Sigmoid if passes && count == 1 && labels == 2 => {
                 let name = graph.value(node.inputs[0]).name.clone();
                 add_binary_logits(graph, node.inputs[0]);
-                let source = LogitsSource { name, form: LogitsForm::Binary };
+                let source =
+                    LogitsSource { name, form: LogitsForm::Binary, has_labels_first: false };
                 return Ok(LogitsEnd { source, content: Content::BeforeSoftmax, had_softmax });
             }
             _ => {}
@@ -103,7 +106,7 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd>
         );
     }
     let content = content.unwrap_or_else(|| classify_content(graph, labels));
-    let source = LogitsSource { name, form: LogitsForm::Value };
+    let source = LogitsSource { name, form: LogitsForm::Value, has_labels_first: false };
     Ok(LogitsEnd { source, content, had_softmax })
 }
 

@@ -7,7 +7,7 @@ use crate::fold::fold_into_convolutions;
 use crate::graph::{Graph, Op, Recurrence, ValueId};
 use crate::import::{ExternalData, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
-use crate::layout::{Layout, infer_layout};
+use crate::layout::{AxisRole, Layout, infer_layout};
 use crate::lower::SourceNetwork;
 use crate::normalisation::choose_normalisation;
 use crate::options::{Average, CompileOptions, Winograd};
@@ -181,6 +181,7 @@ impl Prepared {
         {
             let labels = self.options.labels.len();
             let Some(axes) = find_rows(&self.graph, &self.layout, labels) else { return Ok(()) };
+            self.logits.has_labels_first = self.has_labels_first();
             if self.content == Content::BeforeSoftmax {
                 let of_probabilities =
                     wanted.map_or(had_softmax, |average| average == Average::Probabilities);
@@ -210,7 +211,8 @@ impl Prepared {
             (None, _) => Ok(()),
             (Some(mean), Some(Average::Logits)) => {
                 let name = self.graph.value(mean.logits()).name.clone();
-                self.logits = LogitsSource { name, form: LogitsForm::Value };
+                self.logits =
+                    LogitsSource { name, form: LogitsForm::Value, has_labels_first: false };
                 self.content = Content::BeforeSoftmax;
                 mean.remove(&mut self.graph);
                 self.analyse_timing()
@@ -225,6 +227,17 @@ impl Prepared {
                 Ok(())
             }
         }
+    }
+
+    /// Returns whether the labels of the value that contains the logits precede its frames.
+    fn has_labels_first(&self) -> bool {
+        let named = |id: &ValueId| self.graph.value(*id).name == self.logits.name;
+        let values = self.graph.nodes.iter().map(|node| node.output);
+        let axis = |id, role| self.layout.find_axis(id, role);
+        values.filter(named).any(|id| {
+            let axes = axis(id, AxisRole::Channel).zip(axis(id, AxisRole::Time));
+            axes.is_some_and(|(label, frame)| label < frame)
+        })
     }
 
     /// Returns whether the output is plain and has one row of logits for each frame of an input.
