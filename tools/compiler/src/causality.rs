@@ -278,9 +278,9 @@ impl Analysis<'_> {
         Ok(Time::Frames { per_step: (per_step / w.stride).max(1), latest_samples })
     }
 
-    /// Returns the latest sample on which frame `at` depends. Padding before the first frame depends
-    /// on no sample. After the last frame, a stream has later frames instead of padding, or the
-    /// frames that the network drops.
+    /// Returns the latest sample on which frame `at` depends. Padding before the first frame
+    /// depends on no sample. After the last frame, a stream has later frames instead of padding, or
+    /// the frames that the network drops.
     fn latest_sample(&self, latest_samples: &[i64], at: i64) -> i64 {
         match usize::try_from(at) {
             Err(_) => -1,

@@ -7,8 +7,8 @@ use crate::verify::{Source, relative_error, run_source, verify};
 use crate::{CompileOptions, CompiledNetwork, LogitsForm, compile};
 use prost::Message;
 
-/// Relative change of the samples, and of the constants, that shows how much a network enlarges rounding errors. It is
-/// eight times the spacing of the numbers.
+/// Relative change of the samples, and of the constants, that shows how much a network enlarges
+/// rounding errors. It is eight times the spacing of the numbers.
 const NUDGE: f32 = 1e-6;
 
 /// Seed of the random clip.
@@ -18,8 +18,8 @@ const SEED: u32 = 7;
 pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// Returns the relative error of the packages of a file, or `None` if the file is refused, ONNX
-/// Runtime does not run it, its result is not finite, or it computes in half precision, because its
-/// own rounding errors would then be part of the error, or it enlarges the error of a nudge as much.
+/// Runtime does not run it, or its result is not finite. A file in half precision, or one that
+/// enlarges a nudge to more than the error, also gives `None`, because its own result is inexact.
 pub(super) fn compare(bytes: &[u8], options: &CompileOptions) -> Option<Result<f64>> {
     let compiled = compile(bytes.to_vec(), options).ok()?;
     let source = Source::Bytes(bytes);
@@ -63,8 +63,8 @@ fn scale_constants(bytes: &[u8], factor: f32) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// Returns whether a constant or a value inside of the source is not finite. ONNX Runtime does not define what
-/// becomes of it; a Relu, for example, may turn it into 0.
+/// Returns whether a constant or a value inside of the source is not finite. ONNX Runtime does not
+/// define what becomes of it; a Relu, for example, may turn it into 0.
 fn has_infinite_values(bytes: &[u8], compiled: &CompiledNetwork) -> bool {
     let graph = ModelProto::decode(bytes).expect("a model").graph.unwrap_or_default();
     let floats = graph.initializer.iter().filter(|tensor| tensor.data_type == data_type::FLOAT);
