@@ -272,14 +272,20 @@ impl Analysis<'_> {
         let latest = |t: usize| {
             let start = (t * w.stride) as i64 - w.before;
             let window = start..start + w.kernel as i64;
-            window
-                .filter_map(|i| latest_samples.get(usize::try_from(i).ok()?))
-                .max()
-                .copied()
-                .unwrap_or(-1)
+            window.map(|i| self.latest_sample(&latest_samples, i)).max().unwrap_or(-1)
         };
         let latest_samples = (0..w.count).map(latest).collect();
         Ok(Time::Frames { per_step: (per_step / w.stride).max(1), latest_samples })
+    }
+
+    /// Returns the latest sample on which frame `at` depends. Padding before the first frame
+    /// depends on no sample. After the last frame, a stream has later frames instead of padding, or
+    /// the frames that the network drops.
+    fn latest_sample(&self, latest_samples: &[i64], at: i64) -> i64 {
+        match usize::try_from(at) {
+            Err(_) => -1,
+            Ok(at) => latest_samples.get(at).copied().unwrap_or(self.pathways.fast_frames as i64),
+        }
     }
 
     fn analyse_average_pool(

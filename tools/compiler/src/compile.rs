@@ -80,17 +80,10 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     let mut network = prepare(&source, options, Recurrence::Unrolled)?;
     let options = &network.options.clone();
     let winograd = options.effective_winograd();
-    let mut output = network.graph.outputs[0];
     let mut clip = lower_clip(network.source(winograd))?;
     let mut result = run_clip(&clip, options, SEED)?;
-    let mut has_logarithm = false;
-    if has_probabilities(&clip, network.content, result.as_deref(), options)? {
-        network.notes.push(format!(
-            "the output {} contains probabilities, so the package ends in their logarithm",
-            network.logits.name
-        ));
-        network.take_logarithm()?;
-        has_logarithm = true;
+    let has_probabilities = has_probabilities(&clip, network.content, result.as_deref(), options)?;
+    if network.end_in_logits(has_probabilities)? {
         clip = lower_clip(network.source(winograd))?;
         result = run_clip(&clip, options, SEED)?;
     }
@@ -98,14 +91,11 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     if network.is_recurrent() {
         // The steps of a stream carry the state of a recurrent layer from frame to frame.
         network = prepare(&source, options, Recurrence::Stateful)?;
-        output = network.graph.outputs[0];
-        if has_logarithm {
-            network.take_logarithm()?;
-        }
+        network.end_in_logits(has_probabilities)?;
     }
     drop(source);
     if network.rule == LabelRule::MeanProbabilities {
-        network.average_logits(output)?;
+        network.average_logits()?;
     }
     let Prepared { graph, layout, pathways, timing, rule, .. } = &network;
     let source = network.source(winograd);
@@ -189,8 +179,10 @@ fn has_probabilities(
     result: Option<&[f32]>,
     options: &CompileOptions,
 ) -> Result<bool> {
-    if content == Content::Independent {
-        return fail_network(SIGMOIDS);
+    match content {
+        Content::Independent => return fail_network(SIGMOIDS),
+        Content::BeforeSoftmax => return Ok(false),
+        Content::Logits | Content::Positive | Content::Distribution => {}
     }
     let is_possible = content == Content::Positive || result.is_some_and(has_unit_sum);
     if content == Content::Distribution || !is_possible {

@@ -71,6 +71,9 @@ pub(crate) fn plan_frames(
     let alpha = pathways.alpha;
     let has_slow_part = pathways.slow.is_some();
     let head = Head::find(graph, timing)?;
+    if head.as_ref().is_some_and(|head| head.features.is_empty()) {
+        return Err("the head that is not linear reads no mean over the frames".into());
+    }
     let mut plan = FramePlan { alpha, reach: 0, windows: Vec::new(), has_slow_part, head };
     let mut readings = Vec::new();
     for node in &graph.nodes {

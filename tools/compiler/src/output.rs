@@ -27,6 +27,9 @@ pub(crate) enum Content {
     Positive,
     /// A distribution over the labels, up to a constant factor.
     Distribution,
+    /// The values before a softmax that was removed. They are logits whatever they contain, even
+    /// if another softmax computes them.
+    BeforeSoftmax,
 }
 
 /// The relation between the logits of a package and a value of the source.
@@ -36,6 +39,8 @@ pub struct LogitsSource {
     pub name: String,
     /// How the logits follow from the value.
     pub form: LogitsForm,
+    /// Whether the axis of the labels precedes that of the frames.
+    pub has_labels_first: bool,
 }
 
 /// How the logits of a package follow from a value of the source.
@@ -49,6 +54,9 @@ pub enum LogitsForm {
     /// The value has one row of logits for each frame, and the logits of the package are the
     /// logarithm of the mean of their probabilities.
     MeanProbabilities,
+    /// The value has one row of probabilities for each frame, and the logits of the package are the
+    /// mean of their logarithms.
+    MeanLogarithm,
     /// The value is the logit of the second of two labels, and the first logit is zero.
     Binary,
 }
@@ -68,7 +76,7 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd>
     let output = graph.outputs[0];
     let count: usize = graph.shape(output).iter().product();
     let mut name = graph.value(output).name.clone();
-    let mut had_softmax = false;
+    let (mut content, mut had_softmax) = (None, false);
     if let Some((at, passes)) = find_last_nonlinear(graph) {
         let node = graph.nodes[at].clone();
         match node.op {
@@ -77,13 +85,15 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd>
                 // The nodes that follow the softmax only rearrange axes.
                 name.clone_from(&graph.value(node.inputs[0]).name);
                 replace_value(graph, node.output, node.inputs[0]);
+                content = Some(Content::BeforeSoftmax);
                 had_softmax = matches!(node.op, Op::Softmax { .. });
             }
             Op::Sigmoid if passes && count == 1 && labels == 2 => {
                 let name = graph.value(node.inputs[0]).name.clone();
                 add_binary_logits(graph, node.inputs[0]);
-                let source = LogitsSource { name, form: LogitsForm::Binary };
-                return Ok(LogitsEnd { source, content: Content::Logits, had_softmax });
+                let source =
+                    LogitsSource { name, form: LogitsForm::Binary, has_labels_first: false };
+                return Ok(LogitsEnd { source, content: Content::BeforeSoftmax, had_softmax });
             }
             _ => {}
         }
@@ -95,8 +105,8 @@ pub(crate) fn find_logits(graph: &mut Graph, labels: usize) -> Result<LogitsEnd>
              near 1, is possible",
         );
     }
-    let content = classify_content(graph, labels);
-    let source = LogitsSource { name, form: LogitsForm::Value };
+    let content = content.unwrap_or_else(|| classify_content(graph, labels));
+    let source = LogitsSource { name, form: LogitsForm::Value, has_labels_first: false };
     Ok(LogitsEnd { source, content, had_softmax })
 }
 
@@ -190,6 +200,8 @@ fn classify_content(graph: &Graph, labels: usize) -> Content {
             Op::Reshape | Op::Transpose { .. } | Op::ReduceMean { .. } | Op::AveragePool { .. } => {
                 content(0)
             }
+            // A ReLU does not change what is not negative.
+            Op::Relu => content(0),
             Op::Clip { min, .. } if *min >= 0.0 => content(0),
             Op::ReduceMax { .. } | Op::MaxPool { .. } => content(0).min(Content::Positive),
             Op::Slice { axis, .. } | Op::Gather { axis, .. } => {
@@ -238,7 +250,7 @@ pub(crate) fn has_unit_sum(result: &[f32]) -> bool {
     result.len() > 1 && result.iter().all(|&v| v >= 0.0) && (sum - 1.0).abs() < 1e-3
 }
 
-/// The axes of an output that has one row of logits for each frame.
+/// The axes of an output that has one row of logits or probabilities for each frame.
 #[derive(Clone, Copy)]
 pub(crate) struct RowAxes {
     /// The axis of the frames.

@@ -7,13 +7,13 @@ use crate::fold::fold_into_convolutions;
 use crate::graph::{Graph, Op, Recurrence, ValueId};
 use crate::import::{ExternalData, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
-use crate::layout::{Layout, infer_layout};
+use crate::layout::{AxisRole, Layout, infer_layout};
 use crate::lower::SourceNetwork;
 use crate::normalisation::choose_normalisation;
 use crate::options::{Average, CompileOptions, Winograd};
 use crate::output::{
-    Content, LogitsEnd, LogitsForm, LogitsSource, append_logarithm, append_softmax, average_frames,
-    find_logits, find_rows,
+    Content, LogitsEnd, LogitsForm, LogitsSource, RowAxes, append_logarithm, append_softmax,
+    average_frames, find_logits, find_rows,
 };
 use crate::pathways::{Pathways, find_pathways, fold_grey};
 use crate::tensor::DType;
@@ -30,6 +30,11 @@ pub(crate) struct Prepared {
     pub(crate) logits: LogitsSource,
     /// What the output contains.
     pub(crate) content: Content,
+    /// The rows of the frames, if a run must show whether they contain logits or probabilities
+    /// before it is certain what the package averages. Until then, the output is their mean.
+    undecided_rows: Option<(ValueId, RowAxes)>,
+    /// The output before its logarithm, if the package ends in a logarithm.
+    before_logarithm: Option<ValueId>,
     pub(crate) rule: LabelRule,
     /// What the compiler assumed or found, in sentences for the user.
     pub(crate) notes: Vec<String>,
@@ -67,8 +72,19 @@ pub(crate) fn prepare(
     notes.extend(options.spec.preprocess.describe_assumed(channels));
     let timing = analyse_timing(&graph, &layout, &pathways, options.chunk)?;
     let rule = LabelRule::MeanLogits;
-    let mut prepared =
-        Prepared { graph, layout, pathways, timing, logits, content, rule, notes, options };
+    let mut prepared = Prepared {
+        graph,
+        layout,
+        pathways,
+        timing,
+        logits,
+        content,
+        undecided_rows: None,
+        before_logarithm: None,
+        rule,
+        notes,
+        options,
+    };
     prepared.choose_rule(had_softmax)?;
     Ok(prepared)
 }
@@ -85,13 +101,68 @@ impl Prepared {
         self.graph.nodes.iter().any(|node| is_layer(&node.source_op))
     }
 
+    /// Makes the graph end in logits. `has_probabilities` says whether the output contains
+    /// probabilities. Returns whether the graph changed.
+    pub(crate) fn end_in_logits(&mut self, has_probabilities: bool) -> Result<bool> {
+        let wanted = self.options.average;
+        let rows = self.undecided_rows.take();
+        match (has_probabilities, rows, wanted) {
+            (true, Some((rows, axes)), Some(Average::Logits)) => {
+                self.restore_output(rows);
+                append_logarithm(&mut self.graph, &mut self.layout);
+                self.logits.form = LogitsForm::MeanLogarithm;
+                average_frames(&mut self.graph, &mut self.layout, axes);
+                self.note_average("logits", "probabilities");
+                self.analyse_timing()?;
+            }
+            (true, None, Some(Average::Logits)) => {
+                return fail_network(
+                    "the network computes with probabilities, and the logits from which they follow \
+                     cannot be averaged in their place; name a value with the logits of each frame \
+                     with --logits NAME, or compile without --average",
+                );
+            }
+            (true, rows, _) => {
+                if rows.is_some() {
+                    self.note_average("probabilities", "logits");
+                }
+                self.notes.push(format!(
+                    "the output {} contains probabilities, so the package ends in their logarithm",
+                    self.logits.name
+                ));
+                self.take_logarithm()?;
+            }
+            (false, Some((rows, axes)), Some(Average::Probabilities)) => {
+                self.restore_output(rows);
+                self.average_rows(axes, true)?;
+                if self.content == Content::Distribution {
+                    self.take_logarithm()?;
+                }
+            }
+            (false, rows, _) => {
+                if rows.is_some() {
+                    self.note_average("logits", "probabilities");
+                }
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Appends the logarithm of the output, which contains probabilities.
-    pub(crate) fn take_logarithm(&mut self) -> Result<()> {
+    fn take_logarithm(&mut self) -> Result<()> {
+        self.before_logarithm = Some(self.graph.outputs[0]);
         append_logarithm(&mut self.graph, &mut self.layout);
         if self.logits.form == LogitsForm::Value {
             self.logits.form = LogitsForm::Logarithm;
         }
         self.analyse_timing()
+    }
+
+    /// Makes a value the output and removes the nodes after it.
+    fn restore_output(&mut self, output: ValueId) {
+        self.graph.outputs = vec![output];
+        self.graph.remove_dead_nodes();
     }
 
     /// Analyses the timing again after a change of the graph.
@@ -108,11 +179,17 @@ impl Prepared {
         if matches!(self.timing.time(self.graph.outputs[0]), Time::Frames { .. })
             || self.has_plain_rows()
         {
-            return match wanted {
-                Some(Average::Probabilities) => self.average_rows(true),
-                Some(Average::Logits) => self.average_rows(false),
-                None => self.average_rows(had_softmax),
-            };
+            let labels = self.options.labels.len();
+            let Some(axes) = find_rows(&self.graph, &self.layout, labels) else { return Ok(()) };
+            self.logits.has_labels_first = self.has_labels_first();
+            if self.content == Content::BeforeSoftmax {
+                let of_probabilities =
+                    wanted.map_or(had_softmax, |average| average == Average::Probabilities);
+                return self.average_rows(axes, of_probabilities);
+            }
+            self.undecided_rows = Some((self.graph.outputs[0], axes));
+            average_frames(&mut self.graph, &mut self.layout, axes);
+            return self.analyse_timing();
         }
         if *self.timing.time(self.graph.outputs[0]) == Time::Newest {
             self.rule = LabelRule::Newest;
@@ -134,8 +211,9 @@ impl Prepared {
             (None, _) => Ok(()),
             (Some(mean), Some(Average::Logits)) => {
                 let name = self.graph.value(mean.logits()).name.clone();
-                self.logits = LogitsSource { name, form: LogitsForm::Value };
-                self.content = Content::Logits;
+                self.logits =
+                    LogitsSource { name, form: LogitsForm::Value, has_labels_first: false };
+                self.content = Content::BeforeSoftmax;
                 mean.remove(&mut self.graph);
                 self.analyse_timing()
             }
@@ -151,6 +229,17 @@ impl Prepared {
         }
     }
 
+    /// Returns whether the labels of the value that contains the logits precede its frames.
+    fn has_labels_first(&self) -> bool {
+        let named = |id: &ValueId| self.graph.value(*id).name == self.logits.name;
+        let values = self.graph.nodes.iter().map(|node| node.output);
+        let axis = |id, role| self.layout.find_axis(id, role);
+        values.filter(named).any(|id| {
+            let axes = axis(id, AxisRole::Channel).zip(axis(id, AxisRole::Time));
+            axes.is_some_and(|(label, frame)| label < frame)
+        })
+    }
+
     /// Returns whether the output is plain and has one row of logits for each frame of an input.
     fn has_plain_rows(&self) -> bool {
         let Self { graph, layout, pathways, options, .. } = self;
@@ -163,11 +252,9 @@ impl Prepared {
             })
     }
 
-    /// Appends the mean of the rows or of their probabilities.
-    fn average_rows(&mut self, of_probabilities: bool) -> Result<()> {
-        let labels = self.options.labels.len();
+    /// Appends the mean of the rows, which contain logits, or of their probabilities.
+    fn average_rows(&mut self, axes: RowAxes, of_probabilities: bool) -> Result<()> {
         let Self { graph, layout, .. } = self;
-        let Some(axes) = find_rows(graph, layout, labels) else { return Ok(()) };
         let frames = graph.shape(graph.outputs[0])[axes.row];
         if of_probabilities {
             self.rule = LabelRule::MeanProbabilities;
@@ -179,22 +266,25 @@ impl Prepared {
             }
         }
         average_frames(graph, layout, axes);
-        let (values, option) = match self.rule {
-            LabelRule::MeanProbabilities => ("probabilities", "logits"),
-            _ => ("logits", "probabilities"),
-        };
+        match of_probabilities {
+            true => self.note_average("probabilities", "logits"),
+            false => self.note_average("logits", "probabilities"),
+        }
+        self.analyse_timing()
+    }
+
+    /// Notes what is averaged, and what could be.
+    fn note_average(&mut self, values: &str, option: &str) {
         self.notes.push(format!(
             "the network gives one result for each frame, and the label follows from the mean of their \
              {values}; --average {option} averages the {option} instead"
         ));
-        self.analyse_timing()
     }
 
     /// Makes the graph average logits, of which the library computes the probabilities in a
-    /// stream. `output` is the output of the network before any logarithm.
-    pub(crate) fn average_logits(&mut self, output: ValueId) -> Result<()> {
-        self.graph.outputs = vec![output];
-        self.graph.remove_dead_nodes();
+    /// stream.
+    pub(crate) fn average_logits(&mut self) -> Result<()> {
+        self.restore_output(self.before_logarithm.unwrap_or(self.graph.outputs[0]));
         self.analyse_timing()?;
         if let Some(mean) = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing) {
             mean.remove(&mut self.graph);

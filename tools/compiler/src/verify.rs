@@ -84,6 +84,12 @@ pub fn verify(
     }
     let logits = run_package(runtime, clip_package, &clip.package_inputs())?;
     let is_half_source = source.is_half;
+    // Logarithms of probabilities may all be near 0, where only their absolute error matters.
+    let least_scale = match network.logits.form {
+        LogitsForm::Value | LogitsForm::Binary => f64::MIN_POSITIVE,
+        _ => 1.0,
+    };
+    let error = |actual: &[f32], expected: &[f32]| scaled_error(actual, expected, least_scale);
     let expected = source.run(&clip, logits.len())?;
     let stream = match &network.stream {
         Some(package) => {
@@ -98,24 +104,26 @@ pub fn verify(
             if let Some(division) = Division::read(&metadata)? {
                 mean = load_frame_steps(runtime, &package.bytes, division)?.run_head(mean)?;
             }
-            Some(relative_error(&mean, &expected))
+            Some(error(&mean, &expected))
         }
         None => None,
     };
-    Ok(Verification { clip: relative_error(&logits, &expected), stream, is_half_source })
+    Ok(Verification { clip: error(&logits, &expected), stream, is_half_source })
 }
 
-/// Runs the source on the input of [`verify`] and returns the logits that its clip package must
-/// give.
+/// Runs the source on the input of [`verify`], multiplied by a factor, and returns the logits that
+/// its clip package must give.
 #[cfg(test)]
 pub(crate) fn run_source(
     runtime: &Runtime,
     source: Source,
     network: &CompiledNetwork,
     seed: u32,
+    factor: f32,
 ) -> Result<Vec<f32>> {
     let source = LoadedSource::load(runtime, source, &network.logits)?;
     let mut clip = RandomClip::new(&network.clip.bytes, seed)?;
+    clip.scale(factor);
     if source.runner.takes_bytes() {
         clip.use_bytes();
     }
@@ -126,12 +134,17 @@ pub(crate) fn run_source(
 /// Returns the largest difference between two results, relative to the largest absolute value in
 /// `expected`. Returns infinity if the lengths differ or a number is not finite.
 pub(crate) fn relative_error(actual: &[f32], expected: &[f32]) -> f64 {
+    scaled_error(actual, expected, f64::MIN_POSITIVE)
+}
+
+/// Returns the error as [`relative_error`] does, but relative to at least this number.
+fn scaled_error(actual: &[f32], expected: &[f32], least_scale: f64) -> f64 {
     let is_comparable =
         actual.len() == expected.len() && actual.iter().chain(expected).all(|v| v.is_finite());
     if !is_comparable {
         return f64::INFINITY;
     }
-    let scale = expected.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(f64::from(v.abs())));
+    let scale = expected.iter().fold(least_scale, |m, v| m.max(f64::from(v.abs())));
     let differences =
         actual.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
     differences.fold(0.0, f64::max) / scale
@@ -202,10 +215,18 @@ impl<'a> LoadedSource<'a> {
         let values = self.runner.run_output(&tensors, &self.logits.name)?;
         let rows: Vec<Vec<f32>> = match self.logits.form {
             LogitsForm::Binary => return Ok([0.0].into_iter().chain(values).collect()),
+            _ if self.logits.has_labels_first => {
+                let frames = (values.len() / count.max(1)).max(1);
+                let row = |frame| values.iter().skip(frame).step_by(frames).copied().collect();
+                (0..frames).map(row).collect()
+            }
             _ => values.chunks(count.max(1)).map(<[f32]>::to_vec).collect(),
         };
         Ok(match self.logits.form {
             LogitsForm::Logarithm => logarithm(&average(&rows)),
+            LogitsForm::MeanLogarithm => {
+                average(&rows.iter().map(|row| logarithm(row)).collect::<Vec<_>>())
+            }
             LogitsForm::MeanProbabilities => Combination::MeanProbabilities.combine(&rows),
             _ => average(&rows),
         })

@@ -24,6 +24,9 @@ impl Analysis<'_> {
         };
         let frames = latest_samples.len();
         if count == 1 && start + 1 == frames && frames > 1 {
+            if frames != self.pathways.fast_frames {
+                self.add_node_obstacle(node, "it selects the newest of only a part of the frames");
+            }
             if self.pathways.slow.is_some() || per_step != 1 {
                 self.add_node_obstacle(
                     node,
@@ -56,9 +59,8 @@ impl Analysis<'_> {
             self.add_node_obstacle(node, "it drops frames at the start of the clip");
         }
         let count = self.layout.frames(self.graph, node.output);
-        let latest =
-            |t: usize| latest_samples.get(usize::try_from(t as i64 - shift).ok()?).copied();
-        let latest_samples = (0..count).map(|t| latest(t).unwrap_or(-1)).collect();
+        let latest = |t: usize| self.latest_sample(&latest_samples, t as i64 - shift);
+        let latest_samples = (0..count).map(latest).collect();
         Time::Frames { per_step, latest_samples }
     }
 }

@@ -26,6 +26,16 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Returns an integer that says yes or no, or `default` if the attribute is missing. Runtimes
+    /// do not agree about other numbers than 0 and 1.
+    pub(super) fn flag(&self, name: &str, default: bool) -> NodeResult<bool> {
+        match self.int(name, default.into())? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => fail(format!("attribute {name} must be 0 or 1, got {other}")),
+        }
+    }
+
     /// Returns a float, or `default` if the attribute is missing.
     pub(super) fn float(&self, name: &str, default: f32) -> NodeResult<f32> {
         match self.get(name) {

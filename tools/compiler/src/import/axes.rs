@@ -54,7 +54,7 @@ pub(super) fn reshape_target(node: &NodeContext) -> NodeResult<Vec<usize>> {
     if target.len() > MAX_RANK {
         return fail(format!("the result must have at most {MAX_RANK} axes, got {}", target.len()));
     }
-    if node.attributes.int("allowzero", 0)? != 0 && target.contains(&0) {
+    if node.attributes.flag("allowzero", false)? && target.contains(&0) {
         return fail(format!("the target shape {target:?} is empty"));
     }
     let mut out = Vec::new();

@@ -61,7 +61,7 @@ pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Opt
             | "ReduceL2" | "ReduceSumSquare" => reduce(op, &attributes, x, rest.first().copied())?,
             _ => None,
         },
-        (_, [a, b]) if is_binary(op) => combine(op, attributes.int("fmod", 0)? != 0, a, b)?,
+        (_, [a, b]) if is_binary(op) => combine(op, attributes.flag("fmod", false)?, a, b)?,
         (_, [x]) => apply_function(op, x),
         _ => None,
     })

@@ -195,12 +195,12 @@ pub(super) fn reduce(
     let rank = x.shape().len();
     let mut axes = resolve_axes(&given, rank)?;
     if axes.is_empty() {
-        if attributes.int("noop_with_empty_axes", 0)? != 0 {
+        if attributes.flag("noop_with_empty_axes", false)? {
             return Ok(Some(x.clone()));
         }
         axes = (0..rank).collect();
     }
-    let keepdims = attributes.int("keepdims", 1)? != 0;
+    let keepdims = attributes.flag("keepdims", true)?;
     let out = reduce_shape(x.shape(), &axes, keepdims);
     let result = match x {
         Tensor::F32(x) => {
@@ -297,7 +297,7 @@ pub(super) fn standardise(
     else {
         return Ok(None);
     };
-    if attributes.int("training_mode", 0)? == 0 || x.ndim() < 2 {
+    if !attributes.flag("training_mode", false)? || x.ndim() < 2 {
         return Ok(None);
     }
     let mut y = x.mapv(f64::from);

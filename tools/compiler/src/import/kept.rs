@@ -161,20 +161,21 @@ fn read_axis(node: &NodeContext, default: i64) -> NodeResult<usize> {
 fn convert_arg(node: &mut NodeContext, operator: &'static str) -> NodeResult<ValueId> {
     check_float(node, node.x)?;
     let axis = read_axis(node, 0)?;
-    let keepdims = node.attributes.int("keepdims", 1)? != 0;
-    let last = node.attributes.int("select_last_index", 0)?;
+    let keepdims = node.attributes.flag("keepdims", true)?;
+    let last = node.attributes.flag("select_last_index", false)?;
     let shape = reduce_shape(node.shape(node.x), &[axis], keepdims);
     let op = KeptOp::new(operator, DType::I64)
         .integer("axis", axis as i64)
         .integer("keepdims", keepdims.into())
-        .integer("select_last_index", last);
+        .integer("select_last_index", last.into());
     add(node, op, vec![node.x], shape)
 }
 
 fn convert_top_k(node: &mut NodeContext) -> NodeResult<ValueId> {
     check_float(node, node.x)?;
     let axis = read_axis(node, -1)?;
-    let (largest, sorted) = (node.attributes.int("largest", 1)?, node.attributes.int("sorted", 1)?);
+    let (largest, sorted) =
+        (node.attributes.flag("largest", true)?, node.attributes.flag("sorted", true)?);
     let mut shape = node.shape(node.x).to_vec();
     let size = shape.get(axis).copied().unwrap_or(0);
     let count = match node.int_input(1, "k")?.as_deref() {
@@ -190,8 +191,8 @@ fn convert_top_k(node: &mut NodeContext) -> NodeResult<ValueId> {
     let k = node.input(1, "k")?;
     let op = KeptOp { outputs: 2, ..KeptOp::new("TopK", DType::F32) }
         .integer("axis", axis as i64)
-        .integer("largest", largest)
-        .integer("sorted", sorted);
+        .integer("largest", largest.into())
+        .integer("sorted", sorted.into());
     let indices = KeptOp { output: 1, dtype: DType::I64, ..op.clone() };
     let values = add(node, op, vec![node.x, k], shape.clone())?;
     let indices = add(node, indices, vec![node.x, k], shape)?;
@@ -270,7 +271,7 @@ fn convert_grid_sample(node: &mut NodeContext) -> NodeResult<ValueId> {
     if !matches!(node.attributes.text("padding_mode"), b"" | b"zeros") {
         return fail("the padding mode must be zeros");
     }
-    let corners = node.attributes.int("align_corners", 0)?;
+    let corners = node.attributes.flag("align_corners", false)?;
     let shape = match (node.shape(node.x), node.shape(grid)) {
         (&[batch, channels, _, _], &[count, height, width, 2]) if batch == count => {
             vec![batch, channels, height, width]
@@ -278,7 +279,7 @@ fn convert_grid_sample(node: &mut NodeContext) -> NodeResult<ValueId> {
         _ => return fail("the input must be [N,C,H,W] and the grid [N,height,width,2]"),
     };
     let op = KeptOp::new("GridSample", DType::F32)
-        .integer("align_corners", corners)
+        .integer("align_corners", corners.into())
         .text("mode", "bilinear")
         .text("padding_mode", "zeros");
     add(node, op, vec![node.x, grid], shape)

@@ -8,8 +8,8 @@ use crate::graph::{Op, ValueId};
 pub(super) fn convert_gemm(node: &mut NodeContext) -> NodeResult<ValueId> {
     let b = node.input(1, "weights")?;
     let (x, w) = (node.shape(node.x).to_vec(), node.shape(b).to_vec());
-    let trans_b = node.attributes.int("transB", 0)? != 0;
-    if node.attributes.int("transA", 0)? != 0 {
+    let trans_b = node.attributes.flag("transB", false)?;
+    if node.attributes.flag("transA", false)? {
         return fail("transA is not supported; transpose the input before the node");
     }
     if node.constant_f32(b).is_none() {

@@ -171,10 +171,10 @@ fn add_stateful(
 
 /// Refuses the attributes that change the equations.
 fn check_attributes(node: &NodeContext, kind: Cell) -> NodeResult<()> {
-    if node.attributes.int("layout", 0)? != 0 {
+    if node.attributes.flag("layout", false)? {
         return fail("layout must be 0; export with the sequence on the first axis");
     }
-    if node.attributes.get("clip").is_some() || node.attributes.int("input_forget", 0)? != 0 {
+    if node.attributes.get("clip").is_some() || node.attributes.flag("input_forget", false)? {
         return fail("clip and input_forget are not supported");
     }
     let given = node.attributes.get("activations").map(|a| a.strings.as_slice());
@@ -227,7 +227,8 @@ fn read_direction(
             return fail(format!("the bias must be a constant with {width} elements"));
         };
         // The last gate of PyTorch's GRU multiplies its hidden part before the sum.
-        let is_separate = kind == Cell::Gru && node.attributes.int("linear_before_reset", 0)? != 0;
+        let is_separate =
+            kind == Cell::Gru && node.attributes.flag("linear_before_reset", false)?;
         let shared = if is_separate { (gates - 1) * size } else { gates * size };
         for (slot, (at, (&a, &b))) in
             bias.iter_mut().zip(input_bias.iter().zip(hidden_bias).enumerate())

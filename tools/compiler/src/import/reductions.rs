@@ -25,10 +25,10 @@ pub(super) enum Reduction {
 pub(super) fn convert_reduce(node: &mut NodeContext, kind: Reduction) -> NodeResult<ValueId> {
     let shape = node.shape(node.x).to_vec();
     let axes = resolve_axes(&node.axes_input()?.unwrap_or_default(), shape.len())?;
-    let keepdims = node.attributes.int("keepdims", 1)? != 0;
-    let axes = match (axes.is_empty(), node.attributes.int("noop_with_empty_axes", 0)?) {
-        (true, 0) => (0..shape.len()).collect(),
-        (true, _) => return Ok(node.x),
+    let keepdims = node.attributes.flag("keepdims", true)?;
+    let axes = match (axes.is_empty(), node.attributes.flag("noop_with_empty_axes", false)?) {
+        (true, false) => (0..shape.len()).collect(),
+        (true, true) => return Ok(node.x),
         (false, _) => axes,
     };
     let result = add_reduction(node, kind, node.x, &axes)?;

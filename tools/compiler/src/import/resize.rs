@@ -16,7 +16,8 @@ type Taps = Vec<(usize, f64)>;
 pub(super) fn convert_resize(node: &mut NodeContext) -> NodeResult<ValueId> {
     let shape = node.shape(node.x).to_vec();
     let (sizes, scales) = read_target(node, &shape)?;
-    if node.attributes.int("antialias", 0)? != 0 || node.attributes.int("exclude_outside", 0)? != 0
+    if node.attributes.flag("antialias", false)?
+        || node.attributes.flag("exclude_outside", false)?
     {
         return fail("antialias and exclude_outside are not supported; export without them");
     }

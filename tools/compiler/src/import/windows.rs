@@ -106,7 +106,7 @@ pub(super) fn convert_max_pool(node: &mut NodeContext) -> NodeResult<ValueId> {
 }
 
 pub(super) fn convert_average_pool(node: &mut NodeContext) -> NodeResult<ValueId> {
-    let count_include_pad = node.attributes.int("count_include_pad", 0)? != 0;
+    let count_include_pad = node.attributes.flag("count_include_pad", false)?;
     let window = read_window(node, None)?;
     let out = infer_shape(node, &window, None)?;
     node.add_node(Op::AveragePool { window, count_include_pad }, vec![node.x], out)
@@ -114,7 +114,7 @@ pub(super) fn convert_average_pool(node: &mut NodeContext) -> NodeResult<ValueId
 
 pub(super) fn convert_batch_norm(node: &mut NodeContext) -> NodeResult<ValueId> {
     let epsilon = node.attributes.float("epsilon", 1e-5)?;
-    if node.attributes.int("training_mode", 0)? != 0 {
+    if node.attributes.flag("training_mode", false)? {
         return fail("batch norm is in training mode; export the model in evaluation mode");
     }
     let shape = node.shape(node.x).to_vec();
@@ -161,7 +161,7 @@ fn read_window(node: &NodeContext, weights_kernel: Option<&[usize]>) -> NodeResu
     let mut window =
         Window { kernel, strides, dilations, before: before.to_vec(), after: after.to_vec() };
     apply_auto_pad(attributes.text("auto_pad"), spatial, &mut window)?;
-    if attributes.int("ceil_mode", 0)? != 0 {
+    if attributes.flag("ceil_mode", false)? {
         apply_ceil_mode(node, spatial, &mut window)?;
     }
     Ok(window)
@@ -212,7 +212,7 @@ fn apply_ceil_mode(node: &NodeContext, spatial: &[usize], window: &mut Window) -
             positions -= 1;
         }
         let needed = ((positions - 1) * stride + covered).saturating_sub(size + before);
-        let includes_pads = node.attributes.int("count_include_pad", 0)? != 0;
+        let includes_pads = node.attributes.flag("count_include_pad", false)?;
         if needed > after && includes_pads && node.proto.op_type == "AveragePool" {
             return fail(
                 "ceil_mode with count_include_pad is not supported where ceil_mode changes the \

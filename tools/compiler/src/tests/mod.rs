@@ -19,3 +19,4 @@ mod source;
 mod specification;
 mod streaming;
 mod support;
+mod windows;

@@ -273,3 +273,98 @@ fn rows_after_a_node_without_frames_are_averaged() {
         assert_clip_matches(&s, &network);
     }
 }
+
+/// Ends that turn logits `[R,L]` into probabilities in a form that has no logits to go back to.
+const PROBABILITIES: [fn(&mut Source, &Val) -> Val; 4] = [
+    |s, logits| {
+        let p = s.softmax(logits, 1);
+        let (min, max) = (s.floats(&[], vec![1e-7]), s.floats(&[], vec![1.0 - 1e-7]));
+        s.node("Clip", &[&p.name, &min, &max], p.shape.clone(), vec![])
+    },
+    |s, logits| {
+        let p = s.softmax(logits, 1);
+        let factor = s.floats(&[], vec![100.0]);
+        s.node("Mul", &[&p.name, &factor], p.shape.clone(), vec![])
+    },
+    |s, logits| {
+        let e = s.unary("Exp", logits);
+        let axes = s.ints(&[1]);
+        let sum = s.node("ReduceSum", &[&e.name, &axes], vec![logits.shape[0], 1], vec![]);
+        s.binary("Div", &e, &sum)
+    },
+    |s, logits| {
+        let log = s.node("LogSoftmax", &[&logits.name], logits.shape.clone(), vec![]);
+        s.unary("Exp", &log)
+    },
+];
+
+#[test]
+fn rows_of_probabilities_are_averaged_as_asked() {
+    for end in PROBABILITIES {
+        for (average, form) in [
+            (None, LogitsForm::Logarithm),
+            (Some(Average::Logits), LogitsForm::MeanLogarithm),
+            (Some(Average::Probabilities), LogitsForm::Logarithm),
+        ] {
+            let mut s = Source::new(4);
+            let logits = frame_logits(&mut s);
+            let rows = end(&mut s, &logits);
+            s.output(&rows);
+            let options = CompileOptions { average, ..command_line_options(LABELS) };
+            let network = compile(s.bytes(), &options).expect("the network compiles");
+            assert_eq!(network.logits.form, form);
+            let averaged =
+                if average == Some(Average::Logits) { "logits" } else { "probabilities" };
+            let note = format!("the mean of their {averaged}");
+            assert!(network.notes.iter().any(|n| n.contains(&note)), "{:?}", network.notes);
+            assert_matches_and_streams(&s, &network);
+        }
+    }
+}
+
+#[test]
+fn softmax_of_a_softmax_keeps_the_inner_one() {
+    for has_rows in [false, true] {
+        let mut s = Source::new(4);
+        let logits = frame_logits(&mut s);
+        let logits = if has_rows { logits } else { s.mean(&logits, &[0], true) };
+        let inner = s.softmax(&logits, 1);
+        let outer = s.softmax(&inner, 1);
+        s.output(&outer);
+        let options = CompileOptions {
+            average: has_rows.then_some(Average::Logits),
+            ..command_line_options(LABELS)
+        };
+        let network = compile(s.bytes(), &options).expect("the network compiles");
+        assert_eq!((network.logits.form, network.logits.name), (LogitsForm::Value, inner.name));
+    }
+}
+
+#[test]
+fn logits_behind_probabilities_cannot_be_averaged() {
+    for end in PROBABILITIES {
+        let mut s = Source::new(4);
+        let logits = frame_logits(&mut s);
+        let rows = end(&mut s, &logits);
+        let mean = s.mean(&rows, &[0], true);
+        let mean = s.unary("Relu", &mean);
+        s.output(&mean);
+        let options =
+            CompileOptions { average: Some(Average::Logits), ..command_line_options(LABELS) };
+        let error = compile(s.bytes(), &options).expect_err("must be refused").to_string();
+        assert!(error.contains("--logits NAME"), "{error}");
+    }
+}
+
+#[test]
+fn rows_of_sigmoids_are_refused_whatever_is_averaged() {
+    for average in [None, Some(Average::Logits), Some(Average::Probabilities)] {
+        let mut s = Source::new(4);
+        let logits = frame_logits(&mut s);
+        let rows = s.unary("Sigmoid", &logits);
+        s.output(&rows);
+        let options = CompileOptions { average, ..command_line_options(LABELS) };
+        let error = compile(s.bytes(), &options).expect_err("must be refused").to_string();
+        assert!(error.contains("sigmoids"), "{error}");
+    }
+}

@@ -68,6 +68,12 @@ impl RandomClip {
         slow.into_iter().chain([self.select("fast", &all)]).collect()
     }
 
+    /// Multiplies the samples by a factor.
+    #[cfg(test)]
+    pub(super) fn scale(&mut self, factor: f32) {
+        self.samples.mapv_inplace(|v| v * factor);
+    }
+
     /// Turns the samples, which are -1 to 1, into pixels from 0 to 255.
     pub(super) fn use_bytes(&mut self) {
         self.samples.mapv_inplace(|v| ((v + 1.0) * 127.5).round());

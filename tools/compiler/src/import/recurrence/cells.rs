@@ -127,7 +127,7 @@ pub(super) fn add_gru_step(
     state: State,
 ) -> NodeResult<State> {
     let size = hidden_size(node, direction);
-    let is_linear_before_reset = node.attributes.int("linear_before_reset", 0)? != 0;
+    let is_linear_before_reset = node.attributes.flag("linear_before_reset", false)?;
     let mut gates = [row; 3];
     for (index, slot) in gates.iter_mut().enumerate() {
         *slot = gate(node, row, index, size)?;

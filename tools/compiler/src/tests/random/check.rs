@@ -2,7 +2,7 @@
 //! a documented error.
 
 use super::super::support::{TOLERANCE, command_line_options, self_test_error};
-use super::expected::{expect, has_choice};
+use super::expected::expect;
 use super::run::Clip;
 use super::spec::{Body, Input, Network, Over, network};
 use super::{build, form};
@@ -50,7 +50,7 @@ pub(super) fn chunks(network: &Network) -> usize {
 /// Returns the options of the compiler for a network.
 fn compile_options(network: &Network, labels: usize) -> CompileOptions {
     let has_rows = match &network.body {
-        Body::OnePathway(body) => body.end.over == Over::Rows && has_choice(body.end.last),
+        Body::OnePathway(body) => body.end.over == Over::Rows,
         Body::TwoPathways(_) => false,
     };
     CompileOptions {

@@ -237,6 +237,10 @@ fn add_last(s: &mut Source, x: &Val, last: Last) -> Val {
         Last::LogSoftmax => {
             s.node("LogSoftmax", &[&x.name], x.shape.clone(), vec![int("axis", -1)])
         }
+        Last::SoftmaxTwice => {
+            let y = s.softmax(x, 1);
+            s.softmax(&y, 1)
+        }
         Last::SoftmaxParts => {
             let y = s.unary("Exp", x);
             let axes = s.ints(&[1]);

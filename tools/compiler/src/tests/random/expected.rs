@@ -38,7 +38,7 @@ pub(super) fn expect(network: &Network, output: &[f32], labels: usize) -> Expect
         .map(|row| row.iter().map(|&value| f64::from(value)).collect())
         .collect();
     let average = match over {
-        Over::Rows if has_choice(last) => network.options.average,
+        Over::Rows => network.options.average,
         _ => 0,
     };
     match (last, average) {
@@ -50,17 +50,13 @@ pub(super) fn expect(network: &Network, output: &[f32], labels: usize) -> Expect
             let rows: Vec<_> = rows.iter().map(|row| softmax(row)).collect();
             Expected::Differences(logarithm(&mean(&rows)))
         }
-        (Last::Softmax, 1) => {
+        // All other rows are probabilities.
+        (_, 1) => {
             let rows: Vec<_> = rows.iter().map(|row| logarithm(row)).collect();
             Expected::Differences(mean(&rows))
         }
         _ => Expected::Differences(logarithm(&mean(&rows))),
     }
-}
-
-/// Returns whether the option `average` decides what is averaged for rows that end like this.
-pub(super) fn has_choice(last: Last) -> bool {
-    matches!(last, Last::Logits | Last::Softmax | Last::LogSoftmax)
 }
 
 impl Expected {

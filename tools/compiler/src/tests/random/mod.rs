@@ -5,6 +5,7 @@
 //! `TTEVIEW_RANDOM_SEED` a number that selects other networks.
 
 mod check;
+mod compare;
 mod ends;
 mod expected;
 mod form;
@@ -17,6 +18,7 @@ mod mutated;
 mod norms;
 mod run;
 mod spec;
+mod starts;
 mod time;
 
 use super::random_network::build_network;

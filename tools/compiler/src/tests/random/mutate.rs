@@ -149,12 +149,29 @@ impl Mutator {
 
     /// Changes an element of a constant with integers, such as a shape, axes or pads.
     fn change_integers(&mut self, graph: &mut GraphProto) {
-        let is_integer = |&i: &usize| !graph.initializer[i].int64_data.is_empty();
-        let found: Vec<usize> = (0..graph.initializer.len()).filter(is_integer).collect();
-        if let Some(&at) = self.pick(&found) {
-            let data = &mut graph.initializer[at].int64_data;
-            let index = self.below(data.len());
-            data[index] = self.small(data[index]);
+        let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
+        let constants = attributes.filter_map(|attribute| attribute.t.as_mut());
+        let mut found: Vec<&mut TensorProto> = graph
+            .initializer
+            .iter_mut()
+            .chain(constants)
+            .filter(|tensor| tensor.data_type == data_type::INT64)
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        let at = self.below(found.len());
+        let tensor = &mut *found[at];
+        if !tensor.int64_data.is_empty() {
+            let index = self.below(tensor.int64_data.len());
+            tensor.int64_data[index] = self.small(tensor.int64_data[index]);
+        } else if let Some(data) = tensor.raw_data.as_ref().filter(|data| data.len() >= 8) {
+            let mut bytes = data.to_vec();
+            let start = 8 * self.below(bytes.len() / 8);
+            let number: [u8; 8] = bytes[start..start + 8].try_into().expect("eight bytes");
+            let number = self.small(i64::from_le_bytes(number));
+            bytes[start..start + 8].copy_from_slice(&number.to_le_bytes());
+            tensor.raw_data = Some(Bytes::from(bytes));
         }
     }
 

@@ -118,6 +118,8 @@ pub(super) enum Last {
     Logits,
     Softmax,
     LogSoftmax,
+    /// The softmax of a softmax.
+    SoftmaxTwice,
     /// A softmax in separate nodes.
     SoftmaxParts,
     Clipped,
@@ -270,6 +272,7 @@ fn end() -> impl Strategy<Value = End> {
         6 => Just(Last::Logits),
         4 => Just(Last::Softmax),
         2 => Just(Last::LogSoftmax),
+        1 => Just(Last::SoftmaxTwice),
         1 => Just(Last::SoftmaxParts),
         1 => Just(Last::Clipped),
         1 => Just(Last::Scaled),
