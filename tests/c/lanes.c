@@ -93,8 +93,11 @@ static void check_lanes(ttv_engine *engine, int with_engine, int threads) {
          process, fast, slow);
   EXPECT(1, fast > 1.0 && slow > 1.0);
   EXPECT(1, fast + slow + caller >= (threads < 3 ? 0.97 : 0.4) * process - 1.0);
-  /* The time of the slow runs that the result reports was spent on the thread of the slow lane. */
-  EXPECT(1, slow >= 0.2 * (double)result.slow_inference_ns / 1e6);
+  /* The slow runs were computed on the thread of the slow lane. They need about 0.4 of the time of
+     the fast runs. The times in the result would not show it, because they grow with the load of
+     the machine. */
+  EXPECT(1, result.slow_inference_ns > 0);
+  EXPECT(1, slow >= 0.15 * fast);
   ttv_stream_destroy(stream);
   EXPECT(with_engine, count_threads(with_engine));
 }

@@ -87,14 +87,17 @@ fn bound_depthwise(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
     };
     // The channel has a plane for each phase of the strides, so each side is padded to a multiple
     // of its stride. The outputs have the columns of a plane, which are at most those of the input.
-    let padded = |axis: usize| {
-        let pads = read("pads", axis, 0).saturating_add(read("pads", axis + sides.len(), 0));
-        (sides[axis] as u64).saturating_add(pads).saturating_add(read("strides", axis, 1))
-    };
-    let planes = (0..sides.len()).map(padded).fold(1u64, u64::saturating_mul);
-    let rows = multiply(&positions[..positions.len().saturating_sub(1)]);
-    let columns = sides.len().checked_sub(1).map_or(1, padded);
-    let outputs = rows.saturating_mul(columns).saturating_add(OUTPUT_BLOCK);
+    let padded: Vec<u64> = (0..sides.len())
+        .zip(sides)
+        .map(|(axis, &side)| {
+            let pads = read("pads", axis, 0).saturating_add(read("pads", axis + sides.len(), 0));
+            (side as u64).saturating_add(pads).saturating_add(read("strides", axis, 1))
+        })
+        .collect();
+    let planes = padded.iter().copied().fold(1u64, u64::saturating_mul);
+    let rows = positions.split_last().map_or(1, |(_, rows)| multiply(rows));
+    let outputs =
+        rows.saturating_mul(padded.last().copied().unwrap_or(1)).saturating_add(OUTPUT_BLOCK);
     // Behind the planes there is room for the outputs of the last tap.
     let values = outputs.saturating_mul(2).saturating_add(planes);
     values.saturating_mul(4 * (*channels as u64).div_ceil(CHANNELS_PER_CHUNK))
