@@ -1,6 +1,7 @@
 //! Tests that the patched depthwise convolution of rten equals a direct sum.
 
 use super::packages::builder::{Builder, floats, int, ints};
+use super::packages::mutation::Random;
 use rten::{Model, Value};
 
 /// A depthwise convolution of an image.
@@ -30,24 +31,9 @@ impl Case {
     }
 }
 
-/// Numbers from -1 to 1.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 33) as usize % end
-    }
-
-    fn values(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
-    }
+/// Returns numbers from -1 to 1.
+fn draw_values(random: &mut Random, count: usize) -> Vec<f32> {
+    (0..count).map(|_| (random.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
 fn convolve_with_rten(case: Case, image: &[f32], weights: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -98,9 +84,9 @@ fn depthwise_convolutions_equal_direct_sums() {
             dilations: pick([3, 2], 1),
         };
         let (Some(rows), Some(columns)) = (case.outputs(0), case.outputs(1)) else { continue };
-        let image = random.values(case.channels * case.sides[0] * case.sides[1]);
-        let weights = random.values(case.channels * case.kernel[0] * case.kernel[1]);
-        let bias = random.values(case.channels);
+        let image = draw_values(&mut random, case.channels * case.sides[0] * case.sides[1]);
+        let weights = draw_values(&mut random, case.channels * case.kernel[0] * case.kernel[1]);
+        let bias = draw_values(&mut random, case.channels);
         let actual = convolve_with_rten(case, &image, &weights, &bias);
         assert_eq!(actual.len(), case.channels * rows * columns, "{case:?}");
         for (index, &actual) in actual.iter().enumerate() {
