@@ -35,7 +35,7 @@ impl Drop for DefaultEnvironment {
     }
 }
 
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(all(target_os = "linux", not(miri), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod platform {
     use std::ffi::{c_int, c_void};
 
@@ -69,8 +69,13 @@ mod platform {
     }
 }
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(all(
+    target_os = "linux",
+    not(miri),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 mod platform {
+    // Miri has no floating-point environment.
     pub(super) struct Environment;
 
     pub(super) fn save() -> Environment {
@@ -82,7 +87,12 @@ mod platform {
     pub(super) fn restore(_: &Environment) {}
 }
 
-#[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(all(
+    test,
+    target_os = "linux",
+    not(miri),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod tests {
     use super::*;
     use std::ffi::c_int;
