@@ -8,11 +8,11 @@
 /// A guard that disables the cancellation of the current thread. Dropping the guard restores the
 /// previous setting.
 pub(super) struct CancellationGuard {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     previous: libc::c_int,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod system {
     unsafe extern "C" {
         // glibc and musl define this function, but the crate libc does not declare it for Linux.
@@ -35,7 +35,7 @@ mod system {
 impl CancellationGuard {
     pub(super) fn new() -> Self {
         Self {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", not(miri)))]
             previous: system::set_state(system::PTHREAD_CANCEL_DISABLE),
         }
     }
@@ -43,12 +43,12 @@ impl CancellationGuard {
 
 impl Drop for CancellationGuard {
     fn drop(&mut self) {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         system::set_state(self.previous);
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {
     use super::*;
 
