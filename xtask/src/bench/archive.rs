@@ -72,9 +72,10 @@ pub(super) fn measure_archive(arguments: &[&str]) -> Result {
         "labelling takes {wall:.2} times the time and {processor:.2} times the processor time"
     );
     println!("of decoding (medians; expected at most {LIMIT} for JPEG of 640x480 and more)");
-    let few = label(&tteview, &archive[..FEW_CINES.min(archive.len())])?;
+    let few_cines = FEW_CINES.min(archive.len());
+    let few = label(&tteview, &archive[..few_cines])?;
     let all = label(&tteview, &archive)?;
-    println!("peak memory: {few} kB for {FEW_CINES} cines, {all} kB for {}", archive.len());
+    println!("peak memory: {few} kB for {few_cines} cines, {all} kB for {}", archive.len());
     Ok(())
 }
 
