@@ -24,10 +24,6 @@ const WINDOW_VALUE_BYTES: u64 = 12;
 /// Bytes of the tables for a position of a convolution's window: two offsets.
 const POSITION_BYTES: u64 = 8;
 
-/// Bytes for each column of a depthwise kernel: the positions of its taps, in a list that doubles
-/// its size.
-const COLUMN_BYTES: u64 = 64;
-
 /// Number of channels of a depthwise convolution that share scratch buffers.
 const CHANNELS_PER_CHUNK: u64 = 16;
 
@@ -61,14 +57,12 @@ fn bound_convolution(ctx: &Context<'_, '_>, output: &[usize]) -> u64 {
     let weights = ctx.optional(1).map_or(&[][..], |weights| &weights.shape);
     let ([batch, _, positions @ ..], [_, window @ ..]) = (output, weights) else { return 0 };
     let (window, positions) = (multiply(window), multiply(positions));
-    let columns = weights.last().map_or(0, |&columns| columns as u64);
     let tables = pad(window)
         .saturating_mul(WINDOW_VALUE_BYTES)
         .saturating_add(pad(positions).saturating_mul(POSITION_BYTES));
     tables
         .saturating_mul(*batch as u64)
         .saturating_add(window.saturating_mul(4 * TILE))
-        .saturating_add(columns.saturating_mul(COLUMN_BYTES))
         .saturating_add(window.saturating_mul(8))
         .saturating_add(bound_depthwise(ctx, output))
 }
