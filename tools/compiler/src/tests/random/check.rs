@@ -3,8 +3,9 @@
 
 use super::super::support::{TOLERANCE, command_line_options, self_test_error};
 use super::expected::expect;
+use super::functions::ERF;
 use super::run::Clip;
-use super::spec::{Body, Input, Network, Over, network};
+use super::spec::{Body, Input, Layer, Network, Over, network};
 use super::{build, form};
 use crate::{Average, CompileOptions, Steps, Winograd, compile};
 use proptest::strategy::{Strategy, ValueTree};
@@ -31,6 +32,10 @@ const REFUSALS: [&str; 3] = [
 
 /// Largest number of failures that the test describes.
 const SHOWN: usize = 12;
+
+/// Largest relative error between rten and ONNX Runtime for a network with `Erf`. The absolute error
+/// of rten's `Erf` is up to 6.6e-7, as its source says, which is much for results near 0.
+const ERF_TOLERANCE: f64 = 5e-5;
 
 /// What became of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +93,9 @@ fn check(network: &Network) -> Result<Outcome, String> {
     }
     let Some(package) = &compiled.stream else {
         let error = self_test_error(&compiled);
+        let tolerance = if has_erf(network) { ERF_TOLERANCE } else { TOLERANCE };
         // A single logit may be near 0, and its error relative to itself then measures nothing.
-        return match error > TOLERANCE && built.labels > 2 {
+        return match error > tolerance && built.labels > 2 {
             true => Err(format!("embedded runtime against ONNX Runtime: {error:e}")),
             false => Ok(Outcome::Clip),
         };
@@ -107,6 +113,15 @@ fn check(network: &Network) -> Result<Outcome, String> {
         }
     }
     Ok(Outcome::Stream)
+}
+
+fn has_erf(network: &Network) -> bool {
+    match &network.body {
+        Body::OnePathway(body) => {
+            body.layers.iter().any(|layer| matches!(layer, Layer::Function { index: ERF }))
+        }
+        Body::TwoPathways(_) => false,
+    }
 }
 
 /// Checks a network. A panic is a failure.

@@ -21,6 +21,9 @@ const PLAIN: [&str; 15] = [
     "Tanh",
 ];
 
+/// Index of `Erf` in [`PLAIN`].
+pub(super) const ERF: usize = 4;
+
 /// Returns `op(x, constant)`.
 fn with(s: &mut Source, op: &str, x: &Val, constant: f32) -> Val {
     let constant = s.floats(&[], vec![constant]);
