@@ -188,10 +188,23 @@ fn fold_pad(pad: &Node, node: &mut Node) -> Option<ValueId> {
     Some(pad.inputs[0])
 }
 
-/// Puts a maximum with the lowest float, which changes nothing, between a Pad and a max pool that
-/// stay separate. ONNX Runtime would otherwise merge them, see [`merge_pool_pad`].
+/// Puts a maximum with the lowest float, which changes nothing, between a Pad and a pool that stay
+/// separate. ONNX Runtime 1.31 would otherwise merge them: it merges a Pad and a max pool wrongly,
+/// see [`merge_pool_pad`], and then refuses an average pool whose padding is not smaller than its
+/// kernel.
 fn separate_pool_pad(graph: &mut Graph, pad: &Node, pool: &mut Node) -> Option<Node> {
-    let (Op::Pad { .. }, Op::MaxPool { .. }) = (&pad.op, &pool.op) else { return None };
+    let Op::Pad { before, after, .. } = &pad.op else { return None };
+    let is_larger = |pads: &[i64], window_pads: &[i64], kernel: &[usize]| {
+        let sums = pads.iter().skip(2).zip(window_pads).map(|(p, w)| p + w);
+        sums.zip(kernel).any(|(sum, &size)| sum >= size as i64)
+    };
+    match &pool.op {
+        Op::MaxPool { .. } => {}
+        Op::AveragePool { window, .. }
+            if is_larger(before, &window.before, &window.kernel)
+                || is_larger(after, &window.after, &window.kernel) => {}
+        _ => return None,
+    }
     let padded = graph.value(pad.output).clone();
     let lowest = Tensor::new(&vec![1; padded.shape.len()], vec![f32::MIN])?;
     let lowest = graph.add_constant(String::new(), lowest);

@@ -97,6 +97,30 @@ fn crops_before_windows_match_the_source() {
 }
 
 #[test]
+fn pads_before_windows_match_the_source() {
+    // A Pad of height, width or both, and the padding of the window itself. Together they may be
+    // larger than the kernel, which has two rows and three columns.
+    for pad in [[1, 0, 0, 0], [0, 2, 0, 2], [2, 2, 1, 0], [0, 3, 4, 0]] {
+        for own in [0, 1] {
+            for kind in KINDS {
+                let errors = compare(|s, x| {
+                    let [top, left, bottom, right] = pad;
+                    let pads = s.ints(&[0, 0, 0, top, left, 0, 0, 0, bottom, right]);
+                    let mut shape = x.shape.clone();
+                    shape[3] = shape[3].strict_add_signed((top + bottom) as isize);
+                    shape[4] = shape[4].strict_add_signed((left + right) as isize);
+                    let y = s.node("Pad", &[&x.name, &pads], shape, vec![]);
+                    let attributes = vec![ints("pads", &[0, own, own, 0, own, own])];
+                    add_window(s, &y, kind, [1, 2, 3], attributes)
+                });
+                let errors = errors.expect("the packages run");
+                assert!(is_equal(&errors), "{kind:?} {pad:?} {own}: {errors}");
+            }
+        }
+    }
+}
+
+#[test]
 fn automatic_pads_of_windows_match_the_source() {
     for kind in KINDS {
         for mode in ["SAME_UPPER", "SAME_LOWER", "VALID"] {
