@@ -118,6 +118,7 @@ def export(network: Network, path: str) -> int:
     count = sum(p.numel() for p in model.parameters())
     if count > MAX_PARAMETERS:
         raise ValueError(f"it has {count} weights")
+    reason = f"it accepts none of the shapes {network.shapes}"
     for shape in network.shapes:
         frames = torch.randn(shape)
         try:
@@ -127,9 +128,14 @@ def export(network: Network, path: str) -> int:
             # Each network refuses a size in its own way.
             continue
         names: dict[str, Any] = {"input_names": ["frames"], "output_names": ["logits"]}
-        torch.onnx.export(model, (frames,), path, dynamo=False, opset_version=17, **names)
+        try:
+            torch.onnx.export(model, (frames,), path, dynamo=False, opset_version=17, **names)
+        except torch.onnx.OnnxExporterError as error:
+            # The exporter cannot write an adaptive pool of some sizes.
+            reason = str(error)
+            continue
         return count
-    raise ValueError(f"it accepts none of the shapes {network.shapes}")
+    raise ValueError(reason)
 
 
 def compile_network(path: str, folder: str, args: argparse.Namespace) -> tuple[str, str]:

@@ -241,6 +241,13 @@ fn explain_operator(operator: &str) -> String {
             "its condition must not depend on the frames; simplify the file with onnxsim, or export \
              with torch.onnx.export(..., dynamo=True)"
         }
+        // The exporter of TorchScript writes these operators for `list` and `split` in functions that
+        // it compiles, for example in the MViT of torchvision.
+        "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceInsert"
+        | "SplitToSequence" | "ConcatFromSequence" => {
+            "export the network with torch.onnx.export(..., dynamo=True), which writes no lists of \
+             tensors, or simplify the file with onnxsim"
+        }
         "ConvTranspose" => "replace it with Resize and Conv",
         _ => {
             "replace it with operators that docs/model/compiler.md lists, or simplify the file with onnxsim"

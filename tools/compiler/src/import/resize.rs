@@ -86,7 +86,6 @@ fn find_taps(
     to: usize,
     scale: f64,
 ) -> NodeResult<Taps> {
-    let x = at as f64;
     let attributes = &node.attributes;
     let default_mode: &[u8] =
         if node.proto.op_type == "Upsample" { b"asymmetric" } else { b"half_pixel" };
@@ -94,16 +93,14 @@ fn find_taps(
         b"" => default_mode,
         mode => mode,
     };
-    // A runtime computes these positions in float32, which decides between two pixels at the same
-    // distance.
-    let scale = f64::from(scale as f32);
+    // ONNX Runtime rounds each step to float32, which decides between two pixels at the same
+    // distance, and on which side of a whole number a position lies.
+    let (x, scale) = (at as f32, scale as f32);
     let source = match mode {
-        b"half_pixel" => (x + 0.5) / scale - 0.5,
-        b"pytorch_half_pixel" if to == 1 => 0.0,
-        b"pytorch_half_pixel" => (x + 0.5) / scale - 0.5,
+        b"pytorch_half_pixel" | b"align_corners" if to == 1 => 0.0,
+        b"half_pixel" | b"pytorch_half_pixel" => (x + 0.5) / scale - 0.5,
         b"asymmetric" => x / scale,
-        b"align_corners" if to == 1 => 0.0,
-        b"align_corners" => x * (from as f64 - 1.0) / (to as f64 - 1.0),
+        b"align_corners" => x * (from as f32 - 1.0) / (to as f32 - 1.0),
         other => {
             return fail(format!(
                 "the coordinate transformation {} is not supported",
@@ -111,7 +108,7 @@ fn find_taps(
             ));
         }
     };
-    let source = f64::from(source as f32);
+    let source = f64::from(source);
     let last = from as i64 - 1;
     let clamp = |index: i64| usize::try_from(index.clamp(0, last)).unwrap_or(0);
     match attributes.text("mode") {

@@ -207,6 +207,14 @@ fn loops_branches_and_other_domains_are_refused() {
 }
 
 #[test]
+fn lists_of_tensors_are_refused_with_the_exporter_that_writes_none() {
+    for operator in ["SequenceAt", "SequenceInsert", "SplitToSequence"] {
+        let text = refusal(&|s, x| s.unary(operator, x));
+        assert!(text.contains("dynamo=True"), "{text}");
+    }
+}
+
+#[test]
 fn arguments_that_a_package_must_not_have_are_refused() {
     let grid = |attributes: Vec<AttributeProto>| {
         refusal(&|s, x| {

@@ -243,6 +243,30 @@ fn resize_in_space_matches_the_source() {
 }
 
 #[test]
+fn positions_between_two_pixels_match_the_source() {
+    // From 12 to 4 pixels, for example, all positions are whole numbers or between two of them.
+    let nearest = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"];
+    for coordinates in ["asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"] {
+        for (nearest, size) in nearest.into_iter().flat_map(|n| (1..12).map(move |s| (n, s))) {
+            assert_streams(&format!("{coordinates} {nearest} to {size}"), |s, x| {
+                let resize = |s: &mut Source, x: &Val, size: i64, attributes| {
+                    let sizes = s.ints(&[1, 8, 4, size, size]);
+                    let shape = vec![1, 8, 4, size as usize, size as usize];
+                    s.node("Resize", &[&x.name, "", "", &sizes], shape, attributes)
+                };
+                let larger = resize(s, x, 12, vec![text("mode", "linear")]);
+                let attributes = vec![
+                    text("mode", "nearest"),
+                    text("coordinate_transformation_mode", coordinates),
+                    text("nearest_mode", nearest),
+                ];
+                resize(s, &larger, size, attributes)
+            });
+        }
+    }
+}
+
+#[test]
 fn cubic_resize_of_single_frames_matches_the_source() {
     for size in [4usize, 9] {
         assert_streams(&format!("cubic to {size}"), |s, x| {
