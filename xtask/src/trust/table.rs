@@ -87,7 +87,11 @@ fn describe_mutants(module: &str, found: Option<&Mutants>) -> Row {
         result: found.map(|entry| {
             let total = entry.caught + entry.survivors.len() as u64;
             let percent = to_percent(entry.caught, total);
-            (format!("{percent:.1} % of {total}"), percent >= MUTATION_PERCENT)
+            let sample = match entry.every {
+                1 => String::new(),
+                every => format!(", a sample of 1 in {every}"),
+            };
+            (format!("{percent:.1} % of {total}{sample}"), percent >= MUTATION_PERCENT)
         }),
         goal: format!("{MUTATION_PERCENT} %"),
         origin: found.map(|entry| entry.origin.clone()),
