@@ -157,8 +157,8 @@ struct Outcomes {
     survivors: Vec<String>,
 }
 
-/// Runs `tests` for each mutant of a module, or only for those with the names in `only` if there are
-/// any.
+/// Runs `tests` for each mutant of a module, or only for those with the names in `only` if there
+/// are any.
 fn run_mutants(
     module: &Module,
     tests: &[&str],

@@ -241,8 +241,8 @@ fn explain_operator(operator: &str) -> String {
             "its condition must not depend on the frames; simplify the file with onnxsim, or export \
              with torch.onnx.export(..., dynamo=True)"
         }
-        // The exporter of TorchScript writes these operators for `list` and `split` in functions that
-        // it compiles, for example in the MViT of torchvision.
+        // The exporter of TorchScript writes these operators for lists and `split` in functions
+        // that it compiles, for example in the MViT of torchvision.
         "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceInsert"
         | "SplitToSequence" | "ConcatFromSequence" => {
             "export the network with torch.onnx.export(..., dynamo=True), which writes no lists of \

@@ -33,8 +33,8 @@ const REFUSALS: [&str; 3] = [
 /// Largest number of failures that the test describes.
 const SHOWN: usize = 12;
 
-/// Largest relative error between rten and ONNX Runtime for a network with `Erf`. The absolute error
-/// of rten's `Erf` is up to 6.6e-7, as its source says, which is much for results near 0.
+/// Largest relative error between rten and ONNX Runtime for a network with `Erf`. The absolute
+/// error of rten's `Erf` is up to 6.6e-7, as its source says, which is much for results near 0.
 const ERF_TOLERANCE: f64 = 5e-5;
 
 /// What became of a network.

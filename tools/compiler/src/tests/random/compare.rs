@@ -22,9 +22,9 @@ const LARGEST: f32 = 4096.0;
 pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// Returns the relative error of the packages of a file, or `None` if the file is refused, ONNX
-/// Runtime does not run it, or its result is not finite. A file in half precision, one that enlarges
-/// a nudge to more than the error, and one with extreme values also give `None`, because their own
-/// result is inexact.
+/// Runtime does not run it, or its result is not finite. A file in half precision, one that
+/// enlarges a nudge to more than the error, and one with extreme values also give `None`, because
+/// their own result is inexact.
 pub(super) fn compare(bytes: &[u8], options: &CompileOptions) -> Option<Result<f64>> {
     let compiled = compile(bytes.to_vec(), options).ok()?;
     let source = Source::Bytes(bytes);
