@@ -14,7 +14,7 @@ use crate::stream::history::Coverage::{self, Complete, Partial};
 use crate::stream::reader::Reader;
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(60);
 const SECOND_NS: i64 = 1_000_000_000;
@@ -289,6 +289,28 @@ fn a_plain_query_waits_through_a_gap() {
         assert_eq!((coverage, found.chunks), (Complete, 5));
         assert_eq!(found.last_time_ns, 111 * INTERVAL_NS);
     });
+    assert_eq!(acquirer.end(), Ok(()));
+}
+
+#[test]
+fn a_plain_query_waits_for_the_window_in_its_interval() {
+    let engine = Network::with_memory(Mode::Window, 0.0).engine();
+    let config = StreamConfig { window_hop_samples: 12, ..config() };
+    let Stream { mut acquirer, reader, .. } = Stream::open(&engine, &config).unwrap();
+    acquirer.begin().unwrap();
+    // A clip has 16 samples, so the windows end at the samples 15, 27 and 39.
+    push_all(&mut acquirer, 0..20);
+    let waits = |last| {
+        let (start, timeout) = (Instant::now(), Duration::from_millis(20));
+        let _ = query(&reader, 0..=last, false, timeout);
+        start.elapsed() >= timeout
+    };
+    // The worker needs some time until it expects the second window.
+    let start = Instant::now();
+    while reader.stats().chunks == 0 || waits(26) {
+        assert!(start.elapsed() < LONG, "a query waits for a window after its interval");
+    }
+    assert!(waits(27), "a query does not wait for the window that ends with its interval");
     assert_eq!(acquirer.end(), Ok(()));
 }
 
