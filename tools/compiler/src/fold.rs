@@ -189,9 +189,9 @@ fn fold_pad(pad: &Node, node: &mut Node) -> Option<ValueId> {
 }
 
 /// Puts a maximum with the lowest float, which changes nothing, between a Pad and a pool that stay
-/// separate. ONNX Runtime 1.31 would otherwise merge them: it merges a Pad and a max pool wrongly,
-/// see [`merge_pool_pad`], and then refuses an average pool whose padding is not smaller than its
-/// kernel.
+/// separate. ONNX Runtime 1.31 would otherwise merge them. It merges a Pad and a max pool wrongly,
+/// see [`merge_pool_pad`]. After merging a Pad and an average pool, it refuses the pool if the
+/// padding is not smaller than the kernel.
 fn separate_pool_pad(graph: &mut Graph, pad: &Node, pool: &mut Node) -> Option<Node> {
     let Op::Pad { before, after, .. } = &pad.op else { return None };
     let is_larger = |pads: &[i64], window_pads: &[i64], kernel: &[usize]| {

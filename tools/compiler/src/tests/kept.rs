@@ -207,7 +207,7 @@ fn loops_branches_and_other_domains_are_refused() {
 }
 
 #[test]
-fn lists_of_tensors_are_refused_with_another_exporter() {
+fn the_error_for_lists_of_tensors_names_another_exporter() {
     for operator in ["SequenceAt", "SequenceInsert", "SplitToSequence"] {
         let text = refusal(&|s, x| s.unary(operator, x));
         assert!(text.contains("dynamo=True"), "{text}");

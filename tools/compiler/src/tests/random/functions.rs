@@ -23,6 +23,7 @@ const PLAIN: [&str; 15] = [
 
 /// Index of `Erf` in [`PLAIN`].
 pub(super) const ERF: usize = 4;
+const _: () = assert!(matches!(PLAIN[ERF].as_bytes(), b"Erf"));
 
 /// Returns `op(x, constant)`.
 fn with(s: &mut Source, op: &str, x: &Val, constant: f32) -> Val {
