@@ -168,7 +168,7 @@ fn run_mutants(
     // The library without ONNX Runtime builds faster and has all modules in the list.
     let mut mutants = cargo("mutants -p tteview --no-default-features --features capi,rten");
     // A mutant whose tests take longer than this limit keeps them from ending. On a busy machine,
-    // the tests took up to 16 s, and the slow ones 41 s.
+    // the tests took up to 16 s, and the slow ones 58 s.
     let timeout = if only.is_empty() { "40" } else { "90" };
     mutants.args(["--colors", "never", "--no-shuffle", "--profile", "mutants"]);
     mutants.args(["--timeout", timeout]);

@@ -62,7 +62,7 @@ pub(super) struct Mutants {
     /// Number of mutants that a test noticed, by failing or by running too long.
     pub(super) caught: u64,
     /// 1 if all mutants ran, or N if every Nth of them ran.
-    #[serde(default = "every_mutant", skip_serializing_if = "is_every_mutant")]
+    #[serde(default = "every_mutant")]
     pub(super) every: u64,
     /// Number of mutants that do not compile, which do not count.
     pub(super) unviable: u64,
@@ -74,11 +74,6 @@ pub(super) struct Mutants {
 
 fn every_mutant() -> u64 {
     1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_every_mutant(every: &u64) -> bool {
-    *every == 1
 }
 
 /// Executions of a fuzz target.
