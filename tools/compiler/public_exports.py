@@ -1,26 +1,32 @@
 #!/usr/bin/env python3
 """Compiles the classifiers of public packages, and writes a table of what comes of each.
 
-Each network of torchvision, timm and, if it is installed, pytorchvideo is built with random weights
-and exported at a small input size. `tteview compile --verify` then compares the packages with the
+Each network of torchvision, timm, pytorchvideo and mmaction2 is built with random weights and
+exported at a small input size. `tteview compile --verify` then compares the packages with the
 source. The build server does not run this script, which takes hours for all networks.
 
-  pip install torch torchvision timm onnx onnxscript
+  pip install torch torchvision timm pytorchvideo onnx onnxscript
+  pip install mmaction2 mmengine "mmcv-lite<2.2" importlib_metadata
   public_exports.py --tteview target/release/tteview --onnx-runtime libonnxruntime.so \\
       --out exports.csv torchvision
 
-The table has one line for each network. A second run skips the networks that are in the table. To
-add the numbers of a table by kind, use --summary.
+The table has one line for each network. A second run skips the networks that are in the table. The
+networks of a package are tried in a fixed random order, so the table of a run that was stopped is a
+sample. To add the numbers of a table by kind, use --summary.
 """
 
 import argparse
 import csv
+import glob
 import json
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -31,7 +37,7 @@ COLUMNS = ("network", "parameters", "result", "message")
 #: Networks with more weights than this are skipped, because their export needs too much memory.
 MAX_PARAMETERS = 170_000_000
 LABELS = 10
-TIMEOUT_S = 600
+TIMEOUT_S = 120
 #: Messages of the compiler that report a wrong package.
 WRONG = "verification failed"
 
@@ -83,47 +89,188 @@ def timm_networks() -> Iterator[Network]:
         yield Network(f"timm/{name}", create, images(64, 128, 224, side[-1]))
 
 
+class PackedSlowFast(torch.nn.Module):
+    """A SlowFast network of pytorchvideo that selects its slow frames, every fourth, itself."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        return self.model([clip[:, :, ::4], clip])
+
+
 def pytorchvideo_networks() -> Iterator[Network]:
     from pytorchvideo.models import hub
 
-    for name in ("c2d_r50", "csn_r101", "i3d_r50", "r2plus1d_r50", "slow_r50", "x3d_xs", "x3d_s"):
-        create = getattr(hub, name)
-        yield Network(f"pytorchvideo/{name}", lambda c=create: c(pretrained=False), clips(160, 224))
+    for name, frames, side in (
+        ("c2d_r50", 8, 224),
+        ("csn_r101", 32, 224),
+        ("efficient_x3d_s", 13, 160),
+        ("efficient_x3d_xs", 4, 160),
+        ("i3d_r50", 8, 224),
+        ("mvit_base_16x4", 16, 224),
+        ("mvit_base_32x3", 32, 224),
+        ("r2plus1d_r50", 16, 224),
+        ("slow_r50", 8, 224),
+        ("slowfast_16x8_r101_50_50", 64, 224),
+        ("slowfast_r101", 32, 224),
+        ("slowfast_r50", 32, 224),
+        ("x3d_l", 16, 312),
+        ("x3d_m", 16, 224),
+        ("x3d_s", 13, 160),
+        ("x3d_xs", 4, 160),
+    ):
+
+        def create(name: str = name) -> torch.nn.Module:
+            labels = "head_num_classes" if "mvit" in name else "model_num_class"
+            labels = "num_classes" if "efficient" in name else labels
+            model = getattr(hub, name)(pretrained=False, **{labels: LABELS})
+            return PackedSlowFast(model) if "slowfast" in name else model
+
+        yield Network(f"pytorchvideo/{name}", create, ((1, 3, frames, side, side),))
+
+
+class Recognizer(torch.nn.Module):
+    """A recognizer of mmaction2 from clips to logits."""
+
+    def __init__(self, model: torch.nn.Module, frame_network: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.frame_network = frame_network
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        # Axis 1 of mmaction2's inputs is that of crops, or that of the frames.
+        inputs = clip.transpose(1, 2) if self.frame_network else clip.unsqueeze(1)
+        logits = self.model.extract_feat(inputs, stage="head")[0]
+        return logits[0] if isinstance(logits, tuple) else logits
+
+
+def mmaction2_networks() -> Iterator[Network]:
+    # Version 1.2.0 of the package lacks this module, which no recognizer needs.
+    missing = types.ModuleType("mmaction.models.localizers.drn.drn")
+    missing.DRN = torch.nn.Module  # type: ignore[attr-defined]
+    sys.modules[missing.__name__] = missing
+    sys.modules["mmaction.models.localizers.drn"] = types.ModuleType("drn")
+    import mmaction
+    from mmaction.registry import MODELS
+    from mmaction.utils import register_all_modules
+    from mmengine.config import Config
+
+    register_all_modules(init_default_scope=True)
+    folder = os.path.join(os.path.dirname(mmaction.__file__), ".mim/configs/recognition")
+    known = set()
+    for path in sorted(glob.glob(f"{folder}/*/*.py")):
+        config = Config.fromfile(path)
+        model = config.model
+        # The weights are random, so two configurations that differ in their source are one network.
+        backbone = model.backbone
+        pathways = (backbone.get(f"{name}_pathway") for name in ("slow", "fast"))
+        for part in filter(None, (model, backbone, *pathways)):
+            part.pop("init_cfg", None)
+            if "pretrained" in part:
+                part.pretrained = None
+        backbone.pop("pretrained2d", None)
+        if "num_classes" in model.cls_head:
+            model.cls_head.num_classes = LABELS
+        pipeline = config.get("val_pipeline") or config.get("test_pipeline") or []
+        sampling = next((step for step in pipeline if "Sample" in step.type), {})
+        # Frame networks see one frame of each of several clips.
+        length = max(sampling.get("clip_len", 1), backbone.get("num_segments") or 1)
+        length = length if length > 1 else sampling.get("num_clips", 8)
+        key = f"{model} {length}"
+        if key in known:
+            continue
+        known.add(key)
+
+        def create(model: Any = model) -> torch.nn.Module:
+            return Recognizer(MODELS.build(model), model.type == "Recognizer2D")
+
+        shapes = tuple((1, 3, length, side, side) for side in (64, 112, 224))
+        yield Network(f"mmaction2/{os.path.basename(path)[:-3]}", create, shapes)
 
 
 PACKAGES = {
     "torchvision": torchvision_networks,
     "timm": timm_networks,
     "pytorchvideo": pytorchvideo_networks,
+    "mmaction2": mmaction2_networks,
 }
 
 
 def randomise(network: torch.nn.Module) -> None:
-    """Replaces statistics and weights that are constant at their start and would hide errors."""
+    """Replaces weights that are zero at their start and would hide errors."""
     for parameter in network.parameters():
         if parameter.dim() > 1 and not parameter.any():
             torch.nn.init.normal_(parameter, 0, 0.05)
-    for module in network.modules():
-        is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
-        if is_norm and module.running_mean is not None:
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
+
+
+def calibrate(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    """Sets the statistics of batch normalisation to those of random frames.
+
+    A deep network with statistics that do not belong to its weights multiplies rounding errors until
+    two correct implementations differ by several percent.
+    """
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+        and module.running_mean is not None
+    ]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None
+    # A clip alone has enough values for its statistics.
+    count = 8 if len(shape) == 4 else 1
+    try:
+        network(torch.randn((count, *shape[1:])))
+    finally:
+        network.eval()
+
+
+class ExportTimeoutError(BaseException):
+    """The export took more than `TIMEOUT_S`."""
+
+
+def stop_export(*_: object) -> None:
+    raise ExportTimeoutError(f"the export took more than {TIMEOUT_S} s")
+
+
+class TooLargeError(Exception):
+    """The network has more than `MAX_PARAMETERS` weights."""
+
+
+def check_size(model: torch.nn.Module) -> int:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count > MAX_PARAMETERS:
+        raise TooLargeError(f"it has {count} weights")
+    return count
+
+
+def check_size_without_memory(network: Network) -> None:
+    """Counts the weights before memory is allocated, if the network can be built without it."""
+    try:
+        with torch.device("meta"):
+            model = network.create()
+    except Exception:
+        return
+    check_size(model)
 
 
 def export(network: Network, path: str) -> int:
     """Exports the network and returns the number of its weights."""
+    check_size_without_memory(network)
     torch.manual_seed(0)
     model = network.create().eval()
+    count = check_size(model)
     randomise(model)
-    count = sum(p.numel() for p in model.parameters())
-    if count > MAX_PARAMETERS:
-        raise ValueError(f"it has {count} weights")
     reason = f"it accepts none of the shapes {network.shapes}"
     for shape in network.shapes:
         frames = torch.randn(shape)
         try:
             with torch.no_grad():
                 model(frames)
+                calibrate(model, shape)
         except Exception:
             # Each network refuses a size in its own way.
             continue
@@ -168,11 +315,17 @@ def try_network(network: Network, args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=args.temporary) as folder:
         path = os.path.join(folder, "network.onnx")
         line: dict[str, Any] = {"network": network.name, "parameters": ""}
+        signal.signal(signal.SIGALRM, stop_export)
+        signal.alarm(TIMEOUT_S)
         try:
             line["parameters"] = export(network, path)
-        except Exception as error:
+        except TooLargeError as error:
+            return line | {"result": "too large", "message": str(error)}
+        except (Exception, ExportTimeoutError) as error:
             reason = " ".join(str(error).split())[:200]
             return line | {"result": "not exported", "message": reason}
+        finally:
+            signal.alarm(0)
         result, message = compile_network(path, folder, args)
         return line | {"result": result, "message": message}
 
@@ -210,7 +363,9 @@ def main() -> None:
         return print_summary(args.out)
     done = {line["network"] for line in read_table(args.out)}
     for package in args.packages:
-        for network in PACKAGES[package]():
+        networks = list(PACKAGES[package]())
+        random.Random(0).shuffle(networks)
+        for network in networks:
             if network.name in done or not re.search(args.only, network.name):
                 continue
             line = try_network(network, args)

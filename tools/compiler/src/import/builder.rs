@@ -1,7 +1,7 @@
 //! The source graph under construction.
 
 use super::failure::{NodeResult, fail};
-use super::limits::{MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
+use super::limits::{FOLDS_A_WEIGHT, MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
 use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
 use crate::onnx::{NodeProto, ValueInfoProto, data_type};
@@ -201,11 +201,19 @@ impl GraphBuilder {
             Some(left) => self.folded_left = left,
             None => {
                 return fail(format!(
-                    "the folded constants have more than {MAX_FOLDED_TOTAL} elements"
+                    "the folded constants have more than {MAX_FOLDED_TOTAL} elements and \
+                     {FOLDS_A_WEIGHT} for each element of the file's constants"
                 ));
             }
         }
         Ok(self.add_constant(proto, tensor))
+    }
+
+    /// Adds a constant of the file. Its elements permit more elements of folded constants.
+    pub(super) fn add_initializer(&mut self, name: String, tensor: Tensor) -> ValueId {
+        let allowance = element_count(tensor.shape()).unwrap_or(0).saturating_mul(FOLDS_A_WEIGHT);
+        self.folded_left = self.folded_left.saturating_add(allowance);
+        self.graph.add_constant(name, tensor)
     }
 
     /// Returns the description of a node for an error message.

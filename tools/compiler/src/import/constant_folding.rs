@@ -7,13 +7,14 @@ use super::attributes::Attributes;
 use super::constant_functions::{
     apply_function, choose, combine, gather_nd, reduce, repeat, scatter, standardise,
 };
+use super::constant_products::{evaluate_gemm, multiply};
 use super::failure::{NodeResult, fail};
 use super::initializer::decode_tensor;
 use super::limits::{MAX_FILLED, MAX_FOLDED, MAX_RANGE, MAX_RANK};
 use super::shapes::resolve_index;
 use crate::onnx::{NodeProto, data_type};
-use crate::tensor::{Tensor, element_count};
-use ndarray::{Axis, concatenate};
+use crate::tensor::{DType, Tensor, element_count};
+use ndarray::{Array2, Axis, concatenate};
 
 /// Returns the result of the node, or `None` if the compiler does not fold this operator for these
 /// inputs.
@@ -44,6 +45,8 @@ pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Opt
         {
             scatter(data, indices, updates)
         }
+        ("MatMul", [a, b]) => multiply(a, b),
+        ("Gemm", [a, b, rest @ ..]) => evaluate_gemm(&attributes, a, b, rest.first().copied())?,
         ("BatchNormalization", [x, scale, bias, ..]) => standardise(&attributes, x, scale, bias)?,
         ("Max" | "Min" | "Sum", [first, rest @ ..]) => {
             let op = if op == "Sum" { "Add" } else { op };
@@ -65,6 +68,46 @@ pub(super) fn fold_node(proto: &NodeProto, inputs: &[&Tensor]) -> NodeResult<Opt
         (_, [x]) => apply_function(op, x),
         _ => None,
     })
+}
+
+/// Evaluates Clip, whose bounds are inputs or, before opset 11, attributes. Either may be missing.
+pub(super) fn fold_clip(
+    attributes: &Attributes,
+    inputs: [Option<&Tensor>; 3],
+) -> NodeResult<Option<Tensor>> {
+    let [Some(x), low, high] = inputs else { return Ok(None) };
+    let mut result = x.clone();
+    for (op, name, bound) in [("Max", "min", low), ("Min", "max", high)] {
+        let attribute = match attributes.get(name) {
+            Some(_) => Some(Tensor::from(ndarray::arr0(attributes.float(name, 0.0)?))),
+            None => None,
+        };
+        if let Some(bound) = bound.or(attribute.as_ref()) {
+            match combine(op, false, &result, bound)? {
+                Some(tensor) => result = tensor,
+                None => return Ok(None),
+            }
+        }
+    }
+    Ok(Some(result))
+}
+
+/// Evaluates EyeLike, which depends on the shape and the type of its input only.
+pub(super) fn fold_eye_like(
+    attributes: &Attributes,
+    shape: &[usize],
+    dtype: DType,
+) -> NodeResult<Tensor> {
+    let &[rows, columns] = shape else { return fail("the input must be a matrix") };
+    if element_count(shape).is_none_or(|n| n > MAX_FILLED) {
+        return fail(format!("the matrix must have at most {MAX_FILLED} elements, got {shape:?}"));
+    }
+    let offset = attributes.int("k", 0)?;
+    let matrix = Array2::from_shape_fn((rows, columns), |(row, column)| {
+        i64::from((column as i64).checked_sub(row as i64) == Some(offset))
+    });
+    let default = if dtype == DType::F32 { data_type::FLOAT } else { data_type::INT64 };
+    cast(&Tensor::from(matrix.into_dyn()), attributes.int("dtype", default.into())?)
 }
 
 /// Returns whether the operator computes each element from one element of each of two operands.

@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::builder::GraphBuilder;
-use super::constant_folding::fold_node;
+use super::constant_folding::{fold_clip, fold_eye_like, fold_node};
 use super::external::ExternalData;
 use super::failure::{NodeFailure, NodeResult, fail};
 use super::initializer::decode_tensor;
@@ -47,11 +47,23 @@ pub(super) fn convert_node(
         let tensor = read_shape(&attributes, builder.graph.shape(x))?;
         return Ok(vec![builder.add_constant(proto, tensor)]);
     }
+    if let ("EyeLike", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
+        let value = builder.graph.value(x);
+        let matrix = fold_eye_like(&attributes, &value.shape, value.dtype)?;
+        return builder.add_folded_constant(proto, matrix).map(|id| vec![id]);
+    }
     let constants: Vec<&Tensor> =
         inputs.iter().flatten().filter_map(|&id| builder.graph.constant(id)).collect();
-    if constants.len() == inputs.len()
-        && let Some(tensor) = fold_node(proto, &constants)?
-    {
+    let folded = match proto.op_type.as_str() {
+        // One of the bounds may be missing.
+        "Clip" if constants.len() == inputs.iter().flatten().count() => {
+            let constant = |input: usize| builder.graph.constant((*inputs.get(input)?)?);
+            fold_clip(&attributes, [constant(0), constant(1), constant(2)])?
+        }
+        _ if constants.len() == inputs.len() => fold_node(proto, &constants)?,
+        _ => None,
+    };
+    if let Some(tensor) = folded {
         return builder.add_folded_constant(proto, tensor).map(|id| vec![id]);
     }
     let mut node = open_node(builder, proto, inputs)?;

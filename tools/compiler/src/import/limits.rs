@@ -42,14 +42,23 @@ pub(super) const MAX_WEIGHTS: usize = 160_000_000;
 /// standardisation in the graph folds the weights of whole layers.
 pub(super) const MAX_FOLDED: usize = 1 << 24;
 
+/// Maximum number of multiplications in one matrix product of constants that is folded.
+pub(super) const MAX_FOLDED_PRODUCTS: usize = 1 << 28;
+
 /// Maximum number of elements in a constant that ConstantOfShape creates.
 pub(super) const MAX_FILLED: usize = 1 << 22;
 
 /// Maximum nesting of branches in If nodes.
 pub(super) const MAX_BRANCH_DEPTH: usize = 4;
 
-/// Maximum number of elements in all folded constants together.
+/// Maximum number of elements in all folded constants together, apart from those that
+/// [`FOLDS_A_WEIGHT`] permits.
 pub(super) const MAX_FOLDED_TOTAL: usize = 1 << 26;
+
+/// Number of elements of folded constants that each element of a constant of the file permits in
+/// addition. Weight standardisation in the graph folds each weight four times, and only a large file
+/// needs much memory for it.
+pub(super) const FOLDS_A_WEIGHT: usize = 4;
 
 /// Exclusive upper limit on the number of elements in a Range.
 pub(super) const MAX_RANGE: usize = 1 << 16;

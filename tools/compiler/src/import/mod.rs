@@ -10,6 +10,7 @@ mod axes;
 mod builder;
 mod constant_folding;
 mod constant_functions;
+mod constant_products;
 mod convert;
 mod einsum;
 mod elementwise;
@@ -128,7 +129,7 @@ fn import_constants(
 ) -> Result<()> {
     for tensor in &proto.initializer {
         let constant = decode_tensor(tensor, external)?;
-        let id = builder.graph.add_constant(tensor.name.clone(), constant);
+        let id = builder.add_initializer(tensor.name.clone(), constant);
         builder.define_name(&tensor.name, id)?;
     }
     Ok(())

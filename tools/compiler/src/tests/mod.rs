@@ -5,6 +5,7 @@
 mod changed_operators;
 mod equality;
 mod exported;
+mod folding;
 mod frame_steps;
 mod heads;
 mod hostile;

@@ -3,7 +3,6 @@
 
 use super::source::{LABELS, Padding, Source, Val, int};
 use super::support::{assert_clip_matches, assert_matches_and_streams, compile_source, options};
-use crate::onnx::{AttributeProto, TensorProto, data_type};
 use crate::{compile, inspect};
 
 /// Height and width of the samples.
@@ -203,46 +202,6 @@ fn average_of_fewer_frames_at_the_start_does_not_stream() {
     let compiled = compile_source(&source);
     assert!(compiled.stream.is_none());
     assert_clip_matches(&source, &compiled);
-}
-
-/// The network contains the pads of a causal convolution as PyTorch's TorchScript exporter writes
-/// them. The pads begin with the innermost axis, and shape arithmetic appends zeros and reverses
-/// the order.
-#[test]
-fn pads_from_shape_arithmetic_are_folded() {
-    let source = network(6, |s, x| {
-        let given = s.ints(&[0, 0, 0, 0, 2, 0]);
-        let four = s.ints(&[4]);
-        let attribute = AttributeProto {
-            name: "value".into(),
-            t: Some(TensorProto {
-                dims: vec![1],
-                data_type: data_type::INT64,
-                int64_data: vec![0],
-                ..Default::default()
-            }),
-            r#type: 4,
-            ..Default::default()
-        };
-        let rest = s.node("ConstantOfShape", &[&four], vec![4], vec![attribute]);
-        let all = s.node("Concat", &[&given, &rest.name], vec![10], vec![int("axis", 0)]);
-        let pairs = s.ints(&[-1, 2]);
-        let table = s.node("Reshape", &[&all.name, &pairs], vec![5, 2], vec![]);
-        let [start, end, axis, step] = [-1, i64::MIN + 1, 0, -1].map(|v| s.ints(&[v]));
-        let turned =
-            s.node("Slice", &[&table.name, &start, &end, &axis, &step], vec![5, 2], vec![]);
-        let columns = s.transpose(&turned, &[1, 0]);
-        let flat = s.ints(&[-1]);
-        let pads = s.node("Reshape", &[&columns.name, &flat], vec![10], vec![]);
-        let pads = s.node("Cast", &[&pads.name], vec![10], vec![int("to", 7)]);
-        let mut shape = x.shape.clone();
-        shape[2] += 2;
-        let padded = s.node("Pad", &[&x.name, &pads.name], shape, vec![]);
-        let valid = s.random(&[4, 3, 3, 1, 1], 1.0, 0.0);
-        s.node("Conv", &[&padded.name, &valid], vec![1, 4, 6, SIZE, SIZE], vec![])
-    });
-    let compiled = compile_source(&source);
-    assert_matches_and_streams(&source, &compiled);
 }
 
 #[test]
