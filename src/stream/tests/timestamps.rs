@@ -1,7 +1,9 @@
 //! Tests of timestamps in the whole range of `i64`, from push to label, against a model of
 //! docs/stream-contract.md that computes with `i128`.
 
-use super::network::{CHUNK, INTERVAL_NS, Network, config, create_spec, push_at, wait};
+use super::network::{
+    CHUNK, INTERVAL_NS, Network, acquire_once, config, create_spec, push_at, wait,
+};
 use crate::engine::Engine;
 use crate::model::{Mode, ModelSpec};
 use crate::stream::Stream;
@@ -254,5 +256,25 @@ proptest! {
         prop_assert_eq!(i64::from(result.chunks), chunks);
         prop_assert_eq!(result.first_time_ns, start);
         prop_assert_eq!(result.last_time_ns, start + length);
+    }
+}
+
+/// A frame that arrives late stands for several samples. The label equals that of the same samples
+/// in frames of their own.
+#[test]
+fn a_frame_of_several_samples_equals_that_many_frames() {
+    const APART: i64 = 5;
+    let grey = |frame: i64| (frame * frame * 7 % 251) as u8;
+    for mode in [Mode::Window, Mode::Stream] {
+        let engine = Network::with_memory(mode, 0.9).engine();
+        let config = StreamConfig { window_hop_samples: 3, ..config() };
+        let sparse = (0..20).map(|frame| (frame * APART, grey(frame)));
+        // Each sample is the nearest frame, and none follows the last frame.
+        let nearest = |sample| (sample, grey((sample + APART / 2) / APART));
+        let dense = (0..=19 * APART).map(nearest);
+        let [sparse, dense] =
+            [acquire_once(&engine, &config, sparse), acquire_once(&engine, &config, dense)];
+        assert_eq!((sparse.label, sparse.scores), (dense.label, dense.scores), "{mode:?}");
+        assert_eq!(sparse.result.chunks, dense.result.chunks);
     }
 }
