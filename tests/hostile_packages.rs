@@ -29,7 +29,7 @@ use tteview::{Engine, EngineConfig, ModelPackage, Status, Stream, StreamConfig, 
 const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// Memory of a package, in addition to four times its size.
-const MAX_BYTES: u64 = 640 << 20;
+const MAX_BYTES: u64 = 512_000_000;
 
 /// Number of mutations in a process.
 const BATCH: u64 = 2500;

@@ -274,6 +274,8 @@ static int test_call(size_t index, long stride) {
   for (int is_sticky = 0; is_sticky < 2; is_sticky++) {
     progress->is_sticky = is_sticky;
     for (long at = 0; failures < 10; at += stride) {
+      /* A call that hangs ends the process. */
+      alarm(300);
       progress->at = at;
       int was_hit = test_allocation(index, at, is_sticky);
       if (makes != 'i' && at / stride % 16 == 0) EXPECT(TTV_OK, acquire());

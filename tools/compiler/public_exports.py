@@ -38,6 +38,8 @@ COLUMNS = ("network", "parameters", "result", "message")
 MAX_PARAMETERS = 170_000_000
 LABELS = 10
 TIMEOUT_S = 120
+#: A network whose own rounding error is larger amplifies rounding too much for a comparison.
+ROUNDING = 1e-5
 #: Messages of the compiler that report a wrong package.
 WRONG = "verification failed"
 
@@ -240,11 +242,14 @@ class TooLargeError(Exception):
     """The network has more than `MAX_PARAMETERS` weights."""
 
 
-def check_size(model: torch.nn.Module) -> int:
-    count = sum(parameter.numel() for parameter in model.parameters())
+def count_weights(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_size(model: torch.nn.Module) -> None:
+    count = count_weights(model)
     if count > MAX_PARAMETERS:
         raise TooLargeError(f"it has {count} weights")
-    return count
 
 
 def check_size_without_memory(network: Network) -> None:
@@ -257,12 +262,12 @@ def check_size_without_memory(network: Network) -> None:
     check_size(model)
 
 
-def export(network: Network, path: str) -> int:
-    """Exports the network and returns the number of its weights."""
+def export(network: Network, path: str) -> tuple[torch.nn.Module, tuple[int, ...]]:
+    """Exports the network, and returns it with the shape of its input."""
     check_size_without_memory(network)
     torch.manual_seed(0)
     model = network.create().eval()
-    count = check_size(model)
+    check_size(model)
     randomise(model)
     reason = f"it accepts none of the shapes {network.shapes}"
     for shape in network.shapes:
@@ -281,8 +286,20 @@ def export(network: Network, path: str) -> int:
             # The exporter cannot write an adaptive pool of some sizes.
             reason = str(error)
             continue
-        return count
+        return model, shape
     raise ValueError(reason)
+
+
+def measure_rounding(model: torch.nn.Module, shape: tuple[int, ...]) -> float:
+    """Returns the relative error of PyTorch's own float32 result against float64."""
+    largest = 0.0
+    for _ in range(3):
+        frames = torch.randn(shape)
+        with torch.no_grad():
+            logits = model.float()(frames).double()
+            exact = model.double()(frames.double())
+        largest = max(largest, float((logits - exact).abs().max() / exact.abs().max()))
+    return largest
 
 
 def compile_network(path: str, folder: str, args: argparse.Namespace) -> tuple[str, str]:
@@ -318,7 +335,8 @@ def try_network(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         signal.signal(signal.SIGALRM, stop_export)
         signal.alarm(TIMEOUT_S)
         try:
-            line["parameters"] = export(network, path)
+            model, shape = export(network, path)
+            line["parameters"] = count_weights(model)
         except TooLargeError as error:
             return line | {"result": "too large", "message": str(error)}
         except (Exception, ExportTimeoutError) as error:
@@ -327,6 +345,11 @@ def try_network(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         finally:
             signal.alarm(0)
         result, message = compile_network(path, folder, args)
+        if result == "wrong":
+            rounding = measure_rounding(model, shape)
+            message += f"; PyTorch's own rounding error is {rounding:.1e}"
+            if rounding > ROUNDING:
+                result = "rounding"
         return line | {"result": result, "message": message}
 
 

@@ -282,15 +282,22 @@ impl Prepared {
     }
 
     /// Makes the graph average logits, of which the library computes the probabilities in a
-    /// stream.
+    /// stream. If the averaged rows are not frames but follow from a mean over all frames, the
+    /// stream has one result, whose logarithm the graph computes.
     pub(crate) fn average_logits(&mut self) -> Result<()> {
+        let with_logarithm = self.before_logarithm.map(|_| self.graph.clone());
         self.restore_output(self.before_logarithm.unwrap_or(self.graph.outputs[0]));
         self.analyse_timing()?;
-        if let Some(mean) = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing) {
-            mean.remove(&mut self.graph);
-            self.analyse_timing()?;
+        let mean = MeanOfProbabilities::find(&self.graph, &self.layout, &self.timing);
+        match (mean, with_logarithm) {
+            (Some(mean), _) => mean.remove(&mut self.graph),
+            (None, Some(graph)) => {
+                self.graph = graph;
+                self.rule = LabelRule::MeanLogits;
+            }
+            (None, None) => return Ok(()),
         }
-        Ok(())
+        self.analyse_timing()
     }
 }
 

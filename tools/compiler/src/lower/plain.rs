@@ -246,7 +246,7 @@ fn lower_conv(
 ) -> Result<LoweredId> {
     let graph = l.source.graph;
     let Some(weights) = graph.constant(node.inputs[1]) else {
-        return l.fail(node, "the weights of a convolution must be constant");
+        return lower_computed_conv(l, node, x, window, group, shape);
     };
     let mut sizes = weights.shape().to_vec();
     while sizes.len() < 5 {
@@ -279,6 +279,34 @@ fn lower_conv(
         Some(y) => Ok(from_frames(l, y, shape)),
         None => l.fail(node, "the weights do not fit the window"),
     }
+}
+
+/// Lowers a convolution whose weights are computed from the frames, as networks do that adapt their
+/// weights to the input.
+fn lower_computed_conv(
+    l: &mut Lowering,
+    node: &Node,
+    x: LoweredId,
+    window: &Window,
+    group: usize,
+    shape: &[usize],
+) -> Result<LoweredId> {
+    let space = match window.kernel.len() {
+        1 => widen(window).as_ref().and_then(spatial_window),
+        2 => spatial_window(window),
+        _ => return l.fail(node, "a convolution over three axes must have constant weights"),
+    };
+    let Some(space) = space else {
+        return l.fail(node, "the window must not have negative pads");
+    };
+    let frames = to_frames(l, node, x)?;
+    let mut weights = operand(l, node, 1)?;
+    if let [outputs, inputs, length] = *l.lowered.shape(weights) {
+        weights = l.lowered.add_reshape(weights, vec![outputs, inputs, 1, length]);
+    }
+    let bias = node.inputs.get(2).and_then(|&b| l.source.graph.constant_f32(b));
+    let y = l.lowered.add_conv_with(frames, weights, bias.map(<[f32]>::to_vec), space, group);
+    Ok(from_frames(l, y, shape))
 }
 
 /// Returns a window over one axis as a window over height and width.

@@ -368,3 +368,20 @@ fn rows_of_sigmoids_are_refused_whatever_is_averaged() {
         assert!(error.contains("sigmoids"), "{error}");
     }
 }
+
+/// The four rows are columns of a mean over all frames. They are averaged, but a stream has one
+/// result, which follows from the mean of the features.
+#[test]
+fn rows_that_are_no_frames_are_averaged_in_the_head() {
+    let mut s = Source::new(4);
+    let x = s.input("x", &[1, 4, 3, 6, 4]);
+    let frames = s.reshape(&x, &[4, 3, 6, 4]);
+    let mean = s.mean(&frames, &[0, 2], false);
+    let rows = s.reshape(&mean, &[4, 3]);
+    let logits = s.gemm(&rows, LABELS);
+    let probabilities = s.softmax(&logits, 1);
+    s.output(&probabilities);
+    let network = compile_tested(&s).expect("the network compiles");
+    assert_eq!(label_rule(&network), None);
+    assert_matches_and_streams(&s, &network);
+}

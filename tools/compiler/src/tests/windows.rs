@@ -150,3 +150,41 @@ fn automatic_pads_of_windows_match_the_source() {
         }
     }
 }
+
+/// CondConv mixes its weights for each input, and TANet computes temporal weights from the cine.
+#[test]
+fn convolutions_with_computed_weights_match_the_source() {
+    let forms: [(&str, &[usize], usize, &[usize]); 4] = [
+        ("image", &[4, 8, 3, 3], 1, &[1, 1, 1, 1]),
+        ("dilated", &[8, 4, 2, 1], 2, &[1, 0, 1, 0]),
+        ("over frames and pixels", &[8, 1, 3, 1], 8, &[1, 0, 1, 0]),
+        ("over frames", &[8, 1, 3], 8, &[1, 1]),
+    ];
+    for (name, weights, group, pads) in forms {
+        let errors = compare(|s, x| {
+            let [_, channels, frames, height, width] = x.shape[..] else { unreachable!() };
+            let pooled = s.mean(x, &[2, 3, 4], false);
+            let kernel = s.matmul(&pooled, weights.iter().product());
+            let kernel = s.reshape(&kernel, weights);
+            let operand = match name {
+                "over frames and pixels" => vec![1, channels, frames, height * width],
+                "over frames" => vec![1, channels, frames * height * width],
+                _ => vec![frames, channels, height, width],
+            };
+            let operand = s.reshape(x, &operand);
+            let dilation = if name == "dilated" { 2 } else { 1 };
+            let attributes = vec![
+                ints("pads", pads),
+                ints("dilations", &vec![dilation; weights.len() - 2]),
+                int("group", group as i64),
+            ];
+            let mut shape = operand.shape.clone();
+            shape[1] = weights[0];
+            let y = s.node("Conv", &[&operand.name, &kernel.name], shape.clone(), attributes);
+            let rest = shape.iter().product::<usize>() / (weights[0] * height * width);
+            s.reshape(&y, &[1, weights[0], rest, height, width])
+        });
+        let errors = errors.expect("the packages run");
+        assert!(is_equal(&errors), "{name}: {errors}");
+    }
+}
