@@ -35,7 +35,7 @@ import torch
 
 COLUMNS = ("network", "parameters", "result", "message")
 #: Networks with more weights than this are skipped, because their export needs too much memory.
-MAX_PARAMETERS = 170_000_000
+MAX_PARAMETERS = 160_000_000
 LABELS = 10
 TIMEOUT_S = 120
 #: A network whose own rounding error is larger amplifies rounding too much for a comparison.

@@ -1,8 +1,8 @@
 //! The summary of a model file, for `tteview inspect`.
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, Op, Recurrence, ValueId};
-use crate::import::{ExternalData, import_model};
+use crate::graph::{Graph, Node, Op, ValueId};
+use crate::import::{ExternalData, ImportForm, import_model};
 use crate::parts::{Division, StateEntry, split_parts};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -135,8 +135,7 @@ pub fn inspect_in(bytes: &[u8], folder: Option<&Path>) -> Result<Inspection> {
     let model = import_model(
         &Bytes::copy_from_slice(bytes),
         &mut ExternalData::new(folder),
-        None,
-        Recurrence::Unrolled,
+        ImportForm::PACKAGE,
     )?;
     let graph = &model.graph;
     let metadata: BTreeMap<String, String> = model
@@ -199,12 +198,8 @@ fn inspect_parts(
 ) -> Result<FrameInspection> {
     let parts = split_parts(bytes, division)?;
     let multiply_adds = |model: Vec<u8>| -> Result<u64> {
-        let model = import_model(
-            &Bytes::from(model),
-            &mut ExternalData::new(None),
-            None,
-            Recurrence::Unrolled,
-        )?;
+        let model =
+            import_model(&Bytes::from(model), &mut ExternalData::new(None), ImportForm::PACKAGE)?;
         Ok(sum_multiply_adds(&model.graph))
     };
     let fast_multiply_adds = multiply_adds(parts.fast)?;

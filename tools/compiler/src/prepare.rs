@@ -5,7 +5,7 @@ use crate::causality::analyse_timing;
 use crate::error::{Result, fail_network, fail_spec};
 use crate::fold::fold_into_convolutions;
 use crate::graph::{Graph, Op, Recurrence, ValueId};
-use crate::import::{ExternalData, import_model};
+use crate::import::{ExternalData, ImportForm, import_model};
 use crate::label_rule::{LabelRule, MeanOfProbabilities};
 use crate::layout::{AxisRole, Layout, infer_layout};
 use crate::lower::SourceNetwork;
@@ -311,8 +311,7 @@ fn import_network(
     let model = import_model(
         source,
         &mut ExternalData::new(options.folder.as_deref()),
-        options.output.as_deref(),
-        recurrence,
+        ImportForm { output: options.output.as_deref(), recurrence, ..ImportForm::SOURCE },
     )?;
     let mut graph = model.graph;
     let names = &model.output_names;

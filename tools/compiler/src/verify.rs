@@ -9,8 +9,7 @@ pub(crate) use combination::average;
 pub use runtime::Runtime;
 
 use crate::error::{CompileError, Result};
-use crate::graph::Recurrence;
-use crate::import::{ExternalData, import_model};
+use crate::import::{ExternalData, ImportForm, import_model};
 use crate::inspect::{Inspection, inspect};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto, data_type};
 use crate::output::{LogitsForm, LogitsSource};
@@ -179,8 +178,7 @@ impl<'a> LoadedSource<'a> {
         let model = import_model(
             &bytes,
             &mut ExternalData::new(folder),
-            Some(&logits.name),
-            Recurrence::Unrolled,
+            ImportForm { output: Some(&logits.name), ..ImportForm::SOURCE },
         )?;
         let inputs = model
             .graph

@@ -1,5 +1,6 @@
 //! The source graph under construction.
 
+use super::ImportForm;
 use super::failure::{NodeResult, fail};
 use super::limits::{FOLDS_A_WEIGHT, MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
@@ -23,15 +24,17 @@ pub(super) struct GraphBuilder {
     /// Version of the operator set of the file.
     pub(super) opset: i64,
     pub(super) recurrence: Recurrence,
+    pub(super) folds_products: bool,
     weights_left: usize,
     folded_left: usize,
 }
 
 impl GraphBuilder {
-    pub(super) fn new(opset: i64, recurrence: Recurrence) -> Self {
+    pub(super) fn new(opset: i64, form: ImportForm) -> Self {
         Self {
             opset,
-            recurrence,
+            recurrence: form.recurrence,
+            folds_products: form.folds_products,
             graph: Graph::default(),
             names: BTreeMap::new(),
             producers: BTreeMap::new(),

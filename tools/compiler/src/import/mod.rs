@@ -63,14 +63,31 @@ pub(crate) struct ImportedModel {
     pub(crate) output_names: Vec<String>,
 }
 
-/// Imports a model from the content of its file. `external` reads weights from other files. If
-/// `output` is the name of a value, this value replaces the outputs of the file. `recurrence` is
-/// the form of recurrent layers.
+/// The form in which a model is imported.
+#[derive(Clone, Copy)]
+pub(crate) struct ImportForm<'a> {
+    /// Name of a value that replaces the outputs of the file.
+    pub(crate) output: Option<&'a str>,
+    /// The form of recurrent layers.
+    pub(crate) recurrence: Recurrence,
+    /// Whether matrix products of constants are folded. A package contains such products for
+    /// Winograd's form of its weights, which the runtimes evaluate.
+    pub(crate) folds_products: bool,
+}
+
+impl ImportForm<'_> {
+    /// The form of a package.
+    pub(crate) const PACKAGE: Self =
+        Self { output: None, recurrence: Recurrence::Unrolled, folds_products: false };
+    /// The form of a source network.
+    pub(crate) const SOURCE: Self = Self { folds_products: true, ..Self::PACKAGE };
+}
+
+/// Imports a model from the content of its file. `external` reads weights from other files.
 pub(crate) fn import_model(
     bytes: &Bytes,
     external: &mut ExternalData,
-    output: Option<&str>,
-    recurrence: Recurrence,
+    form: ImportForm,
 ) -> Result<ImportedModel> {
     if bytes.get(4..8) == Some(b"ORTM".as_slice()) {
         return fail_file(
@@ -91,7 +108,7 @@ pub(crate) fn import_model(
         ));
     }
     let Some(mut proto) = model.graph else { return fail_file("the model has no graph") };
-    let mut builder = GraphBuilder::new(opset, recurrence);
+    let mut builder = GraphBuilder::new(opset, form);
     import_constants(&mut builder, &proto, external)?;
     for input in &proto.input {
         // Old exporters also list the initializers as inputs. Such an input already has a value.
@@ -99,7 +116,7 @@ pub(crate) fn import_model(
             builder.add_input(input)?;
         }
     }
-    if let Some(name) = output {
+    if let Some(name) = form.output {
         // Nodes after the output may be operators that the compiler does not support.
         proto.node = select_nodes(std::mem::take(&mut proto.node), name);
         proto.output = vec![ValueInfoProto { name: name.to_owned(), r#type: None }];

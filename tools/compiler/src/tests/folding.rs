@@ -1,8 +1,10 @@
 //! Tests of constant folding: what exporters compute from sizes and weights becomes constants.
 
-use super::source::{LABELS, Source, Val, int, ints};
-use super::support::{assert_clip_matches, assert_matches_and_streams, compile_source};
-use crate::onnx::{AttributeProto, TensorProto, data_type};
+use super::source::{LABELS, Padding, Source, Val, int, ints};
+use super::support::{assert_clip_matches, assert_matches_and_streams, compile_source, options};
+use crate::onnx::{AttributeProto, ModelProto, TensorProto, data_type};
+use crate::{CompileOptions, Winograd, compile, inspect};
+use prost::Message;
 
 /// Height and width of the samples.
 const SIZE: usize = 6;
@@ -130,4 +132,20 @@ fn identity_matrix_of_a_known_shape_is_folded() {
     });
     let compiled = compile_source(&source);
     assert_clip_matches(&source, &compiled);
+}
+
+/// A package contains plain weights and a product that transforms them to Winograd's form. Folded
+/// weights would be several times as large.
+#[test]
+fn products_of_constants_in_a_package_are_kept() {
+    let source = network(6, |s, x| s.conv(x, 4, [1, 3, 3], [1, 1, 1], 1, Padding::Left));
+    let options = CompileOptions { winograd: Winograd::Always, ..options(LABELS) };
+    let compiled = compile(source.bytes(), &options).expect("the network compiles");
+    let bytes = &compiled.clip.bytes;
+    let inspection = inspect(bytes).expect("the package is readable");
+    let model = ModelProto::decode(bytes.as_slice()).expect("a model");
+    let nodes = model.graph.expect("a graph").node;
+    let products = nodes.iter().filter(|node| node.op_type == "MatMul").count();
+    assert!(products > 0, "the network is too small for Winograd's form");
+    assert_eq!(inspection.operators.get("MatMul"), Some(&products));
 }

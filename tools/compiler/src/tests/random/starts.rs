@@ -6,8 +6,7 @@ use super::compare::compare;
 use super::spec::{Network, network};
 use super::{build, form};
 use crate::CompileOptions;
-use crate::graph::Recurrence;
-use crate::import::{ExternalData, import_model};
+use crate::import::{ExternalData, ImportForm, import_model};
 use crate::onnx::ModelProto;
 use bytes::Bytes;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
@@ -85,8 +84,7 @@ fn read_file(path: &Path) -> Option<Start> {
     if bytes.len() > LARGEST {
         return None;
     }
-    let imported =
-        import_model(&bytes, &mut ExternalData::new(None), None, Recurrence::Unrolled).ok()?;
+    let imported = import_model(&bytes, &mut ExternalData::new(None), ImportForm::SOURCE).ok()?;
     let at = imported.output_names.iter().position(|name| name == "logits").unwrap_or(0);
     let shape = imported.graph.shape(*imported.graph.outputs.get(at)?);
     let labels = shape.iter().rev().copied().find(|&size| size > 1).unwrap_or(2);
