@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -11,6 +12,33 @@ import torch
 
 #: Number of labels of each network.
 LABELS = 10
+
+
+# fmt: off
+#: Modules of timm whose networks consist of convolutions, without attention.
+TIMM_CNNS = {
+    "byobnet", "convmixer", "convnext", "cspnet", "cspnext", "densenet", "dla", "dpn",
+    "efficientnet", "fasternet", "ghostnet", "hardcorenas", "hgnet", "hrnet", "inception_next",
+    "inception_resnet_v2", "inception_v3", "inception_v4", "lcnetv2", "mambaout", "mobilenetv3",
+    "nasnet", "nfnet", "pnasnet", "rdnet", "regnet", "repghost", "repvit", "res2net", "resnest",
+    "resnet", "resnetv2", "rexnet", "selecsls", "senet", "sknet", "starnet", "tresnet", "vgg",
+    "vovnet", "xception", "xception_aligned",
+}
+# fmt: on
+#: Parts of the names of other networks that have attention.
+ATTENTION = ("maxvit", "mvit", "nl", "swin", "timesformer", "transformer", "uniformer", "vit")
+
+
+def is_cnn(name: str) -> bool:
+    """Returns whether a network has convolutions and no attention."""
+    package, network = name.split("/")
+    if package == "timm":
+        from timm.models import _registry
+
+        return _registry._model_to_module.get(network) in TIMM_CNNS
+    return not any(
+        part in re.split("[-_]", network) or network.startswith(part) for part in ATTENTION
+    )
 
 
 class Network(NamedTuple):

@@ -5,6 +5,7 @@ use crate::export::{encode_graph, encode_model, export_graph, sha256_hex};
 use crate::frame_plan::{FramePlan, plan_frames};
 use crate::graph::Recurrence;
 use crate::label_rule::LabelRule;
+use crate::layout::AxisRole;
 use crate::lower::{SourceNetwork, lower_clip, lower_fast, lower_head, lower_slow, lower_step};
 use crate::lowered::{LoweredGraph, LoweredOp};
 use crate::metadata::{CommonMetadata, frame_self_test_entry, self_test_entry, states_entry};
@@ -20,6 +21,10 @@ use bytes::Bytes;
 
 /// Maximum number of slow frames in a step.
 const MAX_CHUNK: usize = 64;
+
+/// What to do if an image network does not stream.
+const ONE_IMAGE: &str = "; if the network labels each image by itself, export it with one image, \
+    [1,C,H,W], so that each frame is a step";
 
 /// Reason for an output with probabilities that are not a distribution, and the remedy.
 const SIGMOIDS: &str = "the output contains probabilities whose sum is not constant, such as \
@@ -97,6 +102,7 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
     if network.rule == LabelRule::MeanProbabilities {
         network.average_logits()?;
     }
+    let has_one_frame = network.has_one_frame();
     let Prepared { graph, layout, pathways, timing, rule, .. } = &network;
     let source = network.source(winograd);
     let [_, channels, height, width] = layout.lowered_shape(graph, pathways.fast);
@@ -105,7 +111,7 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         pathways,
         input: [channels, height, width],
         outputs: graph.shape(graph.outputs[0]).iter().product(),
-        is_causal: timing.can_stream(),
+        is_causal: timing.can_stream() || has_one_frame,
         source_sha256,
     };
     let runtime_operator = clip.nodes.iter().find_map(|node| match &node.op {
@@ -122,8 +128,9 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         logits,
         notes,
     };
-    if !timing.can_stream() {
-        compiled.window_only_reason = Some(timing.obstacles.join("; "));
+    if !timing.can_stream() && !has_one_frame {
+        let advice = if has_images(&network) { ONE_IMAGE } else { "" };
+        compiled.window_only_reason = Some(timing.obstacles.join("; ") + advice);
         return Ok(compiled);
     }
     if let Some(operator) = compiled.runtime_operator {
@@ -132,12 +139,14 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         return Ok(compiled);
     }
     let plan = match options.steps {
+        Steps::Frame if has_one_frame => Ok(Some(FramePlan::of_one_frame())),
         Steps::Frame => plan_frames(graph, layout, pathways, timing, options.chunk).map(Some),
         Steps::Chunk => Ok(None),
     };
     let needs_frame_steps = match (rule.key(), timing.nonlinear_head.as_slice()) {
         (Some(key), _) => Some(format!("the label rule {key}")),
         (None, []) => None,
+        (None, _) if has_one_frame => None,
         (None, nodes) => Some(format!("a head that is not linear ({})", nodes.join(", "))),
     };
     if let (Some(what), Ok(None) | Err(_)) = (needs_frame_steps, &plan) {
@@ -154,9 +163,16 @@ pub fn compile(source: Vec<u8>, options: &CompileOptions) -> Result<CompiledNetw
         Err(reason) => compiled.chunk_steps_reason = Some(reason),
     }
     let extra = vec![("chunk", options.chunk.to_string())];
-    let step = lower_step(source)?;
+    let step = if has_one_frame { lower_clip(source)? } else { lower_step(source)? };
     compiled.stream = Some(build_package(&common, PackageKind::Stream, step, &extra, None)?);
     Ok(compiled)
+}
+
+/// Returns whether the input of a network consists of several images.
+fn has_images(network: &Prepared) -> bool {
+    let Prepared { graph, layout, pathways, .. } = network;
+    let is_batch = layout.roles(pathways.fast).first() == Some(&AxisRole::Time);
+    is_batch && graph.shape(pathways.fast).len() == 4 && pathways.fast_frames > 1
 }
 
 /// Runs the clip graph on random input. Returns `None` if the options turn the self-test off.

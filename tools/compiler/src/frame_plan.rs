@@ -54,6 +54,22 @@ pub(crate) struct FramePlan {
     pub(crate) has_slow_part: bool,
     /// The head, if it is not linear.
     pub(crate) head: Option<Head>,
+    /// Whether the clip graph is the step, because the clip has one frame.
+    pub(crate) is_clip: bool,
+}
+
+impl FramePlan {
+    /// Returns the plan of a network whose clip has one frame and one pathway.
+    pub(crate) fn of_one_frame() -> Self {
+        Self {
+            alpha: 1,
+            reach: 0,
+            windows: Vec::new(),
+            has_slow_part: false,
+            head: None,
+            is_clip: true,
+        }
+    }
 }
 
 /// Plans frame steps for a network that can stream, or returns the reason why it must have chunk
@@ -74,7 +90,8 @@ pub(crate) fn plan_frames(
     if head.as_ref().is_some_and(|head| head.features.is_empty()) {
         return Err("the head that is not linear reads no mean over the frames".into());
     }
-    let mut plan = FramePlan { alpha, reach: 0, windows: Vec::new(), has_slow_part, head };
+    let mut plan =
+        FramePlan { alpha, reach: 0, windows: Vec::new(), has_slow_part, head, is_clip: false };
     let mut readings = Vec::new();
     for node in &graph.nodes {
         let Time::Frames { per_step, latest_samples } = timing.time(node.output) else { continue };

@@ -101,6 +101,16 @@ impl Prepared {
         self.graph.nodes.iter().any(|node| is_layer(&node.source_op))
     }
 
+    /// Returns whether the clip has one frame and the graph no time axis that the analysis follows,
+    /// such as an image network with attention. Each frame is then a step of its own.
+    pub(crate) fn has_one_frame(&self) -> bool {
+        !self.timing.can_stream()
+            && self.pathways.slow.is_none()
+            && self.pathways.fast_frames == 1
+            && self.options.chunk == 1
+            && !self.is_recurrent()
+    }
+
     /// Makes the graph end in logits. `has_probabilities` says whether the output contains
     /// probabilities. Returns whether the graph changed.
     pub(crate) fn end_in_logits(&mut self, has_probabilities: bool) -> Result<bool> {
@@ -131,6 +141,9 @@ impl Prepared {
                     self.logits.name
                 ));
                 self.take_logarithm()?;
+                if self.has_one_frame() {
+                    self.rule = LabelRule::MeanProbabilities;
+                }
             }
             (false, Some((rows, axes)), Some(Average::Probabilities)) => {
                 self.restore_output(rows);
@@ -139,9 +152,11 @@ impl Prepared {
                     self.take_logarithm()?;
                 }
             }
-            (false, rows, _) => {
+            (false, rows, wanted) => {
                 if rows.is_some() {
                     self.note_average("logits", "probabilities");
+                } else if self.has_one_frame() && wanted == Some(Average::Probabilities) {
+                    self.rule = LabelRule::MeanProbabilities;
                 }
                 return Ok(false);
             }
@@ -176,6 +191,14 @@ impl Prepared {
     /// label rule. `had_softmax` says whether the network ended with a softmax.
     fn choose_rule(&mut self, had_softmax: bool) -> Result<()> {
         let wanted = self.options.average;
+        if self.has_one_frame() {
+            let averages_logits = wanted.map_or(!had_softmax, |average| average == Average::Logits);
+            if self.content == Content::BeforeSoftmax && !averages_logits {
+                self.rule = LabelRule::MeanProbabilities;
+                self.note_average("probabilities", "logits");
+            }
+            return Ok(());
+        }
         if matches!(self.timing.time(self.graph.outputs[0]), Time::Frames { .. })
             || self.has_plain_rows()
         {
@@ -285,6 +308,9 @@ impl Prepared {
     /// stream. If the averaged rows are not frames but follow from a mean over all frames, the
     /// stream has one result, whose logarithm the graph computes.
     pub(crate) fn average_logits(&mut self) -> Result<()> {
+        if self.has_one_frame() {
+            return Ok(());
+        }
         let with_logarithm = self.before_logarithm.map(|_| self.graph.clone());
         self.restore_output(self.before_logarithm.unwrap_or(self.graph.outputs[0]));
         self.analyse_timing()?;

@@ -350,3 +350,27 @@ fn run_chunk_steps(
 fn no_output(graph: &str) -> CompileError {
     verify_error(graph, "it has no output")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{relative_error, scaled_error};
+
+    #[test]
+    fn logarithms_near_zero_are_compared_by_their_absolute_error() {
+        // The logarithms of the probabilities of a label that is nearly certain.
+        let (actual, expected) = ([-2e-7f32], [-1e-7f32]);
+        assert!((relative_error(&actual, &expected) - 1.0).abs() < 1e-6);
+        assert!((scaled_error(&actual, &expected, 1.0) - 1e-7).abs() < 1e-12);
+        // Larger values are compared relative to the largest of them.
+        assert!((scaled_error(&[-8.0, 0.0], &[-8.0, 0.4], 1.0) - 0.05).abs() < 1e-6);
+    }
+
+    #[test]
+    fn results_that_cannot_be_compared_have_an_infinite_error() {
+        for (actual, expected) in
+            [(&[1.0][..], &[1.0, 2.0][..]), (&[f32::NAN], &[1.0]), (&[1.0], &[f32::INFINITY])]
+        {
+            assert_eq!(scaled_error(actual, expected, 1.0), f64::INFINITY);
+        }
+    }
+}

@@ -14,10 +14,15 @@ pub(super) const LOGITS: &str = "logits";
 
 /// Builds the clip graph.
 pub(crate) fn lower_clip(source: SourceNetwork) -> Result<LoweredGraph> {
+    lower_clip_as(source, LOGITS)
+}
+
+/// Builds the clip graph, whose output has the given name.
+pub(super) fn lower_clip_as(source: SourceNetwork, output: &str) -> Result<LoweredGraph> {
     let mut lowering = Lowering::new(source, Mode::Clip);
     add_inputs(&mut lowering);
     lower_nodes(&mut lowering, |_| true)?;
-    add_logits(&mut lowering, LOGITS)?;
+    add_logits(&mut lowering, output)?;
     Ok(lowering.finish())
 }
 

@@ -6,7 +6,7 @@
 //! not linear, both parts lower what comes before it, in the same way, and the head has a graph of
 //! its own.
 
-use super::graphs::{LOGITS, add_logits, add_node, lower_nodes};
+use super::graphs::{LOGITS, add_logits, add_node, lower_clip_as, lower_nodes};
 use super::lowering::{Lowering, Mode, SourceNetwork};
 use crate::error::{Result, fail_network};
 use crate::frame_plan::{FramePlan, Part};
@@ -33,6 +33,9 @@ const FEATURES: &str = "features";
 
 /// Builds the graph of the fast part, which runs once for each sample.
 pub(crate) fn lower_fast(source: SourceNetwork, plan: &FramePlan) -> Result<LoweredGraph> {
+    if plan.is_clip {
+        return lower_clip_as(source, FAST_LOGITS);
+    }
     let mut lowering = Lowering::new_part(source, plan, Part::Fast);
     let l = &mut lowering;
     add_sample_input(l, "fast", source.pathways.fast);

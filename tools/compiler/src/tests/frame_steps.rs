@@ -303,6 +303,15 @@ fn chunk_steps_are_taken_with_a_reason() {
     });
     let network = compile(one_lateral.bytes(), &options).expect("the network compiles");
     assert_eq!(network.chunk_steps_reason.as_deref(), Some("a step has 3 chunks"));
+    let mut s = Source::new(21);
+    let [slow, fast] = [("slow", 3), ("fast", 12)].map(|(name, n)| s.input(name, &[1, 1, n, 6, 6]));
+    let lateral = s.conv(&fast, 4, [5, 1, 1], [4, 1, 1], 1, Padding::Reach(0));
+    let features = s.concat(&[&slow, &lateral], 1);
+    let pooled = s.mean(&features, &[2, 3, 4], false);
+    let logits = s.gemm(&pooled, LABELS);
+    s.output(&logits);
+    let reason = compile_frames(&s).chunk_steps_reason;
+    assert_eq!(reason.as_deref(), Some("the head reads no features of the fast pathway"));
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Tests of image networks whose operators the analysis of time does not follow. Each frame is a
+//! step of its own.
+
+use super::source::{LABELS, Source, Val, ints};
+use super::support::{assert_clip_matches, assert_matches_and_streams, command_line_options};
+use crate::{Average, CompileOptions, CompiledNetwork, Steps, compile, inspect};
+
+/// Returns the logits of an image network with attention over the pixels.
+fn attention(s: &mut Source, images: usize) -> Val {
+    let x = s.input("x", &[images, 3, 6, 6]);
+    let weights = s.random(&[8, 3, 3, 3], 0.5, 0.0);
+    let pads = vec![ints("pads", &[1, 1, 1, 1])];
+    let y = s.node("Conv", &[&x.name, &weights], vec![images, 8, 6, 6], pads);
+    let pixels = s.reshape(&y, &[images, 8, 36]);
+    let pixels = s.transpose(&pixels, &[0, 2, 1]);
+    let turned = s.transpose(&pixels, &[0, 2, 1]);
+    let scores = s.node("MatMul", &[&pixels.name, &turned.name], vec![images, 36, 36], vec![]);
+    let scores = s.softmax(&scores, 2);
+    let mixed = s.node("MatMul", &[&scores.name, &pixels.name], vec![images, 36, 8], vec![]);
+    let mean = s.mean(&mixed, &[1], false);
+    s.gemm(&mean, LABELS)
+}
+
+/// Ends of a network: its logits, their softmax, and probabilities without logits to go back to.
+const ENDS: [fn(&mut Source, &Val) -> Val; 3] = [
+    |_, logits| logits.clone(),
+    |s, logits| s.softmax(logits, 1),
+    |s, logits| {
+        let log = s.node("LogSoftmax", &[&logits.name], logits.shape.clone(), vec![]);
+        s.unary("Exp", &log)
+    },
+];
+
+fn compile_end(
+    end: fn(&mut Source, &Val) -> Val,
+    options: &CompileOptions,
+) -> (Source, CompiledNetwork) {
+    let mut s = Source::new(5);
+    let logits = attention(&mut s, 1);
+    let result = end(&mut s, &logits);
+    s.output(&result);
+    let network = compile(s.bytes(), options).expect("the network compiles");
+    (s, network)
+}
+
+fn label_rule(network: &CompiledNetwork) -> Option<String> {
+    let stream = network.stream.as_ref().expect("the network streams");
+    inspect(&stream.bytes).expect("the package is readable").metadata.get("label_rule").cloned()
+}
+
+#[test]
+fn an_image_network_with_attention_streams() {
+    let probabilities = Some("mean_probabilities");
+    for (end, rules) in ENDS.into_iter().zip([
+        [None, None, probabilities],
+        [probabilities, None, probabilities],
+        [probabilities, None, probabilities],
+    ]) {
+        let averages = [None, Some(Average::Logits), Some(Average::Probabilities)];
+        for (average, rule) in averages.into_iter().zip(rules) {
+            let options = CompileOptions { average, ..command_line_options(LABELS) };
+            if end as usize == ENDS[2] as usize && average == Some(Average::Logits) {
+                continue;
+            }
+            let (source, network) = compile_end(end, &options);
+            assert_eq!(label_rule(&network).as_deref(), rule, "{average:?}");
+            assert_matches_and_streams(&source, &network);
+        }
+    }
+}
+
+#[test]
+fn one_frame_has_chunk_steps_as_well() {
+    let options = CompileOptions { steps: Steps::Chunk, ..command_line_options(LABELS) };
+    let (source, network) = compile_end(ENDS[0], &options);
+    assert_matches_and_streams(&source, &network);
+    let (_, network) = compile_end(ENDS[1], &options);
+    let reason = network.window_only_reason.expect("there is a reason");
+    assert!(reason.contains("mean_probabilities needs frame steps"), "{reason}");
+}
+
+#[test]
+fn an_operator_of_onnx_runtime_gives_no_stream() {
+    let (_, network) =
+        compile_end(|s, logits| s.unary("Sin", logits), &command_line_options(LABELS));
+    assert_eq!(network.window_only_reason.as_deref(), Some("only ONNX Runtime runs Sin"));
+}
+
+#[test]
+fn several_images_with_attention_are_told_how_to_stream() {
+    let mut s = Source::new(5);
+    let logits = attention(&mut s, 4);
+    s.output(&logits);
+    let network = compile(s.bytes(), &command_line_options(LABELS)).expect("the network compiles");
+    let reason = network.window_only_reason.as_ref().expect("there is a reason");
+    assert!(reason.ends_with("[1,C,H,W], so that each frame is a step"), "{reason}");
+    assert_clip_matches(&s, &network);
+}
