@@ -11,12 +11,14 @@ use crate::ffi::engine::{
     ttv_engine_pause, ttv_engine_prepare, ttv_engine_prepare_with, ttv_engine_resume,
 };
 use crate::ffi::engine_config::{ttv_engine_config, ttv_prepare_config};
-use crate::ffi::engine_info::{ttv_engine_get_info, ttv_engine_get_label, ttv_engine_info};
+use crate::ffi::engine_info::{
+    ttv_engine_get_group, ttv_engine_get_info, ttv_engine_get_label, ttv_engine_info,
+};
 use crate::ffi::events::{
     ttv_stats, ttv_stream_event_fd, ttv_stream_get_stats, ttv_stream_last_event,
 };
 use crate::ffi::frame::ttv_frame;
-use crate::ffi::label::ttv_label;
+use crate::ffi::label::{ttv_group, ttv_label};
 use crate::ffi::poll::{ttv_stream_poll, ttv_stream_wait};
 use crate::ffi::query::ttv_stream_query;
 use crate::ffi::result::ttv_result;
@@ -34,7 +36,12 @@ pub(super) const SIDE: u32 = 32;
 const TIMEOUT_NS: i64 = 60_000_000_000;
 
 pub(super) fn create_engine() -> *mut ttv_engine {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/standin.stream.onnx");
+    create_engine_of("standin.stream.onnx")
+}
+
+/// Creates an engine with a package in the folder `models`.
+fn create_engine_of(package: &str) -> *mut ttv_engine {
+    let path = format!("{}/models/{package}", env!("CARGO_MANIFEST_DIR"));
     let path = CString::new(path).unwrap();
     let mut config: ttv_engine_config = init();
     (config.abi_version, config.model_path) = (ttv_abi_version(), path.as_ptr());
@@ -222,13 +229,36 @@ fn an_engine_is_prepared_paused_and_described() {
 }
 
 #[test]
+fn the_groups_of_a_model_are_described() {
+    let (mut info, mut group): (ttv_engine_info, ttv_group) = (init(), init());
+    let [demo, standin] = ["demo.stream.onnx", "standin.stream.onnx"].map(create_engine_of);
+    // SAFETY: every pointer refers to a local variable or is NULL, and the engines live until they
+    // are destroyed.
+    unsafe {
+        check(ttv_engine_get_info(demo, &raw mut info), Status::Ok);
+        for index in 0..info.group_count {
+            check(ttv_engine_get_group(demo, index, &raw mut group), Status::Ok);
+            assert!(!CStr::from_ptr(group.code).is_empty());
+        }
+        let count = info.group_count;
+        assert!(count > 1);
+        check(ttv_engine_get_group(demo, count, &raw mut group), Status::InvalidArgument);
+        check(ttv_engine_get_group(demo, 0, null_mut()), Status::NullArgument);
+        check(ttv_engine_get_group(standin, 0, &raw mut group), Status::InvalidArgument);
+        assert!(last_error().contains("no groups"));
+        ttv_engine_destroy(demo);
+        ttv_engine_destroy(standin);
+    }
+}
+
+#[test]
 fn null_handles_and_places_get_a_status() {
     let stream: *mut ttv_stream = null_mut();
     let engine: *mut ttv_engine = null_mut();
     let mut result: ttv_result = init();
     let (mut frame, mut slot): (ttv_frame, ttv_slot) = (init(), init());
     let (mut stats, mut info): (ttv_stats, ttv_engine_info) = (init(), init());
-    let mut label: ttv_label = init();
+    let (mut label, mut group): (ttv_label, ttv_group) = (init(), init());
     let (mut acquisition, mut bytes) = (0, 0);
     let config: ttv_stream_config = init();
     // SAFETY: every pointer is NULL or refers to a local variable.
@@ -257,6 +287,7 @@ fn null_handles_and_places_get_a_status() {
             ttv_engine_import(engine, null()),
             ttv_engine_get_info(engine, &raw mut info),
             ttv_engine_get_label(engine, 0, &raw mut label),
+            ttv_engine_get_group(engine, 0, &raw mut group),
         ]
     };
     for (index, status) in statuses.into_iter().enumerate() {
