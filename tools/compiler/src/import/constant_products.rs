@@ -4,17 +4,18 @@ use super::attributes::Attributes;
 use super::constant_functions::combine;
 use super::failure::NodeResult;
 use super::limits::{MAX_FOLDED, MAX_FOLDED_PRODUCTS};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, element_count};
 use ndarray::Ix2;
 
 /// Evaluates MatMul whose second operand is a matrix. Returns `None` for other operands.
 pub(super) fn multiply(a: &Tensor, b: &Tensor) -> Option<Tensor> {
     let (&depth, outer) = a.shape().split_last()?;
-    let rows: usize = outer.iter().product();
+    let rows = element_count(outer)?;
     let b = b.f32_view()?.into_dimensionality::<Ix2>().ok()?;
     let columns = b.ncols();
-    let products = rows.checked_mul(depth)?.checked_mul(columns)?;
-    if depth != b.nrows() || products > MAX_FOLDED_PRODUCTS || rows * columns > MAX_FOLDED {
+    let elements = rows.checked_mul(columns)?;
+    let products = elements.checked_mul(depth)?;
+    if depth != b.nrows() || products > MAX_FOLDED_PRODUCTS || elements > MAX_FOLDED {
         return None;
     }
     let a = a.reshape(&[rows, depth])?;
