@@ -1,7 +1,7 @@
 //! The source graph under construction.
 
-use super::ImportForm;
 use super::failure::{NodeResult, fail};
+use super::form::ImportForm;
 use super::limits::{FOLDS_A_WEIGHT, MAX_ELEMENTS, MAX_FOLDED_TOTAL, MAX_RANK, MAX_WEIGHTS};
 use crate::error::{NodeRef, Result, fail_file};
 use crate::graph::{Graph, Node, Op, Recurrence, ValueId};

@@ -56,8 +56,8 @@ pub(super) const MAX_BRANCH_DEPTH: usize = 4;
 pub(super) const MAX_FOLDED_TOTAL: usize = 1 << 26;
 
 /// Number of elements of folded constants that each element of a constant of the file permits in
-/// addition. Weight standardisation in the graph folds each weight four times, and only a large file
-/// needs much memory for it.
+/// addition. Weight standardisation in the graph folds each weight four times, and only a large
+/// file needs much memory for it.
 pub(super) const FOLDS_A_WEIGHT: usize = 4;
 
 /// Exclusive upper limit on the number of elements in a Range.

@@ -16,6 +16,7 @@ mod einsum;
 mod elementwise;
 mod external;
 mod failure;
+mod form;
 mod functions;
 mod initializer;
 mod kept;
@@ -36,9 +37,10 @@ mod windows;
 mod wire;
 
 pub(crate) use external::ExternalData;
+pub(crate) use form::ImportForm;
 
 use crate::error::{CompileError, Result, fail_file};
-use crate::graph::{Graph, Recurrence};
+use crate::graph::Graph;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::Tensor;
 use builder::GraphBuilder;
@@ -61,26 +63,6 @@ pub(crate) struct ImportedModel {
     /// Names of the outputs, in the order of the graph's outputs. Two names may refer to the same
     /// value.
     pub(crate) output_names: Vec<String>,
-}
-
-/// The form in which a model is imported.
-#[derive(Clone, Copy)]
-pub(crate) struct ImportForm<'a> {
-    /// Name of a value that replaces the outputs of the file.
-    pub(crate) output: Option<&'a str>,
-    /// The form of recurrent layers.
-    pub(crate) recurrence: Recurrence,
-    /// Whether matrix products of constants are folded. A package contains such products for
-    /// Winograd's form of its weights, which the runtimes evaluate.
-    pub(crate) folds_products: bool,
-}
-
-impl ImportForm<'_> {
-    /// The form of a package.
-    pub(crate) const PACKAGE: Self =
-        Self { output: None, recurrence: Recurrence::Unrolled, folds_products: false };
-    /// The form of a source network.
-    pub(crate) const SOURCE: Self = Self { folds_products: true, ..Self::PACKAGE };
 }
 
 /// Imports a model from the content of its file. `external` reads weights from other files.
