@@ -24,7 +24,7 @@ pub(super) struct GraphBuilder {
     /// Version of the operator set of the file.
     pub(super) opset: i64,
     pub(super) recurrence: Recurrence,
-    pub(super) folds_products: bool,
+    pub(super) is_source: bool,
     weights_left: usize,
     folded_left: usize,
 }
@@ -34,7 +34,7 @@ impl GraphBuilder {
         Self {
             opset,
             recurrence: form.recurrence,
-            folds_products: form.folds_products,
+            is_source: form.is_source,
             graph: Graph::default(),
             names: BTreeMap::new(),
             producers: BTreeMap::new(),

@@ -60,7 +60,7 @@ pub(super) fn convert_node(
             let constant = |input: usize| builder.graph.constant((*inputs.get(input)?)?);
             fold_clip(&attributes, [constant(0), constant(1), constant(2)])?
         }
-        "MatMul" | "Gemm" if !builder.folds_products => None,
+        "MatMul" | "Gemm" if !builder.is_source => None,
         _ if constants.len() == inputs.len() => fold_node(proto, &constants)?,
         _ => None,
     };

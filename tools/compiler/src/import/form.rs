@@ -9,15 +9,16 @@ pub(crate) struct ImportForm<'a> {
     pub(crate) output: Option<&'a str>,
     /// The form of recurrent layers.
     pub(crate) recurrence: Recurrence,
-    /// Whether matrix products of constants are folded. A package contains such products for
-    /// Winograd's form of its weights, which the runtimes evaluate.
-    pub(crate) folds_products: bool,
+    /// Whether the file is a source network. Its matrix products of constants are folded, and its
+    /// products with a constant on the left are turned. A package contains such products for
+    /// Winograd's form, and they stay as they are.
+    pub(crate) is_source: bool,
 }
 
 impl ImportForm<'_> {
     /// The form of a package.
     pub(crate) const PACKAGE: Self =
-        Self { output: None, recurrence: Recurrence::Unrolled, folds_products: false };
+        Self { output: None, recurrence: Recurrence::Unrolled, is_source: false };
     /// The form of a source network.
-    pub(crate) const SOURCE: Self = Self { folds_products: true, ..Self::PACKAGE };
+    pub(crate) const SOURCE: Self = Self { is_source: true, ..Self::PACKAGE };
 }

@@ -48,7 +48,10 @@ fn convert_product(node: &mut NodeContext, b: ValueId, trans_b: bool) -> NodeRes
     if inner != depth {
         return fail(format!("the shapes {x:?} and {w:?} do not fit a matrix product"));
     }
-    let product = node.add_node(Op::MatMul, vec![node.x, b], vec![rows, columns])?;
+    let product = match multiply_by_constant(node, b)? {
+        Some(product) => product,
+        None => node.add_node(Op::MatMul, vec![node.x, b], vec![rows, columns])?,
+    };
     let scaled = node.scale(product, alpha)?;
     match node.optional_input(2) {
         Some(bias) => {
@@ -59,10 +62,29 @@ fn convert_product(node: &mut NodeContext, b: ValueId, trans_b: bool) -> NodeRes
     }
 }
 
+/// Converts the product of a constant matrix and a matrix that depends on the frames. The product
+/// of their transposes has its weights behind the frames, which the analysis of frames follows.
+/// Returns `None` for other operands.
+fn multiply_by_constant(node: &mut NodeContext, b: ValueId) -> NodeResult<Option<ValueId>> {
+    let weights = node.constant(node.x).and_then(|weights| weights.transpose(&[1, 0]));
+    let (Some(weights), &[depth, columns]) = (weights, node.shape(b)) else { return Ok(None) };
+    let &[inner, rows] = weights.shape() else { return Ok(None) };
+    if inner != depth || node.constant(b).is_some() || !node.builder.is_source {
+        return Ok(None);
+    }
+    let weights = node.builder.add_folded_constant(node.proto, weights)?;
+    let turned = node.transpose(b, vec![1, 0])?;
+    let product = node.add_node(Op::MatMul, vec![turned, weights], vec![columns, rows])?;
+    node.transpose(product, vec![1, 0]).map(Some)
+}
+
 pub(super) fn convert_matmul(node: &mut NodeContext) -> NodeResult<ValueId> {
     let b = node.input(1, "second operand")?;
     if !node.is_float(b) {
         return fail("both operands must be floats");
+    }
+    if let Some(product) = multiply_by_constant(node, b)? {
+        return Ok(product);
     }
     let (x, y) = (node.shape(node.x).to_vec(), node.shape(b).to_vec());
     // A vector becomes a matrix with one row or one column, which the result does not keep.

@@ -10,6 +10,7 @@ mod frame_steps;
 mod heads;
 mod hostile;
 mod kept;
+mod logits;
 mod one_frame;
 mod operators;
 mod outputs;
