@@ -53,10 +53,15 @@ impl GraphBuilder {
         if name.is_empty() {
             return Ok(());
         }
-        match self.names.insert(name.to_owned(), id) {
-            None => Ok(()),
-            Some(_) => fail_file(format!("the name \"{name}\" is defined twice")),
+        if self.names.insert(name.to_owned(), id).is_some() {
+            return fail_file(format!("the name \"{name}\" is defined twice"));
         }
+        // All values of a node are at first named after its first output.
+        let value = &mut self.graph.values[id.0];
+        if self.names.get(&value.name) != Some(&id) {
+            value.name = name.to_owned();
+        }
+        Ok(())
     }
 
     /// Appends a graph input, whose shape must be static except for the batch axis.

@@ -224,13 +224,8 @@ fn import_node(
     if proto.output.is_empty() {
         return fail_file(format!("node \"{}\" has no output", proto.name));
     }
-    let first = outputs.first().copied();
     for (name, id) in proto.output.iter().zip(outputs) {
         builder.define_name(name, id)?;
-        // The values of a node are named after its first output.
-        if Some(id) != first {
-            builder.graph.values[id.0].name.clone_from(name);
-        }
     }
     Ok(())
 }
