@@ -47,6 +47,10 @@ pub(super) fn convert_node(
         let tensor = read_shape(&attributes, builder.graph.shape(x))?;
         return Ok(vec![builder.add_constant(proto, tensor)]);
     }
+    if let ("Size", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
+        let count: usize = builder.graph.shape(x).iter().product();
+        return Ok(vec![builder.add_constant(proto, Tensor::from(ndarray::arr0(count as i64)))]);
+    }
     if let ("EyeLike", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
         let value = builder.graph.value(x);
         let matrix = fold_eye_like(&attributes, &value.shape, value.dtype)?;

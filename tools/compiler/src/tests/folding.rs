@@ -119,7 +119,7 @@ fn products_of_constants_are_folded() {
 }
 
 #[test]
-fn identity_matrix_of_a_known_shape_is_folded() {
+fn identity_matrix_and_size_of_a_known_shape_are_folded() {
     let source = network(6, |s, x| {
         let like = s.floats(&[SIZE, SIZE], vec![0.0; SIZE * SIZE]);
         let above = vec![int("k", 1)];
@@ -127,6 +127,9 @@ fn identity_matrix_of_a_known_shape_is_folded() {
         let turned = s.node("MatMul", &[&x.name, &turned.name], x.shape.clone(), vec![]);
         let plain = s.node("EyeLike", &[&like], vec![SIZE, SIZE], vec![int("dtype", 7)]);
         let plain = s.node("Cast", &[&plain.name], vec![SIZE, SIZE], vec![int("to", 1)]);
+        let size = s.node("Size", &[&x.name], vec![], vec![]);
+        let size = s.node("Cast", &[&size.name], vec![], vec![int("to", 1)]);
+        let plain = s.node("Div", &[&plain.name, &size.name], vec![SIZE, SIZE], vec![]);
         let plain = s.node("MatMul", &[&x.name, &plain.name], x.shape.clone(), vec![]);
         s.concat(&[&turned, &plain], 1)
     });
