@@ -179,6 +179,10 @@ impl Graph {
         self.add_value(name, tensor.shape().to_vec(), tensor.dtype(), Some(tensor))
     }
 
+    pub(crate) fn rename(&mut self, id: ValueId, name: &str) {
+        self.values[id.0].name = name.to_owned();
+    }
+
     pub(crate) fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0]
     }

@@ -256,9 +256,9 @@ impl Prepared {
     fn has_labels_first(&self) -> bool {
         let named = |id: &ValueId| self.graph.value(*id).name == self.logits.name;
         // The last of several nodes with one name computes the value of the source.
-        let values = self.graph.nodes.iter().map(|node| node.output);
+        let mut values = self.graph.nodes.iter().map(|node| node.output);
         let axis = |id, role| self.layout.find_axis(id, role);
-        values.filter(named).last().is_some_and(|id| {
+        values.rfind(named).is_some_and(|id| {
             let axes = axis(id, AxisRole::Channel).zip(axis(id, AxisRole::Time));
             axes.is_some_and(|(label, frame)| label < frame)
         })

@@ -57,9 +57,8 @@ impl GraphBuilder {
             return fail_file(format!("the name \"{name}\" is defined twice"));
         }
         // All values of a node are at first named after its first output.
-        let value = &mut self.graph.values[id.0];
-        if self.names.get(&value.name) != Some(&id) {
-            value.name = name.to_owned();
+        if self.names.get(&self.graph.value(id).name) != Some(&id) {
+            self.graph.rename(id, name);
         }
         Ok(())
     }
