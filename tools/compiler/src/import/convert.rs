@@ -16,7 +16,7 @@ use super::{
 use crate::graph::{Op, ValueId};
 use crate::lowered::Function;
 use crate::onnx::{NodeProto, attribute_type};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, element_count};
 
 /// Converts `proto` to typed nodes, appends them to the graph and returns the values of its
 /// outputs. The list is shorter than that of the node if the compiler does not support its last
@@ -48,8 +48,9 @@ pub(super) fn convert_node(
         return Ok(vec![builder.add_constant(proto, tensor)]);
     }
     if let ("Size", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
-        let count: usize = builder.graph.shape(x).iter().product();
-        return Ok(vec![builder.add_constant(proto, Tensor::from(ndarray::arr0(count as i64)))]);
+        let count = element_count(builder.graph.shape(x)).and_then(|n| i64::try_from(n).ok());
+        let Some(count) = count else { return fail("the input has too many elements") };
+        return Ok(vec![builder.add_constant(proto, Tensor::from(ndarray::arr0(count)))]);
     }
     if let ("EyeLike", Some(&Some(x))) = (proto.op_type.as_str(), inputs.first()) {
         let value = builder.graph.value(x);
