@@ -109,6 +109,7 @@ impl Prepared {
             && self.pathways.fast_frames == 1
             && self.options.chunk == 1
             && !self.is_recurrent()
+            && !self.graph.nodes.iter().any(|node| matches!(node.op, Op::Kept(_)))
     }
 
     /// Makes the graph end in logits. `has_probabilities` says whether the output contains

@@ -209,7 +209,7 @@ impl GraphBuilder {
             None => {
                 return fail(format!(
                     "the folded constants have more than {MAX_FOLDED_TOTAL} elements and \
-                     {FOLDS_A_WEIGHT} for each element of the file's constants"
+                     {FOLDS_A_WEIGHT} for each element of the initializers"
                 ));
             }
         }

@@ -55,7 +55,7 @@ pub(super) const MAX_BRANCH_DEPTH: usize = 4;
 /// [`FOLDS_A_WEIGHT`] permits.
 pub(super) const MAX_FOLDED_TOTAL: usize = 1 << 26;
 
-/// Number of elements of folded constants that each element of a constant of the file permits in
+/// Number of elements of folded constants that each element of an initializer permits in
 /// addition. Weight standardisation in the graph folds each weight four times, and only a large
 /// file needs much memory for it.
 pub(super) const FOLDS_A_WEIGHT: usize = 4;

@@ -1,25 +1,11 @@
 //! Tests of constant folding: what exporters compute from sizes and weights becomes constants.
 
 use super::source::{LABELS, Padding, Source, Val, int, ints};
+use super::streaming::{SIZE, network};
 use super::support::{assert_clip_matches, assert_matches_and_streams, compile_source, options};
 use crate::onnx::{AttributeProto, ModelProto, TensorProto, data_type};
 use crate::{CompileOptions, Winograd, compile, inspect};
 use prost::Message;
-
-/// Height and width of the samples.
-const SIZE: usize = 6;
-
-/// Returns a network with a head after the given body.
-fn network(frames: usize, body: impl Fn(&mut Source, &Val) -> Val) -> Source {
-    let mut s = Source::new(3);
-    let x = s.input("x", &[1, 3, frames, SIZE, SIZE]);
-    let y = body(&mut s, &x);
-    let pooled = s.mean(&y, &[2, 3, 4], true);
-    let flat = s.flatten(&pooled);
-    let logits = s.gemm(&flat, LABELS);
-    s.output(&logits);
-    s
-}
 
 /// The network contains the pads of a causal convolution as PyTorch's TorchScript exporter writes
 /// them. The pads begin with the innermost axis, and shape arithmetic appends zeros and reverses

@@ -1,9 +1,10 @@
 //! Tests of image networks whose operators the analysis of time does not follow. Each frame is a
 //! step of its own.
 
+use super::outputs::label_rule;
 use super::source::{LABELS, Source, Val, ints};
 use super::support::{assert_clip_matches, assert_matches_and_streams, command_line_options};
-use crate::{Average, CompileOptions, CompiledNetwork, Steps, compile, inspect};
+use crate::{Average, CompileOptions, CompiledNetwork, Steps, compile};
 
 /// Returns the logits of an image network with attention over the pixels.
 fn attention(s: &mut Source, images: usize) -> Val {
@@ -43,29 +44,24 @@ fn compile_end(
     (s, network)
 }
 
-fn label_rule(network: &CompiledNetwork) -> Option<String> {
-    let stream = network.stream.as_ref().expect("the network streams");
-    inspect(&stream.bytes).expect("the package is readable").metadata.get("label_rule").cloned()
-}
-
 #[test]
 fn an_image_network_with_attention_streams() {
-    let probabilities = Some("mean_probabilities");
-    for (end, rules) in ENDS.into_iter().zip([
-        [None, None, probabilities],
-        [probabilities, None, probabilities],
-        [probabilities, None, probabilities],
-    ]) {
-        let averages = [None, Some(Average::Logits), Some(Average::Probabilities)];
-        for (average, rule) in averages.into_iter().zip(rules) {
-            let options = CompileOptions { average, ..command_line_options(LABELS) };
-            if end as usize == ENDS[2] as usize && average == Some(Average::Logits) {
-                continue;
-            }
-            let (source, network) = compile_end(end, &options);
-            assert_eq!(label_rule(&network).as_deref(), rule, "{average:?}");
-            assert_matches_and_streams(&source, &network);
-        }
+    let [logits, softmax, probabilities] = ENDS;
+    let mean = Some("mean_probabilities");
+    for (end, average, rule) in [
+        (logits, None, None),
+        (logits, Some(Average::Logits), None),
+        (logits, Some(Average::Probabilities), mean),
+        (softmax, None, mean),
+        (softmax, Some(Average::Logits), None),
+        (softmax, Some(Average::Probabilities), mean),
+        (probabilities, None, mean),
+        (probabilities, Some(Average::Probabilities), mean),
+    ] {
+        let options = CompileOptions { average, ..command_line_options(LABELS) };
+        let (source, network) = compile_end(end, &options);
+        assert_eq!(label_rule(&network).as_deref(), rule, "{average:?}");
+        assert_matches_and_streams(&source, &network);
     }
 }
 
@@ -79,11 +75,20 @@ fn one_frame_has_chunk_steps_as_well() {
     assert!(reason.contains("mean_probabilities needs frame steps"), "{reason}");
 }
 
+/// A clip package averages logits, so it cannot follow `--average probabilities`.
 #[test]
 fn an_operator_of_onnx_runtime_gives_no_stream() {
-    let (_, network) =
-        compile_end(|s, logits| s.unary("Sin", logits), &command_line_options(LABELS));
-    assert_eq!(network.window_only_reason.as_deref(), Some("only ONNX Runtime runs Sin"));
+    let sines: fn(&mut Source, &Val) -> Val = |s, logits| s.unary("Sin", logits);
+    let (_, network) = compile_end(sines, &command_line_options(LABELS));
+    assert_eq!((network.runtime_operator, network.stream.is_some()), (Some("Sin"), false));
+    let mut s = Source::new(5);
+    let logits = attention(&mut s, 1);
+    let result = sines(&mut s, &logits);
+    s.output(&result);
+    let average = Some(Average::Probabilities);
+    let options = CompileOptions { average, ..command_line_options(LABELS) };
+    let error = compile(s.bytes(), &options).expect_err("nothing can be averaged");
+    assert!(error.to_string().contains("compile without --average"), "{error}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn compile_tested(s: &Source) -> Result<CompiledNetwork> {
 
 /// Returns the label rule of the stream package, or `None` for the rule of a package without the
 /// key.
-fn label_rule(network: &CompiledNetwork) -> Option<String> {
+pub(super) fn label_rule(network: &CompiledNetwork) -> Option<String> {
     let stream = network.stream.as_ref().expect("the network streams");
     inspect(&stream.bytes).expect("the package is readable").metadata.get("label_rule").cloned()
 }

@@ -6,7 +6,7 @@ use super::support::{assert_clip_matches, assert_matches_and_streams, compile_so
 use crate::{compile, inspect};
 
 /// Height and width of the samples.
-const SIZE: usize = 6;
+pub(super) const SIZE: usize = 6;
 
 /// Appends a mean over time and space and a linear head.
 fn add_head(s: &mut Source, x: &Val) {
@@ -17,7 +17,7 @@ fn add_head(s: &mut Source, x: &Val) {
 }
 
 /// Returns a network with one pathway.
-fn network(frames: usize, body: impl Fn(&mut Source, &Val) -> Val) -> Source {
+pub(super) fn network(frames: usize, body: impl Fn(&mut Source, &Val) -> Val) -> Source {
     let mut s = Source::new(3);
     let x = s.input("x", &[1, 3, frames, SIZE, SIZE]);
     let y = body(&mut s, &x);
